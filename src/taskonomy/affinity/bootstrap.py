@@ -1,0 +1,70 @@
+"""How sure is an affinity? Images are drawn anew, with replacement, and everything after the losses is computed again."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int, Shaped
+
+from taskonomy.affinity.ahp import affinities, linear
+from taskonomy.affinity.wins import BLOCK, blocks
+
+_MATRICES_AT_ONCE = 64
+
+
+def resampled_affinities(
+    losses: Shaped[np.ndarray, "candidates images"],
+    target: str,
+    candidates: list[str],
+    resamples: int,
+    rng: np.random.Generator,
+    *,
+    normalization: str = "ahp",
+) -> Float64[np.ndarray, "resamples candidates"]:
+    """Affinities under `resamples` bootstrap draws of the images.
+
+    How often each image is drawn stands in `weights` [resamples, images]; the win counts of all resamples are then one product with
+    the pairwise outcomes [images, pairs], taken block by block. Its terms are whole and half numbers far below 2^23, so float32 is
+    exact and the order of summation cannot matter.
+    """
+    count, images = losses.shape
+    first, second = np.triu_indices(count, k=1)
+    columns = len(first) if normalization == "ahp" else count
+    totals = np.zeros((resamples, columns))
+    shares = _drawn_per_block(images, resamples, rng)
+    for drawn, block in zip(shares.T, blocks(losses, target, candidates), strict=True):
+        weights = rng.multinomial(drawn, np.full(block.shape[1], 1 / block.shape[1]))
+        outcome = _outcomes(block) if normalization == "ahp" else block.T
+        totals += weights.astype(outcome.dtype) @ outcome
+    if normalization != "ahp":
+        return linear(totals / images)
+    rates = np.full((resamples, count, count), 0.5)
+    rates[:, first, second] = totals / images
+    rates[:, second, first] = 1 - rates[:, first, second]
+    return np.concatenate([affinities(rates[i : i + _MATRICES_AT_ONCE]) for i in range(0, resamples, _MATRICES_AT_ONCE)])
+
+
+def best_of_order(resampled: Float64[np.ndarray, "resamples candidates"], orders: Int[np.ndarray, " candidates"]) -> Float64[np.ndarray, " candidates"]:
+    """The probability that each candidate has the highest affinity of its order; ties share it."""
+    probability = np.zeros(len(orders))
+    for order in np.unique(orders):
+        own = resampled[:, orders == order]
+        best: Bool[np.ndarray, "resamples candidates"] = own == own.max(axis=1, keepdims=True)
+        probability[orders == order] = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    return probability
+
+
+def _drawn_per_block(images: int, resamples: int, rng: np.random.Generator) -> Int[np.ndarray, "resamples blocks"]:
+    sizes = np.diff([*range(0, images, BLOCK), images])
+    return rng.multinomial(images, sizes / images, size=resamples)
+
+
+def _outcomes(block: Shaped[np.ndarray, "candidates block"]) -> Float32[np.ndarray, "block pairs"]:
+    """1 where the first of a pair wins on an image, 0.5 where both tie, 0 where it loses; pairs as `np.triu_indices` lists them."""
+    count = len(block)
+    outcome = np.empty((count * (count - 1) // 2, block.shape[1]), dtype=np.float32)
+    start = 0
+    for row in range(count - 1):
+        own, others = block[row], block[row + 1 :]
+        pairs = outcome[start : start + len(others)]
+        np.less(own, others, out=pairs, casting="unsafe")
+        pairs[own == others] = 0.5
+        start += len(others)
+    return outcome.T

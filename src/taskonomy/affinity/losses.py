@@ -1,0 +1,87 @@
+"""Per-image losses of one target on disk: `TARGET.npz` with `losses` [candidates, images], `candidates` and, optionally, `scratch`."""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from taskonomy.affinity.table import SELF, split_sources
+from taskonomy.errors import TaskonomyError
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The test losses of every candidate for one target.
+
+    Attributes:
+        target: the task that is solved.
+        candidates: the sources of each transfer, joined by `+`; `self` is the target's own fully supervised network.
+        losses: lower is better; mapped from disk, so a block is read when it is used.
+        scratch: the losses of a network trained from scratch on the transfer's images, on the same test images; for gain.
+    """
+
+    target: str
+    candidates: list[str]
+    losses: Shaped[np.ndarray, "candidates images"]
+    scratch: Shaped[np.ndarray, " images"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.losses.ndim != 2 or len(self.losses) != len(self.candidates):
+            raise TaskonomyError(f"target {self.target}: losses must be [{len(self.candidates)} candidates, images] (is {list(self.losses.shape)})")
+        for name, array in (("losses", self.losses), ("scratch", self.scratch)):
+            if array is not None and not np.issubdtype(array.dtype, np.floating):
+                raise TaskonomyError(f"target {self.target}: {name} must be floating-point numbers (is {array.dtype})")
+        if self.scratch is not None and self.scratch.shape != self.losses.shape[1:]:
+            raise TaskonomyError(f"target {self.target}: scratch must have one loss for each of {self.losses.shape[1]} images (is {list(self.scratch.shape)})")
+        if not self.candidates:
+            raise TaskonomyError(f"target {self.target}: no candidates")
+        seen: dict[frozenset[str], str] = {}
+        for name in self.candidates:
+            sources = split_sources(name)
+            if not all(sources) or len(set(sources)) < len(sources) or (SELF in sources and len(sources) > 1):
+                raise TaskonomyError(f"target {self.target}, candidate {name!r}: must be different source names joined by +, or {SELF!r}")
+            if (key := frozenset(sources)) in seen:
+                raise TaskonomyError(f"target {self.target}, candidate {name}: stands twice (also as {seen[key]})")
+            seen[key] = name
+
+
+def find_losses(folder: Path | str) -> list[Path]:
+    """The loss files of a folder, by target name."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise TaskonomyError(f"{folder}: no such folder; expected one with a TARGET.npz per target")
+    if not (found := sorted(folder.glob("*.npz"))):
+        raise TaskonomyError(f"{folder}: no TARGET.npz in it")
+    return found
+
+
+@contextmanager
+def open_losses(path: Path) -> Iterator[Losses]:
+    """Open one target's losses without holding them in memory; they are valid inside the `with` block only."""
+    with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                arrays = {name: _mapped(archive, name, Path(folder)) for name in ("losses", "candidates", "scratch")}
+        except (zipfile.BadZipFile, EOFError, ValueError) as error:
+            raise TaskonomyError(f"{path}: not a readable .npz file: {error}") from None
+        losses, candidates, scratch = arrays.values()
+        if losses is None or candidates is None:
+            raise TaskonomyError(f"{path}: must hold the arrays losses and candidates")
+        if candidates.ndim != 1 or candidates.dtype.kind != "U":
+            raise TaskonomyError(f"{path}: candidates must be a list of strings (is {candidates.dtype}, {list(candidates.shape)})")
+        yield Losses(path.stem, candidates.tolist(), losses, scratch)
+
+
+def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> np.ndarray | None:
+    """An array of the archive, unpacked as a stream and mapped; pickled objects are refused."""
+    if f"{name}.npy" not in archive.namelist():
+        return None
+    with archive.open(f"{name}.npy") as packed, open(folder / f"{name}.npy", "wb") as unpacked:
+        shutil.copyfileobj(packed, unpacked, 1 << 20)
+    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,70 @@
+"""From the losses of all targets to the affinity table."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from taskonomy.affinity import ahp
+from taskonomy.affinity.bootstrap import best_of_order, resampled_affinities
+from taskonomy.affinity.losses import Losses
+from taskonomy.affinity.table import SELF, split_sources
+from taskonomy.affinity.wins import blocks, win_rate_against, win_rates
+from taskonomy.seeds import generator
+
+
+class Normalization(StrEnum):
+    """How losses become affinities: the paper's ordinal way, or the linear one it rejects."""
+
+    AHP = "ahp"
+    LINEAR = "linear"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One target: its rows of the affinity table and what stands behind them."""
+
+    rows: pd.DataFrame
+    best_of_order: dict[str, float]  # candidate -> probability; empty without resamples
+    consistency_ratio: float | None  # None for the linear normalisation
+
+
+def measure(
+    data: Losses, *, normalization: Normalization = Normalization.AHP, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> Measured:
+    """Affinities of one target's candidates, with bootstrap intervals, gain and quality.
+
+    Args:
+        resamples: bootstrap draws of the images; 0 leaves the intervals out.
+        confidence: share of the resampled affinities that an interval holds (percentile interval).
+
+    Returns:
+        Gain is the win rate against `scratch`, quality against the candidate `self` (paper section 4); NaN where that is not there.
+    """
+    target, candidates = data.target, data.candidates
+    rates = win_rates(data.losses, target, candidates)
+    if normalization is Normalization.AHP:
+        affinity, ratio = ahp.affinities(rates), ahp.consistency_ratio(rates)
+    else:
+        total = sum(block.sum(axis=1, dtype=np.float64) for block in blocks(data.losses, target, candidates))
+        affinity, ratio = ahp.linear(np.asarray(total) / data.losses.shape[1]), None
+    rows = pd.DataFrame({"target": target, "sources": [split_sources(name) for name in candidates], "affinity": affinity})
+    best: dict[str, float] = {}
+    if resamples:
+        rng = generator(seed, "bootstrap", target)
+        drawn = resampled_affinities(data.losses, target, candidates, resamples, rng, normalization=normalization.value)
+        rows["low"], rows["high"] = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+        orders = np.array([0 if name == SELF else len(split_sources(name)) for name in candidates])
+        best = dict(zip(candidates, best_of_order(drawn, orders).tolist(), strict=True))
+    if data.scratch is not None:
+        rows["gain"] = win_rate_against(data.losses, data.scratch, target, candidates)
+    if SELF in candidates:
+        rows["quality"] = rates[:, candidates.index(SELF)]
+    return Measured(rows, best, ratio)
+
+
+def as_table(measured: Iterable[Measured]) -> pd.DataFrame:
+    """The affinity table of all targets."""
+    return pd.concat([one.rows for one in measured], ignore_index=True)

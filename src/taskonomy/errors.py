@@ -1,0 +1,35 @@
+"""Errors for the person who can mend them: one line, naming the file or the key and what would be right."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+
+class TaskonomyError(Exception):
+    """Something the user can mend: bad input, an infeasible request, a damaged file."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn expected failures into one line on standard error and exit status 1.
+
+    A full disk or an unreadable file (`OSError`) is expected too; anything else is a bug of ours and keeps its traceback.
+    """
+    try:
+        yield
+    except TaskonomyError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror or error}")
+
+
+def unknown(what: str, names: Iterable[str], known: Iterable[str]) -> TaskonomyError:
+    """An error that lists names nobody knows, with the nearest known name of each."""
+    known = sorted(known)
+    parts = []
+    for name in names:
+        near = get_close_matches(name, known, n=1)
+        parts.append(f"{name!r} (did you mean {near[0]!r}?)" if near else repr(name))
+    return TaskonomyError(f"{what}: unknown {', '.join(parts)}; known: {', '.join(known)}")

@@ -1,0 +1,57 @@
+"""Outputs are written whole or not at all."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to a new file beside `path`, then rename it: a reader or a kill sees the old file or the new one."""
+    _whole(path, lambda file: file.write(text))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that every parser reads: what is not a number becomes null, keys keep their order."""
+    write_text(path, to_json(value))
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table; floats keep every digit, so reading it back gives the same bits."""
+    text = StringIO()
+    frame.to_csv(text, index=False, lineterminator="\n")
+    write_text(path, text.getvalue())
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _without_nan(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_without_nan(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
+
+
+def _whole(path: Path, write: Callable[[TextIO], object]) -> None:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with open(unfinished, "w", encoding="utf-8", newline="") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

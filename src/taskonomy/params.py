@@ -1,0 +1,198 @@
+"""`params.yaml` as typed, checked objects: unknown keys and bad values are errors that name the key."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from taskonomy.errors import TaskonomyError
+
+Weight = Annotated[FiniteFloat, Field(ge=0)]
+Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class SelfEdge(StrEnum):
+    """What a labelled task may be solved by: its own full network, its own frozen encoder, or only by others."""
+
+    GOLD = "gold"
+    TRANSFER = "transfer"
+    NONE = "none"
+
+
+class Balance(StrEnum):
+    """How each target's rows are rescaled once the admissible transfers are known."""
+
+    NONE = "none"
+    SUM = "sum"
+    PEAK = "peak"
+
+
+class Role(StrEnum):
+    """What a task may be."""
+
+    BOTH = "both"
+    SOURCE = "source"
+    TARGET = "target"
+
+
+class SolverName(StrEnum):
+    """Who solves the Boolean program."""
+
+    GLPK = "glpk"
+    HIGHS = "highs"
+
+
+class Difference(StrEnum):
+    """In what an alternative policy must differ from all better ones."""
+
+    SOURCES = "sources"
+    TRANSFERS = "transfers"
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_enum_values=False)
+
+
+class PolicyParams(_Checked):
+    """The supervision policy: what may be chosen, and what a choice costs (paper section 3.4)."""
+
+    budget: Weight
+    max_order: Count = 4
+    self_edge: SelfEdge = SelfEdge.TRANSFER
+    balance: Balance = Balance.NONE
+    importance: dict[str, Weight] = {}
+    cost: dict[str, Weight] = {}
+    roles: dict[str, Role] = {}
+    exclude: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+    solver: SolverName = SolverName.GLPK
+    time_limit: Annotated[FiniteFloat, Field(gt=0)] = 60.0
+    alternatives: Annotated[int, Field(ge=0)] = 0
+    alternatives_differ_in: Difference = Difference.SOURCES
+
+    @model_validator(mode="after")
+    def _no_source_both_required_and_excluded(self) -> Self:
+        if both := sorted(set(self.require) & set(self.exclude)):
+            raise ValueError(f"{', '.join(both)} cannot be both required and excluded")
+        return self
+
+
+class FrontParams(_Checked):
+    """All budgets for some orders."""
+
+    orders: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class SavingsParams(_Checked):
+    """How many labels transfer saves (paper abstract and section 4)."""
+
+    quality_levels: Annotated[tuple[Share, ...], Field(min_length=1)]
+    set_size: Annotated[int, Field(ge=2)]
+    draws: Count
+    max_order: Count
+    images_full: Count
+    images_transfer: Count
+    seed: Annotated[int, Field(ge=0)]
+
+
+class TreeMethod(StrEnum):
+    """How two clusters' distance follows from their members'."""
+
+    COMPLETE = "complete"
+    AVERAGE = "average"
+    SINGLE = "single"
+    WARD = "ward"
+
+
+class TreeMetric(StrEnum):
+    """The distance of two transferring-out patterns."""
+
+    CORRELATION = "correlation"
+    COSINE = "cosine"
+    EUCLIDEAN = "euclidean"
+
+
+class EvaluateParams(_Checked):
+    """Significance of the policy, and the similarity tree."""
+
+    random_policies: Annotated[int, Field(ge=1000)]
+    seed: Annotated[int, Field(ge=0)]
+    tree_method: TreeMethod
+    tree_metric: TreeMetric
+    tree_beta: Annotated[FiniteFloat, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _ward_needs_euclidean(self) -> Self:
+        if self.tree_method is TreeMethod.WARD and self.tree_metric is not TreeMetric.EUCLIDEAN:
+            raise ValueError("tree_method ward needs tree_metric euclidean")
+        return self
+
+
+class ReportParams(_Checked):
+    """The page."""
+
+    title: Annotated[str, Field(min_length=1)]
+
+
+class Params(_Checked):
+    """Every knob of the pipeline; sections are named as the stages."""
+
+    policy: PolicyParams
+    front: FrontParams
+    savings: SavingsParams
+    evaluate: EvaluateParams
+    report: ReportParams
+
+
+def read_params(path: Path | str = "params.yaml") -> Params:
+    """Read and check a parameter file.
+
+    Raises:
+        TaskonomyError: naming the file and, per problem, the key, its value and what is allowed.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TaskonomyError(f"{path}: no such parameter file; run from the project's root") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise TaskonomyError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise TaskonomyError(f"{path}: must hold the sections {', '.join(Params.model_fields)}")
+    return checked(Params, values, str(path))
+
+
+def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:
+    """Build `model` from `values`, or fail with one line that names each bad key."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_problem(model, problem) for problem in error.errors())
+        raise TaskonomyError(f"{where}: {problems}") from None
+
+
+def _problem(model: type[BaseModel], problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{key} is not a known key; {_siblings(model, problem['loc'])}"
+        case "missing":
+            return f"{key} is missing"
+        case "value_error":
+            return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+    allowed = problem["msg"].replace("Input should be", "must be").replace("Value should", "must")
+    return f"{key} {allowed} (is {problem['input']!r})"
+
+
+def _siblings(model: type[BaseModel], location: tuple[Any, ...]) -> str:
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    return f"known keys: {', '.join(model.model_fields)}"

@@ -1,0 +1,1 @@
+"""Affinity table -> Boolean integer program -> supervision policy (paper section 3.4)."""

@@ -1,0 +1,121 @@
+"""The front: every budget for every order, and what one more label would buy."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import PolicyParams
+from taskonomy.policy.solve import TIE, Planner, Policy
+
+
+@dataclass(frozen=True)
+class Point:
+    """One budget of the front; `more_*` is what the next budget adds, NaN at the last."""
+
+    policy: Policy
+    more_label_cost: float = float("nan")
+    more_objective: float = float("nan")
+    more_gain: float = float("nan")
+    more_quality: float = float("nan")
+
+    def as_dict(self) -> dict[str, Any]:
+        """A policy as `--json` prints it, with `one_more_label`."""
+        names = {"cost": self.more_label_cost, "objective": self.more_objective, "gain": self.more_gain, "quality": self.more_quality}
+        return {**self.policy.as_dict(), "one_more_label": names}
+
+
+def front(
+    table: pd.DataFrame,
+    params: PolicyParams,
+    orders: Iterable[int],
+    budgets: Iterable[float] | None = None,
+    progress: Callable[[list[int]], Iterable[int]] = lambda orders: orders,
+) -> list[Point]:
+    """Solve all budgets, from the smallest feasible to the one where nothing improves, for each order.
+
+    Where all costs are multiples of the smallest, budgets go up by that much; otherwise each budget is one at which the optimum changes.
+
+    Args:
+        budgets: these budgets instead; those too small for an order are an error, as they are for one policy.
+        progress: wraps the orders, to show how far it is.
+    """
+    chosen = sorted(set(budgets)) if budgets is not None else None
+    points: list[Point] = []
+    for order in progress(sorted(set(orders))):
+        planner = Planner(table, params.model_copy(update={"max_order": order}))
+        if chosen is not None:
+            policies = [planner.policy(budget) for budget in chosen]
+        else:
+            policies = _steps(planner) if planner.unit else _breakpoints(planner)
+        points += _with_next(policies)
+    return points
+
+
+def _steps(planner: Planner) -> list[Policy]:
+    everything = planner.policy(planner.problem.cost_of(planner.problem.sources))
+    first = round(planner.smallest_budget() / planner.unit)
+    last = max(first, round(everything.cost / planner.unit))
+    return [planner.policy(step * planner.unit) for step in range(first, last + 1)]
+
+
+def _breakpoints(planner: Planner) -> list[Policy]:
+    """Down from all sources: below each optimum's cost lies the next worse optimum."""
+    smallest = planner.smallest_budget()
+    found: list[Policy] = []
+    budget = planner.problem.cost_of(planner.problem.sources)
+    while budget >= smallest:
+        best = planner.policy(budget)
+        found.append(planner.policy(best.cost))
+        budget = best.cost - 1e-5 * max(1.0, best.cost)
+    return found[::-1]
+
+
+def _with_next(policies: list[Policy]) -> list[Point]:
+    points = []
+    for now, then in zip(policies, policies[1:], strict=False):
+        if then.status == now.status == "optimal" and then.objective < now.objective - TIE * max(1.0, now.objective):
+            raise TaskonomyError(f"budget {then.budget:g} solved worse than {now.budget:g}: the solver's proof does not hold")
+        added = (then.budget - now.budget, then.objective - now.objective, then.mean_gain - now.mean_gain, then.mean_quality - now.mean_quality)
+        points.append(Point(now, *added))
+    return [*points, Point(policies[-1])] if policies else []
+
+
+def as_frame(points: list[Point]) -> pd.DataFrame:
+    """The front as a table, one row per order and budget."""
+    rows = [
+        {
+            "order": point.policy.max_order,
+            "budget": point.policy.budget,
+            "cost": point.policy.cost,
+            "objective": point.policy.objective,
+            "mean_gain": point.policy.mean_gain,
+            "mean_quality": point.policy.mean_quality,
+            "more_objective": point.more_objective,
+            "more_gain": point.more_gain,
+            "more_quality": point.more_quality,
+            "status": point.policy.status,
+            "sources": "+".join(point.policy.sources),
+        }
+        for point in points
+    ]
+    return pd.DataFrame(rows)
+
+
+def parse_numbers(text: str, option: str) -> list[float]:
+    """`1,2,5-25` -> 1, 2, 5, 6, ..., 25."""
+    numbers: list[float] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        try:
+            if not dash:
+                numbers.append(float(low))
+            elif int(low) <= int(high):
+                numbers += map(float, range(int(low), int(high) + 1))
+            else:
+                raise ValueError
+        except ValueError:
+            raise TaskonomyError(f"{option}: {part!r} must be a number >= 0 or a range such as 5-25") from None
+    return numbers

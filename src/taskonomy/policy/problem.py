@@ -1,0 +1,127 @@
+"""Which transfers may be chosen, what each is worth, and what each source costs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from taskonomy.affinity.table import SELF, task_names
+from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.params import Balance, PolicyParams, Role, SelfEdge
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One admissible transfer, an edge of the hypergraph.
+
+    Attributes:
+        sources: as written in the table; `self` is the target's own fully supervised network.
+        needs: the tasks that must be labelled in full for it.
+        affinity: as measured.
+        worth: its part of the objective: importance times the rescaled affinity.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    needs: frozenset[str]
+    affinity: float
+    gain: float
+    quality: float
+    worth: float = field(default=np.nan)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The input of the Boolean program but for the budget."""
+
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+    transfers: tuple[Transfer, ...]
+    cost: dict[str, float]
+    required: frozenset[str]
+
+    def cost_of(self, sources: Iterable[str]) -> float:
+        """Label cost of a set of sources."""
+        return float(sum(self.cost[name] for name in sorted(sources)))
+
+    def into(self, target: str) -> list[int]:
+        """The transfers into a target, by their number."""
+        return [number for number, transfer in enumerate(self.transfers) if transfer.target == target]
+
+
+def admissible(table: pd.DataFrame, params: PolicyParams) -> Problem:
+    """Apply roles, exclusions, order and self edge to a table, then balance what is left (trap: never balance before the subset).
+
+    Raises:
+        TaskonomyError: for names the table does not know, and for targets and required sources that no transfer is left for.
+    """
+    targets, sources = task_names(table)
+    _check_names(params, targets, sources)
+    role = {name: params.roles.get(name, Role.BOTH) for name in {*targets, *sources}}
+    solvable = tuple(name for name in targets if role[name] is not Role.SOURCE)
+    if not solvable:
+        raise TaskonomyError("policy.roles leave no target")
+    usable = {name for name in (*targets, *sources) if role[name] is not Role.TARGET} - set(params.exclude)
+    rows = [_transfer(row) for row in table.itertuples() if row.target in solvable]
+    allowed = [row for row in rows if _allowed(row, params) and row.needs <= usable]
+    _check_served(solvable, rows, allowed, params)
+    transfers = _weighed([row for row in allowed if not np.isnan(row.affinity)], params)
+    used = sorted({name for transfer in transfers for name in transfer.needs})
+    if missing := sorted(set(params.require) - set(used)):
+        raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
+    return Problem(solvable, tuple(used), transfers, {name: params.cost.get(name, 1.0) for name in used}, frozenset(params.require))
+
+
+def _transfer(row: object) -> Transfer:
+    sources: tuple[str, ...] = row.sources  # type: ignore[attr-defined]
+    target: str = row.target  # type: ignore[attr-defined]
+    needs = frozenset((target,)) if sources == (SELF,) else frozenset(sources)
+    return Transfer(target, sources, needs, float(row.affinity), float(row.gain), float(row.quality))  # type: ignore[attr-defined]
+
+
+def _allowed(row: Transfer, params: PolicyParams) -> bool:
+    if row.sources == (SELF,):
+        return params.self_edge is SelfEdge.GOLD
+    if row.target in row.needs and params.self_edge is not SelfEdge.TRANSFER:
+        return False
+    return len(row.sources) <= params.max_order
+
+
+def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]:
+    by_target: dict[str, list[float]] = {}
+    for row in rows:
+        by_target.setdefault(row.target, []).append(row.affinity)
+    scale = {
+        target: {Balance.NONE: 1.0, Balance.SUM: sum(values), Balance.PEAK: max(values)}[params.balance] or 1.0
+        for target, values in by_target.items()
+    }
+    # Names order the program, so the order of a table's rows changes nothing.
+    ordered = sorted(rows, key=lambda row: (row.target, len(row.sources), sorted(row.sources)))
+    return tuple(
+        Transfer(**{**row.__dict__, "worth": params.importance.get(row.target, 1.0) * row.affinity / scale[row.target]}) for row in ordered
+    )
+
+
+def _check_names(params: PolicyParams, targets: list[str], sources: list[str]) -> None:
+    tasks = {*targets, *sources}
+    for key, names, known in (
+        ("importance", params.importance, set(targets)),
+        ("cost", params.cost, tasks),
+        ("roles", params.roles, tasks),
+        ("exclude", params.exclude, tasks),
+        ("require", params.require, tasks),
+    ):
+        if missing := sorted(set(names) - known):
+            raise unknown(f"policy.{key}", missing, known)
+
+
+def _check_served(targets: tuple[str, ...], rows: list[Transfer], allowed: list[Transfer], params: PolicyParams) -> None:
+    measured = {row.target for row in allowed if not np.isnan(row.affinity)}
+    if unserved := [name for name in targets if name not in measured]:
+        have = {name: sum(row.target == name for row in rows) for name in unserved}
+        listed = ", ".join(f"{name} ({have[name]} rows in the table)" for name in unserved)
+        raise TaskonomyError(
+            f"no transfer is left for {listed}: allowed are order <= {params.max_order}, self_edge {params.self_edge.value},"
+            f" not from {', '.join(params.exclude) or 'none excluded'}"
+        )

@@ -1,0 +1,111 @@
+"""The Boolean program of the paper's section 3.4, constraint by constraint.
+
+x[i] = 1: transfer i is used.  y[s] = 1: task s is labelled and trained in full, as a source.
+"""
+
+from enum import Enum
+from io import StringIO
+
+import pyomo.core as pyo
+from pyomo.repn.plugins.lp_writer import LPWriter
+
+from taskonomy.policy.engines import Cut, Engine, Solution, engine
+from taskonomy.policy.problem import Problem
+
+
+class Goal(Enum):
+    """What is maximised."""
+
+    WORTH = "worth"  # the paper's objective
+    THRIFT = "thrift"  # minus the cost: the smallest budget that serves every target
+    COVERAGE = "coverage"  # served targets: whom a budget leaves unserved
+
+
+def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "source_and_target") -> pyo.ConcreteModel:
+    """The program in Pyomo.
+
+    Args:
+        link: the form of the constraint that ties transfers to their sources; the others are there to be compared with:
+            `source_and_target`, `transfer_and_source` or `transfer` (the paper's).
+    """
+    uses: dict[tuple[str, str], list[int]] = {}  # (source, target) -> transfers into the target that use the source
+    for number, transfer in enumerate(problem.transfers):
+        for source in transfer.needs:
+            uses.setdefault((source, transfer.target), []).append(number)
+    users = {source: [number for (name, _), numbers in uses.items() if name == source for number in numbers] for source in problem.sources}
+
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(range(len(problem.transfers)), domain=pyo.Binary)
+    model.y = pyo.Var(problem.sources, domain=pyo.Binary)
+    spent = sum(problem.cost[source] * model.y[source] for source in problem.sources)
+
+    # Maximise sum_i c_i x_i, c_i = importance of target(i) times the affinity of i.
+    worth = sum(transfer.worth * model.x[number] for number, transfer in enumerate(problem.transfers))
+    served = sum(model.x[number] for number in range(len(problem.transfers)))
+    model.goal = pyo.Objective(expr={Goal.WORTH: worth, Goal.THRIFT: -spent, Goal.COVERAGE: served}[goal], sense=pyo.maximize)
+
+    # I. A transfer needs all its sources. The paper writes |sources(i)| x_i <= sum_{s in sources(i)} y_s, one row per transfer. Since each
+    # target takes one transfer, those into one target that share a source may be added up against it: stronger, and nearly integral.
+    match link:
+        case "source_and_target":
+            model.sources_needed = pyo.Constraint(
+                sorted(uses), rule=lambda m, source, target: sum(m.x[i] for i in uses[source, target]) <= m.y[source]
+            )
+        case "transfer_and_source":
+            pairs = [(number, source) for number, transfer in enumerate(problem.transfers) for source in sorted(transfer.needs)]
+            model.sources_needed = pyo.Constraint(pairs, rule=lambda m, number, source: m.x[number] <= m.y[source])
+        case "transfer":
+            model.sources_needed = pyo.Constraint(
+                range(len(problem.transfers)),
+                rule=lambda m, i: len(problem.transfers[i].needs) * m.x[i] <= sum(m.y[s] for s in sorted(problem.transfers[i].needs)),
+            )
+        case _:
+            raise ValueError(f"unknown form of the link constraint: {link}")
+
+    # II. Each target is solved by exactly one transfer. (The equation printed in the first version of the paper cannot be satisfied.)
+    def one_transfer(m: pyo.ConcreteModel, target: str) -> object:
+        chosen = sum(m.x[i] for i in problem.into(target))
+        return chosen <= 1 if goal is Goal.COVERAGE else chosen == 1
+
+    model.one_transfer = pyo.Constraint(problem.targets, rule=one_transfer)
+
+    # III. The sources' labels stay within the supervision budget; the right-hand side is set for each solve.
+    model.supervision_budget = pyo.Constraint(expr=spent <= problem.cost_of(problem.sources) + 1)
+
+    # Ours: a source that no chosen transfer uses is not labelled, so y says which sources a policy needs.
+    model.no_idle_source = pyo.Constraint(problem.sources, rule=lambda m, source: m.y[source] <= sum(m.x[i] for i in users[source]))
+
+    # Ours: sources that the user requires.
+    model.required = pyo.Constraint(sorted(problem.required), rule=lambda m, source: m.y[source] == 1)
+    return model
+
+
+class Program:
+    """The program, built and written once, solved as often as needed with other budgets, fixed sources and cuts."""
+
+    def __init__(self, problem: Problem, solver: str, goal: Goal = Goal.WORTH, link: str = "source_and_target") -> None:
+        model = boolean_program(problem, goal, link)
+        text = StringIO()
+        symbols = LPWriter().write(model, text).symbol_map
+        self.problem = problem
+        self._x = [symbols.getSymbol(model.x[number]) for number in range(len(problem.transfers))]
+        self._y = {source: symbols.getSymbol(model.y[source]) for source in problem.sources}
+        budget_row = symbols.getSymbol(model.supervision_budget)
+        self._engine: Engine = engine(solver, text.getvalue(), budget_row)
+
+    def solve(self, budget: float, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0) -> Solution:
+        """The best admissible transfers; `fixed` sources are on (1) or off (0)."""
+        bounds = {self._y[source]: value for source, value in (fixed or {}).items()}
+        return self._engine.solve(budget, bounds, cuts, seconds)
+
+    def chosen(self, solution: Solution) -> list[int]:
+        """The numbers of the transfers that a solution uses, its binaries rounded."""
+        return [number for number, name in enumerate(self._x) if round(solution.values[name]) == 1]
+
+    def not_these_sources(self, used: frozenset[str]) -> Cut:
+        """A cut that only solutions with another set of sources satisfy: sum_{s used} (1 - y_s) + sum_{s unused} y_s >= 1."""
+        return Cut({name: -1.0 if source in used else 1.0 for source, name in self._y.items()}, 1.0 - len(used))
+
+    def not_these_transfers(self, chosen: list[int]) -> Cut:
+        """A cut that every other choice of transfers satisfies: one target at least takes another transfer."""
+        return Cut({self._x[number]: -1.0 for number in chosen}, 1.0 - len(chosen))

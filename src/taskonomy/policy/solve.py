@@ -1,0 +1,257 @@
+"""A supervision policy: the sources to label in full, and one transfer per target."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import Difference, PolicyParams
+from taskonomy.policy.engines import Cut, Solution, Status
+from taskonomy.policy.problem import Problem, Transfer, admissible
+from taskonomy.policy.program import Goal, Program
+
+# Objectives this close, relative to their size, are equal: the order of a sum can move one by as much.
+TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A solved policy.
+
+    Attributes:
+        status: `optimal` (proved) or `feasible` (the best that the time limit allowed).
+        objective: sum over targets of importance times rescaled affinity.
+        bound, gap: no policy exceeds `bound`; `gap` is (bound - objective) / objective.
+        seconds: time in the solver, proofs of uniqueness included.
+        sources: the tasks labelled in full, by name: exactly those that a chosen transfer needs.
+    """
+
+    status: str
+    objective: float
+    bound: float
+    gap: float
+    seconds: float
+    budget: float
+    cost: float
+    max_order: int
+    self_edge: str
+    sources: tuple[str, ...]
+    transfers: tuple[Transfer, ...]
+
+    @property
+    def mean_gain(self) -> float:
+        """Mean gain over the targets for which it was measured; NaN if for none."""
+        return _mean([transfer.gain for transfer in self.transfers])
+
+    @property
+    def mean_quality(self) -> float:
+        """Mean quality over the targets for which it was measured; NaN if for none."""
+        return _mean([transfer.quality for transfer in self.transfers])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        fields = ("status", "objective", "bound", "gap", "seconds", "budget", "cost", "max_order", "self_edge")
+        return {
+            **{name: getattr(self, name) for name in fields},
+            "sources": list(self.sources),
+            "transfers": [
+                {"target": one.target, "sources": list(one.sources), "affinity": one.affinity, "gain": one.gain, "quality": one.quality}
+                for one in self.transfers
+            ],
+            "mean_gain": self.mean_gain,
+            "mean_quality": self.mean_quality,
+        }
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One solution, evaluated again from the affinities instead of believed."""
+
+    chosen: tuple[int, ...]
+    objective: float
+    used: frozenset[str]
+    cost: float
+    solution: Solution
+
+
+class Planner:
+    """One table under one set of rules; solves any budget. What was solved once is not solved again."""
+
+    def __init__(self, table: pd.DataFrame, params: PolicyParams) -> None:
+        self.params = params
+        self.problem = admissible(table, params)
+        self._program = Program(self.problem, params.solver.value)
+        self._into = {target: self.problem.into(target) for target in self.problem.targets}
+        self._solved: dict[float, _Choice | None] = {}
+        self.seconds = 0.0  # in the solver, so far
+        self.unit = _unit(self.problem)
+
+    def policy(self, budget: float) -> Policy:
+        """The optimal policy within a budget; of equal optima the cheapest, then the one whose sources come first by name.
+
+        Raises:
+            TaskonomyError: if no policy is that cheap, naming the targets left out and the smallest budget that serves all.
+        """
+        before = self.seconds
+        choice = self._cheapest(budget)
+        if choice is None:
+            raise TaskonomyError(self._why_infeasible(budget))
+        if choice.solution.status is Status.OPTIMAL:
+            choice = self._first_by_name(choice)
+        return self._as_policy(choice, budget, self.seconds - before)
+
+    def alternatives(self, best: Policy, count: int) -> Iterator[Policy]:
+        """The next-best policies, each with other sources (or other transfers, by parameter) than all better ones."""
+        numbers = {(one.target, one.sources): number for number, one in enumerate(self.problem.transfers)}
+        chosen = [numbers[one.target, one.sources] for one in best.transfers]
+        cuts: tuple[Cut, ...] = ()
+        for _ in range(count):
+            if self.params.alternatives_differ_in is Difference.SOURCES:
+                cuts += (self._program.not_these_sources(self._used(chosen)),)
+            else:
+                cuts += (self._program.not_these_transfers(chosen),)
+            before = self.seconds
+            if (choice := self._solve(best.budget, cuts=cuts)) is None:
+                return
+            chosen = list(choice.chosen)
+            yield self._as_policy(choice, best.budget, self.seconds - before)
+
+    def smallest_budget(self) -> float:
+        """The lowest cost of any policy that serves every target."""
+        return self._solve_goal(Goal.THRIFT, self._everything())[1]
+
+    def _everything(self) -> float:
+        return self.problem.cost_of(self.problem.sources)
+
+    def _cheapest(self, budget: float) -> _Choice | None:
+        key = self._canonical(budget)
+        if key not in self._solved:
+            choice = self._solve(key)
+            if choice is not None and choice.solution.status is Status.OPTIMAL and choice.cost > 0:
+                less = self._cheapest(choice.cost - self._step_below(choice.cost))
+                if less is not None and less.solution.status is Status.OPTIMAL and _tied(less.objective, choice.objective):
+                    choice = less
+            self._solved[key] = choice
+        return self._solved[key]
+
+    def _canonical(self, budget: float) -> float:
+        """The largest budget worth naming: costs come in steps, and all sources together are enough."""
+        budget = min(budget, self._everything())
+        return math.floor(budget / self.unit + 1e-6) * self.unit if self.unit else budget
+
+    def _step_below(self, cost: float) -> float:
+        return self.unit / 2 if self.unit else 1e-5 * max(1.0, cost)
+
+    def _first_by_name(self, choice: _Choice) -> _Choice:
+        """Of the optima at this cost, the one that takes the earliest names. Most are unique, which one more solve shows."""
+        budget = self._canonical(choice.cost)
+        cuts = (self._program.not_these_sources(choice.used),)
+        if not self._equals(self._solve(budget, cuts=cuts), choice):
+            return choice
+        fixed: dict[str, int] = {}
+        for source in self.problem.sources:
+            if source not in choice.used:
+                other = self._solve(budget, fixed={**fixed, source: 1})
+                if other is None or not self._equals(other, choice):
+                    fixed[source] = 0
+                    continue
+                choice = other
+            fixed[source] = 1
+        return choice
+
+    @staticmethod
+    def _equals(other: _Choice | None, choice: _Choice) -> bool:
+        return other is not None and other.solution.status is Status.OPTIMAL and _tied(other.objective, choice.objective)
+
+    def _solve(self, budget: float, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = ()) -> _Choice | None:
+        if budget < 0:
+            return None
+        solution = self._program.solve(budget, fixed=fixed, cuts=cuts, seconds=self.params.time_limit)
+        self.seconds += solution.seconds
+        if solution.status is Status.UNKNOWN:
+            raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
+        if solution.status is Status.INFEASIBLE:
+            return None
+        chosen = self._program.chosen(solution)
+        if not cuts:  # a cut may ask for what this would undo
+            chosen = self._settled(chosen)
+        objective = math.fsum(self.problem.transfers[number].worth for number in chosen)
+        used = self._used(chosen)
+        return _Choice(tuple(chosen), objective, used, self.problem.cost_of(used), solution)
+
+    def _settled(self, chosen: list[int]) -> list[int]:
+        """Between equal transfers of one target, the one with fewer sources, then the first by name."""
+        used, transfers = self._used(chosen), self.problem.transfers
+        settled = []
+        for number in chosen:
+            equals = (other for other in self._into[transfers[number].target] if transfers[other].needs <= used)
+            settled.append(next(other for other in equals if transfers[other].worth >= transfers[number].worth))
+        return settled if self._used(settled) == used else chosen
+
+    def _used(self, chosen: list[int]) -> frozenset[str]:
+        return frozenset().union(*(self.problem.transfers[number].needs for number in chosen))
+
+    def _as_policy(self, choice: _Choice, budget: float, seconds: float) -> Policy:
+        optimal = choice.solution.status is Status.OPTIMAL
+        bound = choice.objective if optimal else max(choice.solution.bound, choice.objective)
+        gap = 0.0 if optimal else (bound - choice.objective) / max(abs(choice.objective), 1e-300)
+        transfers = tuple(sorted((self.problem.transfers[number] for number in choice.chosen), key=lambda one: one.target))
+        sources = tuple(sorted(choice.used))
+        return Policy(
+            choice.solution.status.value, choice.objective, bound, gap, seconds, float(budget), choice.cost, self.params.max_order,
+            self.params.self_edge.value, sources, transfers,
+        )  # fmt: skip
+
+    def _why_infeasible(self, budget: float) -> str:
+        """Whom the budget leaves out, and what would do."""
+        problem = self.problem
+        if self._solve_goal(Goal.THRIFT, self._everything())[0].status is Status.INFEASIBLE:
+            return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
+        enough = self.smallest_budget()
+        solution, _, served = self._solve_goal(Goal.COVERAGE, budget)
+        if solution.status is Status.INFEASIBLE:
+            what = f"the required sources {', '.join(sorted(problem.required))} alone cost more"
+        else:
+            left = [target for target in problem.targets if target not in served]
+            what = f"it cannot serve {', '.join(left)}" + (" beside the others" if len(left) < len(problem.targets) else "")
+        return f"policy.budget {budget:g} is too small: {what}; the smallest budget that serves every target is {enough:g}"
+
+    def _solve_goal(self, goal: Goal, budget: float) -> tuple[Solution, float, set[str]]:
+        program = Program(self.problem, self.params.solver.value, goal)
+        solution = program.solve(budget, seconds=self.params.time_limit)
+        if solution.status is Status.INFEASIBLE:
+            return solution, math.nan, set()
+        if solution.status is not Status.OPTIMAL:
+            raise TaskonomyError(f"no answer within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
+        chosen = program.chosen(solution)
+        return solution, self.problem.cost_of(self._used(chosen)), {self.problem.transfers[number].target for number in chosen}
+
+
+def plan(table: pd.DataFrame, params: PolicyParams) -> tuple[Policy, list[Policy]]:
+    """The policy for `params.budget`, and its alternatives."""
+    planner = Planner(table, params)
+    best = planner.policy(params.budget)
+    return best, list(planner.alternatives(best, params.alternatives))
+
+
+def _unit(problem: Problem) -> float:
+    """The step of all costs, if every cost is a multiple of the smallest one above 0 and there are at most 1000 steps; else 0."""
+    costs = [problem.cost[name] for name in problem.sources if problem.cost[name] > 0]
+    if not costs:
+        return 0.0
+    unit = min(costs)
+    whole: Callable[[float], bool] = lambda cost: abs(cost / unit - round(cost / unit)) < 1e-9  # noqa: E731
+    return unit if all(map(whole, costs)) and sum(costs) / unit <= 1000 else 0.0
+
+
+def _tied(one: float, other: float) -> bool:
+    return abs(one - other) <= TIE * max(1.0, abs(one), abs(other))
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else math.nan

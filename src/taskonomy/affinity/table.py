@@ -86,6 +86,11 @@ def task_names(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     return sorted(set(frame["target"])), sorted(sources)
 
 
+def is_gold(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows are the target's own fully supervised network."""
+    return frame["sources"].map(lambda sources: sources == (SELF,))
+
+
 def _columns(header: list[str] | None, where: str) -> tuple[str, ...]:
     if not header:
         raise TaskonomyError(f"{where}: empty file; expected the header {','.join(REQUIRED)}[,{','.join(OPTIONAL)}]")

@@ -125,6 +125,7 @@ class Glpk(Engine):
         control = glpk.glp_iocp()
         glpk.glp_init_iocp(control)
         control.tm_lim = _milliseconds(seconds - (time.perf_counter() - started))
+        control.cov_cuts = glpk.GLP_ON
         control.tol_obj = 1e-12  # prune only what cannot be better; the default would give up a millionth
         code = glpk.glp_intopt(problem, control)
         found = glpk.glp_mip_status(problem)
@@ -146,9 +147,16 @@ class Highs(Engine):
     def __init__(self, lp: str, budget_row: str) -> None:
         import highspy
 
+        class Quiet(highspy.Highs):  # type: ignore[misc]
+            """Silent from the first line on: the banner would stand in the middle of `--json`."""
+
+            def enableCallbacks(self) -> None:  # noqa: N802, the name is HiGHS's
+                self.setOptionValue("output_flag", False)
+                super().enableCallbacks()
+
         self._highspy: Any = highspy
-        self._solver = highspy.Highs()
-        for option, value in (("output_flag", False), ("mip_rel_gap", 0.0), ("mip_abs_gap", 0.0), ("threads", 1), ("random_seed", 0)):
+        self._solver = Quiet()
+        for option, value in (("mip_rel_gap", 0.0), ("mip_abs_gap", 0.0), ("threads", 1), ("random_seed", 0)):
             self._solver.setOptionValue(option, value)
         with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
             path = Path(folder) / "program.lp"

@@ -11,6 +11,9 @@ from taskonomy.params import PolicyParams
 from taskonomy.policy.solve import TIE, Planner, Policy
 
 
+_FEW_COSTS = 100
+
+
 @dataclass(frozen=True)
 class Point:
     """One budget of the front; `more_*` is what the next budget adds, NaN at the last."""
@@ -36,7 +39,8 @@ def front(
 ) -> list[Point]:
     """Solve all budgets, from the smallest feasible to the one where nothing improves, for each order.
 
-    Where all costs are multiples of the smallest, budgets go up by that much; otherwise each budget is one at which the optimum changes.
+    Where the sources' costs add up to few different sums (26 sources of cost 1: 27), each is a budget of the front; where there are more,
+    the front holds the budgets at which the optimum changes.
 
     Args:
         budgets: these budgets instead; those too small for an order are an error, as they are for one policy.
@@ -49,27 +53,20 @@ def front(
         if chosen is not None:
             policies = [planner.policy(budget) for budget in chosen]
         else:
-            policies = _steps(planner) if planner.unit else _breakpoints(planner)
+            policies = _budgets(planner)
         points += _with_next(policies)
     return points
 
 
-def _steps(planner: Planner) -> list[Policy]:
-    everything = planner.policy(planner.problem.cost_of(planner.problem.sources))
-    first = round(planner.smallest_budget() / planner.unit)
-    last = max(first, round(everything.cost / planner.unit))
-    return [planner.policy(step * planner.unit) for step in range(first, last + 1)]
-
-
-def _breakpoints(planner: Planner) -> list[Policy]:
-    """Down from all sources: below each optimum's cost lies the next worse optimum."""
-    smallest = planner.smallest_budget()
+def _budgets(planner: Planner) -> list[Policy]:
+    smallest, most = planner.smallest_budget(), planner.policy(planner.everything).cost
+    if planner.costs is not None and len(planner.costs) <= _FEW_COSTS:
+        return [planner.policy(cost) for cost in planner.costs[(planner.costs >= smallest - 1e-9) & (planner.costs <= most + 1e-9)].tolist()]
     found: list[Policy] = []
-    budget = planner.problem.cost_of(planner.problem.sources)
+    budget = most
     while budget >= smallest:
-        best = planner.policy(budget)
-        found.append(planner.policy(best.cost))
-        budget = best.cost - 1e-5 * max(1.0, best.cost)
+        found.append(planner.policy(planner.policy(budget).cost))
+        budget = planner.below(found[-1].cost)
     return found[::-1]
 
 

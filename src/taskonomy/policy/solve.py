@@ -1,21 +1,23 @@
 """A supervision policy: the sources to label in full, and one transfer per target."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import Difference, PolicyParams
-from taskonomy.policy.engines import Cut, Solution, Status
+from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Solution, Status
 from taskonomy.policy.problem import Problem, Transfer, admissible
 from taskonomy.policy.program import Goal, Program
 
 # Objectives this close, relative to their size, are equal: the order of a sum can move one by as much.
 TIE = 1e-9
+_MOST_COSTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Planner:
         self._into = {target: self.problem.into(target) for target in self.problem.targets}
         self._solved: dict[float, _Choice | None] = {}
         self.seconds = 0.0  # in the solver, so far
-        self.unit = _unit(self.problem)
+        self.costs = _possible_costs(self.problem)
 
     def policy(self, budget: float) -> Policy:
         """The optimal policy within a budget; of equal optima the cheapest, then the one whose sources come first by name.
@@ -122,29 +124,39 @@ class Planner:
 
     def smallest_budget(self) -> float:
         """The lowest cost of any policy that serves every target."""
-        return self._solve_goal(Goal.THRIFT, self._everything())[1]
+        return self._solve_goal(Goal.THRIFT, self.everything)[1]
 
-    def _everything(self) -> float:
+    @property
+    def everything(self) -> float:
+        """The cost of all sources together."""
         return self.problem.cost_of(self.problem.sources)
 
     def _cheapest(self, budget: float) -> _Choice | None:
+        """An optimum at the lowest cost of any: while a tighter budget is as good, tighten it."""
+        choice = self._best(budget)
+        while choice is not None and choice.solution.status is Status.OPTIMAL and choice.cost > 0:
+            less = self._best(self.below(choice.cost))
+            if less is None or not self._equals(less, choice):
+                break
+            choice = less
+        return choice
+
+    def _best(self, budget: float) -> _Choice | None:
         key = self._canonical(budget)
         if key not in self._solved:
-            choice = self._solve(key)
-            if choice is not None and choice.solution.status is Status.OPTIMAL and choice.cost > 0:
-                less = self._cheapest(choice.cost - self._step_below(choice.cost))
-                if less is not None and less.solution.status is Status.OPTIMAL and _tied(less.objective, choice.objective):
-                    choice = less
-            self._solved[key] = choice
+            self._solved[key] = self._solve(key)
         return self._solved[key]
 
     def _canonical(self, budget: float) -> float:
-        """The largest budget worth naming: costs come in steps, and all sources together are enough."""
-        budget = min(budget, self._everything())
-        return math.floor(budget / self.unit + 1e-6) * self.unit if self.unit else budget
+        """The largest cost of any set of sources within a budget: more than that buys nothing."""
+        if self.costs is None:
+            return min(budget, self.everything)
+        within = np.searchsorted(self.costs, budget + BUDGET_TOLERANCE * max(1.0, budget), side="right")
+        return float(self.costs[within - 1]) if within else -1.0
 
-    def _step_below(self, cost: float) -> float:
-        return self.unit / 2 if self.unit else 1e-5 * max(1.0, cost)
+    def below(self, cost: float) -> float:
+        """A budget that only cheaper sets of sources keep to."""
+        return cost - 10 * BUDGET_TOLERANCE * max(1.0, cost)
 
     def _first_by_name(self, choice: _Choice) -> _Choice:
         """Of the optima at this cost, the one that takes the earliest names. Most are unique, which one more solve shows."""
@@ -209,7 +221,7 @@ class Planner:
     def _why_infeasible(self, budget: float) -> str:
         """Whom the budget leaves out, and what would do."""
         problem = self.problem
-        if self._solve_goal(Goal.THRIFT, self._everything())[0].status is Status.INFEASIBLE:
+        if self._solve_goal(Goal.THRIFT, self.everything)[0].status is Status.INFEASIBLE:
             return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
         enough = self.smallest_budget()
         solution, _, served = self._solve_goal(Goal.COVERAGE, budget)
@@ -238,14 +250,14 @@ def plan(table: pd.DataFrame, params: PolicyParams) -> tuple[Policy, list[Policy
     return best, list(planner.alternatives(best, params.alternatives))
 
 
-def _unit(problem: Problem) -> float:
-    """The step of all costs, if every cost is a multiple of the smallest one above 0 and there are at most 1000 steps; else 0."""
-    costs = [problem.cost[name] for name in problem.sources if problem.cost[name] > 0]
-    if not costs:
-        return 0.0
-    unit = min(costs)
-    whole: Callable[[float], bool] = lambda cost: abs(cost / unit - round(cost / unit)) < 1e-9  # noqa: E731
-    return unit if all(map(whole, costs)) and sum(costs) / unit <= 1000 else 0.0
+def _possible_costs(problem: Problem) -> Float64[np.ndarray, " costs"] | None:
+    """The costs that sets of sources can have, ascending; None where there are too many to list."""
+    sums = np.zeros(1)
+    for name in problem.sources:
+        sums = np.unique(np.round(np.concatenate([sums, sums + problem.cost[name]]), 9))
+        if len(sums) > _MOST_COSTS:
+            return None
+    return sums
 
 
 def _tied(one: float, other: float) -> bool:

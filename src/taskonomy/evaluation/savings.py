@@ -1,0 +1,110 @@
+"""How many labels does transfer save, and at what quality? (paper abstract: about two thirds, for ten tasks)"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from taskonomy.affinity.table import SELF, is_gold
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import PolicyParams, Role, SavingsParams, SelfEdge
+from taskonomy.policy.front import Point, front
+from taskonomy.policy.solve import Planner, Policy
+from taskonomy.seeds import generator
+
+# Quality is the win rate against a task's own fully supervised network, and that network ties with itself.
+FULL_QUALITY = 0.5
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The smallest budget whose policy's mean quality is a share of full supervision's, or None where no budget does."""
+
+    level: float
+    budget: float | None
+    quality: float | None
+
+
+def smallest_budgets(points: list[Point], levels: Iterable[float]) -> list[Reached]:
+    """Read off a front of one order, cheapest first."""
+    reached = []
+    for level in levels:
+        enough = next((p.policy for p in points if p.policy.mean_quality >= level * FULL_QUALITY), None)
+        reached.append(Reached(level, enough.budget if enough else None, enough.mean_quality if enough else None))
+    return reached
+
+
+def whole_table(table: pd.DataFrame, policy: PolicyParams, savings: SavingsParams) -> list[Reached]:
+    """The smallest budgets for all targets of a table, when a labelled task is solved by its own network (`self_edge: gold`)."""
+    params = policy.model_copy(update={"self_edge": SelfEdge.GOLD})
+    return smallest_budgets(front(table, params, [savings.max_order]), savings.quality_levels)
+
+
+def labels_share(policy: Policy, full: int, transfer: int) -> float:
+    """Labelled images that a policy needs, over those for training each of its targets by itself.
+
+    A source needs `full` images with its label. A target that is no source needs `transfer`; one that is has them already.
+    """
+    targets = [one.target for one in policy.transfers]
+    images = full * len(policy.sources) + transfer * sum(target not in policy.sources for target in targets)
+    return images / (full * len(targets))
+
+
+def random_sets(
+    table: pd.DataFrame, policy: PolicyParams, savings: SavingsParams, progress: Callable[[range], Iterable[int]] = lambda draws: draws
+) -> pd.DataFrame:
+    """The claim for random sets of tasks, as a distribution.
+
+    Each draw takes `set_size` targets at random; every task may be a source, in the set or not. All budgets up to the size of the set
+    are solved with `self_edge: gold`.
+
+    Returns:
+        One row per draw and budget: `draw`, `budget`, `labels` (share of training each independently), `gain`, `quality`.
+    """
+    params = policy.model_copy(update={"self_edge": SelfEdge.GOLD, "max_order": savings.max_order, "cost": {}, "require": ()})
+    measured = table[is_gold(table)]
+    eligible = sorted(name for name in set(measured["target"]) if params.roles.get(name) is not Role.SOURCE)
+    if len(eligible) < savings.set_size:
+        raise TaskonomyError(f"savings.set_size is {savings.set_size}, but the table has {len(eligible)} targets with a row `{SELF}`")
+    rows = []
+    for draw in progress(range(savings.draws)):
+        chosen = generator(savings.seed, "task set", draw).choice(eligible, savings.set_size, replace=False)
+        planner = Planner(table[table["target"].isin(chosen)], _for_subset(params, set(chosen), table))
+        for budget in range(1, savings.set_size + 1):
+            best = planner.policy(budget)
+            share = labels_share(best, savings.images_full, savings.images_transfer)
+            rows.append({"draw": draw, "budget": budget, "labels": share, "gain": best.mean_gain, "quality": best.mean_quality})
+    return pd.DataFrame(rows)
+
+
+def summary(sets: pd.DataFrame, levels: Iterable[float]) -> dict[str, object]:
+    """Quantiles (5, 50, 95 %) over the random sets: quality at about a third of the labels, and labels needed per level of quality."""
+    result: dict[str, object] = {}
+    third = sets[sets["labels"] <= 1 / 3].sort_values("budget").groupby("draw").last()
+    result["a third of the labels"] = {
+        "sets": len(third),
+        **{name: _quantiles(third[name].to_numpy()) for name in ("labels", "gain", "quality") if len(third)},
+    }
+    draws = sets["draw"].nunique()
+    for level in levels:
+        enough = sets[sets["quality"] >= level * FULL_QUALITY].sort_values("budget").groupby("draw").first()
+        result[f"{level:.0%} of full quality"] = {"reached_by": len(enough) / draws, "labels": _quantiles(enough["labels"].to_numpy()) if len(enough) else None}
+    return result
+
+
+def _for_subset(params: PolicyParams, chosen: set[str], table: pd.DataFrame) -> PolicyParams:
+    """The same rules without the names that a table of these targets no longer holds."""
+    tasks = chosen | {name for sources in table.loc[table["target"].isin(chosen), "sources"] for name in sources}
+    return params.model_copy(
+        update={
+            "importance": {name: weight for name, weight in params.importance.items() if name in chosen},
+            "roles": {name: role for name, role in params.roles.items() if name in tasks},
+            "exclude": tuple(name for name in params.exclude if name in tasks),
+        }
+    )
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float]:
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    return {"5%": float(low), "50%": float(middle), "95%": float(high)}

@@ -1,0 +1,126 @@
+"""Is a policy better than chance? Held against random feasible policies of the same budget and order (paper figure 11)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.policy.problem import Problem
+from taskonomy.policy.solve import Policy
+from taskonomy.seeds import generator
+
+_DRAWS_AT_ONCE = 1000
+_MAX_ROUNDS = 200
+MEASURES = ("objective", "gain", "quality")
+
+
+class Draw(StrEnum):
+    """How a random policy is drawn.
+
+    Both start from random sources: the required ones, then others in random order for as long as the budget pays for them, drawn again
+    if some target cannot be served. Then each target takes
+
+        connections: any of the transfers that these sources allow, with equal chances (the paper's random connectivity);
+        sources: the one of them with the highest affinity, so that only the choice of sources is random. The harder opponent.
+    """
+
+    CONNECTIONS = "connections"
+    SOURCES = "sources"
+
+
+@dataclass(frozen=True)
+class RandomPolicies:
+    """Objective, mean gain and mean quality of random feasible policies."""
+
+    objective: Float64[np.ndarray, " draws"]
+    gain: Float64[np.ndarray, " draws"]
+    quality: Float64[np.ndarray, " draws"]
+
+
+def random_policies(problem: Problem, budget: float, count: int, draw: Draw, seed: int) -> RandomPolicies:
+    """Draw `count` feasible policies.
+
+    Raises:
+        TaskonomyError: if random sources hardly ever serve every target.
+    """
+    rng = generator(seed, "random policies", draw.value, budget)
+    needs = np.array([[source in transfer.needs for source in problem.sources] for transfer in problem.transfers], dtype=np.float32)
+    targets = np.array([problem.targets.index(transfer.target) for transfer in problem.transfers])
+    worth = np.array([transfer.worth for transfer in problem.transfers])
+    scores = np.array([[transfer.worth, transfer.gain, transfer.quality] for transfer in problem.transfers])
+    found: list[Float64[np.ndarray, "draws 3"]] = []
+    left = count
+    for _ in range(_MAX_ROUNDS):
+        on = _random_sources(problem, budget, rng)
+        allowed = on.astype(np.float32) @ needs.T == needs.sum(axis=1)
+        rank = rng.random(allowed.shape) if draw is Draw.CONNECTIONS else np.broadcast_to(worth, allowed.shape)
+        chosen, served = _best_per_target(np.where(allowed, rank, -1.0), targets, len(problem.targets))
+        kept = scores[chosen[served.all(axis=1)]][:left]
+        found.append(np.column_stack([kept[:, :, 0].sum(axis=1), _nanmean(kept[:, :, 1]), _nanmean(kept[:, :, 2])]))
+        left -= len(kept)
+        if left == 0:
+            return RandomPolicies(*np.concatenate(found).T)
+    raise TaskonomyError(f"only {count - left} of {count} random policies within budget {budget:g} serve every target; raise policy.budget")
+
+
+def significance(policy: Policy, problem: Problem, count: int, seed: int) -> dict[str, Any]:
+    """Percentile, p-value and the random policies' mean and spread, per way of drawing and per measure.
+
+    The p-value is (1 + number of random policies at least as good) / (1 + count), so it is never 0.
+    """
+    own = {"objective": policy.objective, "gain": policy.mean_gain, "quality": policy.mean_quality}
+    result: dict[str, Any] = {}
+    for draw in Draw:
+        drawn = random_policies(problem, policy.budget, count, draw, seed)
+        result[draw.value] = {name: _held_against(own[name], getattr(drawn, name)) for name in MEASURES if not np.isnan(own[name])}
+    return result
+
+
+def _held_against(own: float, drawn: Float64[np.ndarray, " draws"]) -> dict[str, Any]:
+    as_good = int((drawn >= own - 1e-12 * max(1.0, abs(own))).sum())
+    density, edges = np.histogram(drawn, bins=60)
+    return {
+        "policy": own,
+        "random_mean": float(drawn.mean()),
+        "random_best": float(drawn.max()),
+        "percentile": 100 * (1 - as_good / len(drawn)),
+        "p_value": (1 + as_good) / (1 + len(drawn)),
+        "draws": len(drawn),
+        "histogram": {"edges": edges.tolist(), "counts": density.tolist()},
+    }
+
+
+def _random_sources(problem: Problem, budget: float, rng: np.random.Generator) -> Bool[np.ndarray, "draws sources"]:
+    cost = np.array([problem.cost[source] for source in problem.sources])
+    required = np.array([source in problem.required for source in problem.sources])
+    keys = rng.random((_DRAWS_AT_ONCE, len(cost))) - required
+    on = np.zeros(keys.shape, dtype=bool)
+    spent = np.zeros(_DRAWS_AT_ONCE)
+    rows = np.arange(_DRAWS_AT_ONCE)
+    for column in np.argsort(keys, axis=1).T:
+        pays = spent + cost[column] <= budget * (1 + 1e-9) + 1e-9
+        on[rows, column] = pays
+        spent += np.where(pays, cost[column], 0.0)
+    return on
+
+
+def _best_per_target(
+    rank: Float64[np.ndarray, "draws transfers"], targets: Int[np.ndarray, " transfers"], count: int
+) -> tuple[Int[np.ndarray, "draws targets"], Bool[np.ndarray, "draws targets"]]:
+    chosen = np.empty((len(rank), count), dtype=np.int64)
+    served = np.empty((len(rank), count), dtype=bool)
+    for target in range(count):
+        into = np.flatnonzero(targets == target)
+        best = rank[:, into].argmax(axis=1)
+        chosen[:, target] = into[best]
+        served[:, target] = rank[np.arange(len(rank)), into[best]] >= 0
+    return chosen, served
+
+
+def _nanmean(values: Float64[np.ndarray, "draws targets"]) -> Float64[np.ndarray, " draws"]:
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)

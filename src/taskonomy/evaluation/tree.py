@@ -1,0 +1,70 @@
+"""The task similarity tree: tasks that transfer to the same others alike stand close together (paper figure 13)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+from scipy.cluster.hierarchy import ClusterNode, linkage, optimal_leaf_ordering, to_tree
+from scipy.spatial.distance import pdist
+
+from taskonomy.affinity.table import is_gold
+from taskonomy.errors import TaskonomyError
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree of tasks; `merges` is scipy's linkage matrix over `tasks`."""
+
+    tasks: tuple[str, ...]
+    merges: Float64[np.ndarray, "merges 4"]
+
+    def newick(self) -> str:
+        """The tree in Newick form; branch lengths are half the distance at which two clusters join."""
+        root = to_tree(self.merges)
+        return f"{self._written(root, root.dist)};\n"
+
+    def _written(self, node: ClusterNode, parent: float) -> str:
+        length = f":{(parent - node.dist) / 2:.6g}"
+        if node.is_leaf():
+            return _quoted(self.tasks[node.id]) + length
+        return f"({self._written(node.get_left(), node.dist)},{self._written(node.get_right(), node.dist)}){length}"
+
+
+def first_order(table: pd.DataFrame) -> pd.DataFrame:
+    """First-order affinities, targets x sources, each target's measured row scaled to sum 1; NaN where a pair was not measured."""
+    single = table[table["sources"].map(len).eq(1) & ~is_gold(table)]
+    matrix = single.assign(source=single["sources"].str[0]).pivot(index="target", columns="source", values="affinity")
+    matrix = matrix.dropna(how="all")
+    return matrix.div(matrix.sum(axis=1).replace(0.0, 1.0), axis=0)
+
+
+def similarity_tree(table: pd.DataFrame, *, method: str = "complete", metric: str = "correlation", beta: float = 20.0) -> Tree:
+    """Agglomerative clustering of transferring-out patterns, the columns of the first-order affinity matrix.
+
+    Args:
+        method, metric: of scipy's `linkage` and `pdist`.
+        beta: patterns are exp(-beta * affinity), as the paper shows them, so that one dominant target does not decide alone.
+
+    Raises:
+        TaskonomyError: for fewer than 2 sources, or a source that was not measured for every target.
+    """
+    matrix = first_order(table)
+    if matrix.shape[1] < 2:
+        raise TaskonomyError(f"a tree needs at least 2 sources with first-order rows (there are {matrix.shape[1]})")
+    own = matrix.index.to_numpy()[:, None] == matrix.columns.to_numpy()
+    # A task into itself may be unmeasured where there is no self edge; its pattern then takes the target's mean there.
+    filled = matrix.mask(own & matrix.isna().to_numpy(), matrix.mean(axis=1), axis=0)
+    if gaps := [f"{source} -> {target}" for (target, source), missing in filled.isna().stack().items() if missing]:
+        raise TaskonomyError(f"a tree needs every first-order transfer; not measured: {', '.join(gaps[:5])} ({len(gaps)} in all)")
+    patterns = np.exp(-beta * filled.to_numpy().T)
+    distances = pdist(patterns, metric)
+    if not np.isfinite(distances).all():
+        raise TaskonomyError(f"evaluate.tree_metric {metric} is undefined for a source with the same affinity to every target; try euclidean")
+    merges = linkage(np.maximum(distances, 0.0), method)
+    return Tree(tuple(matrix.columns), optimal_leaf_ordering(merges, distances))
+
+
+def _quoted(name: str) -> str:
+    plain = name.replace("_", "").replace("-", "").replace(".", "").isalnum()
+    return name if plain else "'" + name.replace("'", "''") + "'"

@@ -3,4 +3,11 @@
 Zamir et al., "Taskonomy: Disentangling Task Transfer Learning", CVPR 2018 (arXiv 1804.08328).
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# One thread per process, before numpy loads: sums then come out the same however many processes run side by side, and two
+# processes of one thread beat one of two. Who sets these variables keeps them.
+for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")

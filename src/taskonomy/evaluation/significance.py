@@ -79,6 +79,12 @@ def significance(policy: Policy, problem: Problem, count: int, seed: int) -> dic
     return result
 
 
+def headline(found: dict[str, Any]) -> dict[str, Any]:
+    """What `dvc metrics show` compares: percentiles and p-values."""
+    names = ("percentile", "p_value", "random_mean")
+    return {draw: {measure: {name: held[name] for name in names} for measure, held in by.items()} for draw, by in found.items()}
+
+
 def _held_against(own: float, drawn: Float64[np.ndarray, " draws"]) -> dict[str, Any]:
     as_good = int((drawn >= own - 1e-12 * max(1.0, abs(own))).sum())
     density, edges = np.histogram(drawn, bins=60)

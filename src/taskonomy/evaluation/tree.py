@@ -1,6 +1,8 @@
 """The task similarity tree: tasks that transfer to the same others alike stand close together (paper figure 13)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,8 @@ from jaxtyping import Float64
 from scipy.cluster.hierarchy import ClusterNode, linkage, optimal_leaf_ordering, to_tree
 from scipy.spatial.distance import pdist
 
-from taskonomy.affinity.table import is_gold
-from taskonomy.errors import TaskonomyError
+from taskonomy.affinity.table import is_gold, task_names
+from taskonomy.errors import TaskonomyError, unknown
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,15 @@ class Tree:
         root = to_tree(self.merges)
         return f"{self._written(root, root.dist)};\n"
 
+    def as_dict(self) -> dict[str, Any]:
+        """The tree as JSON keeps it; `from_dict` reads it back."""
+        return {"tasks": list(self.tasks), "merges": self.merges.tolist()}
+
+    @staticmethod
+    def from_dict(written: dict[str, Any]) -> "Tree":
+        """The inverse of `as_dict`."""
+        return Tree(tuple(written["tasks"]), np.array(written["merges"], dtype=np.float64))
+
     def _written(self, node: ClusterNode, parent: float) -> str:
         length = f":{(parent - node.dist) / 2:.6g}"
         if node.is_leaf():
@@ -37,6 +48,18 @@ def first_order(table: pd.DataFrame) -> pd.DataFrame:
     matrix = single.assign(source=single["sources"].str[0]).pivot(index="target", columns="source", values="affinity")
     matrix = matrix.dropna(how="all")
     return matrix.div(matrix.sum(axis=1).replace(0.0, 1.0), axis=0)
+
+
+def without_sources(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """The rows that use none of these tasks as a source.
+
+    Raises:
+        TaskonomyError: for a name that is no source of the table.
+    """
+    dropped, known = set(names), set(task_names(table)[1])
+    if missing := sorted(dropped - known):
+        raise unknown("sources to leave out", missing, known)
+    return table[table["sources"].map(lambda sources: not dropped & set(sources))]
 
 
 def similarity_tree(table: pd.DataFrame, *, method: str = "complete", metric: str = "correlation", beta: float = 20.0) -> Tree:

@@ -11,7 +11,7 @@ from typing import Any
 from taskonomy.errors import TaskonomyError
 
 # Costs are sums of a few decimals: 0.1 + 0.2 is within a budget of 0.3.
-BUDGET_TOLERANCE = 1e-7
+BUDGET_TOLERANCE = 1e-6
 
 
 class Status(Enum):
@@ -114,13 +114,16 @@ class Glpk(Engine):
         relaxed = glpk.glp_smcp()
         glpk.glp_init_smcp(relaxed)
         relaxed.tm_lim = _milliseconds(seconds)
-        glpk.glp_adv_basis(problem, 0)
+        glpk.glp_std_basis(problem)
         if (code := glpk.glp_simplex(problem, relaxed)) not in (0, glpk.GLP_ETMLIM):
             raise TaskonomyError(f"GLPK failed on the relaxed program (code {code}); try policy.solver: highs")
-        if glpk.glp_get_status(problem) in (glpk.GLP_NOFEAS, glpk.GLP_INFEAS) and code == 0:
-            return Status.INFEASIBLE, float("nan"), {}
-        if glpk.glp_get_status(problem) != glpk.GLP_OPT:
+        if code == glpk.GLP_ETMLIM:
             return Status.UNKNOWN, float("inf"), {}
+        if glpk.glp_get_status(problem) != glpk.GLP_OPT:
+            # On degenerate programs the simplex has called a feasible one infeasible; believe it only if the presolver says so too.
+            relaxed.presolve = glpk.GLP_ON
+            if glpk.glp_simplex(problem, relaxed) != 0 or glpk.glp_get_status(problem) != glpk.GLP_OPT:
+                return Status.INFEASIBLE, float("nan"), {}
         bound = glpk.glp_get_obj_val(problem)
         control = glpk.glp_iocp()
         glpk.glp_init_iocp(control)

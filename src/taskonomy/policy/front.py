@@ -26,8 +26,14 @@ class Point:
 
     def as_dict(self) -> dict[str, Any]:
         """A policy as `--json` prints it, with `one_more_label`."""
-        names = {"cost": self.more_label_cost, "objective": self.more_objective, "gain": self.more_gain, "quality": self.more_quality}
-        return {**self.policy.as_dict(), "one_more_label": names}
+        return {**self.policy.as_dict(), "one_more_label": self._more()}
+
+    def reproducible(self) -> dict[str, Any]:
+        """What a stage writes: the same without times."""
+        return {**self.policy.reproducible(), "one_more_label": self._more()}
+
+    def _more(self) -> dict[str, float]:
+        return {"cost": self.more_label_cost, "objective": self.more_objective, "gain": self.more_gain, "quality": self.more_quality}
 
 
 def front(

@@ -1,8 +1,10 @@
 """A supervision policy: the sources to label in full, and one transfer per target."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,28 @@ class Policy:
             "mean_gain": self.mean_gain,
             "mean_quality": self.mean_quality,
         }
+
+
+    def reproducible(self) -> dict[str, Any]:
+        """What a stage writes: as `--json`, without the time it took, so that the same inputs give the same bits."""
+        return {name: value for name, value in self.as_dict().items() if name != "seconds"}
+
+    def metrics(self) -> dict[str, Any]:
+        """What `dvc metrics show` compares."""
+        names = ("objective", "gap", "cost", "mean_gain", "mean_quality")
+        return {**{name: getattr(self, name) for name in names}, "sources": len(self.sources)}
+
+
+def read_policy(path: Path, problem: Problem) -> Policy:
+    """A policy that a stage wrote, its transfers looked up in the problem it solves."""
+    written = json.loads(Path(path).read_text(encoding="utf-8"))
+    by_name = {(one.target, one.sources): one for one in problem.transfers}
+    keys = [(one["target"], tuple(one["sources"])) for one in written["transfers"]]
+    if missing := [f"{'+'.join(sources)} -> {target}" for target, sources in keys if (target, sources) not in by_name]:
+        raise TaskonomyError(f"{path}: {missing[0]} is no admissible transfer of this table; run the stage policy again")
+    fields = ("status", "objective", "bound", "gap", "budget", "cost", "max_order", "self_edge")
+    chosen = tuple(by_name[key] for key in keys)
+    return Policy(**{name: written[name] for name in fields}, seconds=math.nan, sources=tuple(written["sources"]), transfers=chosen)
 
 
 @dataclass(frozen=True)
@@ -224,6 +248,8 @@ class Planner:
         if self._solve_goal(Goal.THRIFT, self.everything)[0].status is Status.INFEASIBLE:
             return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
         enough = self.smallest_budget()
+        if enough <= budget:
+            raise RuntimeError(f"the solver calls budget {budget:g} infeasible and {enough:g} enough")
         solution, _, served = self._solve_goal(Goal.COVERAGE, budget)
         if solution.status is Status.INFEASIBLE:
             what = f"the required sources {', '.join(sorted(problem.required))} alone cost more"

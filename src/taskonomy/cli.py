@@ -1,0 +1,253 @@
+"""`taskonomy ...`: the pipeline's functions for tables that do not come from it. Each command loads only what it uses."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taskonomy.errors import TaskonomyError, one_line
+
+if TYPE_CHECKING:
+    from taskonomy.params import PolicyParams
+    from taskonomy.policy.solve import Policy
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Which vision tasks to label and train in full, and from which to transfer every other.",
+)  # fmt: skip
+
+Table = Annotated[Path, typer.Argument(help="Affinity table: target,sources,affinity[,low,high,gain,quality].", show_default=False)]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SelfEdgeOption = Annotated[str, typer.Option(help="A source solves itself by: gold (its full network) | transfer (its frozen encoder) | none.")]
+Cost = Annotated[list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; 1 where not named. Repeatable.", show_default=False)]
+Importance = Annotated[list[str] | None, typer.Option(help="Weight of a target, TASK=WEIGHT; 1 where not named. Repeatable.", show_default=False)]
+Exclude = Annotated[list[str] | None, typer.Option(help="Tasks that may not be sources, comma-separated.", show_default=False)]
+Require = Annotated[list[str] | None, typer.Option(help="Sources that the policy must use, comma-separated.", show_default=False)]
+SourceOnly = Annotated[list[str] | None, typer.Option(help="Tasks that need not be solved, comma-separated.", show_default=False)]
+TargetOnly = Annotated[list[str] | None, typer.Option(help="Tasks never labelled in full, comma-separated.", show_default=False)]
+BalanceOption = Annotated[str, typer.Option(help="Rescale each target's affinities: none | sum (to sum 1) | peak (to best 1).")]
+Solver = Annotated[str, typer.Option(help="glpk | highs.")]
+TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
+
+
+@app.command()
+def policy(
+    table: Table,
+    budget: Annotated[float, typer.Option(help="Total label cost of the sources.", show_default=False)],
+    max_order: Annotated[int, typer.Option(help="Most sources of one transfer.")] = 4,
+    self_edge: SelfEdgeOption = "transfer",
+    cost: Cost = None,
+    importance: Importance = None,
+    exclude: Exclude = None,
+    require: Require = None,
+    source_only: SourceOnly = None,
+    target_only: TargetOnly = None,
+    balance: BalanceOption = "none",
+    solver: Solver = "glpk",
+    time_limit: TimeLimit = 60.0,
+    alternatives: Annotated[int, typer.Option(help="How many next-best policies to give as well.")] = 0,
+    alternatives_differ_in: Annotated[str, typer.Option(help="In what each differs from all better ones: sources | transfers.")] = "sources",
+    json: Json = False,
+) -> None:
+    """Choose the sources to label, and one transfer per target, under a label budget."""
+    params = _policy_params(locals())
+    from taskonomy.policy.solve import plan
+
+    best, others = plan(_read(table), params)
+    if json:
+        _print_json({**best.as_dict(), **({"alternatives": [one.as_dict() for one in others]} if alternatives else {})})
+    else:
+        _show(best, others)
+
+
+@app.command()
+def front(
+    table: Table,
+    orders: Annotated[str, typer.Option(help="Orders, such as 1,2,4.")] = "1,2,3,4",
+    budgets: Annotated[str | None, typer.Option(help="These budgets only, such as 1,2,5-25.", show_default="all that matter")] = None,
+    self_edge: SelfEdgeOption = "transfer",
+    cost: Cost = None,
+    importance: Importance = None,
+    exclude: Exclude = None,
+    require: Require = None,
+    source_only: SourceOnly = None,
+    target_only: TargetOnly = None,
+    balance: BalanceOption = "none",
+    solver: Solver = "glpk",
+    time_limit: TimeLimit = 60.0,
+    json: Json = False,
+) -> None:
+    """Solve every budget for each order, and say what one more label would buy."""
+    params = _policy_params({**locals(), "budget": 0.0})
+    from taskonomy.policy.front import as_frame, parse_numbers
+    from taskonomy.policy.front import front as solve_front
+
+    wanted = [int(order) for order in parse_numbers(orders, "--orders") if order == int(order) and order >= 1]
+    if len(wanted) < len(parse_numbers(orders, "--orders")):
+        raise TaskonomyError(f"--orders: {orders!r} must be whole numbers >= 1")
+    limits = parse_numbers(budgets, "--budgets") if budgets is not None else None
+    points = solve_front(_read(table), params, wanted, limits, progress=lambda these: _progress(these, "orders"))
+    if json:
+        _print_json([point.as_dict() for point in points])
+    else:
+        shown = as_frame(points)[["order", "budget", "cost", "objective", "mean_gain", "mean_quality", "more_quality", "status", "sources"]]
+        typer.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+@app.command()
+def affinity(
+    losses: Annotated[Path, typer.Argument(help="Folder with a TARGET.npz per target: losses [candidates, images], candidates[, scratch].")],
+    output: Output,
+    normalization: Annotated[str, typer.Option(help="ahp (the paper's, ordinal) | linear (rescaled mean losses).")] = "ahp",
+    resamples: Annotated[int, typer.Option(help="Bootstrap draws of the images; 0 for no intervals.", min=0)] = 1000,
+    confidence: Annotated[float, typer.Option(help="Share of resampled affinities in an interval.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
+    details: Annotated[Path | None, typer.Option(help="JSON: consistency ratio, probability of being the best of its order.", show_default=False)] = None,
+) -> None:
+    """Affinities with bootstrap intervals from per-image losses."""
+    from taskonomy.affinity.losses import find_losses, open_losses
+    from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
+    from taskonomy.affinity.table import write_table
+    from taskonomy.files import write_json
+
+    if not 0 < confidence < 1:
+        raise TaskonomyError(f"--confidence must be between 0 and 1 (is {confidence:g})")
+    if normalization not in list(Normalization):
+        raise TaskonomyError(f"--normalization must be {' or '.join(Normalization)} (is {normalization!r})")
+    measured: dict[str, Measured] = {}
+    for path in _progress(find_losses(losses), "targets"):
+        with open_losses(path) as data:
+            measured[data.target] = measure(
+                data, normalization=Normalization(normalization), resamples=resamples, confidence=confidence, seed=seed
+            )  # fmt: skip
+    write_table(output, as_table(measured.values()))
+    if details is not None:
+        write_json(details, {name: {"consistency_ratio": one.consistency_ratio, "best_of_order": one.best_of_order} for name, one in measured.items()})
+    typer.echo(f"{output}: {sum(len(one.rows) for one in measured.values()):,} transfers into {len(measured)} targets")
+
+
+@app.command()
+def tree(
+    table: Table,
+    method: Annotated[str, typer.Option(help="complete | average | single | ward.")] = "complete",
+    metric: Annotated[str, typer.Option(help="correlation | cosine | euclidean.")] = "correlation",
+    beta: Annotated[float, typer.Option(help="Patterns are exp(-beta * affinity).")] = 20.0,
+    exclude: Exclude = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the tree as a figure.", show_default=False)] = None,
+) -> None:
+    """The task similarity tree, in Newick form."""
+    from taskonomy.evaluation.tree import similarity_tree, without_sources
+    from taskonomy.params import EvaluateParams, checked
+
+    values = {"random_policies": 1000, "seed": 0, "tree_method": method, "tree_metric": metric, "tree_beta": beta}
+    params = checked(EvaluateParams, values, "options")
+    found = similarity_tree(without_sources(_read(table), _names(exclude)), method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta)
+    typer.echo(found.newick(), nl=False)
+    if output is not None:
+        from taskonomy.files import write_text
+        from taskonomy.report.figures import standalone, tree_figure
+
+        write_text(output, standalone(tree_figure(found), "Task similarity tree"))
+
+
+@app.command("import-published")
+def import_published(files: Annotated[list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.")], output: Output) -> None:
+    """One table from the authors' released result files; the pickles are read without running anything in them."""
+    from taskonomy.affinity.published import import_released
+    from taskonomy.affinity.table import unmeasured, write_table
+
+    table = import_released(files)
+    write_table(output, table)
+    typer.echo(f"{output}: {len(table):,} transfers" + (f"; {note}" if (note := unmeasured(table)) else ""))
+
+
+def main() -> None:
+    """The console command: what the user can mend is one line and exit status 1."""
+    with one_line():
+        try:
+            sys.exit(app(standalone_mode=False))
+        except (typer.Abort, KeyboardInterrupt):
+            sys.exit("interrupted")
+        except Exception as error:
+            if (wrong := getattr(error, "format_message", None)) is None:
+                raise
+            raise TaskonomyError(" ".join(wrong().split()) or "see taskonomy --help") from None
+
+
+def _policy_params(options: dict[str, Any]) -> "PolicyParams":
+    """The options that policy and front share, as the section `policy` of the parameters."""
+    from taskonomy.params import PolicyParams, Role, checked
+
+    roles = {name: Role.SOURCE for name in _names(options["source_only"])}
+    if both := roles.keys() & set(_names(options["target_only"])):
+        raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
+    values = {name: value for name, value in options.items() if name in PolicyParams.model_fields}
+    values |= {
+        "roles": roles | {name: Role.TARGET for name in _names(options["target_only"])},
+        "exclude": _names(options["exclude"]),
+        "require": _names(options["require"]),
+        "cost": _numbers(options["cost"], "--cost"),
+        "importance": _numbers(options["importance"], "--importance"),
+    }
+    return checked(PolicyParams, values, "options")
+
+
+def _read(path: Path) -> Any:
+    from taskonomy.affinity.table import read_table, unmeasured
+
+    table = read_table(path)
+    if note := unmeasured(table):
+        typer.echo(f"{path}: {note}", err=True)
+    return table
+
+
+def _names(options: list[str] | None) -> tuple[str, ...]:
+    return tuple(name.strip() for option in options or () for name in option.split(",") if name.strip())
+
+
+def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for part in _names(options):
+        name, equals, number = part.partition("=")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER") from None
+    return values
+
+
+def _progress(items: Iterable[Any], what: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, unit=f" {what}", leave=False, disable=not sys.stderr.isatty())
+
+
+def _print_json(value: object) -> None:
+    from taskonomy.files import to_json
+
+    typer.echo(to_json(value), nl=False)
+
+
+def _show(best: "Policy", others: "list[Policy]") -> None:
+    from taskonomy.tasks import title_of
+
+    proved = "proved optimal" if best.status == "optimal" else f"best found in the time limit, at most {best.gap:.2%} below the optimum"
+    typer.echo(f"{proved}: objective {best.objective:.6f}, cost {best.cost:g} of {best.budget:g}, {best.seconds:.2f} s")
+    typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
+    typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{title_of(name)}" for name in best.sources) + "\n")
+    typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
+    for one in best.transfers:
+        typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
+    for number, one in enumerate(others, start=1):
+        new, gone = sorted(set(one.sources) - set(best.sources)), sorted(set(best.sources) - set(one.sources))
+        instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
+        typer.echo(f"\nNext best {number}: objective {one.objective:.6f}, quality {one.mean_quality:.4f}: {instead}", nl=False)
+    if others:
+        typer.echo("")
+
+
+if __name__ == "__main__":
+    main()

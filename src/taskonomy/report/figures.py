@@ -1,0 +1,121 @@
+"""The figures that need no choice of the reader, in plotly. Names are escaped: plotly reads markup in labels."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from scipy.cluster.hierarchy import dendrogram
+
+from taskonomy.evaluation.tree import Tree, first_order
+from taskonomy.tasks import FAMILIES, family_of, title_of
+
+# Okabe and Ito's palette: told apart by people with any colour vision.
+FAMILY_COLOURS = dict(zip(FAMILIES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7f7f7f"), strict=True))
+ACCENT, MUTED = "#0072B2", "#9aa5b1"
+
+
+def label(name: str) -> str:
+    """A task's title as plotly may show it."""
+    return escape(title_of(name))
+
+
+def by_family(names: list[str]) -> list[str]:
+    """Tasks in the order in which people read figures: by family, then by title."""
+    families = list(FAMILIES)
+    return sorted(names, key=lambda name: (families.index(family_of(name)), title_of(name)))
+
+
+def heat_map(table: pd.DataFrame) -> go.Figure:
+    """First-order affinities, each target's row relative to its best source (AHP affinities compare within a row only)."""
+    matrix = first_order(table)
+    matrix = matrix.loc[by_family(list(matrix.index)), by_family(list(matrix.columns))]
+    relative = matrix.div(matrix.max(axis=1), axis=0)
+    # Rows span several powers of ten; from a thousandth down, all is equally hopeless.
+    shown = np.log10(np.clip(relative.to_numpy(), 1e-3, 1))
+    hover = [
+        [f"{label(source)} → {label(target)}<br>affinity {matrix.at[target, source]:.4g} (row sums to 1)" for source in matrix.columns]
+        for target in matrix.index
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shown, x=[label(name) for name in matrix.columns], y=[label(name) for name in matrix.index], text=hover, hoverinfo="text",
+            colorscale="Viridis", zmin=-3, zmax=0, xgap=1, ygap=1,
+            colorbar={"title": "of the<br>row's best", "tickvals": [-3, -2, -1, 0], "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"], "thickness": 12},
+        )
+    )  # fmt: skip
+    figure.update_layout(height=max(260, 130 + 22 * len(matrix)), xaxis={"tickangle": -45, "side": "bottom"}, yaxis={"autorange": "reversed"})
+    return _plain(figure)
+
+
+def tree_figure(tree: Tree) -> go.Figure:
+    """The similarity tree, root left, leaves coloured by family."""
+    drawn = dendrogram(tree.merges, no_plot=True, labels=list(tree.tasks))
+    lines_x: list[float | None] = []
+    lines_y: list[float | None] = []
+    for distance, position in zip(drawn["dcoord"], drawn["icoord"], strict=True):
+        lines_x += [*distance, None]
+        lines_y += [*position, None]
+    leaves = drawn["ivl"]
+    places = [5 + 10 * number for number in range(len(leaves))]
+    figure = go.Figure(go.Scatter(x=lines_x, y=lines_y, mode="lines", line={"color": MUTED, "width": 1.6}, hoverinfo="skip"))
+    for name, place in zip(leaves, places, strict=True):
+        figure.add_annotation(
+            x=0, y=place, text=label(name), showarrow=False, xanchor="left", xshift=6, font={"color": FAMILY_COLOURS[family_of(name)], "size": 13}
+        )  # fmt: skip
+    deepest = max(map(max, drawn["dcoord"]))
+    figure.update_xaxes(range=[1.03 * deepest, -0.55 * deepest], showgrid=False, zeroline=False, title="distance of transferring-out patterns")
+    figure.update_yaxes(visible=False, range=[-5, 10 * len(leaves) + 5])
+    figure.update_layout(showlegend=False, height=max(240, 70 + 21 * len(leaves)))
+    return _plain(figure)
+
+
+def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure:
+    """One measure of random policies, both ways of drawing, with the chosen policy as a line."""
+    figure = go.Figure()
+    for (draw, title, colour) in (("connections", "random sources and transfers", MUTED), ("sources", "random sources, best transfers", "#E69F00")):
+        if measure not in (held := significance[draw]):
+            continue
+        edges, counts = np.array(held[measure]["histogram"]["edges"]), np.array(held[measure]["histogram"]["counts"])
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2, y=counts / counts.sum(), width=np.diff(edges), name=title, marker={"color": colour, "line": {"width": 0}}, opacity=0.75
+        )  # fmt: skip
+    value = next((significance[draw][measure]["policy"] for draw in significance if measure in significance[draw]), None)
+    if value is not None:
+        figure.add_vline(x=value, line={"color": ACCENT, "width": 3}, annotation_text="this policy", annotation_position="top", annotation_font_color=ACCENT)
+    figure.update_layout(barmode="overlay", height=300, legend={"orientation": "h", "y": -0.25}, xaxis_title=f"mean {measure}", yaxis_title="share of policies")
+    figure.update_yaxes(showticklabels=False)
+    return _plain(figure)
+
+
+def savings_figure(sets: pd.DataFrame) -> go.Figure:
+    """Quality of random sets of tasks against the labels they need: median and the middle 90 %."""
+    grouped = sets.groupby("budget")
+    labels = 100 * grouped["labels"].median()
+    low, middle, high = (grouped["quality"].quantile(level) for level in (0.05, 0.5, 0.95))
+    figure = go.Figure()
+    figure.add_scatter(x=[*labels, *labels[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", line={"width": 0}, name="90 % of the sets", hoverinfo="skip", fillcolor="rgba(0,114,178,.18)")  # fmt: skip
+    figure.add_scatter(x=labels, y=middle, mode="lines+markers", name="median", line={"color": ACCENT})
+    figure.add_hline(y=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="full supervision", annotation_position="bottom right")
+    figure.add_vline(x=100 / 3, line={"dash": "dot", "color": MUTED}, annotation_text="a third of the labels")
+    figure.update_layout(height=340, xaxis_title="labels, % of training each task by itself", yaxis_title="mean quality", legend={"orientation": "h", "y": -0.25})
+    return _plain(figure)
+
+
+def standalone(figure: go.Figure, title: str) -> str:
+    """One offline page with one figure."""
+    body = figure.to_html(full_html=False, include_plotlyjs=False)
+    head = f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
+    return f"{head}<script>{get_plotlyjs()}</script></head><body><h1 style='font-family:sans-serif'>{escape(title)}</h1>{body}</body></html>\n"
+
+
+def _plain(figure: go.Figure) -> go.Figure:
+    figure.update_layout(
+        template="none", margin={"l": 10, "r": 10, "t": 26, "b": 10}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 12},
+    )  # fmt: skip
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    return figure

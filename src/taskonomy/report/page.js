@@ -1,0 +1,150 @@
+"use strict";
+// The reader chooses an order and a budget among the solved ones; everything shown follows from that choice.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const titleOf = (name) => data.tasks[name].title;
+const colourOf = (name) => data.colours[data.tasks[name].family];
+const number = (value, digits = 2) => (value === null || value === undefined ? "n/a" : value.toFixed(digits));
+const orders = [...new Set(data.front.map((point) => point.max_order))];
+const lineColours = ["#009E73", "#E69F00", "#CC79A7", "#0072B2", "#D55E00", "#56B4E9"];
+let shown;
+
+const pointsOf = (order) => data.front.filter((point) => point.max_order === order);
+
+function nearest(order, budget) {
+  const points = pointsOf(order);
+  return points.filter((point) => point.budget <= budget + 1e-9).at(-1) ?? points[0];
+}
+
+function element(name, attributes = {}, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function drawGraph(point) {
+  const rowHeight = 25, top = 34, sourceX = 250, targetX = 560, barX = 800, barWidth = 130;
+  const names = Object.keys(data.tasks);
+  const transfers = [...point.transfers].sort((a, b) => names.indexOf(a[0]) - names.indexOf(b[0]));
+  const sources = [...point.sources].sort((a, b) => names.indexOf(a) - names.indexOf(b));
+  const height = top + rowHeight * Math.max(transfers.length, sources.length) + 8;
+  const svg = byId("graph");
+  svg.replaceChildren();
+  svg.setAttribute("viewBox", `0 0 1120 ${height}`);
+  svg.setAttribute("width", "1120");
+  svg.setAttribute("height", height);
+  const targetY = new Map(transfers.map(([target], row) => [target, top + rowHeight * (row + 0.5)]));
+  const spread = (rowHeight * transfers.length) / Math.max(sources.length, 1);
+  const sourceY = new Map(sources.map((name, row) => [name, top + Math.max(spread, rowHeight) * (row + 0.5)]));
+  const heading = (x, text, anchor = "start") => svg.append(element("text", { x, y: 16, class: "soft", "text-anchor": anchor }, text));
+  heading(sourceX, `${sources.length} labelled in full`, "end");
+  heading(targetX, `${transfers.length} targets`);
+  heading(barX, "gain"); heading(barX + barWidth + 40, "quality");
+
+  const focus = (chosen) => {
+    svg.classList.toggle("focus", chosen !== null);
+    for (const line of svg.querySelectorAll(".link")) line.classList.toggle("on", line.dataset.source === chosen || line.dataset.target === chosen);
+  };
+  const node = (name, x, y, anchor, hover) => {
+    const group = element("g", { class: "node", tabindex: 0 });
+    group.append(element("circle", { cx: x, cy: y, r: 5.5, fill: colourOf(name) }));
+    group.append(element("text", { x: anchor === "end" ? x - 12 : x + 12, y: y + 4.5, "text-anchor": anchor }, titleOf(name)));
+    group.append(element("title", {}, hover));
+    for (const event of ["mouseenter", "focus"]) group.addEventListener(event, () => focus(name));
+    for (const event of ["mouseleave", "blur"]) group.addEventListener(event, () => focus(null));
+    svg.append(group);
+  };
+  for (const [target, from] of transfers) {
+    for (const written of from) {
+      const source = written === "self" ? target : written;
+      const [y0, y1] = [sourceY.get(source), targetY.get(target)];
+      const line = element("path", {
+        class: "link", stroke: colourOf(source), "stroke-dasharray": written === "self" ? "2 4" : "none",
+        d: `M${sourceX + 7} ${y0} C${sourceX + 150} ${y0} ${targetX - 150} ${y1} ${targetX - 7} ${y1}`,
+      });
+      line.dataset.source = source; line.dataset.target = target;
+      svg.append(line);
+    }
+  }
+  for (const name of sources) node(name, sourceX, sourceY.get(name), "end", `${titleOf(name)}: feeds ${transfers.filter(([t, from]) => from.includes(name) || (from[0] === "self" && t === name)).length} targets`);
+  for (const [target, from, gain, quality] of transfers) {
+    const y = targetY.get(target);
+    const how = from[0] === "self" ? "its own fully supervised network" : from.map(titleOf).join(" + ");
+    node(target, targetX, y, "start", `${titleOf(target)} from ${how}\ngain ${number(gain, 3)}, quality ${number(quality, 3)}`);
+    [[gain, barX], [quality, barX + barWidth + 40]].forEach(([value, x]) => {
+      svg.append(element("rect", { x, y: y - 5, width: barWidth - 30, height: 10, rx: 3, fill: "var(--line)" }));
+      if (value !== null) svg.append(element("rect", { x, y: y - 5, width: (barWidth - 30) * value, height: 10, rx: 3, fill: colourOf(target) }));
+      svg.append(element("line", { x1: x + (barWidth - 30) / 2, x2: x + (barWidth - 30) / 2, y1: y - 8, y2: y + 8, stroke: "var(--soft)" }));
+      svg.append(element("text", { x: x + barWidth - 24, y: y + 4, class: "soft" }, number(value)));
+    });
+  }
+}
+
+function words(point) {
+  const all = point.transfers.length, own = point.transfers.filter(([target]) => point.sources.includes(target)).length;
+  const listed = point.sources.map(titleOf).join(", ");
+  byId("headline").textContent =
+    `Label ${point.sources.length} ${point.sources.length === 1 ? "task" : "tasks"} in full (${listed}) and transfer to the other ${all - own} of ${all} targets: ` +
+    `on average they beat training from scratch on ${number(100 * point.mean_gain, 0)} % of the images, and their own fully supervised networks on ${number(100 * point.mean_quality, 0)} %.`;
+  const more = point.one_more_label;
+  const tiles = [
+    [number(point.mean_gain, 3), "mean gain"], [number(point.mean_quality, 3), "mean quality"], [number(point.objective, 4), `objective, ${point.status}`],
+    [more.cost === null ? "nothing" : `${more.quality >= 0 ? "+" : ""}${number(more.quality, 3)}`, more.cost === null ? "is bought by more labels" : `quality for ${+more.cost.toFixed(6)} more`],
+  ];
+  byId("tiles").replaceChildren(...tiles.map(([value, text]) => {
+    const tile = document.createElement("div"), strong = document.createElement("b"), label = document.createElement("span");
+    tile.className = "tile"; strong.textContent = value; label.textContent = text;
+    tile.append(strong, label);
+    return tile;
+  }));
+}
+
+function styled(layout) {
+  const axis = { gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line") };
+  return { ...layout, font: { ...layout.font, color: css("--ink") }, xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } };
+}
+
+function drawFront(id, field, title) {
+  const traces = orders.map((order, index) => ({
+    x: pointsOf(order).map((point) => point.budget), y: pointsOf(order).map((point) => point[field]), name: `order ≤ ${order}`,
+    mode: "lines+markers", line: { color: lineColours[index % lineColours.length] }, marker: { size: 5 }, customdata: pointsOf(order).map(() => order),
+  }));
+  traces.push({ x: [shown.budget], y: [shown[field]], mode: "markers", name: "shown", marker: { size: 15, symbol: "circle-open", line: { width: 3 }, color: css("--ink") }, hoverinfo: "skip" });
+  const layout = { height: 330, margin: { l: 50, r: 10, t: 26, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12 },
+    title: { text: title, font: { size: 14 } }, xaxis: { title: { text: "supervision budget" } }, yaxis: { title: { text: "" } }, legend: { orientation: "h", y: -0.25 } };
+  const drawn = byId(id);
+  Plotly.react(drawn, traces, styled(layout), { responsive: true, displayModeBar: false });
+  if (!drawn.dataset.listening) {
+    drawn.dataset.listening = "yes";
+    drawn.on("plotly_click", (event) => { const hit = event.points[0]; if (hit.customdata) choose(hit.customdata, hit.x); });
+  }
+}
+
+function choose(order, budget) {
+  shown = nearest(order, budget);
+  const points = pointsOf(shown.max_order);
+  const slider = byId("budget");
+  slider.max = points.length - 1;
+  slider.value = points.indexOf(shown);
+  byId("budget-value").textContent = +shown.budget.toFixed(6);
+  for (const input of byId("orders").querySelectorAll("input")) input.checked = Number(input.value) === shown.max_order;
+  words(shown);
+  drawGraph(shown);
+  drawFront("front-gain", "mean_gain", "Mean gain");
+  drawFront("front-quality", "mean_quality", "Mean quality");
+}
+
+for (const order of orders) {
+  const label = document.createElement("label"), input = document.createElement("input");
+  label.className = "chip"; input.type = "radio"; input.name = "order"; input.value = order;
+  input.addEventListener("change", () => choose(order, shown.budget));
+  label.append(input, String(order));
+  byId("orders").append(label);
+}
+byId("budget").addEventListener("input", (event) => choose(shown.max_order, pointsOf(shown.max_order)[event.target.value].budget));
+for (const [id, figure] of Object.entries(data.figures)) {
+  if (byId(id)) Plotly.newPlot(id, figure.data, styled(figure.layout), { responsive: true, displayModeBar: false });
+}
+choose(orders.includes(data.chosen.order) ? data.chosen.order : orders[0], data.chosen.budget);

@@ -1,0 +1,36 @@
+"""Stage `evaluate`: policy -> its significance against random policies; affinity table -> the similarity tree."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.affinity.table import read_table
+from taskonomy.errors import one_line
+from taskonomy.evaluation.significance import headline, significance
+from taskonomy.evaluation.tree import similarity_tree, without_sources
+from taskonomy.files import write_json, write_text
+from taskonomy.params import read_params
+from taskonomy.policy.problem import admissible
+from taskonomy.policy.solve import read_policy
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("results", type=Path)
+    args = parser.parse_args()
+
+    params = read_params()
+    table = read_table(args.table)
+    problem = admissible(table, params.policy)
+    found = significance(read_policy(args.results / "policy.json", problem), problem, params.evaluate.random_policies, params.evaluate.seed)
+    rules = {"method": params.evaluate.tree_method, "metric": params.evaluate.tree_metric, "beta": params.evaluate.tree_beta}
+    tree = similarity_tree(without_sources(table, params.policy.exclude), **rules)
+
+    write_json(args.results / "significance.json", found)
+    write_json(args.results / "evaluate_metrics.json", headline(found))
+    write_text(args.results / "tree.newick", tree.newick())
+    write_json(args.results / "tree.json", tree.as_dict())
+
+
+with one_line():
+    main()

@@ -1,0 +1,29 @@
+"""Stage `front`: affinity table -> the best policy of every budget, for each order."""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from taskonomy.affinity.table import read_table
+from taskonomy.errors import one_line
+from taskonomy.files import write_csv, write_json
+from taskonomy.params import read_params
+from taskonomy.policy.front import as_frame, front
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("results", type=Path)
+    args = parser.parse_args()
+
+    params = read_params()
+    points = front(read_table(args.table), params.policy, params.front.orders, progress=lambda orders: tqdm(orders, unit=" orders"))
+
+    write_json(args.results / "front.json", [point.reproducible() for point in points])
+    write_csv(args.results / "front.csv", as_frame(points))
+
+
+with one_line():
+    main()

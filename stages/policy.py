@@ -1,0 +1,30 @@
+"""Stage `policy`: affinity table -> supervision policy for `policy.budget`, with the next-best ones."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.affinity.table import read_table, unmeasured
+from taskonomy.errors import one_line
+from taskonomy.files import write_json
+from taskonomy.params import read_params
+from taskonomy.policy.solve import plan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("results", type=Path)
+    args = parser.parse_args()
+
+    params = read_params().policy
+    table = read_table(args.table)
+    print(unmeasured(table) or f"{len(table):,} transfers")
+    best, others = plan(table, params)
+
+    write_json(args.results / "policy.json", {**best.reproducible(), "alternatives": [one.reproducible() for one in others]})
+    write_json(args.results / "policy_metrics.json", best.metrics())
+    print(f"{best.status}: {', '.join(best.sources)}; gain {best.mean_gain:.4f}, quality {best.mean_quality:.4f}")
+
+
+with one_line():
+    main()

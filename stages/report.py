@@ -1,0 +1,27 @@
+"""Stage `report`: everything known of a table -> one page that works offline."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.errors import one_line
+from taskonomy.files import write_text
+from taskonomy.params import read_params
+from taskonomy.report.page import page, read_results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("--subtitle", required=True)
+    args = parser.parse_args()
+
+    params = read_params()
+    results = read_results(args.table, args.results, params.policy.exclude)
+    write_text(args.page, page(f"{params.report.title}: {args.subtitle}", results))
+    print(f"open {args.page}")
+
+
+with one_line():
+    main()

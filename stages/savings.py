@@ -1,0 +1,35 @@
+"""Stage `savings`: affinity table -> labels saved, for all targets and for random sets of them."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from taskonomy.affinity.table import read_table
+from taskonomy.errors import one_line
+from taskonomy.evaluation.savings import random_sets, summary, whole_table
+from taskonomy.files import write_csv, write_json
+from taskonomy.params import read_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("results", type=Path)
+    args = parser.parse_args()
+
+    params = read_params()
+    table = read_table(args.table)
+    reached = whole_table(table, params.policy, params.savings)
+    sets = random_sets(table, params.policy, params.savings, progress=lambda draws: tqdm(draws, unit=" task sets"))
+
+    write_csv(args.results / "task_sets.csv", sets)
+    write_json(
+        args.results / "savings_metrics.json",
+        {"whole table": [asdict(one) for one in reached], "random sets": summary(sets, params.savings.quality_levels)},
+    )
+
+
+with one_line():
+    main()

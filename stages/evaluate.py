@@ -23,8 +23,8 @@ def main() -> None:
     table = read_table(args.table)
     problem = admissible(table, params.policy)
     found = significance(read_policy(args.results / "policy.json", problem), problem, params.evaluate.random_policies, params.evaluate.seed)
-    rules = {"method": params.evaluate.tree_method, "metric": params.evaluate.tree_metric, "beta": params.evaluate.tree_beta}
-    tree = similarity_tree(without_sources(table, params.policy.exclude), **rules)
+    rules, kept = params.evaluate, without_sources(table, params.policy.exclude)
+    tree = similarity_tree(kept, method=rules.tree_method, metric=rules.tree_metric, beta=rules.tree_beta)
 
     write_json(args.results / "significance.json", found)
     write_json(args.results / "evaluate_metrics.json", headline(found))

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from taskonomy.policy.solve import Policy
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Which vision tasks to label and train in full, and from which to transfer every other.",
-)  # fmt: skip
+)
 
 Table = Annotated[Path, typer.Argument(help="Affinity table: target,sources,affinity[,low,high,gain,quality].", show_default=False)]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write.", show_default=False)]
@@ -105,7 +108,9 @@ def affinity(
     resamples: Annotated[int, typer.Option(help="Bootstrap draws of the images; 0 for no intervals.", min=0)] = 1000,
     confidence: Annotated[float, typer.Option(help="Share of resampled affinities in an interval.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
-    details: Annotated[Path | None, typer.Option(help="JSON: consistency ratio, probability of being the best of its order.", show_default=False)] = None,
+    details: Annotated[
+        Path | None, typer.Option(help="JSON: consistency ratio, probability of being the best of its order.", show_default=False)
+    ] = None,
 ) -> None:
     """Affinities with bootstrap intervals from per-image losses."""
     from taskonomy.affinity.losses import find_losses, open_losses
@@ -120,12 +125,12 @@ def affinity(
     measured: dict[str, Measured] = {}
     for path in _progress(find_losses(losses), "targets"):
         with open_losses(path) as data:
-            measured[data.target] = measure(
-                data, normalization=Normalization(normalization), resamples=resamples, confidence=confidence, seed=seed
-            )  # fmt: skip
+            measured[data.target] = measure(data, normalization=Normalization(normalization), resamples=resamples, confidence=confidence, seed=seed)
     write_table(output, as_table(measured.values()))
     if details is not None:
-        write_json(details, {name: {"consistency_ratio": one.consistency_ratio, "best_of_order": one.best_of_order} for name, one in measured.items()})
+        write_json(
+            details, {name: {"consistency_ratio": one.consistency_ratio, "best_of_order": one.best_of_order} for name, one in measured.items()}
+        )
     typer.echo(f"{output}: {sum(len(one.rows) for one in measured.values()):,} transfers into {len(measured)} targets")
 
 
@@ -144,7 +149,9 @@ def tree(
 
     values = {"random_policies": 1000, "seed": 0, "tree_method": method, "tree_metric": metric, "tree_beta": beta}
     params = checked(EvaluateParams, values, "options")
-    found = similarity_tree(without_sources(_read(table), _names(exclude)), method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta)
+    found = similarity_tree(
+        without_sources(_read(table), _names(exclude)), method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta
+    )
     typer.echo(found.newick(), nl=False)
     if output is not None:
         from taskonomy.files import write_text
@@ -154,7 +161,9 @@ def tree(
 
 
 @app.command("import-published")
-def import_published(files: Annotated[list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.")], output: Output) -> None:
+def import_published(
+    files: Annotated[list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.")], output: Output
+) -> None:
     """One table from the authors' released result files; the pickles are read without running anything in them."""
     from taskonomy.affinity.published import import_released
     from taskonomy.affinity.table import unmeasured, write_table
@@ -181,12 +190,12 @@ def _policy_params(options: dict[str, Any]) -> "PolicyParams":
     """The options that policy and front share, as the section `policy` of the parameters."""
     from taskonomy.params import PolicyParams, Role, checked
 
-    roles = {name: Role.SOURCE for name in _names(options["source_only"])}
+    roles = dict.fromkeys(_names(options["source_only"]), Role.SOURCE)
     if both := roles.keys() & set(_names(options["target_only"])):
         raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
     values = {name: value for name, value in options.items() if name in PolicyParams.model_fields}
     values |= {
-        "roles": roles | {name: Role.TARGET for name in _names(options["target_only"])},
+        "roles": roles | dict.fromkeys(_names(options["target_only"]), Role.TARGET),
         "exclude": _names(options["exclude"]),
         "require": _names(options["require"]),
         "cost": _numbers(options["cost"], "--cost"),
@@ -211,7 +220,7 @@ def _names(options: list[str] | None) -> tuple[str, ...]:
 def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
     values: dict[str, float] = {}
     for part in _names(options):
-        name, equals, number = part.partition("=")
+        name, _equals, number = part.partition("=")
         try:
             values[name] = float(number)
         except ValueError:
@@ -241,10 +250,10 @@ def _show(best: "Policy", others: "list[Policy]") -> None:
     typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
     for one in best.transfers:
         typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
-    for number, one in enumerate(others, start=1):
-        new, gone = sorted(set(one.sources) - set(best.sources)), sorted(set(best.sources) - set(one.sources))
+    for number, other in enumerate(others, start=1):
+        new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
         instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
-        typer.echo(f"\nNext best {number}: objective {one.objective:.6f}, quality {one.mean_quality:.4f}: {instead}", nl=False)
+        typer.echo(f"\nNext best {number}: objective {other.objective:.6f}, quality {other.mean_quality:.4f}: {instead}", nl=False)
     if others:
         typer.echo("")
 

@@ -29,6 +29,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 
 def to_json(value: Any) -> str:
+    """JSON text, as `write_json` writes it."""
     return json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n"
 
 

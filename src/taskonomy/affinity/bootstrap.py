@@ -41,7 +41,9 @@ def resampled_affinities(
     return np.concatenate([affinities(rates[i : i + _MATRICES_AT_ONCE]) for i in range(0, resamples, _MATRICES_AT_ONCE)])
 
 
-def best_of_order(resampled: Float64[np.ndarray, "resamples candidates"], orders: Int[np.ndarray, " candidates"]) -> Float64[np.ndarray, " candidates"]:
+def best_of_order(
+    resampled: Float64[np.ndarray, "resamples candidates"], orders: Int[np.ndarray, " candidates"]
+) -> Float64[np.ndarray, " candidates"]:
     """The probability that each candidate has the highest affinity of its order; ties share it."""
     probability = np.zeros(len(orders))
     for order in np.unique(orders):

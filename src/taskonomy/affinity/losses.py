@@ -38,7 +38,9 @@ class Losses:
             if array is not None and not np.issubdtype(array.dtype, np.floating):
                 raise TaskonomyError(f"target {self.target}: {name} must be floating-point numbers (is {array.dtype})")
         if self.scratch is not None and self.scratch.shape != self.losses.shape[1:]:
-            raise TaskonomyError(f"target {self.target}: scratch must have one loss for each of {self.losses.shape[1]} images (is {list(self.scratch.shape)})")
+            raise TaskonomyError(
+                f"target {self.target}: scratch must have one loss for each of {self.losses.shape[1]} images (is {list(self.scratch.shape)})"
+            )
         if not self.candidates:
             raise TaskonomyError(f"target {self.target}: no candidates")
         seen: dict[frozenset[str], str] = {}

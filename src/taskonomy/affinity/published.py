@@ -8,7 +8,7 @@ import pickle
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import pandas as pd
 
@@ -53,7 +53,7 @@ def _latin1(text: object, encoding: object) -> bytes:
 class _Restricted(pickle.Unpickler):
     """Resolves three names, to functions of this module, and refuses all others."""
 
-    _ALLOWED = {
+    _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy.core.multiarray", "scalar"): _scalar,
         ("numpy._core.multiarray", "scalar"): _scalar,
         ("numpy", "dtype"): _Float64,
@@ -116,7 +116,7 @@ def import_released(paths: Iterable[Path]) -> pd.DataFrame:
         {"target": target, "sources": sources, **{name: values.get((target, frozenset(sources))) for name, values in columns.items()}}
         for (target, _), sources in sorted(written.items(), key=lambda item: (item[0][0], len(item[1]), item[1]))
     ]
-    return pd.DataFrame(rows).astype({name: float for name in columns})
+    return pd.DataFrame(rows).astype(dict.fromkeys(columns, float))
 
 
 def _column_of(path: Path) -> str:

@@ -65,7 +65,7 @@ def parse_table(text: str, where: str) -> pd.DataFrame:
     if not rows:
         raise TaskonomyError(f"{where}: no rows below the header")
     frame = pd.DataFrame(rows, columns=list(columns)).reindex(columns=[*REQUIRED, *OPTIONAL])
-    return frame.astype({name: float for name in ("affinity", *OPTIONAL)})
+    return frame.astype(dict.fromkeys(("affinity", *OPTIONAL), float))
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:

@@ -89,7 +89,10 @@ def summary(sets: pd.DataFrame, levels: Iterable[float]) -> dict[str, object]:
     draws = sets["draw"].nunique()
     for level in levels:
         enough = sets[sets["quality"] >= level * FULL_QUALITY].sort_values("budget").groupby("draw").first()
-        result[f"{level:.0%} of full quality"] = {"reached_by": len(enough) / draws, "labels": _quantiles(enough["labels"].to_numpy()) if len(enough) else None}
+        result[f"{level:.0%} of full quality"] = {
+            "reached_by": len(enough) / draws,
+            "labels": _quantiles(enough["labels"].to_numpy()) if len(enough) else None,
+        }
     return result
 
 

@@ -78,7 +78,7 @@ def similarity_tree(table: pd.DataFrame, *, method: str = "complete", metric: st
     own = matrix.index.to_numpy()[:, None] == matrix.columns.to_numpy()
     # A task into itself may be unmeasured where there is no self edge; its pattern then takes the target's mean there.
     filled = matrix.mask(own & matrix.isna().to_numpy(), matrix.mean(axis=1), axis=0)
-    if gaps := [f"{source} -> {target}" for (target, source), missing in filled.isna().stack().items() if missing]:
+    if gaps := [f"{source} -> {target}" for source in filled for target in filled.index[filled[source].isna()]]:
         raise TaskonomyError(f"a tree needs every first-order transfer; not measured: {', '.join(gaps[:5])} ({len(gaps)} in all)")
     patterns = np.exp(-beta * filled.to_numpy().T)
     distances = pdist(patterns, metric)

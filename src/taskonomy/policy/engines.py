@@ -150,7 +150,7 @@ class Highs(Engine):
     def __init__(self, lp: str, budget_row: str) -> None:
         import highspy
 
-        class Quiet(highspy.Highs):  # type: ignore[misc]
+        class Quiet(highspy.Highs):
             """Silent from the first line on: the banner would stand in the middle of `--json`."""
 
             def enableCallbacks(self) -> None:  # noqa: N802, the name is HiGHS's

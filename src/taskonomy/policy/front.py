@@ -1,5 +1,6 @@
 """The front: every budget for every order, and what one more label would buy."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,6 @@ import pandas as pd
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import PolicyParams
 from taskonomy.policy.solve import TIE, Planner, Policy
-
 
 _FEW_COSTS = 100
 
@@ -56,10 +56,7 @@ def front(
     points: list[Point] = []
     for order in progress(sorted(set(orders))):
         planner = Planner(table, params.model_copy(update={"max_order": order}))
-        if chosen is not None:
-            policies = [planner.policy(budget) for budget in chosen]
-        else:
-            policies = _budgets(planner)
+        policies = [planner.policy(budget) for budget in chosen] if chosen is not None else _budgets(planner)
         points += _with_next(policies)
     return points
 
@@ -78,7 +75,7 @@ def _budgets(planner: Planner) -> list[Policy]:
 
 def _with_next(policies: list[Policy]) -> list[Point]:
     points = []
-    for now, then in zip(policies, policies[1:], strict=False):
+    for now, then in itertools.pairwise(policies):
         if then.status == now.status == "optimal" and then.objective < now.objective - TIE * max(1.0, now.objective):
             raise TaskonomyError(f"budget {then.budget:g} solved worse than {now.budget:g}: the solver's proof does not hold")
         added = (then.budget - now.budget, then.objective - now.objective, then.mean_gain - now.mean_gain, then.mean_quality - now.mean_quality)

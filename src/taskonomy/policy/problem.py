@@ -98,9 +98,7 @@ def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]
     }
     # Names order the program, so the order of a table's rows changes nothing.
     ordered = sorted(rows, key=lambda row: (row.target, len(row.sources), sorted(row.sources)))
-    return tuple(
-        Transfer(**{**row.__dict__, "worth": params.importance.get(row.target, 1.0) * row.affinity / scale[row.target]}) for row in ordered
-    )
+    return tuple(Transfer(**{**row.__dict__, "worth": params.importance.get(row.target, 1.0) * row.affinity / scale[row.target]}) for row in ordered)
 
 
 def _check_names(params: PolicyParams, targets: list[str], sources: list[str]) -> None:

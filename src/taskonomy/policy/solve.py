@@ -70,7 +70,6 @@ class Policy:
             "mean_quality": self.mean_quality,
         }
 
-
     def reproducible(self) -> dict[str, Any]:
         """What a stage writes: as `--json`, without the time it took, so that the same inputs give the same bits."""
         return {name: value for name, value in self.as_dict().items() if name != "seconds"}
@@ -238,9 +237,18 @@ class Planner:
         transfers = tuple(sorted((self.problem.transfers[number] for number in choice.chosen), key=lambda one: one.target))
         sources = tuple(sorted(choice.used))
         return Policy(
-            choice.solution.status.value, choice.objective, bound, gap, seconds, float(budget), choice.cost, self.params.max_order,
-            self.params.self_edge.value, sources, transfers,
-        )  # fmt: skip
+            choice.solution.status.value,
+            choice.objective,
+            bound,
+            gap,
+            seconds,
+            float(budget),
+            choice.cost,
+            self.params.max_order,
+            self.params.self_edge.value,
+            sources,
+            transfers,
+        )
 
     def _why_infeasible(self, budget: float) -> str:
         """Whom the budget leaves out, and what would do."""

@@ -36,16 +36,29 @@ def heat_map(table: pd.DataFrame) -> go.Figure:
     # Rows span several powers of ten; from a thousandth down, all is equally hopeless.
     shown = np.log10(np.clip(relative.to_numpy(), 1e-3, 1))
     hover = [
-        [f"{label(source)} → {label(target)}<br>affinity {matrix.at[target, source]:.4g} (row sums to 1)" for source in matrix.columns]
-        for target in matrix.index
+        [f"{label(source)} → {label(target)}<br>affinity {value:.4g} (row sums to 1)" for source, value in zip(matrix.columns, row, strict=True)]
+        for target, row in zip(matrix.index, matrix.to_numpy().tolist(), strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
-            z=shown, x=[label(name) for name in matrix.columns], y=[label(name) for name in matrix.index], text=hover, hoverinfo="text",
-            colorscale="Viridis", zmin=-3, zmax=0, xgap=1, ygap=1,
-            colorbar={"title": "of the<br>row's best", "tickvals": [-3, -2, -1, 0], "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"], "thickness": 12},
+            z=shown,
+            x=[label(name) for name in matrix.columns],
+            y=[label(name) for name in matrix.index],
+            text=hover,
+            hoverinfo="text",
+            colorscale="Viridis",
+            zmin=-3,
+            zmax=0,
+            xgap=1,
+            ygap=1,
+            colorbar={
+                "title": "of the<br>row's best",
+                "tickvals": [-3, -2, -1, 0],
+                "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"],
+                "thickness": 12,
+            },
         )
-    )  # fmt: skip
+    )
     figure.update_layout(height=max(260, 130 + 22 * len(matrix)), xaxis={"tickangle": -45, "side": "bottom"}, yaxis={"autorange": "reversed"})
     return _plain(figure)
 
@@ -64,9 +77,10 @@ def tree_figure(tree: Tree) -> go.Figure:
     for name, place in zip(leaves, places, strict=True):
         figure.add_annotation(
             x=0, y=place, text=label(name), showarrow=False, xanchor="left", xshift=6, font={"color": FAMILY_COLOURS[family_of(name)], "size": 13}
-        )  # fmt: skip
+        )
     deepest = max(map(max, drawn["dcoord"]))
     figure.update_xaxes(range=[1.03 * deepest, -0.55 * deepest], showgrid=False, zeroline=False, title="distance of transferring-out patterns")
+    figure.update_xaxes(tickvals=np.linspace(0, deepest, 4), tickformat=".2f")
     figure.update_yaxes(visible=False, range=[-5, 10 * len(leaves) + 5])
     figure.update_layout(showlegend=False, height=max(240, 70 + 21 * len(leaves)))
     return _plain(figure)
@@ -75,17 +89,26 @@ def tree_figure(tree: Tree) -> go.Figure:
 def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure:
     """One measure of random policies, both ways of drawing, with the chosen policy as a line."""
     figure = go.Figure()
-    for (draw, title, colour) in (("connections", "random sources and transfers", MUTED), ("sources", "random sources, best transfers", "#E69F00")):
+    for draw, title, colour in (("connections", "random sources and transfers", MUTED), ("sources", "random sources, best transfers", "#E69F00")):
         if measure not in (held := significance[draw]):
             continue
         edges, counts = np.array(held[measure]["histogram"]["edges"]), np.array(held[measure]["histogram"]["counts"])
         figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=counts / counts.sum(), width=np.diff(edges), name=title, marker={"color": colour, "line": {"width": 0}}, opacity=0.75
-        )  # fmt: skip
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts / counts.sum(),
+            width=np.diff(edges),
+            name=title,
+            marker={"color": colour, "line": {"width": 0}},
+            opacity=0.75,
+        )
     value = next((significance[draw][measure]["policy"] for draw in significance if measure in significance[draw]), None)
     if value is not None:
-        figure.add_vline(x=value, line={"color": ACCENT, "width": 3}, annotation_text="this policy", annotation_position="top", annotation_font_color=ACCENT)
-    figure.update_layout(barmode="overlay", height=300, legend={"orientation": "h", "y": -0.25}, xaxis_title=f"mean {measure}", yaxis_title="share of policies")
+        figure.add_vline(
+            x=value, line={"color": ACCENT, "width": 3}, annotation_text="this policy", annotation_position="top", annotation_font_color=ACCENT
+        )
+    figure.update_layout(
+        barmode="overlay", height=330, legend={"orientation": "h", "y": -0.35}, xaxis_title=f"mean {measure}", yaxis_title="share of policies"
+    )
     figure.update_yaxes(showticklabels=False)
     return _plain(figure)
 
@@ -96,11 +119,22 @@ def savings_figure(sets: pd.DataFrame) -> go.Figure:
     labels = 100 * grouped["labels"].median()
     low, middle, high = (grouped["quality"].quantile(level) for level in (0.05, 0.5, 0.95))
     figure = go.Figure()
-    figure.add_scatter(x=[*labels, *labels[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", line={"width": 0}, name="90 % of the sets", hoverinfo="skip", fillcolor="rgba(0,114,178,.18)")  # fmt: skip
+    figure.add_scatter(
+        x=[*labels, *labels[::-1]],
+        y=[*high, *low[::-1]],
+        fill="toself",
+        mode="lines",
+        line={"width": 0},
+        name="90 % of the sets",
+        hoverinfo="skip",
+        fillcolor="rgba(0,114,178,.18)",
+    )
     figure.add_scatter(x=labels, y=middle, mode="lines+markers", name="median", line={"color": ACCENT})
     figure.add_hline(y=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="full supervision", annotation_position="bottom right")
     figure.add_vline(x=100 / 3, line={"dash": "dot", "color": MUTED}, annotation_text="a third of the labels")
-    figure.update_layout(height=340, xaxis_title="labels, % of training each task by itself", yaxis_title="mean quality", legend={"orientation": "h", "y": -0.25})
+    figure.update_layout(
+        height=340, xaxis_title="labels, % of training each task by itself", yaxis_title="mean quality", legend={"orientation": "h", "y": -0.25}
+    )
     return _plain(figure)
 
 
@@ -113,9 +147,12 @@ def standalone(figure: go.Figure, title: str) -> str:
 
 def _plain(figure: go.Figure) -> go.Figure:
     figure.update_layout(
-        template="none", margin={"l": 10, "r": 10, "t": 26, "b": 10}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        template="none",
+        margin={"l": 10, "r": 10, "t": 26, "b": 10},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 12},
-    )  # fmt: skip
+    )
     figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)
     return figure

@@ -25,16 +25,15 @@ function element(name, attributes = {}, text) {
 }
 
 function drawGraph(point) {
-  const rowHeight = 25, top = 34, sourceX = 250, targetX = 560, barX = 800, barWidth = 130;
+  const rowHeight = 25, top = 34, sourceX = 235, targetX = 530, barX = 772, barWidth = 118;
   const names = Object.keys(data.tasks);
   const transfers = [...point.transfers].sort((a, b) => names.indexOf(a[0]) - names.indexOf(b[0]));
   const sources = [...point.sources].sort((a, b) => names.indexOf(a) - names.indexOf(b));
   const height = top + rowHeight * Math.max(transfers.length, sources.length) + 8;
   const svg = byId("graph");
   svg.replaceChildren();
-  svg.setAttribute("viewBox", `0 0 1120 ${height}`);
-  svg.setAttribute("width", "1120");
-  svg.setAttribute("height", height);
+  svg.setAttribute("viewBox", `0 0 1080 ${height}`);
+  svg.setAttribute("width", "1080");
   const targetY = new Map(transfers.map(([target], row) => [target, top + rowHeight * (row + 0.5)]));
   const spread = (rowHeight * transfers.length) / Math.max(sources.length, 1);
   const sourceY = new Map(sources.map((name, row) => [name, top + Math.max(spread, rowHeight) * (row + 0.5)]));

@@ -1,0 +1,41 @@
+# `make repro` and `make test` are each complete on a fresh machine: Python 3.11 or newer with venv, git and make; no root.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test lint bench setup lock clean
+
+repro: setup  ## run what changed of the pipeline, and say where to look
+	dvc repro
+	@dvc metrics show results/published/policy_metrics.json
+	@echo "open reports/published/index.html"
+
+test: setup  ## every test
+	pytest
+
+lint: setup  ## style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: setup  ## every performance claim, as a ratio measured now
+	@for program in benchmarks/*.py; do echo "== $$program"; python $$program || exit 1; done
+
+setup: .venv/installed
+
+.venv/installed: requirements.lock requirements-cuda.lock pyproject.toml
+	@echo "installing the environment into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make setup PYTHON=python3.12")'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -c requirements-cuda.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:  ## resolve the ranges of pyproject.toml anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --group dev --no-header --no-annotate -c constraints.txt pyproject.toml -o .lock
+	{ echo "# Every package of the environment, for any Python >= 3.11 and platform; written by 'make lock'."; grep -vE '^(nvidia-|cuda-|triton)' .lock; } > requirements.lock
+	{ echo "# What a CUDA build of torch brings along: constraints, so that a CPU build installs none of it; written by 'make lock'."; grep -E '^(nvidia-|cuda-|triton)' .lock; } > requirements-cuda.lock
+	rm .lock
+
+clean:  ## remove the environment; data and results stay
+	rm -rf .venv

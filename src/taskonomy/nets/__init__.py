@@ -1,0 +1,1 @@
+"""Encoder, transfer and decoders."""

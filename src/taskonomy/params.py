@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -75,7 +75,7 @@ class PolicyParams(_Checked):
     alternatives_differ_in: Difference = Difference.SOURCES
 
     @model_validator(mode="after")
-    def _no_source_both_required_and_excluded(self) -> Self:
+    def _no_source_both_required_and_excluded(self) -> "PolicyParams":
         if both := sorted(set(self.require) & set(self.exclude)):
             raise ValueError(f"{', '.join(both)} cannot be both required and excluded")
         return self
@@ -126,7 +126,7 @@ class EvaluateParams(_Checked):
     tree_beta: Annotated[FiniteFloat, Field(gt=0)]
 
     @model_validator(mode="after")
-    def _ward_needs_euclidean(self) -> Self:
+    def _ward_needs_euclidean(self) -> "EvaluateParams":
         if self.tree_method is TreeMethod.WARD and self.tree_metric is not TreeMetric.EUCLIDEAN:
             raise ValueError("tree_method ward needs tree_metric euclidean")
         return self

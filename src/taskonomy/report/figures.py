@@ -107,7 +107,11 @@ def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure
             x=value, line={"color": ACCENT, "width": 3}, annotation_text="this policy", annotation_position="top", annotation_font_color=ACCENT
         )
     figure.update_layout(
-        barmode="overlay", height=330, legend={"orientation": "h", "y": -0.35}, xaxis_title=f"mean {measure}", yaxis_title="share of policies"
+        barmode="overlay",
+        height=330,
+        legend={"orientation": "h", "y": -0.42},
+        xaxis_title=measure if measure == "objective" else f"mean {measure}",
+        yaxis_title="share of policies",
     )
     figure.update_yaxes(showticklabels=False)
     return _plain(figure)

@@ -85,8 +85,8 @@ function words(point) {
   const all = point.transfers.length, own = point.transfers.filter(([target]) => point.sources.includes(target)).length;
   const listed = point.sources.map(titleOf).join(", ");
   byId("headline").textContent =
-    `Label ${point.sources.length} ${point.sources.length === 1 ? "task" : "tasks"} in full (${listed}) and transfer to the other ${all - own} of ${all} targets: ` +
-    `on average they beat training from scratch on ${number(100 * point.mean_gain, 0)} % of the images, and their own fully supervised networks on ${number(100 * point.mean_quality, 0)} %.`;
+    `Label ${point.sources.length} ${point.sources.length === 1 ? "task" : "tasks"} in full (${listed}) and transfer to the other ${all - own} of ${all} targets. ` +
+    `The average target beats training from scratch on ${number(100 * point.mean_gain, 0)}\u00a0% of the images, and its own fully supervised network on ${number(100 * point.mean_quality, 0)}\u00a0%.`;
   const more = point.one_more_label;
   const tiles = [
     [number(point.mean_gain, 3), "mean gain"], [number(point.mean_quality, 3), "mean quality"], [number(point.objective, 4), `objective, ${point.status}`],

@@ -1,0 +1,32 @@
+"""What tests share: small tables, and the published one."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from taskonomy.affinity.table import read_table
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "data/published/affinities_16k.csv"
+NOT_SOURCES = ("random_projection", "class_object_100")
+
+
+@pytest.fixture(scope="session")
+def published() -> pd.DataFrame:
+    return read_table(PUBLISHED)
+
+
+def random_table(rng: np.random.Generator, *, tasks: int = 5, targets: int = 4, levels: int = 8) -> pd.DataFrame:
+    """A table with self edges, orders 1 to 3 and many equal affinities."""
+    names = [f"t{number}" for number in range(tasks)]
+    rows = []
+    for target in names[:targets]:
+        if rng.random() < 0.8:
+            rows.append((target, ("self",)))
+        groups = {tuple(sorted(rng.choice(names, rng.integers(1, 4), replace=False).tolist())) for _ in range(rng.integers(1, 6))}
+        rows += [(target, group) for group in sorted(groups)]
+    frame = pd.DataFrame(rows, columns=["target", "sources"])
+    frame["affinity"] = rng.integers(0, levels, len(frame)) / levels
+    return frame.assign(low=np.nan, high=np.nan, gain=rng.random(len(frame)), quality=rng.random(len(frame)))

@@ -46,7 +46,7 @@ def random_policies(problem: Problem, budget: float, count: int, draw: Draw, see
     Raises:
         TaskonomyError: if random sources hardly ever serve every target.
     """
-    rng = generator(seed, "random policies", draw.value, budget)
+    rng = generator(seed, "random policies", draw.value, float(budget))
     needs = np.array([[source in transfer.needs for source in problem.sources] for transfer in problem.transfers], dtype=np.float32)
     targets = np.array([problem.targets.index(transfer.target) for transfer in problem.transfers])
     worth = np.array([transfer.worth for transfer in problem.transfers])

@@ -103,15 +103,9 @@ def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]
 
 def _check_names(params: PolicyParams, targets: list[str], sources: list[str]) -> None:
     tasks = {*targets, *sources}
-    for key, names, known in (
-        ("importance", params.importance, set(targets)),
-        ("cost", params.cost, tasks),
-        ("roles", params.roles, tasks),
-        ("exclude", params.exclude, tasks),
-        ("require", params.require, tasks),
-    ):
-        if missing := sorted(set(names) - known):
-            raise unknown(f"policy.{key}", missing, known)
+    for key in ("importance", "cost", "roles", "exclude", "require"):
+        if missing := sorted(set(getattr(params, key)) - tasks):
+            raise unknown(f"policy.{key}", missing, tasks)
 
 
 def _check_served(targets: tuple[str, ...], rows: list[Transfer], allowed: list[Transfer], params: PolicyParams) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from jaxtyping import Float64
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import Difference, PolicyParams
 from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Solution, Status
+from taskonomy.policy.greedy import greedy
 from taskonomy.policy.problem import Problem, Transfer, admissible
 from taskonomy.policy.program import Goal, Program
 
@@ -207,16 +208,28 @@ class Planner:
             return None
         solution = self._program.solve(budget, fixed=fixed, cuts=cuts, seconds=self.params.time_limit)
         self.seconds += solution.seconds
-        if solution.status is Status.UNKNOWN:
-            raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
         if solution.status is Status.INFEASIBLE:
             return None
-        chosen = self._program.chosen(solution)
+        chosen = self._program.chosen(solution) if solution.values else []
+        if solution.status is not Status.OPTIMAL:
+            if fixed or cuts:
+                return None  # only asked in search of equals and alternatives: none was found in time
+            chosen, solution = self._best_in_time(budget, chosen, solution)
         if not cuts:  # a cut may ask for what this would undo
             chosen = self._settled(chosen)
         objective = math.fsum(self.problem.transfers[number].worth for number in chosen)
         used = self._used(chosen)
         return _Choice(tuple(chosen), objective, used, self.problem.cost_of(used), solution)
+
+    def _best_in_time(self, budget: float, chosen: list[int], solution: Solution) -> tuple[list[int], Solution]:
+        """The better of what the solver and what greed found; no policy exceeds every target's best transfer, whatever the solver proved."""
+        worth = [transfer.worth for transfer in self.problem.transfers]
+        found = [one for one in (chosen, greedy(self.problem, budget)) if one]
+        if not found:
+            raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
+        most = math.fsum(max(worth[number] for number in into) for into in self._into.values())
+        best = max(found, key=lambda one: math.fsum(worth[number] for number in one))
+        return best, replace(solution, status=Status.FEASIBLE, bound=min(solution.bound, most))
 
     def _settled(self, chosen: list[int]) -> list[int]:
         """Between equal transfers of one target, the one with fewer sources, then the first by name."""

@@ -1,0 +1,76 @@
+"""The affinity table: what is written is read back, what is wrong is named by line."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PUBLISHED
+
+from taskonomy.affinity.losses import Losses, open_losses
+from taskonomy.affinity.table import parse_table, read_table, unmeasured, write_table
+from taskonomy.errors import TaskonomyError
+
+
+def test_the_published_table_is_read_whole(published: pd.DataFrame) -> None:
+    lines = PUBLISHED.read_text().splitlines()
+    assert len(published) == len(lines) - 1
+    assert unmeasured(published) == "4 of 1,762 transfers have no affinity: they are never chosen"
+    measured = [line.split(",") for line in lines[1:] if line.split(",")[2]]
+    assert published["affinity"].sum() == pytest.approx(sum(float(cells[2]) for cells in measured))
+
+
+def test_a_table_survives_writing_and_reading_to_the_last_bit(published: pd.DataFrame, tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", published)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), published, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty file"),
+        ("target,sources,affinity\n", "no rows"),
+        ("target,affinity\na,1\n", "line 1: column sources is missing"),
+        ("target,sources,affinity,afinity\na,b,1,1\n", "line 1: unknown column 'afinity'"),
+        ("target,sources,affinity\na,b,1\na,c+d+c,1\n", "line 3: a source stands twice in c\\+d\\+c"),
+        ("target,sources,affinity\na,b,-0.1\n", "line 2: affinity must be >= 0 \\(is -0.1\\)"),
+        ("target,sources,affinity\na,b,high\n", "line 2: affinity must be a number \\(is 'high'\\)"),
+        ("target,sources,affinity\na,b,nan\n", "line 2: affinity must be finite"),
+        ("target,sources,affinity,gain\na,b,1,1.5\n", "line 2: gain must be in \\[0, 1\\]"),
+        ("target,sources,affinity\na,b,1\nc,b,\n", "line 3: target c has no measured row"),
+        ("target,sources,affinity\na,b+c,1\na,b,1\na,c+b,2\n", "line 4: the same transfer as line 2"),
+        ("target,sources,affinity\na,b\n", "line 2: 2 cells under 3 columns"),
+        ("target,sources,affinity\n,b,1\n", "line 2: '' is not a task name"),
+        ("target,sources,affinity\na,self+b,1\n", "line 2: 'self' stands beside other sources"),
+    ],
+)
+def test_what_is_wrong_is_named_by_line(text: str, message: str) -> None:
+    with pytest.raises(TaskonomyError, match=f"T.csv: .*{message}"):
+        parse_table(text, "T.csv")
+
+
+def test_any_line_ending_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("\ufefftarget,sources,affinity\r\na,b+c,0.5\r\n\r\n".encode())
+    assert read_table(tmp_path / "t.csv")[["target", "sources", "affinity"]].to_numpy().tolist() == [["a", ("b", "c"), 0.5]]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_losses_are_mapped_from_plain_and_compressed_archives(tmp_path: Path, save: object) -> None:
+    losses = np.random.default_rng(0).random((2, 50), dtype=np.float32)
+    save(tmp_path / "normal.npz", losses=losses, candidates=np.array(["a", "a+b"]), scratch=losses[0])  # type: ignore[operator]
+    with open_losses(tmp_path / "normal.npz") as data:
+        assert data.target == "normal"
+        assert data.candidates == ["a", "a+b"]
+        np.testing.assert_array_equal(data.losses, losses)
+        assert isinstance(data.losses, np.memmap)
+
+
+def test_an_archive_with_pickled_objects_or_damage_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", losses=np.zeros((1, 2)), candidates=np.array(["a"], dtype=object))
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:100])
+    np.savez(tmp_path / "c.npz", losses=np.zeros((1, 2)))
+    for name, message in (("a", "pickle"), ("b", "not a readable .npz"), ("c", "must hold the arrays")):
+        with pytest.raises(TaskonomyError, match=message), open_losses(tmp_path / f"{name}.npz"):
+            pass
+    with pytest.raises(TaskonomyError, match=r"losses must be \[2 candidates, images\] \(is \[1, 2\]\)"):
+        Losses("a", ["x", "y"], np.zeros((1, 2)))

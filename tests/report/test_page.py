@@ -1,0 +1,117 @@
+"""The page, opened in a real browser: it shows what was chosen, follows the reader's choice, and runs no name."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import NOT_SOURCES
+
+from taskonomy.affinity.table import parse_table
+from taskonomy.evaluation.savings import random_sets, summary
+from taskonomy.evaluation.significance import significance
+from taskonomy.evaluation.tree import similarity_tree, without_sources
+from taskonomy.files import to_json
+from taskonomy.params import PolicyParams, SavingsParams
+from taskonomy.policy.front import front
+from taskonomy.policy.solve import Planner
+from taskonomy.report.page import Results, embedded_json, page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+def page_of(table: pd.DataFrame, params: PolicyParams, orders: list[int], set_size: int) -> str:
+    planner = Planner(table, params)
+    best = planner.policy(params.budget)
+    savings = SavingsParams(quality_levels=(0.9,), set_size=set_size, draws=5, max_order=1, images_full=1000, images_transfer=100, seed=0)
+    sets = random_sets(table, params, savings)
+    results = Results(
+        table=table,
+        excluded=params.exclude,
+        policy=json.loads(to_json(best.as_dict())),
+        front=json.loads(to_json([point.as_dict() for point in front(table, params, orders)])),
+        significance=significance(best, planner.problem, 1000, 0),
+        savings={"whole table": [{"level": 0.9, "budget": None, "quality": None}], "random sets": summary(sets, [0.9])},
+        task_sets=sets,
+        tree=similarity_tree(without_sources(table, params.exclude), metric="euclidean"),
+    )
+    return page("A title", results)
+
+
+def seen(html: str, folder: Path, script: str) -> dict[str, object]:
+    """Run `script` in the opened page, and return what it puts into `result`."""
+    run = f"const result = {{}}; {script}; document.body.dataset.result = JSON.stringify(result);"
+    probe = f"<script>window.addEventListener('load', () => {{ {run} }});</script>"
+    path = folder / "index.html"
+    path.write_text(html.replace("</body>", probe + "</body>"), encoding="utf-8")
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=6000", "--dump-dom", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = re.search(r'data-result="([^"]*)"', done.stdout)
+    assert found is not None, done.stderr[-2000:]
+    return json.loads(unescape(found.group(1)))
+
+
+@needs_browser
+def test_the_page_shows_the_policy_and_follows_the_reader(published: pd.DataFrame, tmp_path: Path) -> None:
+    params = PolicyParams(budget=3, max_order=2, exclude=NOT_SOURCES)
+    expected = {order: Planner(published, params.model_copy(update={"max_order": order})) for order in (1, 2)}
+    script = """
+        result.headline = document.getElementById('headline').textContent;
+        result.nodes = document.querySelectorAll('#graph .node').length;
+        document.querySelector('#orders input[value="1"]').click();
+        const slider = document.getElementById('budget');
+        slider.value = 4; slider.dispatchEvent(new Event('input'));
+        result.after = document.getElementById('headline').textContent;
+        result.budget = document.getElementById('budget-value').textContent;
+        result.links = document.querySelectorAll('#graph .link').length;
+        result.plots = ['front-gain', 'front-quality', 'heat', 'tree', 'savings', 'significance-gain'].map(
+            (id) => document.querySelectorAll('#' + id + ' svg.main-svg').length > 0);
+        result.cells = document.getElementById('heat').data[0].x.length;
+    """
+    result = seen(page_of(published, params, [1, 2], 4), tmp_path, script)
+    assert str(result["headline"]).startswith("Label 3 tasks in full (")
+    assert result["nodes"] == 3 + 22
+    assert result["budget"] == "5"
+    assert result["links"] == 22
+    after = expected[1].policy(5)
+    assert f"{100 * after.mean_gain:.0f}\u00a0% of the images" in str(result["after"])
+    assert result["plots"] == [True] * 6
+    assert result["cells"] == 25
+
+
+@needs_browser
+def test_names_are_shown_and_never_run(tmp_path: Path) -> None:
+    evil = "<img src=x onerror=window.hacked=1>"
+    worse = "</script><script>window.hacked=1</script>"
+    quoted = "a\"b'&c"
+    names = [evil, worse, quoted]
+    rows = [f'"{t}","{s}",{0.1 + i / 10},0.5,{0.1 * i:.1f}' for t in names for i, s in enumerate([*names, "self"])]
+    text = "target,sources,affinity,gain,quality\n" + "\n".join(row.replace('a"b', 'a""b') for row in rows)
+    html = page_of(parse_table(text, "T"), PolicyParams(budget=3, max_order=1), [1], 2)
+    script = """
+        result.hacked = window.hacked === undefined ? 'no' : 'yes';
+        result.text = document.getElementById('graph').textContent;
+        result.images = document.images.length;
+    """
+    result = seen(html, tmp_path, script)
+    assert result["hacked"] == "no"
+    assert result["images"] == 0
+    assert all(name in str(result["text"]) for name in names)
+
+
+def test_embedded_json_cannot_leave_its_script_element() -> None:
+    value = {"name": "</script><!--<script>&\u2028\u2029"}
+    text = embedded_json(value)
+    assert not re.search(r"[<>&\u2028\u2029]", text)
+    assert json.loads(text) == value

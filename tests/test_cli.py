@@ -1,0 +1,140 @@
+"""The command line as a user runs it: what it prints, and what it says when something is wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PUBLISHED
+
+from taskonomy.affinity.table import read_table
+
+WITHOUT = ("--exclude", "random_projection,class_object_100")
+KEYS = [
+    "status", "objective", "bound", "gap", "seconds", "budget", "cost", "max_order", "self_edge", "sources", "transfers", "mean_gain", "mean_quality",
+]  # fmt: skip
+
+
+def taskonomy(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([Path(sys.executable).with_name("taskonomy"), *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("solver", ["glpk", "highs"])
+def test_policy_as_json_is_one_object_and_nothing_else(solver: str) -> None:
+    done = taskonomy("policy", PUBLISHED, "--budget", 8, "--max-order", 4, "--self-edge", "gold", "--solver", solver, *WITHOUT, "--json")
+    found = json.loads(done.stdout)
+    assert list(found) == KEYS
+    assert found["status"] == "optimal"
+    assert found["objective"] == pytest.approx(2.279443, abs=1e-6)
+    assert list(found["transfers"][0]) == ["target", "sources", "affinity", "gain", "quality"]
+    assert "4 of 1,762 transfers have no affinity" in done.stderr
+
+
+def test_every_option_of_policy_reaches_the_program() -> None:
+    options = [
+        "--budget",
+        6,
+        "--cost",
+        "normal=3",
+        "--cost",
+        "denoising=0.5,jigsaw=2",
+        "--importance",
+        "jigsaw=0,denoising=0",
+        "--require",
+        "inpainting",
+    ]
+    options += ["--balance", "peak", "--target-only", "reshading", "--source-only", "egomotion", "--alternatives", 2, "--json"]
+    found = json.loads(taskonomy("policy", PUBLISHED, *options, *WITHOUT).stdout)
+    assert "inpainting" in found["sources"]
+    assert "reshading" not in found["sources"]
+    assert "egomotion" not in {one["target"] for one in found["transfers"]}
+    assert found["cost"] == sum({"normal": 3, "denoising": 0.5, "jigsaw": 2}.get(name, 1) for name in found["sources"])
+    assert len({tuple(one["sources"]) for one in [found, *found["alternatives"]]}) == 3
+
+
+def test_front_as_json_is_a_list_of_policies() -> None:
+    found = json.loads(taskonomy("front", PUBLISHED, "--orders", "1,2", "--budgets", "1,3-4", *WITHOUT, "--json").stdout)
+    assert [(one["max_order"], one["budget"]) for one in found] == [(1, 1), (1, 3), (1, 4), (2, 1), (2, 3), (2, 4)]
+    assert set(KEYS) < set(found[0])
+    assert found[1]["objective"] == pytest.approx(0.370828, abs=1e-6)
+
+
+def test_text_output_names_the_sources_and_every_target() -> None:
+    text = taskonomy("policy", PUBLISHED, "--budget", 3, "--max-order", 1, *WITHOUT, "--alternatives", 1).stdout
+    assert "proved optimal: objective 0.370828, cost 3 of 3" in text
+    assert "Surface normals" in text
+    assert "Next best 1: " in text
+
+
+def test_losses_become_a_table_with_intervals(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "losses").mkdir()
+    for target in ("x", "y"):
+        losses = rng.random((4, 300)) + np.arange(4)[:, None] / 4
+        np.savez(tmp_path / "losses" / f"{target}.npz", losses=losses, candidates=np.array(["self", "x", "y", "x+y"]), scratch=losses[2])
+    taskonomy("affinity", tmp_path / "losses", "-o", tmp_path / "t.csv", "--details", tmp_path / "d.json", "--resamples", 200)
+    table = read_table(tmp_path / "t.csv")
+    assert table.groupby("target")["affinity"].sum().tolist() == pytest.approx([1, 1])
+    assert table["affinity"].is_monotonic_decreasing or table.loc[table["target"] == "x", "affinity"].is_monotonic_decreasing
+    assert table.loc[table["sources"] == ("self",), "quality"].tolist() == [] or table["quality"].iloc[0] == 0.5
+    assert table["gain"].iloc[2] == 0.5
+    details = json.loads((tmp_path / "d.json").read_text())["x"]
+    assert details["best_of_order"]["x"] + details["best_of_order"]["y"] == pytest.approx(1)
+    again = taskonomy("affinity", tmp_path / "losses", "-o", tmp_path / "again.csv", "--resamples", 200)
+    assert "8 transfers into 2 targets" in again.stdout
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
+    assert json.loads(taskonomy("policy", tmp_path / "t.csv", "--budget", 1, "--json").stdout)["sources"] == ["x"]
+
+
+def test_tree_prints_newick_and_draws_a_page(tmp_path: Path) -> None:
+    text = taskonomy("tree", PUBLISHED, *WITHOUT, "-o", tmp_path / "tree.html").stdout
+    assert text.endswith(";\n")
+    assert text.count(",") == 24
+    assert "Surface normals" in (tmp_path / "tree.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["policy", "no.csv", "--budget", 1], "no.csv: no such table"),
+        (["policy", PUBLISHED, "--budget", "x"], "--budget"),
+        (["policy", PUBLISHED], "--budget"),
+        (["policy", PUBLISHED, "--budget", -1], "budget must be greater than or equal to 0"),
+        (["policy", PUBLISHED, "--budget", 0.5], "the smallest budget that serves every target is 1"),
+        (["policy", PUBLISHED, "--budget", 1, "--cost", "normal"], "--cost: 'normal' must be TASK=NUMBER"),
+        (["policy", PUBLISHED, "--budget", 2, "--require", "normal,jigsaw,denoising"], "required sources denoising, jigsaw, normal alone cost more"),
+        (["front", PUBLISHED, "--budgets", "3-1"], "--budgets: '3-1'"),
+        (["front", PUBLISHED, "--orders", "0"], "--orders"),
+        (["affinity", "nowhere", "-o", "t.csv"], "nowhere: no such folder"),
+        (["tree", PUBLISHED, "--method", "wrad"], "tree_method must be"),
+        (["import-published", PUBLISHED, "-o", "t.csv"], "refused"),
+        (["polcy"], "polcy"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_1(arguments: list[object], message: str) -> None:
+    errors = [line for line in taskonomy(*arguments, status=1).stderr.splitlines() if "have no affinity" not in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert message in errors[0]
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None:
+    """/dev/full stands for a full disk: every write to it fails with 'No space left on device'."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    program = (
+        "import sys; from pathlib import Path; from taskonomy import files; from taskonomy.errors import one_line\n"
+        "real = open\n"
+        "files.open = lambda path, *rest, **more: real('/dev/full', *rest, **more)\n"
+        "with one_line(): files.write_text(Path(sys.argv[1]), 'new' * 10000)"
+    )
+    (tmp_path / "x").write_text("old")
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "x"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (tmp_path / "x").read_text() == "old"

@@ -1,0 +1,98 @@
+"""params.yaml: every key is checked and commented, and a mistake is named."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.files import write_json, write_text
+from taskonomy.params import read_params
+
+
+def changed(tmp_path: Path, section: str, key: str, value: object) -> Path:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values[section][key] = value
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    return tmp_path / "params.yaml"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("policy", "budget", -1, r"policy\.budget must be greater than or equal to 0 \(is -1\)"),
+        ("policy", "budget", float("nan"), r"policy\.budget must be a finite number"),
+        ("policy", "budgte", 3, r"policy\.budgte is not a known key; known keys: budget, max_order"),
+        ("policy", "self_edge", "golden", r"policy\.self_edge must be 'gold', 'transfer' or 'none' \(is 'golden'\)"),
+        ("policy", "cost", {"normal": -1}, r"policy\.cost\.normal must be greater than or equal to 0 \(is -1\)"),
+        ("policy", "max_order", 1.5, r"policy\.max_order"),
+        ("policy", "require", ["jigsaw", "random_projection"], "random_projection cannot be both required and excluded"),
+        ("savings", "quality_levels", [1.2], r"savings\.quality_levels\.0 must be less than 1 \(is 1\.2\)"),
+        ("evaluate", "random_policies", 10, r"evaluate\.random_policies must be greater than or equal to 1000"),
+        ("evaluate", "tree_method", "ward", "ward needs tree_metric euclidean"),
+    ],
+)
+def test_a_bad_value_names_the_key_the_value_and_what_is_allowed(tmp_path: Path, section: str, key: str, value: object, message: str) -> None:
+    with pytest.raises(TaskonomyError, match=message):
+        read_params(changed(tmp_path, section, key, value))
+
+
+def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TaskonomyError, match="no such parameter file"):
+        read_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("policy: [")
+    with pytest.raises(TaskonomyError, match="not valid YAML"):
+        read_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("policy:\n  budget: 3\n")
+    with pytest.raises(TaskonomyError, match="front is missing"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_every_key_of_params_yaml_has_a_comment_above_it() -> None:
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"  (\w+):", line) and not re.match(r"  (seed|title|alternatives_differ_in|draws|images_transfer|tree_metric|tree_beta):", line):
+            assert lines[number - 1].lstrip().startswith("#"), line
+
+
+def test_outputs_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "x.json", "old")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a" / "x.json", {"bad": object()})
+    write_text(tmp_path / "a" / "y.json", "new")
+    assert (tmp_path / "a" / "x.json").read_text() == "old"
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["x.json", "y.json"]
+
+
+def test_nothing_outside_nets_imports_torch() -> None:
+    for path in (ROOT / "src/taskonomy").rglob("*.py"):
+        if path.parent.name in ("nets", "training"):
+            continue
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(path.read_text()))
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        assert not imported & {"torch", "torchvision"}, path
+
+
+def test_help_loads_neither_torch_nor_pandas_nor_pyomo() -> None:
+    program = (
+        "import sys; from taskonomy.cli import main; sys.argv = ['taskonomy', 'policy', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted(sys.modules.keys() & {'torch', 'pandas', 'pyomo', 'numpy'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,7 +1,7 @@
 """The Boolean program: forms of the link constraint, GLPK against HiGHS, and growth with the number of tasks."""
 
 import argparse
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -34,25 +34,38 @@ def forms(limit: float) -> None:
         )
 
 
-def random_problem_table(tasks: int, seed: int = 0) -> pd.DataFrame:
-    """Random affinities: every first-order transfer, and 25 transfers of each of the orders 2 to 4 per target."""
+def random_table(tasks: int, beam: bool, seed: int = 0) -> pd.DataFrame:
+    """Random affinities for every first-order transfer and, per target, 10 pairs, 10 triples and 15 quadruples.
+
+    Args:
+        tasks: Number of tasks, each a source and a target.
+        beam: Whether higher orders come from the target's best five or six sources, as the paper's search picks them, or from anywhere.
+        seed: Seed.
+    """
     rng = np.random.default_rng([seed, tasks])
     names = [f"task{number:03}" for number in range(tasks)]
-    rows = {(target, (source,)) for target in names for source in names}
-    rows |= {(target, tuple(sorted(rng.choice(names, order, replace=False).tolist()))) for target in names for order in (2, 3, 4) for _ in range(25)}
-    table = pd.DataFrame(sorted(rows), columns=["target", "sources"])
-    useful = dict(zip(names, rng.gamma(1.0, size=tasks), strict=True))
-    strength = table["sources"].map(lambda sources: sum(useful[name] for name in sources) ** 0.5)
-    table["affinity"] = strength * rng.gamma(2.0, size=len(table))
-    return table.assign(gain=np.nan, quality=np.nan)
+    strength = rng.gamma(1.0, size=tasks) * rng.gamma(2.0, size=(tasks, tasks))
+    rows: list[tuple[str, tuple[str, ...], float]] = []
+    for target, row in zip(names, strength, strict=True):
+        best = np.argsort(-row)
+        chosen = [(int(source),) for source in range(tasks)]
+        for order, width in ((2, 5), (3, 5), (4, 6)):
+            sets = list(combinations(best[:width].tolist(), order))
+            chosen += sets if beam else [tuple(rng.choice(tasks, order, replace=False).tolist()) for _ in sets]
+        for sources in {tuple(sorted(one)) for one in chosen}:
+            affinity = float(sum(row[list(sources)]) ** 0.5 * rng.gamma(20.0, 1 / 20))
+            rows.append((target, tuple(names[source] for source in sources), affinity))
+    return pd.DataFrame(sorted(rows), columns=["target", "sources", "affinity"]).assign(gain=np.nan, quality=np.nan)
 
 
 def growth(limit: float) -> None:
     print(f"\nRandom instances, orders 1 to 4, budget a third of the tasks (limit {limit:g} s)")
-    for tasks in (26, 60, 120):
-        problem = admissible(random_problem_table(tasks), PolicyParams(budget=0))
+    for beam, tasks in product((True, False), (26, 60, 120)):
+        problem = admissible(random_table(tasks, beam), PolicyParams(budget=0))
         solved = {solver: Program(problem, solver).solve(float(tasks // 3), seconds=limit) for solver in ("glpk", "highs")}
-        print(f"  {tasks:>4} tasks, {len(problem.transfers):>6,} transfers: " + ", ".join(f"{solver} {told(one)}" for solver, one in solved.items()))
+        kind = "sets by beam search" if beam else "sets from anywhere"
+        times = ", ".join(f"{solver} {told(one)}" for solver, one in solved.items())
+        print(f"  {tasks:>4} tasks, {len(problem.transfers):>6,} transfers, {kind}: {times}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,227 @@
+"""The released files: bit depths, value conventions and names, domain by domain.
+
+In memory a domain has physical values (metres, unit vectors, 1/m, shares); in its file the values of the release. `encode` and `decode` are each
+other's inverse within the file's quantisation.
+"""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+HOLE = 65535  # depth: no geometry
+DEPTH_UNIT = 512.0  # units per metre
+CURVATURE_LIMIT = 1 / 0.03  # 1/m, either sign
+
+
+class ViewKey(NamedTuple):
+    """Which view: building, and the point and view of the file names."""
+
+    building: str
+    point: int
+    view: int
+
+
+class Damaged(Exception):
+    """A file that cannot be what its domain promises; the text says why."""
+
+
+Codec = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One released domain.
+
+    Attributes:
+        name: Folder and file tag.
+        kind: `png8`, `png16`, `npy` or `json`.
+        channels: Of a PNG: 1 or 3; of an array: its length.
+        encode: From physical values to those of the file.
+        decode: And back.
+    """
+
+    name: str
+    kind: str
+    channels: int
+    encode: Codec
+    decode: Codec
+
+    @property
+    def extension(self) -> str:
+        """Of its files."""
+        return self.kind.rstrip("0123456789")
+
+
+def _same(values: Any) -> Any:
+    return values
+
+
+def _depth_to_file(metres: Any) -> Any:
+    """Whole units; what is farther than the format reaches is a hole, as is what was not hit."""
+    units = np.rint(np.where(np.isfinite(metres), metres, 1e9) * DEPTH_UNIT)
+    return np.where(units < HOLE, units, HOLE).astype(np.uint16)
+
+
+def _depth_from_file(units: Any) -> Any:
+    return np.where(units == HOLE, np.inf, units / DEPTH_UNIT).astype(np.float32)
+
+
+def _normal_to_file(normal: Any) -> Any:
+    """+Y points down in the files; 127 is zero, and the value of holes."""
+    return np.rint(np.clip(normal, -1, 1) * (127, -127, 127) + 127).astype(np.uint8)
+
+
+def _normal_from_file(stored: Any) -> Any:
+    return ((stored.astype(np.float32) - 127) / np.array((127, -127, 127), np.float32)).astype(np.float32)
+
+
+def _curvature_to_file(curvature: Any) -> Any:
+    """Two principal curvatures to red and green; 127 is flat. Not a number: 0 in every channel, the release's mask value."""
+    inside = np.clip(np.nan_to_num(curvature), -CURVATURE_LIMIT, CURVATURE_LIMIT)
+    stored = np.rint(127 + 127 * inside / CURVATURE_LIMIT).astype(np.uint8)
+    stored = np.concatenate([stored, np.zeros_like(stored[..., :1])], axis=-1)
+    stored[np.isnan(curvature).any(axis=-1)] = 0
+    return stored
+
+
+def _curvature_from_file(stored: Any) -> Any:
+    curvature = (stored[..., :2].astype(np.float32) - 127) / 127 * np.float32(CURVATURE_LIMIT)
+    curvature[(stored == 0).all(axis=-1)] = np.nan
+    return curvature
+
+
+def _share_to_16(share: Any) -> Any:
+    return np.rint(np.clip(share, 0, 1) * 65535).astype(np.uint16)
+
+
+def _share_from_16(stored: Any) -> Any:
+    return (stored / np.float32(65535)).astype(np.float32)
+
+
+def _grey_to_rgb(share: Any) -> Any:
+    return np.repeat(np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _grey_from_rgb(stored: Any) -> Any:
+    return (stored[..., 0] / np.float32(255)).astype(np.float32)
+
+
+def _segments_to_file(segments: Any) -> Any:
+    """Any ids, spread over 0 to 255 in their order."""
+    _values, index = np.unique(segments, return_inverse=True)
+    index = index.reshape(np.shape(segments))
+    return np.rint(index * (255 / max(int(index.max()), 1))).astype(np.uint8)
+
+
+DOMAINS = {
+    domain.name: domain
+    for domain in (
+        Domain("rgb", "png8", 3, _same, _same),
+        Domain("depth_zbuffer", "png16", 1, _depth_to_file, _depth_from_file),
+        Domain("depth_euclidean", "png16", 1, _depth_to_file, _depth_from_file),
+        Domain("normal", "png8", 3, _normal_to_file, _normal_from_file),
+        Domain("principal_curvature", "png8", 3, _curvature_to_file, _curvature_from_file),
+        Domain("reshading", "png8", 3, _grey_to_rgb, _grey_from_rgb),
+        Domain("edge_texture", "png16", 1, _share_to_16, _share_from_16),
+        Domain("edge_occlusion", "png16", 1, _share_to_16, _share_from_16),
+        Domain("keypoints2d", "png16", 1, _share_to_16, _share_from_16),
+        Domain("keypoints3d", "png16", 1, _share_to_16, _share_from_16),
+        Domain("segment_unsup2d", "png8", 1, _segments_to_file, _same),
+        Domain("segment_unsup25d", "png8", 1, _segments_to_file, _same),
+        Domain("segment_semantic", "png8", 1, _same, _same),
+        Domain("mask_valid", "png8", 1, lambda valid: valid.astype(np.uint8) * 255, lambda stored: stored > 127),
+        Domain("class_object", "npy", 1000, lambda logits: logits.astype(np.float32), _same),
+        Domain("class_scene", "npy", 365, lambda shares: shares.astype(np.float32), _same),
+        Domain("point_info", "json", 0, _same, _same),
+        Domain("nonfixated_matches", "json", 0, _same, _same),
+    )
+}
+NOT_RELEASED = frozenset({"mask_valid"})  # derived from depth_zbuffer where it is missing
+
+
+def file_name(domain: str, point: int, view: int | str) -> str:
+    """`point_3_view_7_domain_rgb.png`; the matches of a point have the view `all`."""
+    return f"point_{point}_view_{view}_domain_{domain}.{DOMAINS[domain].extension}"
+
+
+def to_bytes(domain: str, values: Any) -> bytes:
+    """A file's bytes from physical values; the same values give the same bytes."""
+    stored = DOMAINS[domain].encode(values)
+    match DOMAINS[domain].kind:
+        case "json":
+            return json.dumps(stored).encode()
+        case "npy":
+            file = io.BytesIO()
+            np.save(file, stored, allow_pickle=False)
+            return file.getvalue()
+    ok, png = cv2.imencode(".png", stored[..., ::-1] if stored.ndim == 3 else stored, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not ok:
+        raise ValueError(f"{domain}: OpenCV cannot encode {stored.shape} {stored.dtype}")
+    return png.tobytes()
+
+
+def from_bytes(domain: str, data: bytes, resolution: int | None = None) -> Any:
+    """A file's values as stored (not yet physical), checked against what its domain promises.
+
+    Args:
+        domain: A key of `DOMAINS`.
+        data: The file.
+        resolution: Side of the image; None: any square.
+
+    Raises:
+        Damaged: Empty, truncated, not decodable, wrong bit depth, channels or size.
+    """
+    form = DOMAINS[domain]
+    if not data:
+        raise Damaged("empty file")
+    if form.kind == "json":
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise Damaged(f"not JSON: {error}") from None
+    if form.kind == "npy":
+        return _vector(data, form.channels)
+    return _image(data, form, resolution)
+
+
+def _vector(data: bytes, length: int) -> Any:
+    try:
+        values = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise Damaged(f"not an array: {error}") from None
+    values = np.squeeze(values)
+    if values.shape != (length,):
+        raise Damaged(f"has shape {values.shape}, must have {length} numbers")
+    if not np.isfinite(values).all():
+        raise Damaged("holds numbers that are not finite")
+    return values.astype(np.float32)
+
+
+def _image(data: bytes, form: Domain, resolution: int | None) -> Any:
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise Damaged("not a PNG")
+    if b"IEND" not in data[-12:]:
+        raise Damaged("truncated PNG")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise Damaged("PNG that cannot be decoded")
+    bits = 16 if form.kind == "png16" else 8
+    if image.dtype != (np.uint16 if bits == 16 else np.uint8):
+        raise Damaged(f"has {image.dtype.itemsize * 8} bits per channel, must have {bits}")
+    if form.channels == 3:
+        if image.ndim != 3:
+            raise Damaged("is grey, must be RGB")
+        image = image[..., 2::-1]  # alpha, where there is one, is dropped
+    elif image.ndim == 3:
+        if not (image[..., :3] == image[..., :1]).all():
+            raise Damaged("is coloured, must be grey")
+        image = image[..., 0]
+    if image.shape[0] != image.shape[1] or (resolution is not None and image.shape[0] != resolution):
+        wanted = f"{resolution} x {resolution}" if resolution is not None else "square"
+        raise Damaged(f"is {image.shape[1]} x {image.shape[0]} pixels, must be {wanted}")
+    return np.ascontiguousarray(image)

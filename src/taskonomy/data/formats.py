@@ -26,7 +26,7 @@ class ViewKey(NamedTuple):
     view: int
 
 
-class Damaged(Exception):
+class DamagedFileError(Exception):
     """A file that cannot be what its domain promises; the text says why."""
 
 
@@ -174,16 +174,16 @@ def from_bytes(domain: str, data: bytes, resolution: int | None = None) -> Any:
         resolution: Side of the image; None: any square.
 
     Raises:
-        Damaged: Empty, truncated, not decodable, wrong bit depth, channels or size.
+        DamagedFileError: Empty, truncated, not decodable, wrong bit depth, channels or size.
     """
     form = DOMAINS[domain]
     if not data:
-        raise Damaged("empty file")
+        raise DamagedFileError("empty file")
     if form.kind == "json":
         try:
             return json.loads(data)
         except ValueError as error:
-            raise Damaged(f"not JSON: {error}") from None
+            raise DamagedFileError(f"not JSON: {error}") from None
     if form.kind == "npy":
         return _vector(data, form.channels)
     return _image(data, form, resolution)
@@ -193,35 +193,35 @@ def _vector(data: bytes, length: int) -> Any:
     try:
         values = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise Damaged(f"not an array: {error}") from None
+        raise DamagedFileError(f"not an array: {error}") from None
     values = np.squeeze(values)
     if values.shape != (length,):
-        raise Damaged(f"has shape {values.shape}, must have {length} numbers")
+        raise DamagedFileError(f"has shape {values.shape}, must have {length} numbers")
     if not np.isfinite(values).all():
-        raise Damaged("holds numbers that are not finite")
+        raise DamagedFileError("holds numbers that are not finite")
     return values.astype(np.float32)
 
 
 def _image(data: bytes, form: Domain, resolution: int | None) -> Any:
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise Damaged("not a PNG")
+        raise DamagedFileError("not a PNG")
     if b"IEND" not in data[-12:]:
-        raise Damaged("truncated PNG")
+        raise DamagedFileError("truncated PNG")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise Damaged("PNG that cannot be decoded")
+        raise DamagedFileError("PNG that cannot be decoded")
     bits = 16 if form.kind == "png16" else 8
     if image.dtype != (np.uint16 if bits == 16 else np.uint8):
-        raise Damaged(f"has {image.dtype.itemsize * 8} bits per channel, must have {bits}")
+        raise DamagedFileError(f"has {image.dtype.itemsize * 8} bits per channel, must have {bits}")
     if form.channels == 3:
         if image.ndim != 3:
-            raise Damaged("is grey, must be RGB")
+            raise DamagedFileError("is grey, must be RGB")
         image = image[..., 2::-1]  # alpha, where there is one, is dropped
     elif image.ndim == 3:
         if not (image[..., :3] == image[..., :1]).all():
-            raise Damaged("is coloured, must be grey")
+            raise DamagedFileError("is coloured, must be grey")
         image = image[..., 0]
     if image.shape[0] != image.shape[1] or (resolution is not None and image.shape[0] != resolution):
         wanted = f"{resolution} x {resolution}" if resolution is not None else "square"
-        raise Damaged(f"is {image.shape[1]} x {image.shape[0]} pixels, must be {wanted}")
+        raise DamagedFileError(f"is {image.shape[1]} x {image.shape[0]} pixels, must be {wanted}")
     return np.ascontiguousarray(image)

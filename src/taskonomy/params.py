@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from taskonomy.errors import TaskonomyError
+from taskonomy.errors import TaskonomyError, unknown
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
@@ -132,6 +132,67 @@ class EvaluateParams(_Checked):
         return self
 
 
+class Splits(_Checked):
+    """Shares of the buildings; together 1."""
+
+    train: Share
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _together_one(self) -> "Splits":
+        if abs(self.train + self.val + self.test - 1) > 1e-9:
+            raise ValueError(f"train, val and test must add up to 1 (are {self.train + self.val + self.test:g})")
+        return self
+
+
+class WorldParams(_Checked):
+    """The built-in world: how much of it, and how finely it is drawn."""
+
+    buildings: Annotated[int, Field(ge=5, le=100_000)]
+    points: Count
+    views: Annotated[int, Field(ge=3, le=50)]
+    resolution: Annotated[int, Field(ge=32, le=2048, multiple_of=16)]
+    samples: Annotated[int, Field(ge=1, le=4096)]
+    splits: Splits
+    seed: Annotated[int, Field(ge=0)]
+
+
+class OnBad(StrEnum):
+    """What to do about damaged files."""
+
+    ERROR = "error"
+    SKIP = "skip"
+
+
+class DataParams(_Checked):
+    """Which images and labels, and how they are prepared."""
+
+    root: Annotated[str, Field(min_length=1)]
+    on_bad: OnBad
+    resolution: Annotated[int, Field(ge=32, le=2048, multiple_of=16)]
+    tasks: Annotated[tuple[str, ...], Field(min_length=2)]
+    labels: dict[str, dict[str, Annotated[FiniteFloat, Field(gt=0)]]]
+    splits: Splits
+    transfer_share: Share
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _tasks_and_labels_are_known(self) -> "DataParams":
+        from taskonomy.tasks import DICTIONARY
+
+        if missing := [name for name in (*self.tasks, *self.labels) if name not in DICTIONARY]:
+            raise ValueError(str(unknown("tasks", missing, DICTIONARY)))
+        if twice := sorted({name for name in self.tasks if self.tasks.count(name) > 1}):
+            raise ValueError(f"tasks names {', '.join(twice)} twice")
+        for name, values in self.labels.items():
+            label = DICTIONARY[name].label
+            options = label.options if label else {}
+            if missing := [option for option in values if option not in options]:
+                raise ValueError(f"labels.{name} has no option {', '.join(missing)}; it has {', '.join(options) or 'none'}")
+        return self
+
+
 class ReportParams(_Checked):
     """The page."""
 
@@ -141,6 +202,8 @@ class ReportParams(_Checked):
 class Params(_Checked):
     """Every knob of the pipeline; sections are named as the stages."""
 
+    world: WorldParams
+    data: DataParams
     policy: PolicyParams
     front: FrontParams
     savings: SavingsParams

@@ -1,6 +1,19 @@
-"""The tasks of Taskonomy (paper section 3.0 and figure 3), under the names of the released label domains."""
+"""The tasks of Taskonomy (paper section 3.0 and figure 3), under the names of the released label domains.
 
+One entry a task, and nothing else in the project lists them. A new task is one more entry; only where its label is of a new kind, one more function
+in `labels`.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from taskonomy.tasks import labels as to
+from taskonomy.tasks import poses, samples
+from taskonomy.tasks.classes import OBJECTS, PLACES
+from taskonomy.tasks.colour import BINS, soft_bins
+from taskonomy.tasks.jigsaw import TILES
+from taskonomy.tasks.labels import Head, Input, Label, Loss, Mask
 
 # Family -> its meaning. The order is the one in which people read figures.
 FAMILIES = {
@@ -15,43 +28,146 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Task:
-    """One task: how people read it, and how the authors' released result files call it."""
+    """One task.
+
+    Attributes:
+        name: Of the released domain, where one was released.
+        title: What people read.
+        family: A key of `FAMILIES`.
+        published_key: Its key in the authors' result files.
+        label: What a network learns; None where there is no network to train.
+        loss: What it is trained with.
+        head: The last layers.
+        input: What is done to the image.
+        images: Images per sample.
+        group: Which views form a sample of several images.
+        roles: What it may be: source, target.
+    """
 
     name: str
     title: str
     family: str
     published_key: str
+    label: Label | None = None
+    loss: Loss | None = None
+    head: Head | None = None
+    input: Input = Input.IMAGE
+    images: int = 1
+    group: Callable[..., Any] | None = None
+    roles: tuple[str, ...] = ("source", "target")
+
+    @property
+    def tiles(self) -> int:
+        """Images that one forward pass encodes: the jigsaw's nine tiles are cut from one image."""
+        return TILES if self.input is Input.TILES else self.images
 
 
+def _map(domain: str, channels: int, **more: Any) -> Label:
+    """An 8-bit map with values in [-1, 1]."""
+    return Label(("h", "h", channels), "uint8", to.signed, (domain,), to.eight_bit(domain, channels), **more)
+
+
+def _interest(domain: str, limit: float) -> Label:
+    """A 16-bit map of edges or keypoints."""
+    return Label(("h", "h", 1), "uint16", to.limited, (domain,), to.sixteen_bit(domain), options={"limit": limit})
+
+
+def _depth(domain: str) -> Label:
+    domains = tuple(dict.fromkeys((domain, "depth_zbuffer")))
+    return Label(("h", "h", 1), "uint16", to.share, domains, to.log_depth(domain), mask=Mask.DEPTH)
+
+
+def _segments(domain: str) -> Label:
+    return Label(("h", "h"), "uint8", to.same, (domain,), to.ids(domain))
+
+
+def _image_itself() -> Label:
+    """The clean image is the label; it is kept once, as the image."""
+    return Label(("h", "h", 3), "uint8", to.signed)
+
+
+def _shots(numbers: int, function: Callable[..., Any], *, standardised: bool = True, dtype: str = "float32") -> Label:
+    how = to.scores if standardised else to.same
+    return Label((numbers,), dtype, how, ("point_info",), of_shots=function, statistics="mean_std" if standardised else "")
+
+
+def _pair(*shots: to.Shot) -> Any:
+    return poses.pose_of_pair(*(shot.camera for shot in shots))
+
+
+def _triplet(*shots: to.Shot) -> Any:
+    return poses.poses_of_triplet(*(shot.camera for shot in shots))
+
+
+def _same_point(first: to.Shot, second: to.Shot) -> Any:
+    return [(first.building, first.point) == (second.building, second.point)]
+
+
+def _soft_colours(stored: Any, statistics: Any) -> Any:
+    return soft_bins(stored, int(statistics["neighbours"]), statistics["sigma"])
+
+
+_MAP3, _MAP1 = Head(3, tanh=True), Head(1, tanh=True)
+_SEGMENTS = Head(64, tanh=True)
 _ENTRIES = (
-    Task("normal", "Surface normals", "3D", "rgb2sfnorm"),
-    Task("depth_zbuffer", "Z-buffer depth", "3D", "rgb2depth"),
-    Task("depth_euclidean", "Euclidean distance", "3D", "rgb2mist"),
-    Task("principal_curvature", "Principal curvature", "3D", "curvature"),
-    Task("reshading", "Reshading", "3D", "reshade"),
-    Task("edge_texture", "2D texture edges", "2D", "edge2d"),
-    Task("edge_occlusion", "3D occlusion edges", "3D", "edge3d"),
-    Task("keypoints2d", "2D keypoints", "2D", "keypoint2d"),
-    Task("keypoints3d", "3D keypoints", "3D", "keypoint3d"),
-    Task("segment_unsup2d", "Unsupervised 2D segmentation", "2D", "segment2d"),
-    Task("segment_unsup25d", "Unsupervised 2.5D segmentation", "3D", "segment25d"),
-    Task("segment_semantic", "Semantic segmentation", "semantic", "segmentsemantic_rb"),
-    Task("class_object", "Object classification (1000)", "semantic", "class_1000"),
-    Task("class_object_100", "Object classification (100)", "semantic", "class_selected"),
-    Task("class_scene", "Scene classification", "semantic", "class_places"),
-    Task("room_layout", "Room layout", "geometric", "room_layout"),
-    Task("vanishing_point", "Vanishing points", "geometric", "vanishing_point_well_defined"),
-    Task("camera_pose_fixated", "Relative camera pose, fixated", "geometric", "fix_pose"),
-    Task("camera_pose_nonfixated", "Relative camera pose, non-fixated", "geometric", "non_fixated_pose"),
-    Task("egomotion", "Egomotion (triplet pose)", "geometric", "ego_motion"),
-    Task("point_matching", "Point matching", "geometric", "point_match"),
-    Task("autoencoding", "Autoencoding", "2D", "autoencoder"),
-    Task("denoising", "Denoising", "2D", "denoise"),
-    Task("inpainting", "In-painting (context encoding)", "self-supervised", "impainting_whole"),
-    Task("colorization", "Colorization", "self-supervised", "colorization"),
-    Task("jigsaw", "Jigsaw (context prediction)", "self-supervised", "jigsaw"),
-    Task("random_projection", "Random projection", "self-supervised", "random"),
-)
+    # 3D
+    Task("normal", "Surface normals", "3D", "rgb2sfnorm",
+         Label(("h", "h", 3), "uint8", to.signed, ("normal", "depth_zbuffer"), to.eight_bit("normal", 3), mask=Mask.DEPTH), Loss.L1, _MAP3),
+    Task("depth_zbuffer", "Z-buffer depth", "3D", "rgb2depth", _depth("depth_zbuffer"), Loss.L1, _MAP1),
+    Task("depth_euclidean", "Euclidean distance", "3D", "rgb2mist", _depth("depth_euclidean"), Loss.L1, _MAP1),
+    Task("principal_curvature", "Principal curvature", "3D", "curvature",
+         Label(("h", "h", 2), "uint8", to.curvature_scores, ("principal_curvature", "depth_zbuffer"), to.eight_bit("principal_curvature", 2),
+               mask=Mask.DEPTH), Loss.L2, Head(2)),
+    Task("reshading", "Reshading", "3D", "reshade",
+         Label(("h", "h", 1), "uint8", to.signed, ("reshading", "depth_zbuffer"), to.eight_bit("reshading", 1), mask=Mask.DEPTH), Loss.L1, _MAP1),
+    Task("edge_occlusion", "3D occlusion edges", "3D", "edge3d",
+         Label(("h", "h", 1), "uint16", to.unlimited, ("edge_occlusion", "depth_zbuffer"), to.blurred, mask=Mask.DEPTH,
+               options={"limit": 0.00625, "blur": 4.0}), Loss.L1, Head(1)),
+    Task("keypoints3d", "3D keypoints", "3D", "keypoint3d",
+         Label(("h", "h", 1), "uint16", to.limited, ("keypoints3d", "depth_zbuffer"), to.sixteen_bit("keypoints3d"), mask=Mask.DEPTH,
+               options={"limit": 1.0}), Loss.L1, _MAP1),
+    Task("segment_unsup25d", "Unsupervised 2.5D segmentation", "3D", "segment25d", _segments("segment_unsup25d"), Loss.PAIRWISE, _SEGMENTS),
+    # 2D
+    Task("edge_texture", "2D texture edges", "2D", "edge2d", _interest("edge_texture", 0.08), Loss.L1, _MAP1),
+    Task("keypoints2d", "2D keypoints", "2D", "keypoint2d", _interest("keypoints2d", 0.005), Loss.L1, _MAP1),
+    Task("segment_unsup2d", "Unsupervised 2D segmentation", "2D", "segment2d", _segments("segment_unsup2d"), Loss.PAIRWISE, _SEGMENTS),
+    Task("autoencoding", "Autoencoding", "2D", "autoencoder", _image_itself(), Loss.L1, _MAP3),
+    Task("denoising", "Denoising", "2D", "denoise", _image_itself(), Loss.L1, _MAP3, Input.NOISE),
+    # geometric
+    Task("room_layout", "Room layout", "geometric", "room_layout",
+         Label((9,), "float32", to.scores, ("point_info",), lambda files: poses.room_layout(files.camera, files.info["bounding_box_ranges"]),
+               statistics="mean_std"), Loss.L2, Head(9, layers=2)),
+    Task("vanishing_point", "Vanishing points", "geometric", "vanishing_point_well_defined",
+         Label((9,), "float32", to.same, ("point_info",), lambda files: poses.vanishing_points(files.camera)), Loss.L2, Head(9, layers=2)),
+    Task("camera_pose_fixated", "Relative camera pose, fixated", "geometric", "fix_pose",
+         _shots(6, _pair), Loss.POSE, Head(6, layers=2), images=2, group=samples.fixated_pairs),
+    Task("camera_pose_nonfixated", "Relative camera pose, non-fixated", "geometric", "non_fixated_pose",
+         _shots(6, _pair), Loss.POSE, Head(6, layers=3), images=2, group=samples.nonfixated_pairs),
+    Task("egomotion", "Egomotion (triplet pose)", "geometric", "ego_motion",
+         _shots(18, _triplet), Loss.EGOMOTION, Head(18, layers=3, hidden=1024), images=3, group=samples.triplets),
+    Task("point_matching", "Point matching", "geometric", "point_match",
+         _shots(1, _same_point, standardised=False, dtype="uint8"), Loss.CROSS_ENTROPY, Head(2, layers=2, hidden=256), images=2,
+         group=samples.matching_pairs),
+    # semantic
+    Task("segment_semantic", "Semantic segmentation", "semantic", "segmentsemantic_rb",
+         Label(("h", "h"), "uint8", to.same, ("segment_semantic",), to.semantic_classes, statistics="class_weights"),
+         Loss.CROSS_ENTROPY, Head(1 + len(OBJECTS))),
+    Task("class_object", "Object classification (1000)", "semantic", "class_1000",
+         Label((1000,), "float16", to.shares, ("class_object",), to.object_shares), Loss.SOFT_CROSS_ENTROPY, Head(1000, layers=2)),
+    Task("class_object_100", "Object classification (100)", "semantic", "class_selected", roles=("source",)),
+    Task("class_scene", "Scene classification", "semantic", "class_places",
+         Label((len(PLACES),), "float16", to.shares, ("class_scene",), to.scene_shares), Loss.SOFT_CROSS_ENTROPY, Head(len(PLACES), layers=2)),
+    # self-supervised
+    Task("inpainting", "In-painting (context encoding)", "self-supervised", "impainting_whole", _image_itself(), Loss.L1, _MAP3, Input.HOLE,
+         roles=("source",)),
+    Task("colorization", "Colorization", "self-supervised", "colorization",
+         Label(("h/4", "h/4", 2), "int8", _soft_colours, ("rgb",), to.lab_colours, statistics="bin_weights",
+               options={"neighbours": 10, "sigma": 5.0}), Loss.SOFT_CROSS_ENTROPY, Head(len(BINS), shrink=4), Input.LIGHTNESS, roles=("source",)),
+    Task("jigsaw", "Jigsaw (context prediction)", "self-supervised", "jigsaw",
+         Label((1,), "uint8", to.same, ("rgb",), to.permutation), Loss.CROSS_ENTROPY, Head(100, layers=3), Input.TILES,
+         roles=("source",)),
+    Task("random_projection", "Random projection", "self-supervised", "random", roles=("source",)),
+)  # fmt: skip
 
 DICTIONARY = {task.name: task for task in _ENTRIES}
 

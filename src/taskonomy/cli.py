@@ -173,6 +173,69 @@ def import_published(
     typer.echo(f"{output}: {len(table):,} transfers" + (f"; {note}" if (note := unmeasured(table)) else ""))
 
 
+@app.command()
+def tasks() -> None:
+    """The dictionary: every task with its family, images, label, loss, head and roles."""
+    from taskonomy.tasks import DICTIONARY, FAMILIES
+
+    rows = [("task", "title", "family", "images", "label", "loss", "head", "roles")]
+    for family in FAMILIES:
+        for task in (one for one in DICTIONARY.values() if one.family == family):
+            label, head = task.label, task.head
+            shape = " x ".join(map(str, label.shape)) if label else "-"
+            layers = "-" if head is None else f"{head.layers} layers to {head.channels}" if head.layers else f"decoder to {head.channels}"
+            images = f"{task.tiles} tiles" if task.tiles > task.images else str(task.images)
+            rows.append((task.name, task.title, family, images, shape, task.loss or "-", layers, ", ".join(task.roles)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command()
+def annotate(
+    source: Annotated[Path, typer.Argument(help="Folder of images and depths: NAME.png, NAME_depth.png; or rgb/NAME.png, depth/NAME.png.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write: a folder per domain.", show_default=False)],
+    fov: Annotated[float, typer.Option(help="Field of view of the camera, degrees.", show_default=False)],
+    depth_unit: Annotated[float, typer.Option(help="Units per metre of the depth files.")] = 512.0,
+) -> None:
+    """Ground truth of every geometric and 2D domain for your own images with depth."""
+    from taskonomy.annotate.measured import annotate_folder
+
+    found = annotate_folder(source, output, fov_degrees=fov, depth_unit=depth_unit, progress=_progress)
+    typer.echo(found.render())
+
+
+data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
+app.add_typer(data, name="data")
+
+
+@data.command()
+def inspect(
+    root: Annotated[Path, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
+    sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
+) -> None:
+    """Layout, domains, counts, splits, and damage."""
+    from taskonomy.data.inspect import inspect as look
+
+    typer.echo(look(root, sample or None, progress=_progress).render())
+
+
+@data.command()
+def preview(
+    root: Annotated[Path, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).", show_default=False)],
+    views: Annotated[int, typer.Option(help="Views shown.", min=1)] = 2,
+    side: Annotated[int, typer.Option(help="Side of one picture, pixels.", min=32)] = 160,
+) -> None:
+    """A contact sheet: every task's label for some views."""
+    from taskonomy.data.formats import to_bytes
+    from taskonomy.data.preview import sheet
+    from taskonomy.files import write_bytes
+
+    write_bytes(output, to_bytes("rgb", sheet(root, views=views, side=side)))
+    typer.echo(str(output))
+
+
 def main() -> None:
     """The console command: what the user can mend is one line and exit status 1."""
     with one_line():

@@ -3,17 +3,31 @@
 import json
 import math
 import os
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pandas as pd
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to a new file beside `path`, then rename it: a reader or a kill sees the old file or the new one."""
-    _whole(path, lambda file: file.write(text))
+    """Write text as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to a new file beside `path`, then rename it: a reader or a kill sees the old file or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -42,17 +56,3 @@ def _without_nan(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
     return value
-
-
-def _whole(path: Path, write: Callable[[TextIO], object]) -> None:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with open(unfinished, "w", encoding="utf-8", newline="") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

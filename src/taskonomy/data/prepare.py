@@ -190,7 +190,7 @@ def _save_shots(
 ) -> None:
     if task.label is None or task.label.of_shots is None:
         return
-    labels = np.lib.format.open_memmap(path, "w+", np.dtype(task.label.dtype), (len(samples), *task.label.shape))
+    labels = np.lib.format.open_memmap(path, "w+", np.dtype(task.label.dtype), (len(samples), *task.label.array_shape(0)))
     buildings, points = index["building"].to_numpy(), index["point"].to_numpy()
     for number, rows in enumerate(samples):
         labels[number] = task.label.of_shots(*(_shot(cameras[row], str(buildings[row]), int(points[row])) for row in rows))

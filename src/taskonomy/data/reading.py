@@ -1,6 +1,5 @@
 """The files of one building into its rows of the prepared arrays: what every process of `prepare` does."""
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ def read_building(job: Job) -> Done:
     if any(task.group is nonfixated_pairs for task in tasks):
         for point in sorted({key.point for key in job.keys}):
             try:
-                others[point] = _others(source, job.keys[0].building, point, row_of)
+                others[point] = others_of(source, job.keys[0].building, point, row_of)
             except DamagedFileError as error:
                 key = next(key for key in job.keys if key.point == point)
                 damage += [(row_of[point, key.view], f"{key.building}: nonfixated_matches of point {point}", str(error))]
@@ -88,15 +87,9 @@ def _read_view(view: View, row: int, arrays: Mapping[str, Any], tasks: Sequence[
         with suppress(DamagedFileError):
             arrays["masks/depth.npy"][row] = _depth_mask(view)
     for name, label in labels_of_views(tasks).items():
-        wanted = {option: value for option, value in options[name].items() if option in _options_of(label.make)}
+        wanted = label.options_of_make(options[name])
         with suppress(DamagedFileError):
             arrays[f"tasks/{name}/label.npy"][row] = label.make(view, **wanted) if label.make else None
-
-
-@cache
-def _options_of(make: Any) -> frozenset[str]:
-    """The options that a label is made with; others matter only when it is encoded."""
-    return frozenset(name for name, one in inspect.signature(make).parameters.items() if one.kind is one.KEYWORD_ONLY)
 
 
 def _depth_mask(view: View) -> Any:
@@ -105,7 +98,7 @@ def _depth_mask(view: View) -> Any:
     return resized(valid.astype(np.float32), view.size) >= 0.99
 
 
-def _others(source: ReleasedSource, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
+def others_of(source: ReleasedSource, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
     """Rows of the views that see a point without fixating it."""
     matches = from_bytes("nonfixated_matches", source.matches(building, point))
     try:

@@ -42,6 +42,7 @@ class Task:
         images: Images per sample.
         group: Which views form a sample of several images.
         roles: What it may be: source, target.
+        picture: How people see its label: a key of `taskonomy.tasks.show.PICTURES`; empty: numbers.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Task:
     images: int = 1
     group: Callable[..., Any] | None = None
     roles: tuple[str, ...] = ("source", "target")
+    picture: str = ""
 
     @property
     def tiles(self) -> int:
@@ -112,60 +114,67 @@ _SEGMENTS = Head(64, tanh=True)
 _ENTRIES = (
     # 3D
     Task("normal", "Surface normals", "3D", "rgb2sfnorm",
-         Label(("h", "h", 3), "uint8", to.signed, ("normal", "depth_zbuffer"), to.eight_bit("normal", 3), mask=Mask.DEPTH), Loss.L1, _MAP3),
-    Task("depth_zbuffer", "Z-buffer depth", "3D", "rgb2depth", _depth("depth_zbuffer"), Loss.L1, _MAP1),
-    Task("depth_euclidean", "Euclidean distance", "3D", "rgb2mist", _depth("depth_euclidean"), Loss.L1, _MAP1),
+         Label(("h", "h", 3), "uint8", to.signed, ("normal", "depth_zbuffer"), to.eight_bit("normal", 3), mask=Mask.DEPTH),
+         Loss.L1, _MAP3, picture="map"),
+    Task("depth_zbuffer", "Z-buffer depth", "3D", "rgb2depth", _depth("depth_zbuffer"), Loss.L1, _MAP1, picture="map"),
+    Task("depth_euclidean", "Euclidean distance", "3D", "rgb2mist", _depth("depth_euclidean"), Loss.L1, _MAP1, picture="map"),
     Task("principal_curvature", "Principal curvature", "3D", "curvature",
          Label(("h", "h", 2), "uint8", to.curvature_scores, ("principal_curvature", "depth_zbuffer"), to.eight_bit("principal_curvature", 2),
-               mask=Mask.DEPTH), Loss.L2, Head(2)),
+               mask=Mask.DEPTH), Loss.L2, Head(2), picture="map"),
     Task("reshading", "Reshading", "3D", "reshade",
-         Label(("h", "h", 1), "uint8", to.signed, ("reshading", "depth_zbuffer"), to.eight_bit("reshading", 1), mask=Mask.DEPTH), Loss.L1, _MAP1),
+         Label(("h", "h", 1), "uint8", to.signed, ("reshading", "depth_zbuffer"), to.eight_bit("reshading", 1), mask=Mask.DEPTH),
+         Loss.L1, _MAP1, picture="map"),
     Task("edge_occlusion", "3D occlusion edges", "3D", "edge3d",
          Label(("h", "h", 1), "uint16", to.unlimited, ("edge_occlusion", "depth_zbuffer"), to.blurred, mask=Mask.DEPTH,
-               options={"limit": 0.00625, "blur": 4.0}), Loss.L1, Head(1)),
+               options={"limit": 0.00625, "blur": 4.0}), Loss.L1, Head(1), picture="map"),
     Task("keypoints3d", "3D keypoints", "3D", "keypoint3d",
          Label(("h", "h", 1), "uint16", to.limited, ("keypoints3d", "depth_zbuffer"), to.sixteen_bit("keypoints3d"), mask=Mask.DEPTH,
-               options={"limit": 1.0}), Loss.L1, _MAP1),
-    Task("segment_unsup25d", "Unsupervised 2.5D segmentation", "3D", "segment25d", _segments("segment_unsup25d"), Loss.PAIRWISE, _SEGMENTS),
+               options={"limit": 1.0}), Loss.L1, _MAP1, picture="map"),
+    Task("segment_unsup25d", "Unsupervised 2.5D segmentation", "3D", "segment25d", _segments("segment_unsup25d"),
+         Loss.PAIRWISE, _SEGMENTS, picture="segments"),
     # 2D
-    Task("edge_texture", "2D texture edges", "2D", "edge2d", _interest("edge_texture", 0.08), Loss.L1, _MAP1),
-    Task("keypoints2d", "2D keypoints", "2D", "keypoint2d", _interest("keypoints2d", 0.005), Loss.L1, _MAP1),
-    Task("segment_unsup2d", "Unsupervised 2D segmentation", "2D", "segment2d", _segments("segment_unsup2d"), Loss.PAIRWISE, _SEGMENTS),
-    Task("autoencoding", "Autoencoding", "2D", "autoencoder", _image_itself(), Loss.L1, _MAP3),
-    Task("denoising", "Denoising", "2D", "denoise", _image_itself(), Loss.L1, _MAP3, Input.NOISE),
+    Task("edge_texture", "2D texture edges", "2D", "edge2d", _interest("edge_texture", 0.08), Loss.L1, _MAP1, picture="map"),
+    Task("keypoints2d", "2D keypoints", "2D", "keypoint2d", _interest("keypoints2d", 0.005), Loss.L1, _MAP1, picture="map"),
+    Task("segment_unsup2d", "Unsupervised 2D segmentation", "2D", "segment2d", _segments("segment_unsup2d"),
+         Loss.PAIRWISE, _SEGMENTS, picture="segments"),
+    Task("autoencoding", "Autoencoding", "2D", "autoencoder", _image_itself(), Loss.L1, _MAP3, picture="map"),
+    Task("denoising", "Denoising", "2D", "denoise", _image_itself(), Loss.L1, _MAP3, Input.NOISE, picture="map"),
     # geometric
     Task("room_layout", "Room layout", "geometric", "room_layout",
          Label((9,), "float32", to.scores, ("point_info",), lambda files: poses.room_layout(files.camera, files.info["bounding_box_ranges"]),
-               statistics="mean_std"), Loss.L2, Head(9, layers=2)),
+               statistics="mean_std"), Loss.L2, Head(9, layers=2), picture="box"),
     Task("vanishing_point", "Vanishing points", "geometric", "vanishing_point_well_defined",
-         Label((9,), "float32", to.same, ("point_info",), lambda files: poses.vanishing_points(files.camera)), Loss.L2, Head(9, layers=2)),
+         Label((9,), "float32", to.same, ("point_info",), lambda files: poses.vanishing_points(files.camera)),
+         Loss.L2, Head(9, layers=2), picture="directions"),
     Task("camera_pose_fixated", "Relative camera pose, fixated", "geometric", "fix_pose",
-         _shots(6, _pair), Loss.POSE, Head(6, layers=2), images=2, group=samples.fixated_pairs),
+         _shots(6, _pair), Loss.POSE, Head(6, layers=2), images=2, group=samples.fixated_pairs, picture="poses"),
     Task("camera_pose_nonfixated", "Relative camera pose, non-fixated", "geometric", "non_fixated_pose",
-         _shots(6, _pair), Loss.POSE, Head(6, layers=3), images=2, group=samples.nonfixated_pairs),
+         _shots(6, _pair), Loss.POSE, Head(6, layers=3), images=2, group=samples.nonfixated_pairs, picture="poses"),
     Task("egomotion", "Egomotion (triplet pose)", "geometric", "ego_motion",
-         _shots(18, _triplet), Loss.EGOMOTION, Head(18, layers=3, hidden=1024), images=3, group=samples.triplets),
+         _shots(18, _triplet), Loss.EGOMOTION, Head(18, layers=3, hidden=1024), images=3, group=samples.triplets, picture="poses"),
     Task("point_matching", "Point matching", "geometric", "point_match",
          _shots(1, _same_point, standardised=False, dtype="uint8"), Loss.CROSS_ENTROPY, Head(2, layers=2, hidden=256), images=2,
-         group=samples.matching_pairs),
+         group=samples.matching_pairs, picture="match"),
     # semantic
     Task("segment_semantic", "Semantic segmentation", "semantic", "segmentsemantic_rb",
          Label(("h", "h"), "uint8", to.same, ("segment_semantic",), to.semantic_classes, statistics="class_weights"),
-         Loss.CROSS_ENTROPY, Head(1 + len(OBJECTS))),
+         Loss.CROSS_ENTROPY, Head(1 + len(OBJECTS)), picture="classes"),
     Task("class_object", "Object classification (1000)", "semantic", "class_1000",
-         Label((1000,), "float16", to.shares, ("class_object",), to.object_shares), Loss.SOFT_CROSS_ENTROPY, Head(1000, layers=2)),
+         Label((1000,), "float16", to.shares, ("class_object",), to.object_shares), Loss.SOFT_CROSS_ENTROPY, Head(1000, layers=2), picture="objects"),
     Task("class_object_100", "Object classification (100)", "semantic", "class_selected", roles=("source",)),
     Task("class_scene", "Scene classification", "semantic", "class_places",
-         Label((len(PLACES),), "float16", to.shares, ("class_scene",), to.scene_shares), Loss.SOFT_CROSS_ENTROPY, Head(len(PLACES), layers=2)),
+         Label((len(PLACES),), "float16", to.shares, ("class_scene",), to.scene_shares),
+         Loss.SOFT_CROSS_ENTROPY, Head(len(PLACES), layers=2), picture="scenes"),
     # self-supervised
     Task("inpainting", "In-painting (context encoding)", "self-supervised", "impainting_whole", _image_itself(), Loss.L1, _MAP3, Input.HOLE,
-         roles=("source",)),
+         roles=("source",), picture="map"),
     Task("colorization", "Colorization", "self-supervised", "colorization",
          Label(("h/4", "h/4", 2), "int8", _soft_colours, ("rgb",), to.lab_colours, statistics="bin_weights",
-               options={"neighbours": 10, "sigma": 5.0}), Loss.SOFT_CROSS_ENTROPY, Head(len(BINS), shrink=4), Input.LIGHTNESS, roles=("source",)),
+               options={"neighbours": 10, "sigma": 5.0}),
+         Loss.SOFT_CROSS_ENTROPY, Head(len(BINS), shrink=4), Input.LIGHTNESS, roles=("source",), picture="colours"),
     Task("jigsaw", "Jigsaw (context prediction)", "self-supervised", "jigsaw",
          Label((1,), "uint8", to.same, ("rgb",), to.permutation), Loss.CROSS_ENTROPY, Head(100, layers=3), Input.TILES,
-         roles=("source",)),
+         roles=("source",), picture="tiles"),
     Task("random_projection", "Random projection", "self-supervised", "random", roles=("source",)),
 )  # fmt: skip
 

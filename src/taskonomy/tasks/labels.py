@@ -5,9 +5,10 @@ they are loaded. Lengths in pixels are those of the reference at 256 px and scal
 OpenCV and SciPy are imported where they are used: whoever only asks for a title does not wait for them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -130,6 +131,11 @@ class Label:
         sides = {"h": size, "h/4": size // 4}
         return tuple(sides[one] if isinstance(one, str) else one for one in self.shape)
 
+    def options_of_make(self, values: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Of these values (or the defaults), the ones that the compact array depends on; others matter when it is encoded."""
+        taken = {name for name, one in signature(self.make).parameters.items() if one.kind is one.KEYWORD_ONLY} if self.make else set()
+        return {name: value for name, value in (values or self.options).items() if name in taken}
+
 
 def resized(values: Num[np.ndarray, "height width *channels"], size: int, *, nearest: bool = False) -> Num[np.ndarray, "size size *channels"]:
     """Another side: averaged when smaller, bilinear when larger, or nearest for ids."""
@@ -161,7 +167,7 @@ def eight_bit(domain: str, channels: int) -> Callable[..., Any]:
 def sixteen_bit(domain: str) -> Callable[..., Any]:
     """A 16-bit map of shares."""
 
-    def make(files: ViewFiles, **options: float) -> UInt16[np.ndarray, "h h 1"]:
+    def make(files: ViewFiles) -> UInt16[np.ndarray, "h h 1"]:
         return resized(files.stored(domain), files.size)[..., None]
 
     return make

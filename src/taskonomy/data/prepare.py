@@ -13,9 +13,10 @@ from jaxtyping import Float, Int
 
 from taskonomy.cores import on_every_core, progress
 from taskonomy.data.assign import assign
-from taskonomy.data.layouts import ReleasedSource, open_source
+from taskonomy.data.formats import ViewKey
 from taskonomy.data.prepared import SPLITS
-from taskonomy.data.reading import Job, labels_of_views, read_building
+from taskonomy.data.reading import Job, labels_of_views, read_views
+from taskonomy.data.sources import Data, open_data
 from taskonomy.data.statistics import BLOCK, STATISTICS
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_csv, write_json
@@ -32,7 +33,7 @@ def prepare(root: Path, output: Path, params: DataParams, processes: int | None 
     """Read a source and write what networks are trained on (`taskonomy.data.prepared` describes it).
 
     Args:
-        root: The built-in world, a released dataset, in any layout that `open_source` knows.
+        root: The built-in world, a released dataset in any layout, or a folder of a user's own (`taskonomy.data.own`).
         output: Folder to write; it appears whole, or not at all.
         params: The section `data`.
         processes: How many; None: one per core. The bits do not depend on it.
@@ -56,26 +57,23 @@ def prepare(root: Path, output: Path, params: DataParams, processes: int | None 
 
 
 def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None) -> dict[str, Any]:
-    source = open_source(root)
-    keys = source.views()
+    data = open_data(root)
+    keys = data.keys
     sizes = Counter(key.building for key in keys)
-    split_of = assign(sizes, source.splits(), params)
+    split_of = assign(sizes, data.splits, params)
     keys = [key for key in keys if key.building in split_of]
     tasks = [DICTIONARY[name] for name in params.tasks]
     options = {task.name: {**task.label.options, **params.labels.get(task.name, {})} for task in tasks if task.label}
-    _refuse_missing_domains(source, tasks)
+    _refuse_missing_domains(root, data, tasks)
     _allocate(folder, len(keys), params.resolution, tasks)
 
-    jobs, first = [], 0
-    for _building, group in pd.Series(keys).groupby([key.building for key in keys], sort=False):
-        jobs.append(Job(root, folder, tuple(group), first, params.resolution, params.tasks, options))
-        first += len(group)
+    jobs = [Job(root, folder, tuple(keys[a:b]), a, params.resolution, params.tasks, options) for a, b in _portions(keys)]
     damage: list[tuple[int, str, str]] = []
     others: dict[str, dict[int, tuple[int, ...]]] = {}
     with progress(len(keys), "prepare", "views") as bar:
-        for job, done in on_every_core(read_building, jobs, processes):
+        for job, done in on_every_core(read_views, jobs, processes):
             damage += done.damage
-            others[job.keys[0].building] = done.others
+            others |= done.others
             bar.update(len(job.keys))
     damage.sort()
     if damage and params.on_bad is OnBad.ERROR:
@@ -107,6 +105,17 @@ def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None
     return manifest
 
 
+def _portions(keys: Sequence[ViewKey]) -> list[tuple[int, int]]:
+    """Whole buildings, as few as hold a block of views: what one process reads at a time."""
+    ends = [row for row in range(1, len(keys)) if keys[row].building != keys[row - 1].building] + [len(keys)]
+    portions, start = [], 0
+    for end in ends:
+        if end - start >= BLOCK or end == len(keys):
+            portions.append((start, end))
+            start = end
+    return portions
+
+
 def _needs(tasks: Iterable[Task]) -> dict[str, list[str]]:
     """Domain -> the tasks that need it."""
     needs: dict[str, list[str]] = {"rgb": ["every task"]}
@@ -117,11 +126,11 @@ def _needs(tasks: Iterable[Task]) -> dict[str, list[str]]:
     return needs
 
 
-def _refuse_missing_domains(source: ReleasedSource, tasks: Sequence[Task]) -> None:
-    missing = {domain: names for domain, names in _needs(tasks).items() if domain not in source.domains}
+def _refuse_missing_domains(root: Path, data: Data, tasks: Sequence[Task]) -> None:
+    missing = {domain: names for domain, names in _needs(tasks).items() if domain not in data.domains}
     if missing:
         parts = "; ".join(f"{domain} (for {', '.join(names)})" for domain, names in sorted(missing.items()))
-        raise TaskonomyError(f"{source.root}: has no domain {parts}; add it, or take the tasks out of data.tasks")
+        raise TaskonomyError(f"{root}: has no domain {parts}; add it, or take the tasks out of data.tasks")
 
 
 def _allocate(folder: Path, count: int, size: int, tasks: Sequence[Task]) -> None:

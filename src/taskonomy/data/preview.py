@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from taskonomy.data.formats import DamagedFileError, ViewKey, from_bytes
-from taskonomy.data.layouts import ReleasedSource, open_source
-from taskonomy.data.reading import others_of
-from taskonomy.data.view import View
+from taskonomy.data.formats import DamagedFileError, ViewKey
+from taskonomy.data.sources import Data, open_data
+from taskonomy.data.view import ReadView
 from taskonomy.errors import TaskonomyError
 from taskonomy.seeds import generator
 from taskonomy.tasks import DICTIONARY, Task
-from taskonomy.tasks.labels import Input, Shot
+from taskonomy.tasks.labels import Input, Shot, ViewFiles
 from taskonomy.tasks.samples import Views
 from taskonomy.tasks.show import INK, PAPER, Sample, fit, input_picture, label_picture
 
@@ -28,7 +27,7 @@ def sheet(root: Path, *, views: int = 2, side: int = 160, columns: int = 9, seed
     """For some views, spread evenly over the source: the image, and each task's label, made as `prepare` makes it.
 
     Args:
-        root: A released dataset, or the built-in world.
+        root: Any source of data.
         views: How many.
         side: Of one picture, pixels.
         columns: Pictures side by side.
@@ -37,8 +36,8 @@ def sheet(root: Path, *, views: int = 2, side: int = 160, columns: int = 9, seed
     Raises:
         TaskonomyError: Nothing to show, or a damaged file among those shown.
     """
-    source = open_source(root)
-    keys = source.views()
+    source = open_data(root)
+    keys = source.keys
     tasks = [task for task in DICTIONARY.values() if task.label is not None and _there(task, source)]
     chosen = [keys[int((number + 0.5) * len(keys) / views)] for number in range(min(views, len(keys)))]
     if not chosen:
@@ -52,14 +51,14 @@ def sheet(root: Path, *, views: int = 2, side: int = 160, columns: int = 9, seed
     return np.concatenate(blocks)
 
 
-def _there(task: Task, source: ReleasedSource) -> bool:
+def _there(task: Task, source: Data) -> bool:
     return task.label is not None and set(task.label.domains) <= set(source.domains)
 
 
-def _block(source: ReleasedSource, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequence[Task], side: int, columns: int, seed: int) -> Picture:
+def _block(source: Data, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequence[Task], side: int, columns: int, seed: int) -> Picture:
     """One view: a grid of pictures, the image first."""
-    size = from_bytes("rgb", source.read(key, "rgb")).shape[0]
-    images = {one: View(source, one, size) for one in nearby}
+    size = source.view(key, side).stored("rgb").shape[0]
+    images = {one: source.view(one, size) for one in nearby}
     cells = [("Image", fit(images[key].stored("rgb"), side, smooth=True))]
     for task in tasks:
         if (picture := _picture(task, key, images, source, side, seed)) is not None:
@@ -75,38 +74,38 @@ def _block(source: ReleasedSource, key: ViewKey, nearby: Sequence[ViewKey], task
     return page
 
 
-def _picture(task: Task, key: ViewKey, images: dict[ViewKey, View], source: ReleasedSource, side: int, seed: int) -> Any:
+def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: Data, side: int, seed: int) -> Any:
     """A task's label of the sample that begins with this view; None where the view has no partners."""
     if task.label is None:
         return None
-    members, stored = [images[key]], _stored(task, images[key])
+    members, stored = [key], _stored(task, images[key])
     if task.group is not None and task.label.of_shots is not None:
         rows = task.group(_views(list(images), source, seed), seed)
         mine = rows[rows[:, 0] == list(images).index(key)]
         if not len(mine):
             return None
-        members = [list(images.values())[row] for row in mine[0]]
-        stored = np.asarray(task.label.of_shots(*(Shot(one.camera, one.key.building, one.key.point) for one in members)))
+        members = [list(images)[row] for row in mine[0]]
+        stored = np.asarray(task.label.of_shots(*(Shot(images[one].camera, one.building, one.point) for one in members)))
     if task.input in (Input.NOISE, Input.HOLE):  # the label is the image: what was done to it says more
-        noisy = input_picture(task, members[0].stored("rgb"), generator(seed, task.name, members[0].name))
-        half = fit(noisy, side, smooth=True)
-        half[:, side // 2 :] = fit(members[0].stored("rgb"), side, smooth=True)[:, side // 2 :]
+        image = images[key].stored("rgb")
+        half = fit(input_picture(task, image, generator(seed, task.name, images[key].name)), side, smooth=True)
+        half[:, side // 2 :] = fit(image, side, smooth=True)[:, side // 2 :]
         return half
     target = task.label.encode(stored, {**METRES, **task.label.options})
-    fov = members[0].camera.fov if source.has(key, "point_info") else None
-    return label_picture(task, Sample(target, [one.stored("rgb") for one in members], fov, side))
+    fov = images[key].camera.fov if "point_info" in source.domains else None
+    return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side))
 
 
-def _stored(task: Task, view: View) -> Any:
+def _stored(task: Task, view: ViewFiles) -> Any:
     label = task.label
     if label is None or label.make is None:
         return view.stored("rgb")
     return label.make(view, **label.options_of_make())
 
 
-def _views(keys: Sequence[ViewKey], source: ReleasedSource, seed: int) -> Views:
+def _views(keys: Sequence[ViewKey], source: Data, seed: int) -> Views:
     row_of = {(key.point, key.view): row for row, key in enumerate(keys)}
     others = {}
     if "nonfixated_matches" in source.domains:
-        others = {point: others_of(source, keys[0].building, point, row_of) for point in sorted({key.point for key in keys})}
+        others = {point: source.others(keys[0].building, point, row_of) for point in sorted({key.point for key in keys})}
     return Views(keys[0].building, np.arange(len(keys)), np.array([key.point for key in keys]), others)

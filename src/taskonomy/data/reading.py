@@ -1,27 +1,25 @@
-"""The files of one building into its rows of the prepared arrays: what every process of `prepare` does."""
+"""Files of some buildings into their rows of the prepared arrays: what every process of `prepare` does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from taskonomy.data.formats import DamagedFileError, ViewKey, from_bytes
-from taskonomy.data.layouts import ReleasedSource, open_source
-from taskonomy.data.view import View
+from taskonomy.data.formats import DamagedFileError, ViewKey
+from taskonomy.data.sources import Data, open_data
 from taskonomy.tasks import DICTIONARY, Task
-from taskonomy.tasks.labels import Label, resized
-from taskonomy.tasks.samples import nonfixated_pairs
+from taskonomy.tasks.labels import Label, ViewFiles, resized
+from taskonomy.tasks.samples import fixated_pairs, nonfixated_pairs, triplets
 
 VALID_DEPTH = 64500  # the reference takes raw depths from here on as holes: resizing may have mixed them with one
 
 
 @dataclass(frozen=True)
 class Job:
-    """One building's views, and where their rows go."""
+    """The views of some whole buildings, and where their rows go."""
 
     root: Path
     folder: Path
@@ -34,10 +32,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What a building's files were: damage as (row, file, reason), and which other views see each view's point."""
+    """What the files were: damage as (row, file, reason), and per building and point the rows of the views that see it unfixated."""
 
     damage: list[tuple[int, str, str]]
-    others: dict[int, tuple[int, ...]]
+    others: dict[str, dict[int, tuple[int, ...]]]
 
 
 def labels_of_views(tasks: Iterable[Task]) -> dict[str, Label]:
@@ -45,35 +43,48 @@ def labels_of_views(tasks: Iterable[Task]) -> dict[str, Label]:
     return {task.name: task.label for task in tasks if task.label is not None and task.label.make is not None}
 
 
-@cache
-def _source(root: Path) -> ReleasedSource:
-    return open_source(root)
-
-
-def read_building(job: Job) -> Done:
-    """Fill a building's rows; damage is collected, never skipped over in silence."""
-    source, tasks = _source(job.root), [DICTIONARY[name] for name in job.tasks]
+def read_views(job: Job) -> Done:
+    """Fill a job's rows; damage is collected, never skipped over in silence."""
+    data, tasks = open_data(job.root), [DICTIONARY[name] for name in job.tasks]
     arrays = {path.relative_to(job.folder).as_posix(): np.lib.format.open_memmap(path, "r+") for path in sorted(job.folder.rglob("*.npy"))}
-    row_of = {(key.point, key.view): job.first + position for position, key in enumerate(job.keys)}
     damage: list[tuple[int, str, str]] = []
     for row, key in enumerate(job.keys, start=job.first):
-        view = View(source, key, job.size)
+        view = data.view(key, job.size)
         _read_view(view, row, arrays, tasks, job.options)
-        damage += [(row, source.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
-    others: dict[int, tuple[int, ...]] = {}
-    if any(task.group is nonfixated_pairs for task in tasks):
-        for point in sorted({key.point for key in job.keys}):
-            try:
-                others[point] = others_of(source, job.keys[0].building, point, row_of)
-            except DamagedFileError as error:
-                key = next(key for key in job.keys if key.point == point)
-                damage += [(row_of[point, key.view], f"{key.building}: nonfixated_matches of point {point}", str(error))]
+        damage += [(row, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
     for array in arrays.values():
         array.flush()
+    others: dict[str, dict[int, tuple[int, ...]]] = {}
+    for building in dict.fromkeys(key.building for key in job.keys):
+        found, bad = _partners(data, job, building, tasks)
+        others[building] = found
+        damage += bad
     return Done(damage, others)
 
 
-def _read_view(view: View, row: int, arrays: Mapping[str, Any], tasks: Sequence[Task], options: Mapping[str, Mapping[str, float]]) -> None:
+def _partners(data: Data, job: Job, building: str, tasks: Sequence[Task]) -> tuple[dict[int, tuple[int, ...]], list[tuple[int, str, str]]]:
+    """Per point of a building, the views that see it without fixating it; and the views that lack a partner which a task needs."""
+    rows: dict[int, dict[int, int]] = {}
+    for row, key in enumerate(job.keys, start=job.first):
+        if key.building == building:
+            rows.setdefault(key.point, {})[key.view] = row
+    row_of = {(point, view): row for point, views in rows.items() for view, row in views.items()}
+    needed = max((task.images for task in tasks if task.group in (fixated_pairs, triplets)), default=1)
+    others: dict[int, tuple[int, ...]] = {}
+    damage = []
+    for point, views in sorted(rows.items()):
+        if len(views) < needed:
+            reason = f"view without its partner: {len(views)} of the point, {needed} needed"
+            damage += [(row, f"{building}: point {point}, view {view}", reason) for view, row in sorted(views.items())]
+        if any(task.group is nonfixated_pairs for task in tasks):
+            try:
+                others[point] = data.others(building, point, row_of)
+            except DamagedFileError as error:
+                damage += [(row, f"{building}: nonfixated_matches of point {point}", str(error)) for _view, row in sorted(views.items())[:1]]
+    return others, damage
+
+
+def _read_view(view: ViewFiles, row: int, arrays: Mapping[str, Any], tasks: Sequence[Task], options: Mapping[str, Mapping[str, float]]) -> None:
     """Fill one row of every array; what is damaged is noted in the view, and everything else is still tried."""
     try:
         arrays["images.npy"][row] = resized(view.stored("rgb"), view.size)
@@ -92,19 +103,7 @@ def _read_view(view: View, row: int, arrays: Mapping[str, Any], tasks: Sequence[
             arrays[f"tasks/{name}/label.npy"][row] = label.make(view, **wanted) if label.make else None
 
 
-def _depth_mask(view: View) -> Any:
+def _depth_mask(view: ViewFiles) -> Any:
     """Where there is depth, also after resizing: a pixel counts if it has no share of a hole (section 1.1 of the reference's preprocessing)."""
     valid = view.stored("depth_zbuffer") < VALID_DEPTH
     return resized(valid.astype(np.float32), view.size) >= 0.99
-
-
-def others_of(source: ReleasedSource, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
-    """Rows of the views that see a point without fixating it."""
-    matches = from_bytes("nonfixated_matches", source.matches(building, point))
-    try:
-        named = [(int(view["point_uuid"]), int(view["view_id"])) for view in matches["views"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFileError(f"has no views with point_uuid and view_id ({error})") from None
-    if missing := [one for one in named if one not in row_of]:
-        raise DamagedFileError(f"names a view that is not there: point {missing[0][0]}, view {missing[0][1]}")
-    return tuple(row_of[one] for one in named if one[0] != point)

@@ -1,16 +1,18 @@
 """One view's files, read and decoded once each, as the labels' `make` wants them."""
 
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from taskonomy.data.formats import DOMAINS, HOLE, DamagedFileError, ViewKey, from_bytes
 from taskonomy.geometry import Camera
+from taskonomy.tasks.labels import ViewFiles
 
 CAMERA_FIELDS = ("camera_location", "camera_rotation_final", "field_of_view_rads")
 
 
+@runtime_checkable
 class Readable(Protocol):
     """What a view needs of a source."""
 
@@ -21,7 +23,13 @@ class Readable(Protocol):
         """A file's name for people."""
 
 
-class View:
+class ReadView(ViewFiles):
+    """A view that remembers what was damaged."""
+
+    damage: dict[str, str]  # domain -> what is wrong with its file
+
+
+class View(ReadView):
     """A view of a source.
 
     Args:

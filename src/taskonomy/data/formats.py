@@ -182,19 +182,50 @@ def from_bytes(domain: str, data: bytes, resolution: int | None = None) -> Any:
     if form.kind == "json":
         try:
             return json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedFileError(f"not JSON: {error}") from None
     if form.kind == "npy":
         return _vector(data, form.channels)
     return _image(data, form, resolution)
 
 
-def _vector(data: bytes, length: int) -> Any:
+def array_from(data: bytes) -> Any:
+    """The array of an `.npy` file.
+
+    Raises:
+        DamagedFileError: It is none, or holds anything but numbers.
+    """
     try:
         values = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # its parser of headers raises whatever Python's own does: TokenError, SyntaxError, MemoryError, ...
         raise DamagedFileError(f"not an array: {error}") from None
-    values = np.squeeze(values)
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        raise DamagedFileError("not an array of real numbers")
+    return values
+
+
+def image_from(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> Any:
+    """The pixels of an image as OpenCV orders their channels.
+
+    Raises:
+        DamagedFileError: They cannot be decoded.
+    """
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # a header that claims an absurd size
+        pixels = None
+    if pixels is None:
+        raise DamagedFileError("image that cannot be decoded")
+    return pixels
+
+
+def has_palette(png: bytes) -> bool:
+    """Whether a PNG's numbers stand for colours of a palette, which OpenCV would give instead of them."""
+    return png[25:26] == b"\x03"
+
+
+def _vector(data: bytes, length: int) -> Any:
+    values = np.squeeze(array_from(data))
     if values.shape != (length,):
         raise DamagedFileError(f"has shape {values.shape}, must have {length} numbers")
     if not np.isfinite(values).all():
@@ -207,9 +238,9 @@ def _image(data: bytes, form: Domain, resolution: int | None) -> Any:
         raise DamagedFileError("not a PNG")
     if b"IEND" not in data[-12:]:
         raise DamagedFileError("truncated PNG")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise DamagedFileError("PNG that cannot be decoded")
+    if form.channels == 1 and has_palette(data):
+        raise DamagedFileError("has a palette, must be grey")
+    image = image_from(data)
     bits = 16 if form.kind == "png16" else 8
     if image.dtype != (np.uint16 if bits == 16 else np.uint8):
         raise DamagedFileError(f"has {image.dtype.itemsize * 8} bits per channel, must have {bits}")

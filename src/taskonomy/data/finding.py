@@ -1,0 +1,103 @@
+"""Walks the first levels of a root for folders and tars of one building and domain, in every layout of `layouts`."""
+
+import os
+import re
+from pathlib import Path
+
+from taskonomy.data.names import domain_of, parse_tar
+from taskonomy.data.shelf import Shelf
+
+TAR = "<building>_<domain>.tar"
+FOLDERS = "<building>/<domain>/"
+OMNIDATA = "<domain>/taskonomy/<building>/"
+
+
+class Finder:
+    """What lies under a root. Only names are looked at: what is in a building's folder of a domain, or in a tar, is left for later.
+
+    Attributes:
+        shelves: Folders and tars of one building and domain.
+        layouts: Those met, as people write them.
+        unread: One line for each thing that looks like data and is no shelf.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.shelves: list[Shelf] = []
+        self.layouts: list[str] = []
+        self.unread: list[str] = []
+        _files, folders = self._look(root)
+        for folder in folders:
+            if domain := domain_of(folder.name):
+                self._of_domain(folder, domain, root.resolve().name)
+            else:
+                self._of_building_or_component(folder)
+
+    def _of_domain(self, folder: Path, domain: str, only_building: str) -> None:
+        files, folders = self._look(folder, domain=domain)
+        if files:
+            self._add(folder, only_building, domain, "<domain>/ (one building)")
+        for sub in folders:
+            files, leaves = self._look(sub, domain=domain)
+            if files:
+                self._add(sub, sub.name, domain, "<domain>/<building>/")
+            elif sub.name.lower() == "taskonomy":
+                self._leaves(leaves, domain, OMNIDATA)
+            elif leaves:
+                self.unread.append(f"{sub}: neither a building with files of {domain} nor the folder taskonomy")
+
+    def _of_building_or_component(self, folder: Path) -> None:
+        _files, folders = self._look(folder, building=folder.name)
+        for sub in folders:
+            if domain := domain_of(sub.name):
+                files, leaves = self._look(sub, domain=domain)
+                if files:
+                    self._add(sub, folder.name, domain, FOLDERS)
+                else:
+                    self._leaves(leaves, domain, "<component>/<domain>/<building>/ (older trainers)")
+            else:
+                self.unread.append(f"{sub}: {sub.name} is no domain")
+
+    def _leaves(self, leaves: list[Path], domain: str, layout: str) -> None:
+        for leaf in leaves:
+            if self._look(leaf)[0]:
+                self._add(leaf, leaf.name, domain, layout)
+            else:
+                self.unread.append(f"{leaf}: has no file of {domain}")
+
+    def _look(self, folder: Path, *, building: str | None = None, domain: str | None = None) -> tuple[bool, list[Path]]:
+        """Whether a folder holds files of views, and if not, its folders; its tars are taken up."""
+        folders, tars = [], []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                is_folder = entry.is_dir()
+                if entry.name.startswith("point_") and not is_folder:
+                    return True, []  # thousands of names more say nothing new
+                if is_folder:
+                    folders.append(folder / entry.name)
+                elif re.search(r"\.(tar(\.\w+)?|tgz)$", entry.name, re.IGNORECASE):
+                    tars.append(folder / entry.name)
+        for tar in sorted(tars):
+            self._take(tar, building, domain)
+        return False, sorted(folders)
+
+    def _take(self, tar: Path, building: str | None, domain: str | None) -> None:
+        """A tar by its released name; in the folder of a domain it may have the name of the building alone, and the reverse."""
+        if tar.suffix.lower() != ".tar":
+            self.unread.append(f"{tar}: is compressed; only a plain tar can be read in place")
+            return
+        is_of = parse_tar(tar.name)
+        if is_of is None and domain is not None:
+            is_of = tar.stem, domain
+        elif is_of is None and building is not None and (domain := domain_of(tar.stem)):
+            is_of = building, domain
+        if is_of is None:
+            self.unread.append(f"{tar}: its name is not {TAR}")
+        else:
+            self._add(tar, *is_of, TAR)
+
+    def _add(self, path: Path, building: str, domain: str, layout: str) -> None:
+        self.shelves.append(Shelf(path, building, domain))
+        if layout not in self.layouts:
+            self.layouts.append(layout)

@@ -1,0 +1,161 @@
+"""What is in a folder of released data, before anything is computed from it: `taskonomy data inspect`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from taskonomy.data.checks import Damage, Progress, check, damaged_tars
+from taskonomy.data.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
+from taskonomy.data.layouts import ReleasedSource, open_source
+from taskonomy.data.names import MATCHES, few
+from taskonomy.data.splits import SPLITS
+
+_SHOWN = 5  # names listed of a kind
+
+
+@dataclass(frozen=True)
+class DomainCount:
+    """Files of one domain.
+
+    Attributes:
+        files: How many there are.
+        missing: Views, of `nonfixated_matches` points, that have an image and no such file.
+        without_rgb: Files whose view has no image.
+    """
+
+    files: int
+    missing: int
+    without_rgb: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `inspect` found.
+
+    Attributes:
+        root: The folder.
+        layouts: Those met.
+        buildings: In lower case.
+        views: How many.
+        points: How many.
+        views_per_point: Least and most.
+        resolutions: Side of the image, pixels -> how many of the sampled views have it.
+        domains: Name -> its files, rgb first.
+        checked: Views whose files were all decoded.
+        files_checked: Their files.
+        damages: What was found in them.
+        splits: Building -> split, of the lists in the root.
+        unread: What looks like data and is not read, one line each.
+    """
+
+    root: Path
+    layouts: tuple[str, ...]
+    buildings: tuple[str, ...]
+    views: int
+    points: int
+    views_per_point: tuple[int, int]
+    resolutions: dict[int, int]
+    domains: dict[str, DomainCount]
+    checked: int
+    files_checked: int
+    damages: list[Damage]
+    splits: dict[str, str]
+    unread: list[str]
+
+    def render(self) -> str:
+        """As text."""
+        low, high = self.views_per_point
+        sizes = ", ".join(f"{side} x {side}" for side in sorted(self.resolutions)) or "unknown"
+        lines = [
+            f"{self.root}: {'; '.join(self.layouts)}",
+            f"buildings   {len(self.buildings):,}: {few(self.buildings, _SHOWN)}",
+            f"views       {self.views:,} of {self.points:,} points, {low}{f' to {high}' if high > low else ''} each",
+            f"resolution  {sizes} pixels ({sum(self.resolutions.values()):,} views sampled)",
+            f"splits      {self._splits()}",
+            "",
+            f"{'domain':<20}{'files':>12}{'missing':>12}{'without rgb':>13}",
+        ]
+        for name, count in self.domains.items():
+            note = "  derived from depth_zbuffer where missing" if name in NOT_RELEASED and count.missing else ""
+            lines.append(f"{name:<20}{count.files:>12,}{count.missing:>12,}{count.without_rgb:>13,}{note}")
+        share = "all" if self.checked == self.views else f"a sample of {self.checked:,} of {self.views:,}"
+        found = f"{len(self.damages):,} damaged" if self.damages else "no damage"
+        lines += ["", f"checked {share} views, {self.files_checked:,} files: {found}"]
+        lines += _listed([str(damage) for damage in self.damages])
+        if self.unread:
+            lines += ["", f"not read ({len(self.unread):,}):", *_listed(self.unread)]
+        return "\n".join(lines)
+
+    def _splits(self) -> str:
+        if not self.splits:
+            return "no list in the root"
+        here = Counter(self.splits[building] for building in self.buildings if building in self.splits)
+        nowhere = [building for building in self.buildings if building not in self.splits]
+        said = ", ".join(f"{split} {here[split]:,}" for split in SPLITS) + " of the buildings here"
+        return f"{said}; in no list: {few(nowhere, _SHOWN)}" if nowhere else said
+
+
+def inspect(root: Path, sample: int | None = 200, progress: Progress | None = None) -> Summary:
+    """Count what is there and missing, and decode every file of a sample of views, spread evenly.
+
+    Args:
+        root: Of released data.
+        sample: How many views to check; None: all.
+        progress: Told of each view.
+
+    Raises:
+        TaskonomyError: No released data there, or split lists that contradict themselves.
+    """
+    source = open_source(root)
+    views = source.views()
+    per_point = Counter(key[:2] for key in views).values()
+    if sample is None or sample >= len(views):
+        sampled: Sequence[ViewKey] = views
+    else:
+        sampled = [views[place] for place in np.linspace(0, len(views) - 1, sample).astype(int).tolist()]
+    damages = check(source, sampled, source.domains, progress)
+    not_sampled = set(source.buildings) - {key.building for key in sampled} - source.without_views()
+    return Summary(
+        root=source.root,
+        layouts=source.layouts,
+        buildings=source.buildings,
+        views=len(views),
+        points=len(per_point),
+        views_per_point=(min(per_point, default=0), max(per_point, default=0)),
+        resolutions=_resolutions(source, sampled),
+        domains={domain: _count(source, domain) for domain in sorted(source.domains, key=lambda name: (name != "rgb", name))},
+        checked=len(sampled),
+        files_checked=damages.files,
+        damages=[*damages, *damaged_tars(source, not_sampled, source.domains)],
+        splits=source.splits(),
+        unread=source.unread(),
+    )
+
+
+def _resolutions(source: ReleasedSource, views: Sequence[ViewKey]) -> dict[int, int]:
+    sides: Counter[int] = Counter()
+    for key in views[:: max(1, len(views) // 20)]:
+        try:
+            sides[from_bytes("rgb", source.read(key, "rgb")).shape[0]] += 1
+        except DamagedFileError:
+            continue  # listed among the damages
+    return dict(sides)
+
+
+def _count(source: ReleasedSource, domain: str) -> DomainCount:
+    files = missing = without = 0
+    for building in source.buildings:
+        images, there = source.keys(building, "rgb"), source.keys(building, domain)
+        if domain == MATCHES:
+            images, there = np.unique(images >> 32), there >> 32
+        both = len(np.intersect1d(images, there, assume_unique=True))
+        files, missing, without = files + len(there), missing + len(images) - both, without + len(there) - both
+    return DomainCount(files, missing, without)
+
+
+def _listed(lines: Sequence[str], shown: int = 20) -> list[str]:
+    listed = [f"  {line}" for line in lines[:shown]]
+    return [*listed, f"  and {len(lines) - shown:,} more"] if len(lines) > shown else listed

@@ -1,0 +1,188 @@
+"""One building's files of one domain, in a folder or in a tar that is read where it lies."""
+
+import os
+import tarfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, UInt32
+
+from taskonomy.data.formats import DamagedFileError
+from taskonomy.data.names import format_file, parse_file
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class _Index:
+    """28 bytes a file at most: a release has millions of files."""
+
+    keys: Int64[np.ndarray, " files"]  # point << 32 | view, ascending
+    form: UInt32[np.ndarray, " files"]  # of which of `forms` the name is
+    forms: list[tuple[str, str]]  # what stands before and behind point and view in the name
+    offset: Int64[np.ndarray, " files"] | None  # of tars: where the bytes are
+    size: Int64[np.ndarray, " files"] | None
+    ignored: list[str]  # names of what lies there and is no file of the domain
+    problems: list[str]
+
+
+class Shelf:
+    """Where a building's files of a domain lie; looked through on first use.
+
+    Attributes:
+        path: The folder or the tar.
+        building: In lower case.
+        domain: Released name.
+    """
+
+    def __init__(self, path: Path, building: str, domain: str) -> None:
+        self.path = path
+        self.building = building.lower()
+        self.domain = domain
+        self.is_tar = path.suffix.lower() == ".tar"
+
+    @property
+    def keys(self) -> Int64[np.ndarray, " files"]:
+        """Point << 32 | view of every file, ascending."""
+        return self._index.keys
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of what lies there and is no file of the domain."""
+        return self._index.ignored
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the tar as a whole."""
+        return self._index.problems
+
+    def find(self, point: int, view: int) -> int | None:
+        """Position of a file, for `read` and `where`."""
+        key = point << 32 | view
+        position = int(np.searchsorted(self.keys, key))
+        return position if position < len(self.keys) and self.keys[position] == key else None
+
+    def name(self, position: int) -> str:
+        """Of the file, with its folders where it is in a tar."""
+        key = int(self.keys[position])
+        prefix, rest = self._index.forms[self._index.form[position]]
+        return format_file(prefix, key >> 32, key & 0xFFFFFFFF, rest)
+
+    def where(self, name: str) -> str:
+        """What people call a file of this shelf."""
+        return f"{self.path}: {name}" if self.is_tar else str(self.path / name)
+
+    def read(self, position: int) -> bytes:
+        """The file.
+
+        Raises:
+            DamagedFileError: It cannot be read, or the tar ends inside it.
+        """
+        index = self._index
+        try:
+            if index.offset is None or index.size is None:
+                return (self.path / self.name(position)).read_bytes()
+            # Opened anew each time: a handle kept would be shared, with its place, by forked processes.
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(int(index.offset[position]))
+                data = file.read(size := int(index.size[position]))
+        except OSError as error:
+            raise DamagedFileError(f"unreadable: {error.strerror or error}") from None
+        if len(data) < size:
+            raise DamagedFileError("cut off: the tar ends inside it")
+        return data
+
+    @cached_property
+    def _index(self) -> _Index:
+        return _tar_index(self.path, self.domain) if self.is_tar else _folder_index(self.path, self.domain)
+
+
+class _Builder:
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
+        self.rows: list[tuple[int, int, int, int]] = []
+        self.forms: dict[tuple[str, str], int] = {}
+        self.ignored: list[str] = []
+        self.problems: list[str] = []
+
+    def add(self, prefix: str, name: str, offset: int = 0, size: int = 0) -> None:
+        """Take up a file, or note that it is none of the domain's."""
+        parsed = parse_file(name, self.domain)
+        # A file named `../..` would do no harm, as nothing is unpacked; but whoever packed it meant harm or erred.
+        if parsed is None or prefix.startswith("/") or ".." in prefix.split("/"):
+            self.ignored.append(prefix + name)
+            return
+        point, view, rest = parsed
+        form = self.forms.setdefault((prefix, rest), len(self.forms))
+        self.rows.append((point << 32 | view, form, offset, size))
+
+    def index(self, *, in_tar: bool) -> _Index:
+        rows = np.array(self.rows, np.int64).reshape(-1, 4)
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        # A tar that was appended to has a file twice; the last one counts, as in unpacking.
+        last = np.append(rows[1:, 0] != rows[:-1, 0], True) if len(rows) else np.zeros(0, bool)
+        if twice := len(rows) - int(last.sum()):
+            self.problems.append(f"holds {twice:,} files more than once; the last one is read")
+        keys, form, offset, size = (np.ascontiguousarray(column) for column in rows[last].T)
+        return _Index(
+            keys=keys,
+            form=form.astype(np.uint32),
+            forms=list(self.forms),
+            offset=offset if in_tar else None,
+            size=size if in_tar else None,
+            ignored=self.ignored,
+            problems=self.problems,
+        )
+
+
+def _folder_index(path: Path, domain: str) -> _Index:
+    builder = _Builder(domain)
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                builder.add("", entry.name)
+    builder.ignored.sort()
+    return builder.index(in_tar=False)
+
+
+def _tar_index(path: Path, domain: str) -> _Index:
+    builder = _Builder(domain)
+    end = 0
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
+                prefix, slash, name = member.name.rpartition("/")
+                if member.isreg() and not member.issparse():
+                    if not name.startswith("."):
+                        builder.add(prefix + slash, name, member.offset_data, member.size)
+                elif not member.isdir():
+                    builder.ignored.append(member.name)
+        builder.problems += _ending(path, end)
+    except (tarfile.TarError, EOFError) as error:
+        builder.problems.append(f"is damaged: {error}" if builder.rows else f"is no tar: {error}")
+    except OSError as error:
+        builder.problems.append(f"unreadable: {error.strerror or error}")
+    return builder.index(in_tar=True)
+
+
+def _ending(path: Path, end: int) -> list[str]:
+    """A cut-off download that ends between two files, or a bad header, is to `tarfile` an ordinary end."""
+    with open(path, "rb") as file:
+        file.seek(end)
+        block = file.read(_BLOCK)
+    if not block:
+        return ["is cut off: its end mark is missing"]
+    return ["is damaged: what follows its last readable file is no header"] if any(block) else []
+
+
+def overlaps(shelves: list[Shelf]) -> list[tuple[str, str]]:
+    """Where, and what: files that lie in two places, of which one is read."""
+    found = []
+    for position, shelf in enumerate(shelves):
+        for other in shelves[:position]:
+            if both := len(np.intersect1d(shelf.keys, other.keys, assume_unique=True)):
+                found.append((str(shelf.path), f"has {both:,} files that are also in {other.path}, from where they are read"))
+    return found

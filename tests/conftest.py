@@ -5,8 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from taskonomy.affinity.table import read_table
+
+settings.register_profile("no clock", deadline=None)  # times do not belong in tests
+settings.load_profile("no clock")
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "data/published/affinities_16k.csv"

@@ -54,7 +54,7 @@ class Camera:
         depth = -local[..., 2]
         safe = np.where(depth > 0, depth, np.nan)
         pixel = np.stack([local[..., 0], -local[..., 1]], axis=-1) / safe[..., None] * self.focal + self.resolution / 2
-        return pixel, depth
+        return pixel, np.asarray(depth)
 
 
 def relative_pose(first: Camera, second: Camera) -> Float[np.ndarray, "6"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from by_hand import npy, png, write_folder
+from by_hand import npy, png, write_folder, write_tar
 from conftest import ROOT
 
 from taskonomy.data.prepare import prepare
@@ -171,9 +171,10 @@ def damaged(root: Path, tmp_path: Path) -> Path:
 
 
 def test_damage_is_listed_and_stops(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(TaskonomyError, match="6 damaged files") as error:
+    # 7 buildings of 6 views with 7 domains, and 2 points
+    with pytest.raises(TaskonomyError, match="6 of 308 files are damaged") as error:
         prepare(damaged(root, tmp_path), tmp_path / "out", params(), processes=1)
-    for reason in ("missing", "empty file", "no valid depth", "8 bits per channel, must have 16", "16 x 16 pixels, must be 32 x 32", "and 1 more"):
+    for reason in ("missing", "empty file", "no valid depth", "and 3 more"):
         assert reason in str(error.value)
     assert not (tmp_path / "out").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
@@ -181,17 +182,32 @@ def test_damage_is_listed_and_stops(root: Path, tmp_path: Path) -> None:
 
 def test_skipping_leaves_out_what_is_damaged_and_says_so(root: Path, prepared: Prepared, tmp_path: Path) -> None:
     manifest = prepare(damaged(root, tmp_path), tmp_path / "out", params(on_bad="skip"), processes=1)
+    reasons = " ".join(one["reason"] for one in manifest["skipped"])
     assert len(manifest["skipped"]) == 6
+    for reason in ("missing", "empty file", "no valid depth", "8 bits per channel, must have 16", "16 x 16 pixels, must be 32 x 32"):
+        assert reason in reasons
     kept = Prepared(tmp_path / "out")
     assert len(kept.index) == len(prepared.index) - 6
     for row, view in kept.index.iterrows():
         np.testing.assert_array_equal(kept.images[row], pixels(view["building"], "rgb", view["point"], view["view"]))
 
 
+def test_a_tar_that_ends_early_is_damage(root: Path, tmp_path: Path) -> None:
+    tars = tmp_path / "tars"
+    for building in BUILDINGS:
+        for folder in sorted((root / building).iterdir()):
+            write_tar(tars / f"{building}_{folder.name}.tar", [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())])
+    prepare(tars, tmp_path / "whole", params(), processes=1)
+    whole = tars / "b2_normal.tar"
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(TaskonomyError, match=r"files are damaged: .*b2_normal\.tar"):
+        prepare(tars, tmp_path / "cut", params(), processes=1)
+
+
 def test_what_is_not_there_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(TaskonomyError, match=r"has no domain reshading \(for reshading\); add it, or take the tasks out of data\.tasks"):
         prepare(root, tmp_path / "out", params(tasks=("normal", "reshading")), processes=1)
-    with pytest.raises(TaskonomyError, match="has no option sigma; it has limit"):
+    with pytest.raises(ValueError, match="has no option sigma; it has limit"):
         params(labels={"edge_texture": {"sigma": 1.0}})
 
 

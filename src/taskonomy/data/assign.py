@@ -9,7 +9,7 @@ from taskonomy.seeds import generator
 
 
 def divide(sizes: Mapping[str, int], shares: Sequence[float], seed: int, what: str) -> dict[str, int]:
-    """Part of each building, so that parts hold views in these shares as nearly as whole buildings allow.
+    """Part of each building, so that parts hold views in these shares as nearly as whole buildings allow, and none is empty.
 
     Buildings come in a random order of their own (by seed and name), so one more building moves few others.
 
@@ -23,8 +23,10 @@ def divide(sizes: Mapping[str, int], shares: Sequence[float], seed: int, what: s
     held = [0.0] * len(shares)
     total = sum(sizes.values()) or 1
     part: dict[str, int] = {}
-    for name in order:
-        neediest = max(range(len(shares)), key=lambda one: shares[one] - held[one] / total)
+    for number, name in enumerate(order):
+        empty = [one for one in range(len(shares)) if not held[one]]
+        open_to = empty if len(order) - number <= len(empty) else range(len(shares))
+        neediest = max(open_to, key=lambda one: shares[one] - held[one] / total)
         part[name] = neediest
         held[neediest] += sizes[name]
     return part

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from taskonomy.cores import on_every_core, progress
 from taskonomy.data.assign import assign
+from taskonomy.data.checks import Damage, damage_error
 from taskonomy.data.formats import ViewKey
 from taskonomy.data.prepared import SPLITS
 from taskonomy.data.reading import Job, labels_of_views, read_views
@@ -26,7 +27,7 @@ from taskonomy.tasks import DICTIONARY, Task
 from taskonomy.tasks.labels import Mask, Shot
 from taskonomy.tasks.samples import Views, nonfixated_pairs
 
-SHOWN = 5
+NO_ROW = -1  # of damage that spoils no view that we know of
 
 
 def prepare(root: Path, output: Path, params: DataParams, processes: int | None = None) -> dict[str, Any]:
@@ -75,11 +76,11 @@ def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None
             damage += done.damage
             others |= done.others
             bar.update(len(job.keys))
+    needed = sorted(_needs(tasks))
+    damage += [(NO_ROW, where, reason) for where, reason in data.broken_tars(needed)]
     damage.sort()
     if damage and params.on_bad is OnBad.ERROR:
-        listed = ", ".join(f"{where} ({reason})" for _row, where, reason in damage[:SHOWN])
-        more = f" and {len(damage) - SHOWN:,} more" if len(damage) > SHOWN else ""
-        raise TaskonomyError(f"{root}: {len(damage):,} damaged files: {listed}{more}; repair them or set data.on_bad: skip")
+        raise damage_error([Damage(where, reason, "") for _row, where, reason in damage], _files(keys, needed))
 
     good = np.setdiff1d(np.arange(len(keys)), [row for row, _where, _reason in damage])
     if len(good) < len(keys):
@@ -124,6 +125,12 @@ def _needs(tasks: Iterable[Task]) -> dict[str, list[str]]:
         for domain in (*domains, *(["nonfixated_matches"] if task.group is nonfixated_pairs else [])):
             needs.setdefault(domain, []).append(task.name)
     return needs
+
+
+def _files(keys: Sequence[ViewKey], domains: Sequence[str]) -> int:
+    """How many files there are to read."""
+    points = len({key[:2] for key in keys})
+    return sum(points if domain == "nonfixated_matches" else len(keys) for domain in domains)
 
 
 def _refuse_missing_domains(root: Path, data: Data, tasks: Sequence[Task]) -> None:

@@ -1,13 +1,14 @@
 """Where data may come from, behind one door: released layouts (the built-in world among them), or a user's own folder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from taskonomy.data.checks import damaged_tars
 from taskonomy.data.formats import DamagedFileError, ViewKey, from_bytes
 from taskonomy.data.layouts import open_source
 from taskonomy.data.own import OwnSource
@@ -41,6 +42,10 @@ class Data(ABC):
         """Rows of the views that see a point without fixating it."""
         return ()
 
+    def broken_tars(self, domains: Sequence[str]) -> list[tuple[str, str]]:
+        """Files of many views that are damaged as a whole, and how: nobody knows which views they held."""
+        return []
+
 
 @cache
 def open_data(root: Path) -> Data:
@@ -62,6 +67,10 @@ class Released(Data):
     def where(self, key: ViewKey, domain: str) -> str:
         """Path, or tar and member."""
         return self.source.where(key, domain)
+
+    def broken_tars(self, domains: Sequence[str]) -> list[tuple[str, str]]:
+        """Tars that end before their end."""
+        return [(one.where, one.reason) for one in damaged_tars(self.source, self.source.buildings, domains)]
 
     def others(self, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
         """As `nonfixated_matches` says.

@@ -83,7 +83,7 @@ def _normal_from_file(stored: Any) -> Any:
 def _curvature_to_file(curvature: Any) -> Any:
     """Two principal curvatures to red and green; 127 is flat. Not a number: 0 in every channel, the release's mask value."""
     inside = np.clip(np.nan_to_num(curvature), -CURVATURE_LIMIT, CURVATURE_LIMIT)
-    stored = np.rint(127 + 127 * inside / CURVATURE_LIMIT).astype(np.uint8)
+    stored = np.maximum(np.rint(127 + 127 * inside / CURVATURE_LIMIT), 1).astype(np.uint8)  # 0 is for what has no curvature
     stored = np.concatenate([stored, np.zeros_like(stored[..., :1])], axis=-1)
     stored[np.isnan(curvature).any(axis=-1)] = 0
     return stored

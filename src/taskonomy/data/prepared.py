@@ -61,7 +61,11 @@ class PreparedTask:
 
     def mask(self, chosen: Any) -> Bool[np.ndarray, "chosen h h"] | None:
         """Which pixels of these samples have a label."""
-        return None if self.masks is None else np.asarray(self.masks[self.samples[chosen, 0]])
+        if self.masks is None:
+            return None
+        mask = np.asarray(self.masks[self.samples[chosen, 0]])
+        valid = self.task.label.valid if self.task.label else None
+        return mask if valid is None else mask & valid(np.asarray(self.stored[chosen]))
 
 
 class Prepared:

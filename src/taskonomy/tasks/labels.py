@@ -5,14 +5,15 @@ they are loaded. Lengths in pixels are those of the reference at 256 px and scal
 OpenCV and SciPy are imported where they are used: whoever only asks for a title does not wait for them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Num, UInt8, UInt16
+from jaxtyping import Bool, Float, Float32, Num, UInt8, UInt16
 
 from taskonomy.seeds import generator
 from taskonomy.tasks.classes import PLACES
@@ -73,20 +74,28 @@ class Head:
     tanh: bool = False
 
 
-class ViewFiles(Protocol):
-    """One view's files, decoded from PNG but not yet physical."""
+class ViewFiles(ABC):
+    """One view's files, decoded from PNG but not yet physical.
+
+    Attributes:
+        size: Side of the prepared image.
+        name: Of the view, among all.
+    """
 
     size: int
     name: str
 
+    @abstractmethod
     def stored(self, domain: str) -> Any:
         """Values of the domain's file."""
 
     @property
+    @abstractmethod
     def camera(self) -> "Camera":
         """The camera of point_info."""
 
     @property
+    @abstractmethod
     def info(self) -> dict[str, Any]:
         """point_info."""
 
@@ -112,6 +121,7 @@ class Label:
         make: One view's files, and the options -> its compact array. None: made from a sample's shots, or nothing to make.
         of_shots: A sample's images -> its compact array.
         mask: Where there is a label.
+        valid: Batches of the compact array -> which of its pixels have a label, where that is not the mask alone.
         statistics: What is computed over the training split: `mean_std`, `class_weights`, `bin_weights` or nothing.
         options: Named numbers of `make` and `encode` that params.yaml may set, with their defaults.
     """
@@ -123,6 +133,7 @@ class Label:
     make: Callable[..., Any] | None = None
     of_shots: Callable[..., Any] | None = None
     mask: Mask = Mask.NONE
+    valid: Callable[..., Any] | None = None
     statistics: str = ""
     options: Options = field(default_factory=dict)
 
@@ -162,6 +173,16 @@ def eight_bit(domain: str, channels: int) -> Callable[..., Any]:
         return np.ascontiguousarray(resized(files.stored(domain), files.size)[..., :channels])
 
     return make
+
+
+def curvatures(files: ViewFiles) -> UInt8[np.ndarray, "h h 2"]:
+    """Both principal curvatures as stored; where there is none they are 0, which must not be averaged with."""
+    return np.ascontiguousarray(resized(files.stored("principal_curvature"), files.size, nearest=True)[..., :2])
+
+
+def has_curvature(stored: UInt8[np.ndarray, "*shape 2"]) -> Bool[np.ndarray, "*shape"]:
+    """Across an occlusion edge, or where nothing was measured, there is no curvature."""
+    return np.asarray(stored.any(-1))
 
 
 def sixteen_bit(domain: str) -> Callable[..., Any]:

@@ -1,0 +1,47 @@
+"""Labels that follow point by point from depth and normals."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from taskonomy.annotate.frame import Frame
+
+LAMP_ENERGY = 4.0  # square metres: a surface that faces the camera at 2 m shows as 1, nearer ones saturate
+
+
+def rgb(frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
+    """The image itself."""
+    return frame.rgb
+
+
+def depth_zbuffer(frame: Frame) -> Float32[np.ndarray, "height width"]:
+    """Depth along the optical axis, metres; `inf` in holes."""
+    return frame.depth
+
+
+def depth_euclidean(frame: Frame) -> Float32[np.ndarray, "height width"]:
+    """Distance from the camera's centre, metres; `inf` in holes."""
+    return (frame.depth * np.linalg.norm(frame.camera.pixel_rays(), axis=-1)).astype(np.float32)
+
+
+def normal(frame: Frame) -> Float32[np.ndarray, "height width 3"]:
+    """Unit normals in camera coordinates (+X right, +Y up, +Z towards the viewer); zero in holes."""
+    return frame.normal
+
+
+def mask_valid(frame: Frame) -> Bool[np.ndarray, "height width"]:
+    """Where there is geometry."""
+    return np.isfinite(frame.depth)
+
+
+def reshading(frame: Frame) -> Float32[np.ndarray, "height width"]:
+    """A white, matte world lit by one point lamp in the camera: `LAMP_ENERGY` cos / distance^2, clipped to [0, 1]; 0 in holes.
+
+    The release's renderer (energy 2.5, distance 8) softens the inverse square near the lamp, `D / (D + r^2)`; here the law is exact.
+    """
+    rays = frame.camera.pixel_rays()
+    distance = np.linalg.norm(rays, axis=-1)
+    valid = np.isfinite(frame.depth)
+    depth = np.where(valid, frame.depth, 1).astype(np.float64)
+    cosine = -(rays * frame.normal).sum(axis=-1) / distance
+    light = LAMP_ENERGY * cosine / np.maximum(distance * depth, 1e-6) ** 2
+    return np.where(valid, np.clip(light, 0, 1), 0).astype(np.float32)

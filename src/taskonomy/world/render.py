@@ -1,0 +1,140 @@
+"""Images and exact geometry of views: Embree finds what rays hit, compiled kernels shade it. One thread, and the same bits every time."""
+
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int32, UInt8
+
+from taskonomy.annotate.frame import Frame
+from taskonomy.geometry import Camera
+from taskonomy.seeds import generator
+from taskonomy.tasks.classes import BACKGROUND
+from taskonomy.world.building import Building, texture_levels
+from taskonomy.world.denoise import a_trous, gather
+from taskonomy.world.kernels import bounce_rays, camera_rays, light_rays, surface
+from taskonomy.world.rays import NEVER, Rays
+from taskonomy.world.views import View
+
+STEPS = (1, 2, 4, 8)  # of the a-trous filter, pixels
+TOLERANCE = 5.0  # of the filter: standard deviations of a pixel's light
+KEY = 0.22  # brightness that the geometric mean of an image is exposed to, before the curve
+
+
+class Renderer:
+    """Renders views of one building.
+
+    Args:
+        building: From `build`.
+    """
+
+    def __init__(self, building: Building) -> None:
+        self.building = building
+        self.rays = Rays(building)
+        sides, starts = texture_levels(len(building.metres))
+        self._scene = (
+            building.faces, building.vertices, building.normals, building.local, building.face_axis,
+            building.face_material, building.metres, building.atlas, sides, starts,
+        )  # fmt: skip
+        self._lights = astuple(building.lights)
+        # The street is the last place.
+        self._place = np.where(building.face_room < 0, len(building.rooms), building.face_room).astype(np.int32)
+
+    def render(self, view: View, *, samples: int, seed: int) -> Frame:
+        """Image and geometry of a view; they depend on the building, the view and the seed only.
+
+        Args:
+            view: From `views_of` of this building.
+            samples: Rays per pixel.
+            seed: Of the noise.
+        """
+        camera, building = view.camera, self.building
+        key = int(generator(seed, "image", building.name, view.point, view.view).integers(2**63))
+        hit, _position, normal, _colour = self._trace(*_rays(camera, 1, key, jitter=False), 1 / camera.focal)
+        seen = hit["primID"] != NEVER
+        depth = np.where(seen, hit["tfar"], np.inf).astype(np.float32)
+        face = np.where(seen, hit["primID"], 0)
+        instance = np.where(seen, building.face_instance[face], -1).astype(np.int32)
+        category = np.where(seen, building.categories[building.face_instance[face]], BACKGROUND).astype(np.uint8)
+        local = (normal @ camera.rotation).astype(np.float32)
+        light = self._light(camera, samples, key, depth, local, instance)
+        square = (camera.resolution, camera.resolution)
+        return Frame(
+            camera,
+            _develop(light, seen).reshape(*square, 3),
+            depth.reshape(square),
+            local.reshape(*square, 3),
+            instance.reshape(square),
+            category.reshape(square),
+            view.scene,
+        )
+
+    def _trace(
+        self, origins: Float32[np.ndarray, "rays 3"], directions: Float32[np.ndarray, "rays 3"], spread: float
+    ) -> tuple[dict[str, Any], Any, Any, Any]:
+        hit = self.rays.hits(origins, directions)
+        return hit, *surface(origins, directions, hit["tfar"], hit["primID"], hit["u"], hit["v"], spread, self._scene)
+
+    def _glow(self, hit: dict[str, Any], directions: Float32[np.ndarray, "rays 3"]) -> Float32[np.ndarray, "rays 3"]:
+        """What shines by itself: lamps, screens, and the sky."""
+        face = hit["primID"]
+        horizon, overhead = self.building.sky
+        up = np.clip(directions[:, 2:] / np.linalg.norm(directions, axis=1, keepdims=True) * 2, 0, 1)
+        return np.where((face == NEVER)[:, None], horizon + (overhead - horizon) * up, self.building.emission[self.building.face_material[face]])
+
+    def _light(
+        self,
+        camera: Camera,
+        samples: int,
+        key: int,
+        depth: Float32[np.ndarray, " pixels"],
+        normal: Float32[np.ndarray, "pixels 3"],
+        instance: Int32[np.ndarray, " pixels"],
+    ) -> Float32[np.ndarray, "pixels 3"]:
+        """What reaches each pixel: direct light from the lamps, and light from the first surface a ray bounces to."""
+        origins, directions = _rays(camera, samples, key, jitter=True)
+        spread = 1 / (camera.focal * np.sqrt(samples))
+        hit, position, facing, colour = self._trace(origins, directions, spread)
+        glow = self._glow(hit, directions)
+        direct, hidden = self._lit(position, facing, hit["primID"], samples, key, 20)
+        around, ways = bounce_rays(position, facing, hit["primID"], samples, key)
+        bounce, there, other_way, bounced_colour = self._trace(around, ways, 0.2)
+        bounced, bounced_hidden = self._lit(there, other_way, bounce["primID"], samples, key, 30)
+        struck = bounce["primID"]
+        ambient = self.building.ambient[self._place[struck]]
+        # Light through windows is the windows' own; only outdoors does a ray that escapes bring the sky's.
+        outdoors = (struck == NEVER) & (self._place[hit["primID"]] == len(self.building.rooms))
+        ambient = np.where((struck == NEVER)[:, None], np.where(outdoors[:, None], self.building.sky[0], np.float32(0)), ambient).astype(np.float32)
+        bounced_colour[outdoors] = 1
+        reflect, light, variance, shine = gather(direct, hidden, bounced, bounced_hidden, bounced_colour, ambient, colour, glow, samples)
+        slope = _slopes(camera, depth, normal)
+        for step in STEPS:
+            light, variance = a_trous(light, variance, depth, slope, normal, instance, camera.resolution, step, np.float32(TOLERANCE))
+        return reflect * light + shine
+
+    def _lit(self, position: Any, normal: Any, primitive: Any, samples: int, key: int, purpose: int) -> tuple[Any, Any]:
+        origins, directions, reach, light = light_rays(position, normal, primitive, self._place, samples, key, purpose, self._lights)
+        return light, self.rays.hidden(origins, directions, reach)
+
+
+def _rays(camera: Camera, samples: int, key: int, *, jitter: bool) -> tuple[Float32[np.ndarray, "rays 3"], Float32[np.ndarray, "rays 3"]]:
+    return camera_rays(camera.rotation, np.array(camera.location), camera.focal, camera.resolution, samples, key, jitter)
+
+
+def _slopes(camera: Camera, depth: Float32[np.ndarray, " pixels"], normal: Float32[np.ndarray, "pixels 3"]) -> Float32[np.ndarray, "pixels 2"]:
+    """Change of inverse depth per pixel to the right and downwards, if a pixel's surface is flat: inverse depth is linear on planes."""
+    rays = camera.pixel_rays().reshape(-1, 3)
+    facing = np.minimum((normal * rays).sum(axis=1), -1e-3)
+    return (np.stack([normal[:, 0], -normal[:, 1]], axis=1) / (facing * depth * camera.focal)[:, None]).astype(np.float32)
+
+
+def _develop(light: Float32[np.ndarray, "pixels 3"], seen: Any) -> UInt8[np.ndarray, "pixels 3"]:
+    """Expose on what is not sky, bend as film does (Narkowicz 2015, a fit to ACES), and encode as sRGB."""
+    brightness = light.astype(np.float64) @ np.array([0.2126, 0.7152, 0.0722])
+    inside = brightness[seen] if seen.any() else brightness
+    # Lamps and windows' edges are bright beyond measure, corners black: leave both out.
+    level = np.exp(np.log(np.clip(inside, *np.quantile(inside, [0.05, 0.9])) + 1e-4).mean())
+    scaled: Float[np.ndarray, "pixels 3"] = light * (KEY / level)
+    toned = np.clip(scaled * (2.51 * scaled + 0.03) / (scaled * (2.43 * scaled + 0.59) + 0.14), 0, 1)
+    encoded = np.where(toned <= 0.0031308, 12.92 * toned, 1.055 * toned ** (1 / 2.4) - 0.055)
+    return np.rint(255 * encoded).astype(np.uint8)

@@ -1,0 +1,168 @@
+"""Primitive shapes with vertex normals: what furniture is put together from. Metres; curved shapes are fine enough for curvature."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import trimesh
+from jaxtyping import Float, Int
+
+CREASE = 0.6  # radians: neighbouring faces at a wider angle keep an edge between them
+SECTIONS = 24  # of a full turn
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A triangle mesh with one normal per vertex; vertices on a crease occur once per side.
+
+    Attributes:
+        vertices: Positions, metres.
+        normals: Unit normals, outwards.
+        faces: Indices of vertices.
+        local: Positions that textures are laid over: they stay with the shape when it is turned or moved.
+    """
+
+    vertices: Float[np.ndarray, "vertices 3"]
+    normals: Float[np.ndarray, "vertices 3"]
+    faces: Int[np.ndarray, "faces 3"]
+    local: Float[np.ndarray, "vertices 3"]
+
+    def moved(self, x: float = 0, y: float = 0, z: float = 0) -> "Shape":
+        """Shifted."""
+        return Shape(self.vertices + np.array([x, y, z], float), self.normals, self.faces, self.local)
+
+    def turned(self, axis: str, degrees: float) -> "Shape":
+        """Rotated about an axis through the origin."""
+        turn = np.radians(degrees)
+        after, last = (("xyz".index(axis) + step) % 3 for step in (1, 2))
+        matrix = np.eye(3)
+        matrix[[after, after, last, last], [after, last, after, last]] = np.cos(turn), np.sin(turn), -np.sin(turn), np.cos(turn)
+        return Shape(self.vertices @ matrix, self.normals @ matrix, self.faces, self.local)
+
+    def stretched(self, x: float = 1, y: float = 1, z: float = 1) -> "Shape":
+        """Scaled about the origin, by positive factors; textures keep their size."""
+        factors = np.array([x, y, z], float)
+        normals = self.normals / factors
+        vertices = self.vertices * factors
+        return Shape(vertices, normals / np.linalg.norm(normals, axis=1, keepdims=True), self.faces, vertices)
+
+    @property
+    def bounds(self) -> Float[np.ndarray, "2 3"]:
+        """Lower and upper corner of the box around it."""
+        return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
+
+
+def _from_mesh(mesh: trimesh.Trimesh, crease: float = CREASE) -> Shape:
+    smooth = trimesh.graph.smooth_shade(mesh, angle=crease)
+    vertices = np.array(smooth.vertices, float)
+    return Shape(vertices, np.array(smooth.vertex_normals, float), np.array(smooth.faces, int), vertices)
+
+
+@lru_cache(maxsize=1)
+def _unit_box() -> Shape:
+    return _from_mesh(trimesh.creation.box((1, 1, 1)), 0.1)
+
+
+@lru_cache(maxsize=1)
+def _unit_sphere() -> Shape:
+    mesh = trimesh.creation.icosphere(subdivisions=3)
+    vertices = np.array(mesh.vertices, float)
+    return Shape(vertices, vertices, np.array(mesh.faces, int), vertices)
+
+
+@lru_cache(maxsize=512)
+def lathe(profile: tuple[tuple[float, float], ...], sections: int = SECTIONS) -> Shape:
+    """A surface of revolution about z.
+
+    Args:
+        profile: (radius, height) from the bottom of the outside upwards; end on the axis to close it.
+        sections: Facets of the full turn.
+    """
+    return _from_mesh(trimesh.creation.revolve(np.array(profile, float), sections=sections))
+
+
+def box(width: float, depth: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
+    """A box on z, centred on x and y."""
+    return _unit_box().stretched(width, depth, height).moved(x, y, z + height / 2)
+
+
+def cylinder(radius: float, height: float, x: float = 0, y: float = 0, z: float = 0, sections: int = SECTIONS) -> Shape:
+    """An upright cylinder on z."""
+    return lathe(((0, 0), (radius, 0), (radius, height), (0, height)), sections).moved(x, y, z)
+
+
+def cone(bottom: float, top: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
+    """A truncated cone on z."""
+    tip = ((top, height), (0, height)) if top > 0 else ((0, height),)
+    return lathe(((0, 0), (bottom, 0), *tip)).moved(x, y, z)
+
+
+def sphere(radius: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
+    """A sphere around a centre."""
+    return _unit_sphere().stretched(radius, radius, radius).moved(x, y, z)
+
+
+def ellipsoid(width: float, depth: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
+    """An ellipsoid around a centre."""
+    return _unit_sphere().stretched(width / 2, depth / 2, height / 2).moved(x, y, z)
+
+
+def capsule(radius: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
+    """An upright capsule on z, `height` from tip to tip."""
+    turn = np.linspace(-np.pi / 2, np.pi / 2, 10)
+    centre = np.where(turn < 0, radius, height - radius)
+    return lathe(tuple(zip((radius * np.cos(turn).round(12)).tolist(), (centre + radius * np.sin(turn)).tolist(), strict=True))).moved(x, y, z)
+
+
+def cushion(width: float, depth: float, height: float, round_by: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
+    """A box on z with round edges and corners, `round_by` metres."""
+    core = _rounded_cube()
+    half = np.array([width, depth, height]) / 2
+    radius = min(round_by, *half.tolist())
+    inner = np.maximum(half - radius, 0)
+    vertices = np.sign(core.vertices.round(9)) * inner + core.normals * radius
+    return Shape(vertices, core.normals, core.faces, vertices).moved(x, y, z + height / 2)
+
+
+@lru_cache(maxsize=1)
+def _rounded_cube(steps: int = 4) -> Shape:
+    """A sphere cut along its three middle planes: pulled apart, its pieces are round corners, and what spans the gap is edges and sides."""
+    angle = np.tan(np.linspace(-np.pi / 4, np.pi / 4, 2 * steps + 1))
+    # The middle line occurs twice, once on either side of the gap.
+    line = np.concatenate([angle[:steps], [-1e-6, 1e-6], angle[steps + 1 :]])
+    count = len(line)
+    down, right = np.meshgrid(line, line, indexing="ij")
+    corners = np.arange(count * count).reshape(count, count)
+    quads = np.stack([corners[:-1, :-1], corners[1:, :-1], corners[1:, 1:], corners[:-1, 1:]], axis=-1).reshape(-1, 4)
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    vertices, faces = [], []
+    for axis in range(3):
+        for side in (-1, 1):
+            local = np.stack([np.full(down.size, side), down.ravel(), right.ravel()], axis=-1)
+            vertices.append(np.roll(local, axis, axis=1))
+            faces.append((triangles if side > 0 else triangles[:, ::-1]) + count * count * (2 * axis + (side > 0)))
+    points = np.concatenate(vertices)
+    normals = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return Shape(points, normals, np.concatenate(faces), points)
+
+
+def prism(outline: Sequence[tuple[float, float]], height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
+    """A convex outline (counter-clockwise in x, y) extruded upwards from z."""
+    flat = np.array(outline, float)
+    count = len(flat)
+    bottom, top = np.c_[flat, np.zeros(count)], np.c_[flat, np.full(count, float(height))]
+    fan = np.stack([np.zeros(count - 2, int), np.arange(1, count - 1), np.arange(2, count)], axis=1)
+    around = np.arange(count)
+    after = (around + 1) % count
+    sides = np.concatenate([np.stack([around, after, after + count], axis=1), np.stack([around, after + count, around + count], axis=1)])
+    mesh = trimesh.Trimesh(np.concatenate([bottom, top]), np.concatenate([fan[:, ::-1], fan + count, sides]), process=False)
+    return _from_mesh(mesh).moved(x, y, z)
+
+
+def rectangle(corner: Sequence[float], first: Sequence[float], second: Sequence[float]) -> Shape:
+    """A flat parallelogram from a corner along two edges; its normal is their cross product."""
+    origin, along, across = (np.array(vector, float) for vector in (corner, first, second))
+    normal = np.cross(along, across)
+    vertices = np.stack([origin, origin + along, origin + along + across, origin + across])
+    return Shape(vertices, np.tile(normal / np.linalg.norm(normal), (4, 1)), np.array([[0, 1, 2], [0, 2, 3]]), vertices)

@@ -1,0 +1,24 @@
+"""Stage `prepare`: images and labels of any layout -> memory-mapped arrays, samples and splits."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.data.prepare import prepare
+from taskonomy.errors import one_line
+from taskonomy.files import write_json
+from taskonomy.params import read_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("metrics", type=Path)
+    args = parser.parse_args()
+    manifest = prepare(args.root, args.output, read_params().data)
+    write_json(args.metrics, {"views": manifest["views"], "skipped": len(manifest["skipped"])})
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

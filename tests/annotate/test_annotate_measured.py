@@ -147,7 +147,7 @@ def test_a_write_that_fails_leaves_no_file_behind(tmp_path, monkeypatch):
     def full(*_paths):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("taskonomy.annotate.measured.os.replace", full)
+    monkeypatch.setattr("taskonomy.files.os.replace", full)
     with pytest.raises(OSError, match="No space"):
         annotate_folder(tmp_path / "in", tmp_path / "out", fov_degrees=60)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -109,7 +109,7 @@ def microwave(rng: np.random.Generator, style: Style, made: Model) -> None:
     """Door with a window, and a panel of buttons."""
     skin = (style.metal, style.white, style.dark)[rng.integers(3)]
     made.add(skin, cushion(0.48, 0.34, 0.28, 0.012))
-    made.add(Material("plain", (grey(0.06),), gloss=0.05), box(0.29, 0.01, 0.19, -0.06, 0.173, 0.045))
+    made.add(Material("plain", (grey(0.06),)), box(0.29, 0.01, 0.19, -0.06, 0.173, 0.045))
     made.add(style.dark, box(0.1, 0.008, 0.24, 0.175, 0.172, 0.02))
     made.add(style.white, *[box(0.02, 0.006, 0.015, 0.15 + 0.025 * column, 0.178, 0.05 + 0.03 * row) for row in range(4) for column in range(3)])
 
@@ -143,13 +143,13 @@ def monitor(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 def _screen(rng: np.random.Generator, made: Model, width: float, style: Style, *, foot: bool = True) -> None:
     high, low = width * 0.57, 0.1 if foot else 0.0
-    casing = Material("plain", (grey(0.1),), gloss=0.05)
+    casing = Material("plain", (grey(0.1),))
     made.add(casing, cushion(width, 0.04, high, 0.01, z=low))
     if foot:
         made.add(casing, cylinder(0.02, low + 0.05, y=-0.02), cushion(width * 0.35, 0.16, 0.015, 0.007))
     on = rng.random() < 0.5
     colours = tuple(colour(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.3, 1.0)) for _ in range(5))
-    shown = Material("painting", colours, metres=0, emission=(0.25, 0.27, 0.3)) if on else Material("plain", (grey(0.07),), gloss=0.08)
+    shown = Material("painting", colours, metres=0, emission=(0.25, 0.27, 0.3)) if on else Material("plain", (grey(0.07),))
     made.add(shown, box(width - 0.04, 0.006, high - 0.04, 0, 0.02, low + 0.02))
 
 

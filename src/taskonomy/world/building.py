@@ -12,7 +12,7 @@ from taskonomy.world.layout import THICKNESS, Opening, Room, draw_doors, draw_re
 from taskonomy.world.light import Lights, draw_lights
 from taskonomy.world.models import MODELS, Model
 from taskonomy.world.placing import Placed, Site, furnish
-from taskonomy.world.rooms import ROOMS, USES
+from taskonomy.world.rooms import DWELLINGS, ROOMS, USES
 from taskonomy.world.shapes import box, cylinder, rectangle, sphere
 from taskonomy.world.shell import Finish, door_case, room_shell, window_case
 from taskonomy.world.style import Style, colour, draw_style, draw_woods, grey
@@ -78,7 +78,7 @@ def build(name: str, seed: int) -> Building:
         seed: Of the world.
     """
     rng = generator(seed, "building", name, "plan")
-    use = str(rng.choice(sorted(USES)))
+    use = str(rng.choice([*USES, *DWELLINGS]))
     corridor = bool(rng.random() < 0.6)
     count, height = int(rng.integers(4, 7)), float(rng.uniform(2.45, 3.1))
     rects = draw_rectangles(rng, count, corridor=corridor)
@@ -86,7 +86,7 @@ def build(name: str, seed: int) -> Building:
     rooms = tuple(inside(rect, kind, height) for rect, kind in zip(rects, kinds, strict=True))
     doors, windows = draw_doors(rng, rects, height), draw_windows(rng, rects, height)
     woods = draw_woods(rng)
-    trim = Material("plain", (grey(rng.uniform(0.82, 0.93)),), gloss=0.02) if rng.random() < 0.65 else Material("wood", woods, metres=0.5)
+    trim = Material("plain", (grey(rng.uniform(0.82, 0.93)),)) if rng.random() < 0.65 else Material("wood", woods, metres=0.5)
     groups: list[tuple[int, list[Model]]] = []
     placed: list[tuple[Placed, ...]] = []
     openings = doors + windows
@@ -142,9 +142,7 @@ def _draw_finish(rng: np.random.Generator, kind: str, style: Style) -> Finish:
             clay = rng.uniform(0.0, 0.06)
             return Material("bricks", (colour(clay, 0.55, 0.5), colour(clay + 0.02, 0.5, 0.68), grey(0.75)), metres=1.0)
         joint = grey(rng.uniform(0.5, 0.9))
-        return Material(
-            pattern, (tone(value), tone(value * rng.uniform(0.72, 0.92), 0.08, 0.03), joint), metres=float(rng.uniform(0.7, 1.2)), gloss=0.02
-        )
+        return Material(pattern, (tone(value), tone(value * rng.uniform(0.72, 0.92), 0.08, 0.03), joint), metres=float(rng.uniform(0.7, 1.2)))
 
     bright = rng.uniform(0.72, 0.95)
     pattern = look.walls[int(rng.integers(len(look.walls)))]
@@ -154,7 +152,7 @@ def _draw_finish(rng: np.random.Generator, kind: str, style: Style) -> Finish:
     ground_hue, ground_value = rng.random(), rng.uniform(0.3, 0.85)
     stone = (colour(ground_hue, 0.12, ground_value), colour(ground_hue, 0.2, ground_value * rng.choice([0.35, 0.7])), grey(ground_value * 0.6))
     woody = ground in ("planks", "parquet")
-    floor = Material(ground, draw_woods(rng) if woody else stone, metres=float(rng.uniform(1.2, 2.4)), gloss=0.04)
+    floor = Material(ground, draw_woods(rng) if woody else stone, metres=float(rng.uniform(1.2, 2.4)))
     return Finish(wall, accent, floor, Material("plain", (grey(rng.uniform(0.88, 0.96)),)))
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Int32, UInt8
 from taskonomy.annotate.frame import Frame
 from taskonomy.geometry import Camera
 from taskonomy.seeds import generator
-from taskonomy.tasks.classes import BACKGROUND
+from taskonomy.tasks.classes import BACKGROUND, PLACES
 from taskonomy.world.building import Building, texture_levels
 from taskonomy.world.denoise import a_trous, gather
 from taskonomy.world.kernels import bounce_rays, camera_rays, light_rays, surface
@@ -18,7 +18,7 @@ from taskonomy.world.views import View
 
 STEPS = (1, 2, 4, 8)  # of the a-trous filter, pixels
 TOLERANCE = 5.0  # of the filter: standard deviations of a pixel's light
-KEY = 0.22  # brightness that the geometric mean of an image is exposed to, before the curve
+KEY = 0.2  # brightness that the geometric mean of an image is exposed to, before the curve
 
 
 class Renderer:
@@ -66,8 +66,13 @@ class Renderer:
             local.reshape(*square, 3),
             instance.reshape(square),
             category.reshape(square),
-            view.scene,
+            self._scene_seen(building.face_room[face][seen], view.scene),
         )
+
+    def _scene_seen(self, rooms: Int32[np.ndarray, " seen"], standing: int) -> int:
+        """The type of the room that most of the image shows: a camera in a closet may look at a bedroom."""
+        inside = rooms[rooms >= 0]
+        return PLACES[self.building.rooms[int(np.bincount(inside).argmax())].kind] if len(inside) else standing
 
     def _trace(
         self, origins: Float32[np.ndarray, "rays 3"], directions: Float32[np.ndarray, "rays 3"], spread: float

@@ -318,3 +318,4 @@ USES = {
     "school": ("classroom", "library/indoor", "office", "bathroom", "storage_room", "conference_room", "dining_room"),
     "hotel": ("hotel_room", "dining_room", "bathroom", "waiting_room", "kitchen", "bedroom", "closet"),
 }
+DWELLINGS = ("home", "house")  # twice as frequent as the others

@@ -59,33 +59,30 @@ def draw_style(rng: np.random.Generator) -> Style:
     wood, second_wood = draw_woods(rng), draw_woods(rng)
     accent = colour(rng.random(), rng.uniform(0.4, 0.9), rng.uniform(0.4, 0.9))
     front = [
-        Material("plain", (colour(rng.random(), rng.uniform(0.0, 0.45), rng.uniform(0.35, 0.95)),), gloss=0.03),
-        Material("wood", second_wood, metres=0.6, gloss=0.03),
+        Material("plain", (colour(rng.random(), rng.uniform(0.0, 0.45), rng.uniform(0.35, 0.95)),)),
+        Material("wood", second_wood, metres=0.6),
     ][int(rng.integers(2))]
     return Style(
-        wood=Material("wood", wood, metres=0.5, gloss=0.03),
-        second_wood=Material("wood", second_wood, metres=0.6, gloss=0.03),
+        wood=Material("wood", wood, metres=0.5),
+        second_wood=Material("wood", second_wood, metres=0.6),
         fabric=draw_cloth(rng),
         second_fabric=draw_cloth(rng),
         bedding=draw_cloth(rng),
-        metal=Material("brushed", (grey(rng.uniform(0.45, 0.75)),), metres=0.5, gloss=0.3),
-        dark=Material("plain", (grey(rng.uniform(0.08, 0.22)),), gloss=0.05),
-        white=Material("plain", (grey(rng.uniform(0.85, 0.95)),), gloss=0.03),
-        ceramic=Material("plain", (colour(0.12, rng.uniform(0, 0.05), 0.95),), gloss=0.06),
+        metal=Material("brushed", (grey(rng.uniform(0.45, 0.75)),), metres=0.5),
+        dark=Material("plain", (grey(rng.uniform(0.08, 0.22)),)),
+        white=Material("plain", (grey(rng.uniform(0.85, 0.95)),)),
+        ceramic=Material("plain", (colour(0.12, rng.uniform(0, 0.05), 0.95),)),
         stone=Material(
             str(rng.choice(["marble", "granite"])),
             (grey(rng.uniform(0.2, 0.9)), colour(rng.random(), 0.15, rng.uniform(0.2, 0.6)), grey(0.5)),
             metres=0.8,
-            gloss=0.06,
         ),
-        accent=Material("plain", (accent,), gloss=0.04),
+        accent=Material("plain", (accent,)),
         leaf=Material(
             "leaf", (colour(rng.uniform(0.24, 0.36), 0.75, 0.28), colour(rng.uniform(0.22, 0.34), 0.6, rng.uniform(0.45, 0.65))), metres=0.3
         ),
         front=front,
-        trim=Material("plain", (grey(rng.uniform(0.85, 0.93)),), gloss=0.02)
-        if rng.random() < 0.6
-        else Material("wood", wood, metres=0.5, gloss=0.02),
+        trim=Material("plain", (grey(rng.uniform(0.85, 0.93)),)) if rng.random() < 0.6 else Material("wood", wood, metres=0.5),
     )
 
 

@@ -24,14 +24,12 @@ class Material:
         colours: What the pattern is made of, linear reflectance.
         metres: Side of the picture on the surface; 0: stretched over each part.
         emission: Light given off, added to what is reflected.
-        gloss: Share of light mirrored at right angles.
     """
 
     pattern: str
     colours: tuple[Colour, ...]
     metres: float = 1.0
     emission: Colour = (0.0, 0.0, 0.0)
-    gloss: float = 0.0
 
 
 PATTERNS: dict[str, Pattern] = {}

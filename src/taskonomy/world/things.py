@@ -43,7 +43,6 @@ def vase(rng: np.random.Generator, style: Style, made: Model) -> None:
         str(rng.choice(["plain", "stripes", "marble", "dots"])),
         (colour(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.3, 0.9)), grey(0.9), style.accent.colours[0]),
         metres=0.2,
-        gloss=0.06,
     )
     made.add(glaze, lathe(((0.0, 0.0), *outside, *inside)))
     if rng.random() < 0.6:
@@ -59,7 +58,7 @@ def vase(rng: np.random.Generator, style: Style, made: Model) -> None:
 def bottle(rng: np.random.Generator, style: Style, made: Model) -> None:
     """Body, shoulder, neck, a cap and a label."""
     wide, high = vary(0.038, rng), vary(0.28, rng)
-    glass = Material("plain", (colour(rng.choice([0.05, 0.3, 0.35, 0.55, 0.6]), rng.uniform(0.3, 0.9), rng.uniform(0.25, 0.8)),), gloss=0.08)
+    glass = Material("plain", (colour(rng.choice([0.05, 0.3, 0.35, 0.55, 0.6]), rng.uniform(0.3, 0.9), rng.uniform(0.25, 0.8)),))
     shape = (
         (0.0, 0.0),
         (wide, 0.0),
@@ -243,7 +242,7 @@ def mirror(rng: np.random.Generator, style: Style, made: Model) -> None:
     """A framed pane."""
     width, high = rng.uniform(0.45, 0.7), rng.uniform(0.6, 0.9)
     made.add(style.metal, box(width, 0.02, high))
-    made.add(Material("plain", (grey(0.75),), gloss=0.6), box(width - 0.04, 0.006, high - 0.04, 0, 0.012, 0.02))
+    made.add(Material("plain", (grey(0.75),)), box(width - 0.04, 0.006, high - 0.04, 0, 0.012, 0.02))
 
 
 @model()

@@ -211,13 +211,17 @@ app.add_typer(data, name="data")
 
 @data.command()
 def inspect(
-    root: Annotated[Path, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
+    root: Annotated[Path, typer.Argument(help="The built-in world, a released dataset (folders or tars), or a folder of your own.")],
     sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
 ) -> None:
     """Layout, domains, counts, splits, and damage."""
     from taskonomy.data.inspect import inspect as look
+    from taskonomy.data.own import OwnSource
 
-    typer.echo(look(root, sample or None, progress=_progress).render())
+    if (root / "images").is_dir():
+        typer.echo(OwnSource(root).render())
+    else:
+        typer.echo(look(root, sample or None, progress=_progress).render())
 
 
 @data.command()

@@ -13,7 +13,8 @@ Each image has a label of each task, and each label an image. Classes are writte
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -63,6 +64,28 @@ class OwnSource:
         self.tasks: tuple[str, ...] = tuple(sorted({*self._files, *self._columns}))
         if not self.tasks:
             raise TaskonomyError(f"{self.root}: has images/ and no labels; expected folders <task>/, or labels.csv with columns image, <task>")
+
+    def render(self) -> str:
+        """What is there, as text: every image is decoded, and every label."""
+        damaged = [f"{where} ({reason})" for where, reason in self._damage()]
+        splits = ", ".join(f"{name} {count:,}" for name, count in Counter(self.splits.values()).items()) or "by data.splits of params.yaml"
+        lines = [
+            f"{self.root}: images and labels by name",
+            f"images      {len(self.names):,}: {few(self.names, 5)}",
+            f"groups      {len(set(self.groups.values())):,}" if self.groups else "groups      none: every image is on its own",
+            f"splits      {splits}",
+            "labels      " + ", ".join(f"{task} ({'files' if task in self._files else 'table'})" for task in self.tasks),
+            f"damage      {few(damaged, 5) if damaged else 'none'}",
+        ]
+        return "\n".join(lines)
+
+    def _damage(self) -> Iterator[tuple[str, str]]:
+        for name in self.names:
+            for task in (None, *self._files):
+                try:
+                    _ = self.image(name) if task is None else self.label(name, task)
+                except DamagedFileError as error:
+                    yield self.where(name, task), str(error)
 
     def image_bytes(self, name: str) -> bytes:
         """The image file.

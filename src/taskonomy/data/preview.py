@@ -18,7 +18,7 @@ from taskonomy.tasks.labels import Input, Shot, ViewFiles
 from taskonomy.tasks.samples import Views
 from taskonomy.tasks.show import INK, PAPER, Sample, fit, input_picture, label_picture
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 MARGIN, TITLE = 10, 22
 METRES = {"mean": 0.0, "std": 1.0}  # people read metres and radians, not z-scores
 

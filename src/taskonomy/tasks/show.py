@@ -15,7 +15,7 @@ from taskonomy.tasks.colour import expected_ab
 from taskonomy.tasks.jigsaw import SIDE, permutation_set, tiles
 from taskonomy.tasks.labels import NO_CLASS, Input
 
-Picture = UInt8[np.ndarray, "side side 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 INK, PAPER = (30, 30, 34), (246, 246, 244)
 AXES = ((214, 69, 65), (60, 160, 75), (56, 110, 205))
 

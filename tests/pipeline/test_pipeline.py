@@ -119,3 +119,11 @@ def test_dvc_users_see_metrics_plots_and_experiments(copied: Path) -> None:
     assert "Quality by order" in page
     differences = json.loads(run(copied, "dvc", "params", "diff", "--json"))
     assert (differences["params.yaml"]["policy.budget"]["old"], differences["params.yaml"]["policy.budget"]["new"]) == (8, 4)
+
+
+def test_what_compilers_leave_behind_is_no_change(copied: Path) -> None:
+    for package in ("world", "annotate", "policy"):
+        cache = copied / "src/taskonomy" / package / "__pycache__"
+        cache.mkdir(exist_ok=True)
+        (cache / "left.nbc").write_bytes(b"compiled")
+    assert repro(copied) == set()

@@ -1,0 +1,170 @@
+"""Decoders: codes to what a task asks for. They know a task's head, never its name.
+
+Maps are decoded by 3 x 3 convolutions at the code's side, then by transposed convolutions that double it; numbers by fully connected layers.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import log2, sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.tasks.labels import Head
+
+SLOPE = 0.2
+DROPOUT = 0.5
+DEVIATION = 0.01
+
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """What decoders look like; their outputs are the task's.
+
+    Attributes:
+        layers: Channels of the convolutions at the code's side.
+        steps: For each doubling of the side, channels of the transposed convolution and of the convolutions after it. With more doublings than
+            steps the last step repeats; with fewer, the later steps are left out.
+        last: Kernel of the last convolution.
+        width: Multiplies all of these, and the head's hidden width.
+        shrunk: For maps smaller than the image, where they are decoded otherwise.
+    """
+
+    layers: tuple[int, ...]
+    steps: tuple[tuple[int, ...], ...]
+    last: int = 3
+    width: float = 1.0
+    shrunk: "DecoderShape | None" = None
+
+    def __post_init__(self) -> None:
+        if not self.steps or not all(self.steps):
+            raise TaskonomyError("decoder.steps must name at least one step, and every step its transposed convolution's channels")
+        if min((*self.layers, *(one for step in self.steps for one in step))) < 1:
+            raise TaskonomyError("decoder.layers and decoder.steps must be channels, 1 or more")
+        if self.last % 2 == 0 or self.last < 1:
+            raise TaskonomyError(f"decoder.last must be odd (is {self.last})")
+        if not 0 < self.width <= 16:
+            raise TaskonomyError(f"decoder.width must be above 0 and at most 16 (is {self.width})")
+
+    def scaled(self, channels: int) -> int:
+        """Channels at this width, at least one."""
+        return max(1, round(channels * self.width))
+
+
+# Channels at the paper's scale, where 16 x 16 codes become 256 x 256 maps: 14 layers, and 13 for the 64 x 64 colours.
+PAPER = DecoderShape(
+    layers=(1024, 1024, 512, 256, 256, 128),
+    steps=((64, 64), (32, 32), (16, 32), (16,)),
+    shrunk=DecoderShape(layers=(1024, 1024, 512, 512, 512, 512, 256, 256, 256), steps=((256, 256), (256,)), last=1),
+)
+# For processors without a GPU: 8 x 8 codes become 64 x 64 maps in 6 layers of at most 64 channels; 512 hidden units where the paper has 2048.
+SMALL = DecoderShape(layers=(256, 256), steps=((128,), (64,), (64,)), width=0.25)
+
+
+def make_decoder(
+    head: Head,
+    in_channels: int,
+    code_side: int,
+    out_side: int,
+    shape: DecoderShape,
+    *,
+    outputs: int | None = None,
+    heads: int = 1,
+    batch_norm: bool = True,
+) -> nn.Module:
+    """A fresh decoder, linear at its end unless the head is bounded: the losses know how to read logits.
+
+    Args:
+        head: Convolutional or fully connected, and how its outputs are bounded.
+        in_channels: Of the code; several images' codes are concatenated.
+        code_side: Of the code, pixels.
+        out_side: Of the image, pixels: a map's side is this over the head's shrink.
+        shape: Layers and channels.
+        outputs: Numbers to give, where they are not the head's channels.
+        heads: Independent fully connected decoders of the same code, which share the outputs evenly.
+        batch_norm: Normalise, as all of the reference's decoders do but that of egomotion.
+
+    Returns:
+        A module from [batch, in_channels, code_side, code_side] to [batch, outputs, side, side], or to [batch, outputs] when fully connected.
+
+    Raises:
+        TaskonomyError: The sides cannot be reached from one another by doubling or halving.
+    """
+    outputs = head.channels if outputs is None else outputs
+    if head.layers:
+        if outputs % heads:
+            raise TaskonomyError(f"{heads} heads cannot share {outputs} outputs evenly")
+        widths = [in_channels * code_side**2, *[shape.scaled(head.hidden)] * (head.layers - 1), outputs // heads]
+        parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm) for _ in range(heads)])]
+    else:
+        if head.shrink > 1 and shape.shrunk:
+            shape = replace(shape.shrunk, width=shape.shrunk.width * shape.width)
+        parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm)
+    return nn.Sequential(*parts, *[nn.Tanh()] * head.tanh)
+
+
+class Heads(nn.Module):
+    """Independent readouts of one code, flattened, and their outputs side by side."""
+
+    def __init__(self, heads: list[nn.Module]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, codes: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch outputs"]:
+        """All heads' numbers, the first head's first."""
+        flat = codes.flatten(1)
+        return torch.cat([head(flat) for head in self.heads], 1)
+
+
+def _fully_connected(widths: list[int], batch_norm: bool) -> nn.Module:
+    """Weights are drawn from a truncated normal distribution, as in the reference; biases start at 0."""
+    layers: list[nn.Module] = []
+    for inputs, hidden in pairwise(widths[:-1]):
+        layers.append(nn.Linear(inputs, hidden, bias=not batch_norm))
+        layers += [nn.BatchNorm1d(hidden)] * batch_norm
+        layers += [nn.ReLU(inplace=True), nn.Dropout(DROPOUT)]
+    layers.append(nn.Linear(widths[-2], widths[-1]))
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            small_normal(layer)
+    return nn.Sequential(*layers)
+
+
+def small_normal(layer: nn.Linear | nn.Conv2d) -> None:
+    """Truncated normal of deviation 0.01, cut at two of them; biases 0."""
+    nn.init.trunc_normal_(layer.weight, std=DEVIATION, a=-2 * DEVIATION, b=2 * DEVIATION)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderShape, batch_norm: bool) -> list[nn.Module]:
+    doublings = log2(side / code_side) if side > 0 else 0.5
+    if not doublings.is_integer():
+        raise TaskonomyError(f"codes of {code_side} x {code_side} cannot be decoded to {side} x {side}: doubling or halving one must give the other")
+    # A map smaller than the code (a quarter of a small image) is decoded from the averaged code.
+    parts: list[nn.Module] = [nn.AvgPool2d(code_side // side)] if doublings < 0 else []
+    steps = [shape.steps[min(number, len(shape.steps) - 1)] for number in range(max(0, int(doublings)))]
+    plan = [(channels, 1) for channels in shape.layers] + [(channels, 1 if after else 2) for step in steps for after, channels in enumerate(step)]
+    for channels, stride in plan:
+        channels = shape.scaled(channels)
+        conv = (
+            nn.ConvTranspose2d(inputs, channels, 3, stride, 1, output_padding=1, bias=not batch_norm)
+            if stride > 1
+            else nn.Conv2d(inputs, channels, 3, padding=1, bias=not batch_norm)
+        )
+        parts.append(_variance_scaled(conv, SLOPE))
+        parts += [nn.BatchNorm2d(channels)] * batch_norm
+        parts.append(nn.LeakyReLU(SLOPE, inplace=True))
+        inputs = channels
+    return [*parts, _variance_scaled(nn.Conv2d(inputs, outputs, shape.last, padding=shape.last // 2), 1.0)]
+
+
+def _variance_scaled(conv: nn.Conv2d | nn.ConvTranspose2d, slope: float) -> nn.Module:
+    """He's initialisation before a leaky rectifier of this slope (1: linear); a doubled side has a quarter of the inputs per pixel."""
+    inputs = conv.in_channels * conv.kernel_size[0] ** 2 / conv.stride[0] ** 2
+    nn.init.normal_(conv.weight, std=sqrt(2 / (1 + slope**2) / inputs))
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv

@@ -1,0 +1,1 @@
+"""One loop for every network; losses; the ledger of finished units of work."""

@@ -1,0 +1,230 @@
+"""What networks are trained with: one function a loss, each giving the loss of every sample by itself.
+
+Step III of the paper compares networks image by image, so that nothing here averages over the batch: training takes the mean, testing keeps the
+values. Sums are over what is labelled in the sample (the reference's "weighted sum / number of weights that are not 0"); a sample in which nothing
+is labelled has the loss 0 and the gradient 0. Outputs in half precision are made float32 first, and autocast is off inside.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.tasks.labels import NO_CLASS, Loss
+from taskonomy.training.poses import compose, nearest_turn
+
+# Metric loss of the segmentations: pixels per image, largest squared distance, and how near a probability comes to 0 or 1.
+PIXELS = 300
+FARTHEST = 80.0
+SURE = 1e-7
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What one batch should have given.
+
+    Attributes:
+        values: As `Label.encode` gives them, channels last; for soft colour bins the bins of each pixel, nearest first, and their weights.
+        mask: Pixels that have a label; None: all.
+        statistics: Of the task's card. Numbers are lists or tensors; tensors on the batch's device save a copy each step.
+        keys: Number of each sample, from which the metric loss derives its pixels.
+    """
+
+    values: Tensor | tuple[Tensor, Tensor]
+    mask: Bool[Tensor, "batch height width"] | None
+    statistics: dict[str, Any]
+    keys: Int[Tensor, " batch"] | None = None
+
+
+def per_sample(loss: Loss, output: Float[Tensor, "batch channels *map"], targets: Targets) -> Float[Tensor, " batch"]:
+    """The loss of each sample.
+
+    Args:
+        loss: Which one.
+        output: What the network gave: maps are channels first, vectors are numbers; logits are not normalised.
+        targets: The batch's labels, on the same device.
+
+    Raises:
+        TaskonomyError: Outputs and labels differ in shape; a mask or keys where the loss has no use for them or cannot do without.
+    """
+    with torch.autocast(output.device.type, enabled=False):
+        return LOSSES[loss](output, targets)
+
+
+def _l1(output: Tensor, targets: Targets) -> Tensor:
+    return _mean(_difference(output, targets).abs(), targets.mask)
+
+
+def _l2(output: Tensor, targets: Targets) -> Tensor:
+    return _mean(_difference(output, targets).square(), targets.mask)
+
+
+def _cross_entropy(output: Tensor, targets: Targets) -> Tensor:
+    """Of class ids, weighted by class where the card has weights; `NO_CLASS` is no label."""
+    classes = _single(targets)
+    places = (len(output), *(output.shape[2:] or (1,)))  # one id a pixel, or one a sample
+    _check(classes.shape == places, output, classes)
+    classes = classes.long()
+    if targets.mask is not None:
+        classes = classes.where(targets.mask, NO_CLASS)
+    logits = _precise(output).reshape(*output.shape[:2], *places[1:])
+    labelled = classes != NO_CLASS
+    each = F.cross_entropy(logits, classes, _weights(targets, logits), ignore_index=NO_CLASS, reduction="none")
+    return each.flatten(1).sum(1) / labelled.flatten(1).sum(1).clamp(min=1)
+
+
+def _soft_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
+    """Of distributions over classes, or over colour bins, where a pixel counts by the rarity of its nearest bin (Zhang et al. 2016)."""
+    log_shares = _precise(output).log_softmax(1)
+    if isinstance(targets.values, Tensor):
+        _no_mask(Loss.SOFT_CROSS_ENTROPY, targets)
+        _check(targets.values.shape == output.shape, output, targets.values)
+        return -(targets.values * log_shares).sum(1)
+    bins, weights = targets.values[0].long(), targets.values[1]
+    _check(bins.shape == weights.shape and bins.shape[:-1] == (len(output), *output.shape[2:]), output, bins)
+    # Of the 313 bins a pixel has a share in 10: the rest of its distribution is never written down.
+    each = -(log_shares.gather(1, bins.movedim(-1, 1)) * weights.movedim(-1, 1)).sum(1)
+    rarity = _weights(targets, log_shares)
+    if rarity is not None:
+        each = each * rarity[bins[..., 0]]
+    if targets.mask is not None:
+        each = each.where(targets.mask, 0)
+    return _mean(each[:, None], targets.mask)
+
+
+def _pairwise(output: Tensor, targets: Targets) -> Tensor:
+    """Metric loss of segmentation (Fathi et al. 2017): are two pixels of one segment, by the distance of their embeddings?
+
+    The probability is s = 2 / (1 + exp(d^2)). Its logarithm is log 2 - softplus(d^2), that of 1 - s is log tanh(d^2 / 2), neither of which overflows.
+    """
+    _no_mask(Loss.PAIRWISE, targets)
+    segments = _single(targets)
+    _check(segments.shape == (len(output), *output.shape[2:]), output, segments)
+    if targets.keys is None:
+        raise TaskonomyError(f"the loss {Loss.PAIRWISE} needs the number of each sample (keys) to choose its pixels")
+    pixels = sampled_pixels(targets.keys, segments[0].numel())
+    ids = segments.flatten(1).gather(1, pixels)
+    chosen = _precise(output.flatten(2).gather(2, pixels[:, None].expand(-1, output.shape[1], -1)))
+    # |x|^2 + |y|^2 - 2 xy loses what is left of nearly equal embeddings; around their mean it loses least.
+    chosen = chosen - chosen.mean(2, keepdim=True)
+    lengths = chosen.square().sum(1)
+    squared = (lengths[:, :, None] + lengths[:, None, :] - 2 * chosen.mT @ chosen).clamp(0, FARTHEST)
+    same = ids[:, :, None] == ids[:, None, :]
+    sigma = torch.where(same, 2 / (1 + squared.exp()), torch.tanh(squared / 2))
+    return -sigma.clamp(SURE, 1 - SURE).log().mean((1, 2))
+
+
+def sampled_pixels(keys: Int[Tensor, " batch"], pixels: int) -> Int[Tensor, "batch 300"]:
+    """Pixels that stand for each image: a random choice that depends on the sample's number and on nothing else.
+
+    They are those with the smallest hashes, hence all different; of images with fewer than 300 pixels some are drawn repeatedly.
+    """
+    numbers = torch.arange(max(pixels, PIXELS), device=keys.device)
+    hashes = _mixed(_mixed(keys.long() + 1)[:, None] + numbers * _signed(0x9E3779B97F4A7C15))
+    if pixels < PIXELS:
+        return hashes % pixels
+    return hashes.topk(PIXELS, largest=False).indices
+
+
+def _pose(output: Tensor, targets: Targets) -> Tensor:
+    """Length of the difference, not squared; where it is 0, so is its gradient."""
+    _no_mask(Loss.POSE, targets)
+    return torch.linalg.vector_norm(_difference(output, targets), dim=1)
+
+
+def _egomotion(output: Tensor, targets: Targets) -> Tensor:
+    """Poses (1, 2) and (2, 3) are predicted; the pose (1, 3) that follows from them is held against its label, by half.
+
+    Unlike in the reference, the angles of (1, 3) are compared within half a turn: composed angles jump from pi to -pi, where no network can follow.
+    """
+    _no_mask(Loss.EGOMOTION, targets)
+    label = _single(targets)
+    _check(output.shape == (len(label), 12) and label.shape == (len(label), 18), output, label)
+    output = _precise(output)
+    label = label.to(output.dtype)
+    mean, std = (torch.as_tensor(targets.statistics[name], dtype=output.dtype, device=output.device) for name in ("mean", "std"))
+    one_two, one_three, two_three = slice(0, 6), slice(6, 12), slice(12, 18)
+    composed = compose(output[:, :6] * std[one_two] + mean[one_two], output[:, 6:] * std[two_three] + mean[two_three])
+    composed = nearest_turn(composed, label[:, one_three] * std[one_three] + mean[one_three])
+    differences = (
+        output[:, :6] - label[:, one_two],
+        (composed - mean[one_three]) / std[one_three] - label[:, one_three],
+        output[:, 6:] - label[:, two_three],
+    )
+    first, cycle, second = (torch.linalg.vector_norm(one, dim=1) for one in differences)
+    return first + 0.5 * cycle + second
+
+
+LOSSES: dict[Loss, Callable[[Tensor, Targets], Tensor]] = {
+    Loss.L1: _l1,
+    Loss.L2: _l2,
+    Loss.CROSS_ENTROPY: _cross_entropy,
+    Loss.SOFT_CROSS_ENTROPY: _soft_cross_entropy,
+    Loss.PAIRWISE: _pairwise,
+    Loss.POSE: _pose,
+    Loss.EGOMOTION: _egomotion,
+}
+
+
+def _precise(values: Tensor) -> Tensor:
+    """At least float32."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _difference(output: Tensor, targets: Targets) -> Tensor:
+    """Output minus label, channels first; 0 where there is no label."""
+    label = _single(targets)
+    label = label.movedim(-1, 1) if label.ndim > 2 else label
+    _check(label.shape == output.shape, output, label)
+    output = _precise(output)
+    difference = output - label.to(output.dtype)
+    if targets.mask is None:
+        return difference
+    _check(targets.mask.shape == (len(output), *output.shape[2:]), output, targets.mask)
+    return difference.where(targets.mask[:, None], 0)
+
+
+def _mean(errors: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over the labelled values of each sample; others are 0 already."""
+    if mask is None:
+        return errors.flatten(1).mean(1)
+    return errors.flatten(1).sum(1) / (mask.flatten(1).sum(1) * errors.shape[1]).clamp(min=1)
+
+
+def _weights(targets: Targets, like: Tensor) -> Tensor | None:
+    weights = targets.statistics.get("weights")
+    return None if weights is None else torch.as_tensor(weights, dtype=like.dtype, device=like.device)
+
+
+def _single(targets: Targets) -> Tensor:
+    if isinstance(targets.values, Tensor):
+        return targets.values
+    raise TaskonomyError("labels of bins and weights belong to soft cross entropy alone")
+
+
+def _no_mask(loss: Loss, targets: Targets) -> None:
+    if targets.mask is not None:
+        raise TaskonomyError(f"the loss {loss} has no use for a mask of pixels")
+
+
+def _check(agrees: bool, output: Tensor, label: Tensor) -> None:
+    """Broadcasting would hide a head or label of the wrong shape."""
+    if not agrees:
+        raise TaskonomyError(f"a network's output of shape {tuple(output.shape)} does not fit labels of shape {tuple(label.shape)}")
+
+
+def _signed(constant: int) -> int:
+    """The 64-bit number that torch, which has no unsigned arithmetic, takes for this one."""
+    return constant - (1 << 64) if constant >> 63 else constant
+
+
+def _mixed(state: Tensor) -> Tensor:
+    """The bijection of 64-bit numbers that ends splitmix64 (Steele et al. 2014): two states never give one hash."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        state = (state ^ (state >> shift & (1 << 64 - shift) - 1)) * _signed(factor)
+    return state ^ (state >> 31 & (1 << 33) - 1)

@@ -1,6 +1,7 @@
 """Encoder, decoders, transfer: the sizes and properties that the method relies on."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -244,7 +245,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
 def test_the_papers_decoder_has_the_weights_of_its_fourteen_layers() -> None:
     """16 x 16 x 8 to 256 x 256 x 3: channels of the reference, layer by layer."""
     channels = [8, 1024, 1024, 512, 256, 256, 128, 64, 64, 32, 32, 16, 32, 16]
-    weights = sum(conv_weights(*pair) for pair in zip(channels, channels[1:], strict=False)) + 9 * 16 * 3 + 3
+    weights = sum(conv_weights(*pair) for pair in pairwise(channels)) + 9 * 16 * 3 + 3
     with torch.device("meta"):
         decoder = make_decoder(Head(3, tanh=True), 8, 16, 256, PAPER)
     assert parameters(decoder) == weights
@@ -254,7 +255,7 @@ def test_the_papers_decoder_has_the_weights_of_its_fourteen_layers() -> None:
 
 def test_the_papers_decoder_of_colours_has_the_weights_of_its_layers() -> None:
     channels = [8, 1024, 1024, 512, 512, 512, 512, 256, 256, 256, 256, 256, 256]
-    weights = sum(conv_weights(*pair) for pair in zip(channels, channels[1:], strict=False)) + 256 * 313 + 313
+    weights = sum(conv_weights(*pair) for pair in pairwise(channels)) + 256 * 313 + 313
     with torch.device("meta"):
         assert parameters(make_decoder(Head(313, shrink=4), 8, 16, 256, PAPER)) == weights
 
@@ -391,8 +392,7 @@ def test_a_transfer_is_shared_by_the_images_of_a_sample() -> None:
         torch.testing.assert_close(joined[:, 16 * image : 16 * (image + 1)], network.transfer(codes[:, image]))
 
 
-def test_a_network_reads_a_decoder_of_its_own_size_and_no_more() -> None:
-    """Transfers are fitted to little data: their weights are the decoder's and a few thousand."""
+def test_a_transfer_adds_less_than_three_thousand_weights_to_the_decoder() -> None:
     transfer = transfer_network(DICTIONARY["normal"], 1, EncoderShape(), PAPER, 256)
     assert parameters(transfer.transfer) == 16 + 2 * (conv_weights(8, 8) * 2) + 32
     assert parameters(transfer.transfer) < 3000

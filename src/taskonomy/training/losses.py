@@ -100,7 +100,9 @@ def _soft_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
 def _pairwise(output: Tensor, targets: Targets) -> Tensor:
     """Metric loss of segmentation (Fathi et al. 2017): are two pixels of one segment, by the distance of their embeddings?
 
-    The probability is s = 2 / (1 + exp(d^2)). Its logarithm is log 2 - softplus(d^2), that of 1 - s is log tanh(d^2 / 2), neither of which overflows.
+    Mean over all ordered pairs of `PIXELS` pixels of -log s if they are of one segment, else -log(1 - s), with s = 2 / (1 + exp(d^2)). 1 - s is
+    tanh(d^2 / 2), which keeps its digits where s is nearly 1; exp(80) still is a float32.
+    Beyond d^2 = 16.8 s is clipped, as in the reference, and pixels of one segment no longer pull: embeddings must begin close to each other.
     """
     _no_mask(Loss.PAIRWISE, targets)
     segments = _single(targets)

@@ -1,0 +1,145 @@
+"""One training loop for every network: it knows no task."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.seeds import generator
+from taskonomy.tasks.labels import Loss
+from taskonomy.training.batches import Batches
+from taskonomy.training.losses import per_sample
+from taskonomy.training.state import load_training, save_training
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast (paper: Adam, 1e-4, then 1e-5 for the last part).
+
+    Attributes:
+        epochs: Passes over the training samples.
+        rate: Adam's learning rate.
+        slow_after: Share of the epochs after which the rate is a tenth.
+        weight_decay: L2 penalty on weights, as Adam's.
+    """
+
+    epochs: int
+    rate: float = 1e-3
+    slow_after: float = 0.7
+    weight_decay: float = 2e-6
+
+    def rate_in(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        return self.rate if epoch < self.slow_after * self.epochs else self.rate / 10
+
+
+@dataclass
+class Curve:
+    """Mean losses by epoch."""
+
+    train: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+
+
+def seeded(seed: int, *what: object) -> None:
+    """Torch's own random numbers (initial weights, dropout) from the seed and what is computed."""
+    torch.manual_seed(int(generator(seed, *what).integers(2**63)))
+
+
+def fit(
+    network: nn.Module,
+    loss: Loss,
+    train: Batches,
+    validation: Batches,
+    schedule: Schedule,
+    *,
+    name: str,
+    seed: int,
+    checkpoint: Path,
+    each_epoch: Callable[[int, Curve], object] | None = None,
+) -> Curve:
+    """Train in place; the network ends with the weights of the epoch that validates best.
+
+    After a kill at any moment a second call with the same arguments goes on from the last finished epoch, and ends with the same bits.
+
+    Args:
+        network: With its initial weights.
+        loss: What it is trained with.
+        train: Samples to learn from.
+        validation: Samples that choose among the epochs.
+        schedule: How long and how fast.
+        name: Of what is trained: part of every seed, and named in errors.
+        seed: Seed.
+        checkpoint: File for the state between epochs; the caller removes it when the result is safe.
+        each_epoch: Told of every finished epoch.
+
+    Raises:
+        TaskonomyError: A loss that is not finite, with the step and the last good checkpoint.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay)
+    curve, best, lowest, first = Curve(), _copy(network), math.inf, 0
+    if checkpoint.is_file():
+        best, facts = load_training(checkpoint, network, optimizer)
+        curve, lowest, first = Curve(facts["train"], facts["validation"]), facts["lowest"], facts["epoch"]
+    for epoch in range(first, schedule.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate_in(epoch)
+        seeded(seed, name, "epoch", epoch)
+        curve.train.append(_one_epoch(network, loss, train, optimizer, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
+        value = float(losses_of(network, loss, validation).mean(dtype=np.float64))
+        if not math.isfinite(value):
+            raise _not_finite(name, f"validating epoch {epoch + 1}", checkpoint)
+        curve.validation.append(value)
+        if value < lowest:
+            best, lowest = _copy(network), value
+        facts = {"epoch": epoch + 1, "lowest": lowest, "train": curve.train, "validation": curve.validation}
+        save_training(checkpoint, network, optimizer, best, facts)
+        if each_epoch is not None:
+            each_epoch(epoch, curve)
+    network.load_state_dict(best)
+    return curve
+
+
+def _one_epoch(
+    network: nn.Module, loss: Loss, train: Batches, optimizer: torch.optim.Adam, *, name: str, seed: int, epoch: int, checkpoint: Path
+) -> float:
+    network.train()
+    total, samples = 0.0, 0
+    for step, batch in enumerate(train.shuffled(generator(seed, name).integers(2**31).item(), epoch)):
+        losses = per_sample(loss, network(batch.seen), batch.targets)
+        mean = losses.mean()
+        if not torch.isfinite(mean):
+            raise _not_finite(name, f"epoch {epoch + 1}, step {step + 1}", checkpoint)
+        optimizer.zero_grad(set_to_none=True)
+        mean.backward()
+        optimizer.step()
+        total, samples = total + float(losses.detach().sum(dtype=torch.float64)), samples + len(losses)
+    return total / samples
+
+
+@torch.no_grad()
+def losses_of(network: nn.Module, loss: Loss, batches: Batches) -> Float32[np.ndarray, " samples"]:
+    """The loss of every sample, as testing sees it."""
+    network.eval()
+    return np.concatenate([per_sample(loss, network(batch.seen), batch.targets).float().cpu().numpy() for batch in batches.in_order()])
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def _not_finite(name: str, when: str, checkpoint: Path) -> TaskonomyError:
+    last = f"the last good state is {checkpoint}" if checkpoint.is_file() else "no epoch was finished before"
+    return TaskonomyError(f"{name}: the loss is not finite in {when}; {last}; a lower learning rate may help")
+
+
+def report(curve: Curve) -> dict[str, Any]:
+    """A curve as a table's columns."""
+    return {"epoch": list(range(1, len(curve.train) + 1)), "train": curve.train, "validation": curve.validation}

@@ -1,0 +1,77 @@
+"""The state of a training, whole or not at all: tensors as safetensors, and a few numbers beside them; nothing is ever unpickled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.files import write_bytes
+
+_SEP = "\x1f"
+
+
+def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
+    """A network's weights, and facts about them as JSON."""
+    write_bytes(path, save(_contiguous(network.state_dict()), {"facts": json.dumps(facts)}))
+
+
+def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
+    """Weights into a network of the same form; returns the facts.
+
+    Raises:
+        TaskonomyError: The file is damaged, or of another network.
+    """
+    tensors, facts = _read(path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise TaskonomyError(f"{path}: weights of another network ({' '.join(str(error).split())[:200]})") from None
+    return facts
+
+
+def save_training(path: Path, network: nn.Module, optimizer: Adam, best: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """All that the next epoch depends on: weights, the optimiser's moments, the best weights so far."""
+    tensors = {f"network{_SEP}{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"best{_SEP}{name}": value for name, value in best.items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"adam{_SEP}{number}{_SEP}{name}": value for name, value in moments.items()}
+    write_bytes(path, save(_contiguous(tensors), {"facts": json.dumps(facts)}))
+
+
+def load_training(path: Path, network: nn.Module, optimizer: Adam) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Back again; returns the best weights so far and the facts.
+
+    Raises:
+        TaskonomyError: The file is damaged.
+    """
+    tensors, facts = _read(path)
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "adam": {}}
+    for name, value in tensors.items():
+        part, _sep, rest = name.partition(_SEP)
+        parts[part][rest] = value
+    network.load_state_dict(parts["network"])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in parts["adam"].items():
+        number, _sep, what = name.partition(_SEP)
+        moments.setdefault(int(number), {})[what] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return parts["best"], facts
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads((file.metadata() or {})["facts"])  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise TaskonomyError(f"{path}: not the weights that were written there ({error}); remove it to train again") from None
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each with memory of its own, in C order, on the CPU: what a safetensors file holds."""
+    return {name: torch.clone(value.detach().cpu(), memory_format=torch.contiguous_format) for name, value in tensors.items()}

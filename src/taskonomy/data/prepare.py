@@ -1,7 +1,6 @@
 """Any source -> memory-mapped arrays: every file is read once, building by building, in as many processes as there are cores."""
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from taskonomy.data.reading import Job, labels_of_views, read_views
 from taskonomy.data.sources import Data, open_data
 from taskonomy.data.statistics import BLOCK, STATISTICS
 from taskonomy.errors import TaskonomyError
-from taskonomy.files import write_csv, write_json
+from taskonomy.files import whole_folder, write_csv, write_json
 from taskonomy.geometry import Camera
 from taskonomy.params import DataParams, OnBad
 from taskonomy.tasks import DICTIONARY, Task
@@ -45,16 +44,8 @@ def prepare(root: Path, output: Path, params: DataParams, processes: int | None 
     Raises:
         TaskonomyError: Nothing to read, a domain that a task needs is not there, damaged files (with `on_bad: error`), an empty split.
     """
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}.unfinished")
-    unfinished.mkdir(parents=True)
-    try:
-        manifest = _prepare(root, unfinished, params, processes)
-        if output.exists():
-            shutil.rmtree(output)
-        os.replace(unfinished, output)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return manifest
+    with whole_folder(output) as unfinished:
+        return _prepare(root, unfinished, params, processes)
 
 
 def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The built-in world on disk, in the released layout: one process per building builds, renders, annotates and writes it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from taskonomy.data.assign import divide
 from taskonomy.data.formats import file_name, to_bytes
 from taskonomy.data.splits import SPLITS, write_splits
 from taskonomy.data.writing import write_building
+from taskonomy.files import whole_folder
 from taskonomy.params import WorldParams
 from taskonomy.world.building import build
 from taskonomy.world.render import Renderer
@@ -39,9 +38,7 @@ def make_world(root: Path, params: WorldParams, processes: int | None = None) ->
     Returns:
         The split of every building.
     """
-    unfinished = root.with_name(f".{root.name}.{os.getpid()}.unfinished")
-    unfinished.mkdir(parents=True)
-    try:
+    with whole_folder(root) as unfinished:
         jobs = [_Job(unfinished, building_name(number), params) for number in range(params.buildings)]
         with progress(params.buildings * params.points * params.views, "world", "views") as bar:
             for _job, views in on_every_core(_make_building, jobs, processes):
@@ -50,11 +47,6 @@ def make_world(root: Path, params: WorldParams, processes: int | None = None) ->
         parts = divide({job.name: 1 for job in jobs}, shares, params.seed, "world")
         splits = {job.name: SPLITS[parts[job.name]] for job in jobs}
         write_splits(unfinished / "train_val_test_world.csv", splits)
-        if root.exists():
-            shutil.rmtree(root)
-        os.replace(unfinished, root)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return splits
 
 

@@ -1,10 +1,12 @@
-"""Stage `evaluate`: policy -> its significance against random policies; affinity table -> the similarity tree."""
+"""Stage `evaluate`: policy -> its significance against random policies; affinity table -> the similarity tree, and whether it finds the families."""
 
 import argparse
 from pathlib import Path
 
 from taskonomy.affinity.table import read_table
 from taskonomy.errors import one_line
+from taskonomy.evaluation.families import family_triplets
+from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import headline, significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
 from taskonomy.files import write_json, write_text
@@ -17,19 +19,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path)
     parser.add_argument("results", type=Path)
+    parser.add_argument("--held-out", type=Path, help="gain and quality on images that the affinities were not measured on; default: the table's own")
     args = parser.parse_args()
 
     params = read_params()
     table = read_table(args.table)
-    problem = admissible(table, params.policy)
+    problem = held_out(admissible(table, params.policy), read_table(args.held_out or args.table))
     found = significance(read_policy(args.results / "policy.json", problem), problem, params.evaluate.random_policies, params.evaluate.seed)
     rules, kept = params.evaluate, without_sources(table, params.policy.exclude)
     tree = similarity_tree(kept, method=rules.tree_method, metric=rules.tree_metric, beta=rules.tree_beta)
 
     write_json(args.results / "significance.json", found)
-    write_json(args.results / "evaluate_metrics.json", headline(found))
+    triplets = {"tree_family_triplets": family_triplets(tree)}
+    write_json(args.results / "evaluate_metrics.json", {**headline(found), **triplets})
     write_text(args.results / "tree.newick", tree.newick())
-    write_json(args.results / "tree.json", tree.as_dict())
+    write_json(args.results / "tree.json", {**tree.as_dict(), **triplets})
 
 
 with one_line():

@@ -15,10 +15,11 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("page", type=Path)
     parser.add_argument("--subtitle", required=True)
+    parser.add_argument("--networks", type=Path, help="win rates of the task networks: task,average,random")
     args = parser.parse_args()
 
     params = read_params()
-    results = read_results(args.table, args.results, params.policy.exclude)
+    results = read_results(args.table, args.results, params.policy.exclude, args.networks)
     write_text(args.page, page(f"{params.report.title}: {args.subtitle}", results))
     print(f"open {args.page}")
 

@@ -205,6 +205,60 @@ def annotate(
     typer.echo(found.render())
 
 
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the units that no revision uses.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="With --clear: remove all units, and all unfinished ones.")] = False,
+) -> None:
+    """Finished units of work (networks trained or measured): how many are stored, and who uses them.
+
+    Clear while nothing runs: a stage names its units when it ends. A store that projects share knows the uses of this one only.
+    """
+    from taskonomy.training.store import Store, store_root, usage
+
+    if everything and not clear:
+        raise TaskonomyError("--all goes with --clear")
+    store, used = Store(store_root()), usage()
+    keys, states, size = set(store.keys()), list(store.states()), store.size()
+    free = keys - used.workspace - used.revisions
+    typer.echo(f"store       {store.root}, {_human(size)}")
+    typer.echo(f"units       {len(keys):,}")
+    typer.echo(f"  used by   workspace {len(keys & used.workspace):,}, git revisions {len(keys & used.revisions):,}, none {len(free):,}")
+    typer.echo(f"unfinished  {len(states):,}")
+    if used.gone:
+        typer.echo(f"not asked   {used.gone:,} outputs that are no longer in DVC's cache")
+    for line in used.unreadable:
+        typer.echo(f"unreadable  {line}")
+    if clear:
+        if used.unreadable and not everything:
+            raise TaskonomyError("nothing removed: what is unreadable may use any unit (--clear --all removes every unit)")
+        removed, forgotten = store.clear(None if everything else used.workspace | used.revisions)
+        typer.echo(f"removed     units {removed:,}, unfinished {forgotten:,}, {_human(size - store.size())}")
+
+
+@app.command()
+def repro(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages, groups (train), outputs or dvc.yaml files, with all that they need.", show_default=False)
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are unchanged, too.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run, in which order, and why.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing data and results of earlier runs from DVC's remote.")] = False,
+    downstream: Annotated[bool, typer.Option("--downstream", help="The targets and what needs them, instead of what they need.")] = False,
+    times: Annotated[Path | None, typer.Option(help="CSV to write: stage,seconds,start,cached.", show_default=False)] = None,
+) -> None:
+    """Run what changed of the pipeline, many stages at once; the result is that of dvc repro."""
+    from taskonomy.cores import cores
+    from taskonomy.running import runner
+
+    request = runner.Request(tuple(targets or ()), jobs or cores(), force=force, pull=pull, downstream=downstream, times=times)
+    if dry:
+        typer.echo(runner.dry(request))
+    else:
+        raise typer.Exit(runner.repro(request))
+
+
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")
 
@@ -293,6 +347,14 @@ def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
         except ValueError:
             raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER") from None
     return values
+
+
+def _human(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB"
 
 
 def _progress(items: Iterable[Any], what: str) -> Iterable[Any]:

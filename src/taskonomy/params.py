@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -193,6 +193,128 @@ class DataParams(_Checked):
         return self
 
 
+class Precision(StrEnum):
+    """Arithmetic of the networks; weights, losses and sums are always float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class EncoderParams(_Checked):
+    """`taskonomy.nets.encoder.EncoderShape` says what these mean, and checks what follows from them."""
+
+    name: Literal["small", "resnet26", "resnet50", "resnet101"]
+    width: Annotated[FiniteFloat, Field(gt=0, le=16)]
+    stride: Literal[4, 8, 16, 32]
+    channels: Count
+
+
+class DecoderParams(_Checked):
+    """`taskonomy.nets.decoders.DecoderShape` says what these mean, and checks what follows from them."""
+
+    layers: tuple[Count, ...]
+    steps: Annotated[tuple[Annotated[tuple[Count, ...], Field(min_length=1)], ...], Field(min_length=1)]
+    last: Count = 3
+    shuffle: Count = 1
+    width: Annotated[FiniteFloat, Field(gt=0, le=16)] = 1.0
+    shrunk: "DecoderParams | None" = None
+
+
+class AdversarialParams(_Checked):
+    """The reference's second term for tasks whose output is a map: a critic tells it from the label."""
+
+    share: Annotated[FiniteFloat, Field(ge=0, lt=1)]
+    after: Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
+class ScheduleParams(_Checked):
+    """How long and how fast a network is trained."""
+
+    epochs: Count
+    batch: Annotated[int, Field(ge=2)]
+    rate: Annotated[FiniteFloat, Field(gt=0)]
+    slow_after: Annotated[FiniteFloat, Field(gt=0, le=1)]
+    weight_decay: Weight
+
+
+class ScheduleChange(_Checked):
+    """What a single task does otherwise; what is not named stays."""
+
+    epochs: Count | None = None
+    batch: Annotated[int, Field(ge=2)] | None = None
+    rate: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    slow_after: Annotated[FiniteFloat, Field(gt=0, le=1)] | None = None
+    weight_decay: Weight | None = None
+
+
+class TrainParams(_Checked):
+    """Task networks."""
+
+    encoder: EncoderParams
+    decoder: DecoderParams
+    tile_side: Annotated[int, Field(ge=8)] | None
+    embedding: Count
+    schedule: ScheduleParams
+    tasks: dict[str, ScheduleChange]
+    precision: Precision
+    adversarial: AdversarialParams
+    seed: Annotated[int, Field(ge=0)]
+
+    def schedule_of(self, task: str) -> ScheduleParams:
+        """With what this task does otherwise."""
+        change = self.tasks.get(task, ScheduleChange()).model_dump(exclude_none=True)
+        return self.schedule.model_copy(update=change)
+
+    @model_validator(mode="after")
+    def _tasks_are_known(self) -> "TrainParams":
+        from taskonomy.tasks import DICTIONARY
+
+        if missing := [name for name in self.tasks if name not in DICTIONARY]:
+            raise ValueError(str(unknown("tasks", missing, DICTIONARY)))
+        return self
+
+
+class Beam(StrEnum):
+    """Widths that are not numbers."""
+
+    PAPER = "paper"
+    ALL = "all"
+
+
+class TransferParams(_Checked):
+    """Transfers between all tasks."""
+
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    images: Annotated[int, Field(ge=2)]
+    max_order: Count
+    beam: Beam | Count
+    schedule: ScheduleParams
+    precision: Precision
+    codes: Literal["float16", "float32"]
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _targets_can_be_targets(self) -> "TransferParams":
+        from taskonomy.tasks import DICTIONARY
+
+        if missing := [name for name in self.targets if name not in DICTIONARY]:
+            raise ValueError(str(unknown("targets", missing, DICTIONARY)))
+        if wrong := [name for name in self.targets if "target" not in DICTIONARY[name].roles]:
+            raise ValueError(f"targets names {', '.join(wrong)}, whose labels cost nothing or which has none: source only")
+        if twice := sorted({name for name in self.targets if self.targets.count(name) > 1}):
+            raise ValueError(f"targets names {', '.join(twice)} twice")
+        return self
+
+
+class NormalizeParams(_Checked):
+    """Losses to affinities."""
+
+    method: Literal["ahp", "linear"]
+    resamples: Annotated[int, Field(ge=0)]
+    confidence: Share
+    seed: Annotated[int, Field(ge=0)]
+
+
 class ReportParams(_Checked):
     """The page."""
 
@@ -204,11 +326,20 @@ class Params(_Checked):
 
     world: WorldParams
     data: DataParams
+    train: TrainParams
+    transfer: TransferParams
+    normalize: NormalizeParams
     policy: PolicyParams
     front: FrontParams
     savings: SavingsParams
     evaluate: EvaluateParams
     report: ReportParams
+
+    @model_validator(mode="after")
+    def _targets_are_prepared(self) -> "Params":
+        if missing := [name for name in self.transfer.targets if name not in self.data.tasks]:
+            raise ValueError(f"transfer.targets names {', '.join(missing)}, not in data.tasks")
+        return self
 
 
 def read_params(path: Path | str = "params.yaml") -> Params:

@@ -4,21 +4,25 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
 from taskonomy.affinity.table import parse_table
+from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.savings import random_sets, summary
 from taskonomy.evaluation.significance import significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
 from taskonomy.files import to_json
 from taskonomy.params import PolicyParams, SavingsParams
 from taskonomy.policy.front import front
-from taskonomy.policy.solve import Planner
+from taskonomy.policy.problem import Problem
+from taskonomy.policy.solve import Planner, Policy
 from taskonomy.report.page import Results, embedded_json, page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -26,22 +30,40 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 
 
-def page_of(table: pd.DataFrame, params: PolicyParams, orders: list[int], set_size: int) -> str:
+def page_of(
+    table: pd.DataFrame,
+    params: PolicyParams,
+    orders: list[int],
+    set_size: int,
+    *,
+    networks: pd.DataFrame | None = None,
+    elsewhere: pd.DataFrame | None = None,
+    excluded: tuple[str, ...] | None = None,
+) -> str:
     planner = Planner(table, params)
     best = planner.policy(params.budget)
     savings = SavingsParams(quality_levels=(0.9,), set_size=set_size, draws=5, max_order=1, images_full=1000, images_transfer=100, seed=0)
     sets = random_sets(table, params, savings)
+    excluded = params.exclude if excluded is None else excluded
+    problem = planner.problem if elsewhere is None else held_out(planner.problem, elsewhere)
     results = Results(
         table=table,
-        excluded=params.exclude,
+        excluded=excluded,
         policy=json.loads(to_json(best.as_dict())),
         front=json.loads(to_json([point.as_dict() for point in front(table, params, orders)])),
-        significance=significance(best, planner.problem, 1000, 0),
+        significance=significance(on(best, problem), problem, 1000, 0),
         savings={"whole table": [{"level": 0.9, "budget": None, "quality": None}], "random sets": summary(sets, [0.9])},
         task_sets=sets,
-        tree=similarity_tree(without_sources(table, params.exclude), metric="euclidean"),
+        tree=similarity_tree(without_sources(table, excluded), metric="euclidean"),
+        networks=networks,
     )
     return page("A title", results)
+
+
+def on(policy: Policy, problem: Problem) -> Policy:
+    """The same policy with the gain and quality of a problem's transfers."""
+    measured = {(one.target, one.sources): one for one in problem.transfers}
+    return replace(policy, transfers=tuple(measured[one.target, one.sources] for one in policy.transfers))
 
 
 def seen(html: str, folder: Path, script: str) -> dict[str, object]:
@@ -98,16 +120,82 @@ def test_names_are_shown_and_never_run(tmp_path: Path) -> None:
     names = [evil, worse, quoted]
     rows = [f'"{t}","{s}",{0.1 + i / 10},0.5,{0.1 * i:.1f}' for t in names for i, s in enumerate([*names, "self"])]
     text = "target,sources,affinity,gain,quality\n" + "\n".join(row.replace('a"b', 'a""b') for row in rows)
-    html = page_of(parse_table(text, "T"), PolicyParams(budget=3, max_order=1), [1], 2)
+    networks = pd.DataFrame({"task": names, "average": 0.5, "random": 0.5})
+    html = page_of(parse_table(text, "T"), PolicyParams(budget=3, max_order=1), [1], 2, networks=networks)
     script = """
         result.hacked = window.hacked === undefined ? 'no' : 'yes';
         result.text = document.getElementById('graph').textContent;
+        result.networks = document.querySelector('.networks').textContent;
         result.images = document.images.length;
     """
     result = seen(html, tmp_path, script)
     assert result["hacked"] == "no"
     assert result["images"] == 0
     assert all(name in str(result["text"]) for name in names)
+    assert all(name in str(result["networks"]) for name in names)
+
+
+NAMES = ["normal", "reshading", "denoising", "edge_texture", "random_projection"]
+
+
+def small_table(extra: float = 0.0) -> pd.DataFrame:
+    """Each task is best solved by its own encoder; random weights are a source and no target."""
+    rows = [
+        f"{t},{s},{0.2 + 0.1 * abs(i - j)},{0.3 + 0.1 * j + extra},{0.1 * j + extra}"
+        for i, t in enumerate(NAMES[:4])
+        for j, s in enumerate([*NAMES, "self"])
+    ]
+    return parse_table("target,sources,affinity,gain,quality\n" + "\n".join(rows), "T")
+
+
+def text_of(html: str) -> str:
+    """What the page says, without its scripts and markup."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<(script|style).*?</\1>", " ", html))).split())
+
+
+@needs_browser
+def test_task_networks_are_listed_by_family_with_bars_as_long_as_their_win_rates(tmp_path: Path) -> None:
+    networks = pd.DataFrame({"task": ["denoising", "normal", "reshading"], "average": [1.0, 0.6, 0.5], "random": [0.25, 0.5, np.nan]})
+    html = page_of(small_table(), PolicyParams(budget=2, max_order=1), [1], 2, networks=networks)
+    script = """
+        const rows = [...document.querySelectorAll('.networks tbody tr, .networks tfoot tr')];
+        const numbers = (row) => [...row.querySelectorAll('.rate b')].map((cell) => cell.textContent);
+        const length = (bar) => bar.firstElementChild.getBoundingClientRect().width / bar.getBoundingClientRect().width;
+        result.rows = rows.map((row) => [row.querySelector('th').textContent, ...numbers(row)]);
+        result.bars = rows.map((row) => [...row.querySelectorAll('.bar')].map((bar) => Math.round(1000 * length(bar)) / 1000));
+    """
+    result = seen(html, tmp_path, script)
+    assert result["rows"] == [
+        ["Denoising", "100.0", "25.0"],
+        ["Reshading", "50.0", "–"],
+        ["Surface normals", "60.0", "50.0"],
+        ["Mean", "70.0", "37.5"],
+    ]
+    assert result["bars"] == [[1, 0.25], [0.5], [0.6, 0.5], [0.7, 0.375]]
+
+
+def test_a_page_without_task_networks_does_not_speak_of_them() -> None:
+    assert "Task networks" not in text_of(page_of(small_table(), PolicyParams(budget=2, max_order=1), [1], 2))
+
+
+def test_a_page_names_only_those_excluded_sources_that_the_table_has() -> None:
+    params = PolicyParams(budget=2, max_order=1, exclude=("random_projection",))
+    told = text_of(page_of(small_table(), params, [1], 2, excluded=NOT_SOURCES))
+    assert "Not offered as sources: Random projection. " in told
+
+
+def test_gain_and_quality_on_other_images_are_said_to_be_so() -> None:
+    params = PolicyParams(budget=2, max_order=1, exclude=("random_projection",))
+    here, there = (Planner(small_table(extra), params).policy(2) for extra in (0.0, 0.0625))
+    told = text_of(page_of(small_table(), params, [1], 2, elsewhere=small_table(0.0625)))
+    assert f"gain {there.mean_gain:.3f} (on those they were measured on {here.mean_gain:.3f})" in told
+    assert f"quality {there.mean_quality:.3f} (on those they were measured on {here.mean_quality:.3f})." in told
+    assert "were not measured on" not in text_of(page_of(small_table(), params, [1], 2, elsewhere=small_table()))
+
+
+def test_the_tree_is_told_beside_what_chance_would_give() -> None:
+    told = text_of(page_of(small_table(), PolicyParams(budget=2, max_order=1), [1], 2))
+    assert re.search(r"the two join first in \d+ % of all such triplets \(33 % by chance\): 3D \d+ %, 2D \d+ %\.", told)
 
 
 def test_embedded_json_cannot_leave_its_script_element() -> None:

@@ -64,8 +64,13 @@ def find_losses(folder: Path | str) -> list[Path]:
 
 
 @contextmanager
-def open_losses(path: Path) -> Iterator[Losses]:
-    """Open one target's losses without holding them in memory; they are valid inside the `with` block only."""
+def open_losses(path: Path, target: str | None = None) -> Iterator[Losses]:
+    """Open one target's losses without holding them in memory; they are valid inside the `with` block only.
+
+    Args:
+        path: `TARGET.npz`, or any other name where the target is given.
+        target: Its name.
+    """
     with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
         try:
             with zipfile.ZipFile(path) as archive:
@@ -77,7 +82,7 @@ def open_losses(path: Path) -> Iterator[Losses]:
             raise TaskonomyError(f"{path}: must hold the arrays losses and candidates")
         if candidates.ndim != 1 or candidates.dtype.kind != "U":
             raise TaskonomyError(f"{path}: candidates must be a list of strings (is {candidates.dtype}, {list(candidates.shape)})")
-        yield Losses(path.stem, candidates.tolist(), losses, scratch)
+        yield Losses(target or path.stem, candidates.tolist(), losses, scratch)
 
 
 def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> np.ndarray | None:

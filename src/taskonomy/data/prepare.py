@@ -94,6 +94,8 @@ def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None
         "skipped": [{"file": where, "reason": reason} for _row, where, reason in damage],
     }
     write_json(folder / "manifest.json", manifest)
+    # Stages depend on the folder of masks, so it is there even where nothing is masked.
+    write_json(folder / "masks/masks.json", {"depth": (folder / "masks/depth.npy").is_file()})
     return manifest
 
 

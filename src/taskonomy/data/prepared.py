@@ -5,6 +5,7 @@ index.csv                  one row a view: building, point, view, split
 images.npy                 [views, h, h, 3] uint8
 cameras.npy                [views, 7] location (m), euler sxyz (rad), field of view (rad); where the source has cameras
 masks/depth.npy            [views, h, h] where there is depth
+masks/masks.json           which masks there are
 tasks/TASK/label.npy       the compact label of every sample; none where the image itself is the label
 tasks/TASK/samples.npy     [samples, images] rows of the index; tasks of several images only
 tasks/TASK/card.json       what encodes it: options, statistics of the training split
@@ -73,9 +74,13 @@ class Prepared:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        if not (self.root / "manifest.json").is_file():
+        if not (self.root / "index.csv").is_file():
             raise TaskonomyError(f"{self.root}: no prepared data; the stage `prepare` writes it")
-        self.manifest = json.loads((self.root / "manifest.json").read_text())
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What was read, and what was skipped. A stage that trains does not read it: a new task changes it, and no other task's network."""
+        return dict(json.loads((self.root / "manifest.json").read_text()))
 
     @cached_property
     def index(self) -> pd.DataFrame:
@@ -95,7 +100,7 @@ class Prepared:
     def task(self, name: str) -> PreparedTask:
         """One task's samples and labels."""
         card = self.root / "tasks" / name / "card.json"
-        if name not in self.manifest["tasks"] or not card.is_file():
+        if name not in DICTIONARY or not card.is_file():
             raise unknown(f"{self.root}: tasks", [name], self.manifest["tasks"])
         task, folder = DICTIONARY[name], card.parent
         samples = np.load(folder / "samples.npy") if task.group else np.arange(len(self.index))[:, None]

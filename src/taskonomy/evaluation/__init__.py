@@ -1,1 +1,1 @@
-"""What a policy is worth: significance, labels saved, and the similarity tree of the tasks (paper section 4)."""
+"""What a policy and a table are worth: significance, labels saved, the similarity tree, agreement and sanity checks (paper section 4)."""

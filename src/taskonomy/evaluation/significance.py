@@ -80,8 +80,8 @@ def significance(policy: Policy, problem: Problem, count: int, seed: int) -> dic
 
 
 def headline(found: dict[str, Any]) -> dict[str, Any]:
-    """What `dvc metrics show` compares: percentiles and p-values."""
-    names = ("percentile", "p_value", "random_mean")
+    """What `dvc metrics show` compares: the policy's values, percentiles and p-values."""
+    names = ("policy", "percentile", "p_value", "random_mean")
     return {draw: {measure: {name: held[name] for name in names} for measure, held in by.items()} for draw, by in found.items()}
 
 

@@ -12,6 +12,7 @@ from scipy.spatial.distance import pdist
 
 from taskonomy.affinity.table import is_gold, task_names
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.tasks import DICTIONARY
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def first_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_sources(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """The rows that use none of these tasks as a source.
+    """The rows that use none of these tasks as a source; a task of the dictionary that the table never uses changes nothing.
 
     Raises:
-        TaskonomyError: for a name that is no source of the table.
+        TaskonomyError: for a name that is neither a source of the table nor in the dictionary.
     """
     dropped, known = set(names), set(task_names(table)[1])
-    if missing := sorted(dropped - known):
+    if missing := sorted(dropped - known - DICTIONARY.keys()):
         raise unknown("sources to leave out", missing, known)
     return table[table["sources"].map(lambda sources: not dropped & set(sources))]
 

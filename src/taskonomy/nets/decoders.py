@@ -28,6 +28,8 @@ class DecoderShape:
         steps: For each doubling of the side, channels of the transposed convolution and of the convolutions after it. With more doublings than
             steps the last step repeats; with fewer, the later steps are left out.
         last: Kernel of the last convolution.
+        shuffle: Maps are decoded to this fraction of their side, and the last convolution gives this many pixels a side at once, as channels that
+            are shuffled into place (Shi et al. 2016): large maps of few channels are what costs most without a GPU. 1: none.
         width: Multiplies all of these, and the head's hidden width.
         shrunk: For maps smaller than the image, where they are decoded otherwise.
     """
@@ -35,6 +37,7 @@ class DecoderShape:
     layers: tuple[int, ...]
     steps: tuple[tuple[int, ...], ...]
     last: int = 3
+    shuffle: int = 1
     width: float = 1.0
     shrunk: "DecoderShape | None" = None
 
@@ -45,6 +48,8 @@ class DecoderShape:
             raise TaskonomyError("decoder.layers and decoder.steps must be channels, 1 or more")
         if self.last % 2 == 0 or self.last < 1:
             raise TaskonomyError(f"decoder.last must be odd (is {self.last})")
+        if self.shuffle < 1 or not log2(self.shuffle).is_integer():
+            raise TaskonomyError(f"decoder.shuffle must be a power of two (is {self.shuffle})")
         if not 0 < self.width <= 16:
             raise TaskonomyError(f"decoder.width must be above 0 and at most 16 (is {self.width})")
 
@@ -59,8 +64,10 @@ PAPER = DecoderShape(
     steps=((64, 64), (32, 32), (16, 32), (16,)),
     shrunk=DecoderShape(layers=(1024, 1024, 512, 512, 512, 512, 256, 256, 256), steps=((256, 256), (256,)), last=1),
 )
-# For processors without a GPU: 8 x 8 codes become 64 x 64 maps in 6 layers of at most 64 channels; 512 hidden units where the paper has 2048.
-SMALL = DecoderShape(layers=(256, 256), steps=((128,), (64,), (64,)), width=0.25)
+# For processors without a GPU: 8 x 8 codes become 64 x 64 maps in 4 layers of at most 64 channels; 512 hidden units where the paper has 2048.
+SMALL = DecoderShape(
+    layers=(256, 256), steps=((128,),), last=1, shuffle=4, width=0.25, shrunk=DecoderShape(layers=(256, 256), steps=((128,),), last=1)
+)
 
 
 def make_decoder(
@@ -140,7 +147,9 @@ def small_normal(layer: nn.Linear | nn.Conv2d) -> None:
 
 
 def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderShape, batch_norm: bool) -> list[nn.Module]:
-    doublings = log2(side / code_side) if side > 0 else 0.5
+    # A map that is hardly larger than the code leaves less to shuffle.
+    shuffle = min(shape.shuffle, max(1, side // code_side))
+    doublings = log2(side / shuffle / code_side) if side > 0 else 0.5
     if not doublings.is_integer():
         raise TaskonomyError(f"codes of {code_side} x {code_side} cannot be decoded to {side} x {side}: doubling or halving one must give the other")
     # A map smaller than the code (a quarter of a small image) is decoded from the averaged code.
@@ -158,7 +167,8 @@ def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: 
         parts += [nn.BatchNorm2d(channels)] * batch_norm
         parts.append(nn.LeakyReLU(SLOPE, inplace=True))
         inputs = channels
-    return [*parts, _variance_scaled(nn.Conv2d(inputs, outputs, shape.last, padding=shape.last // 2), 1.0)]
+    parts.append(_variance_scaled(nn.Conv2d(inputs, outputs * shuffle**2, shape.last, padding=shape.last // 2), 1.0))
+    return [*parts, *[nn.PixelShuffle(shuffle)] * (shuffle > 1)]
 
 
 def _variance_scaled(conv: nn.Conv2d | nn.ConvTranspose2d, slope: float) -> nn.Module:

@@ -9,6 +9,7 @@ import pandas as pd
 from taskonomy.affinity.table import SELF, task_names
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.params import Balance, PolicyParams, Role, SelfEdge
+from taskonomy.tasks import DICTIONARY
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]
 def _check_names(params: PolicyParams, targets: list[str], sources: list[str]) -> None:
     tasks = {*targets, *sources}
     for key in ("importance", "cost", "roles", "exclude", "require"):
-        if missing := sorted(set(getattr(params, key)) - tasks):
+        # The default excludes pseudo-sources that not every table has.
+        known = tasks | DICTIONARY.keys() if key == "exclude" else tasks
+        if missing := sorted(set(getattr(params, key)) - known):
             raise unknown(f"policy.{key}", missing, tasks)
 
 

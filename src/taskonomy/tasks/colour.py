@@ -33,8 +33,9 @@ def soft_bins(
         neighbours: How many bins share a pixel's colour.
         sigma: Width of the weights, in units of a and b.
     """
-    table = _tables.setdefault(neighbours, _nearest(neighbours))
-    bins = table[ab[..., 0].astype(np.intp) + _LIMIT, ab[..., 1].astype(np.intp) + _LIMIT]
+    if neighbours not in _tables:
+        _tables[neighbours] = _nearest(neighbours)
+    bins = _tables[neighbours][ab[..., 0].astype(np.intp) + _LIMIT, ab[..., 1].astype(np.intp) + _LIMIT]
     squared = ((ab[..., None, :] - BINS[bins]) ** 2).sum(-1)
     weights = np.exp(-(squared - squared.min(-1, keepdims=True)) / (2 * sigma**2), dtype=np.float32)
     return bins, weights / weights.sum(-1, keepdims=True)

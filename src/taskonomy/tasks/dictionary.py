@@ -80,7 +80,8 @@ def _depth(domain: str) -> Label:
 
 
 def _segments(domain: str) -> Label:
-    return Label(("h", "h"), "uint8", to.same, (domain,), to.ids(domain))
+    """Ids of segments; `pixels` of them are compared in each image (reference: 300)."""
+    return Label(("h", "h"), "uint8", to.same, (domain,), to.ids(domain), options={"pixels": 300})
 
 
 def _image_itself() -> Label:

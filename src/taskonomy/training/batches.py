@@ -1,12 +1,12 @@
 """Batches of a prepared task: what its network sees, and what it should give."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from taskonomy.data.prepared import PreparedTask
@@ -16,6 +16,104 @@ from taskonomy.training.inputs import as_seen
 from taskonomy.training.losses import Targets
 
 TESTING = -1  # the epoch in which nothing varies
+KEPT_BYTES = 2**31  # encoded labels larger than this are encoded anew for each batch
+_BLOCK = 64
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """What networks read."""
+
+    def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Tensor:
+        """Of samples whose images are these rows of the index: [batch, images, channels, height, width]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images, changed as a task asks for.
+
+    Attributes:
+        images: Every prepared image.
+        how: What the task does to them.
+        tile_side: Of the jigsaw's tiles as encoders see them; None: the image's.
+    """
+
+    images: Any
+    how: Input
+    tile_side: int | None = None
+
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Int[np.ndarray, " batch"] | None
+    ) -> Float[Tensor, "batch seen channels height width"]:
+        """The samples' images in [-1, 1]."""
+        images = np.asarray(self.images[rows.ravel()]).reshape(*rows.shape, *self.images.shape[1:])
+        return as_seen(images, self.how, keys, epoch, orders, self.tile_side)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Stored codes of one or more sources, concatenated.
+
+    Attributes:
+        arrays: Of each source, memory-mapped.
+        row_of: Row of each view in them.
+    """
+
+    arrays: Sequence[Shaped[np.ndarray, "rows channels height width"]]
+    row_of: Int[np.ndarray, " views"]
+
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
+    ) -> Float[Tensor, "batch images channels height width"]:
+        """The codes of the samples' images."""
+        where = self.row_of[rows]
+        if (where < 0).any():
+            raise ValueError("images of the train split have no codes")
+        return torch.from_numpy(np.concatenate([array[where] for array in self.arrays], axis=2)).float()
+
+
+class Labels:
+    """A task's labels as losses compare them.
+
+    Args:
+        prepared: The task.
+        keep: Samples whose labels are encoded once and kept in memory, where they fit.
+    """
+
+    def __init__(self, prepared: PreparedTask, keep: Int[np.ndarray, " kept"] | None = None) -> None:
+        self.prepared = prepared
+        self._statistics = {name: _tensor(value) for name, value in prepared.statistics.items()}
+        self._row_of: Int[np.ndarray, " samples"] | None = None
+        if keep is not None and len(keep):
+            self._keep(np.unique(keep))
+
+    def of(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
+        """Of these samples."""
+        if self._row_of is None or (self._row_of[chosen] < 0).any():
+            return self._encoded(chosen)
+        rows = torch.from_numpy(self._row_of[chosen])
+        mask = None if self._kept.mask is None else self._kept.mask[rows]
+        parts = [part[rows] for part in self._parts]
+        return Targets((parts[0], parts[1]) if self._several else parts[0], mask, self._statistics, _keys(chosen))
+
+    def _encoded(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
+        label, mask = self.prepared.labels(chosen), self.prepared.mask(chosen)
+        values = (_tensor(label[0]), _tensor(label[1])) if isinstance(label, tuple) else _tensor(label)
+        return Targets(values, None if mask is None else torch.from_numpy(mask), self._statistics, _keys(chosen))
+
+    def _keep(self, chosen: Int[np.ndarray, " kept"]) -> None:
+        one = self._encoded(chosen[:1])
+        parts = one.values if isinstance(one.values, tuple) else (one.values,)
+        if len(chosen) * sum(part.nbytes for part in parts) > KEPT_BYTES:
+            return
+        blocks = [self._encoded(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
+        self._several = isinstance(one.values, tuple)
+        values = [block.values if isinstance(block.values, tuple) else (block.values,) for block in blocks]
+        self._parts = [torch.cat(part) for part in zip(*values, strict=True)]
+        self._kept = replace(one, mask=None if one.mask is None else torch.cat([block.mask for block in blocks if block.mask is not None]))
+        self._row_of = np.full(len(self.prepared.samples), -1)
+        self._row_of[chosen] = np.arange(len(chosen))
 
 
 @dataclass(frozen=True)
@@ -32,20 +130,24 @@ class Batch:
     seen: Float[Tensor, "batch ..."]
     targets: Targets
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return self if device.type == "cpu" else Batch(self.positions, self.seen.to(device, non_blocking=True), self.targets.to(device))
+
 
 class Batches:
     """A task's samples of one split.
 
     Args:
-        prepared: The task.
-        images: Every prepared image.
+        labels: Of the task.
+        inputs: What its network reads.
         positions: The samples, by their place among the task's.
         size: Samples per batch.
     """
 
-    def __init__(self, prepared: PreparedTask, images: Any, positions: Int[np.ndarray, " samples"], size: int) -> None:
-        self.prepared, self.images, self.positions, self.size = prepared, images, positions, size
-        self._statistics = {name: _tensor(value) for name, value in prepared.statistics.items()}
+    def __init__(self, labels: Labels, inputs: Inputs, positions: Int[np.ndarray, " samples"], size: int) -> None:
+        self.labels, self.inputs, self.positions, self.size = labels, inputs, positions, size
+        self.prepared = labels.prepared
 
     def __len__(self) -> int:
         """How many batches one pass takes."""
@@ -66,14 +168,18 @@ class Batches:
 
     def of(self, chosen: Int[np.ndarray, " batch"], epoch: int) -> Batch:
         """These samples. The jigsaw's permutations are drawn anew each epoch of training, as in the reference."""
-        task, label = self.prepared.task, self.prepared.labels(chosen)
-        if task.input is Input.TILES and epoch != TESTING and task.head is not None:
-            label = np.array([[generator(epoch, "permutation", int(key)).integers(task.head.channels)] for key in chosen])
-        mask = self.prepared.mask(chosen)
-        images = np.asarray(self.images[self.prepared.samples[chosen].ravel()]).reshape(len(chosen), -1, *self.images.shape[1:])
-        seen = as_seen(images, task.input, chosen, epoch, label[:, 0].astype(np.int64) if task.input is Input.TILES else None)
-        values = tuple(_tensor(part) for part in label) if isinstance(label, tuple) else _tensor(label)
-        return Batch(chosen, seen, Targets(values, None if mask is None else torch.from_numpy(mask), self._statistics, torch.from_numpy(chosen)))
+        task, orders = self.prepared.task, None
+        targets = self.labels.of(chosen)
+        if task.input is Input.TILES and task.head is not None and isinstance(permutations := targets.values, Tensor):
+            if epoch != TESTING:
+                permutations = torch.tensor([[generator(epoch, "permutation", int(key)).integers(task.head.channels)] for key in chosen])
+                targets = replace(targets, values=permutations)
+            orders = permutations[:, 0].numpy()
+        return Batch(chosen, self.inputs.seen(self.prepared.samples[chosen], chosen, epoch, orders), targets)
+
+
+def _keys(chosen: Int[np.ndarray, " batch"]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(chosen))
 
 
 def _tensor(value: Any) -> Any:

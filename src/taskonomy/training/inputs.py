@@ -22,7 +22,12 @@ Images = UInt8[np.ndarray, "batch images side side 3"]
 
 
 def as_seen(
-    images: Images, how: Input, keys: Int[np.ndarray, " batch"], epoch: int, orders: Int[np.ndarray, " batch"] | None = None
+    images: Images,
+    how: Input,
+    keys: Int[np.ndarray, " batch"],
+    epoch: int,
+    orders: Int[np.ndarray, " batch"] | None = None,
+    tile_side: int | None = None,
 ) -> Float[Tensor, "batch seen channels height width"]:
     """A batch as an encoder sees it, channels first, in [-1, 1].
 
@@ -32,11 +37,13 @@ def as_seen(
         keys: Number of each sample.
         epoch: Varies what is random; -1 for testing, where it must not vary.
         orders: Of the jigsaw: which permutation each sample's tiles are in.
+        tile_side: Of the jigsaw: to which the tiles are resized, pixels; the image's if not given, as in the reference.
     """
     if how is Input.TILES:
         if orders is None:
             raise ValueError("tiles need the permutation of each sample")
-        images = np.stack([_tiles(one[0], int(key), epoch, int(order)) for one, key, order in zip(images, keys, orders, strict=True)])
+        side = tile_side or images.shape[2]
+        images = np.stack([_tiles(one[0], int(key), epoch, int(order), side) for one, key, order in zip(images, keys, orders, strict=True)])
     scaled = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 1, 4, 2, 3).float() / 255
     return _CHANGES[how](scaled, keys, epoch)
 
@@ -65,7 +72,11 @@ def _hole(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> Tensor
 
 
 def _lightness(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> Tensor:
-    """L of CIE Lab (D65), from [0, 100] to [-1, 1]."""
+    return lightness(scaled)
+
+
+def lightness(scaled: Float[Tensor, "batch images 3 height width"]) -> Float[Tensor, "batch images 1 height width"]:
+    """L of CIE Lab (D65), from [0, 100] to [-1, 1], of images in [0, 1]."""
     linear = torch.where(scaled <= 0.04045, scaled / 12.92, ((scaled + 0.055) / 1.055) ** 2.4)
     weights = torch.tensor([0.212671, 0.715160, 0.072169])
     y = (linear * weights[:, None, None]).sum(2, keepdim=True)
@@ -73,14 +84,14 @@ def _lightness(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> T
     return light / 50 - 1
 
 
-def _tiles(image: UInt8[np.ndarray, "side side 3"], key: int, epoch: int, order: int) -> UInt8[np.ndarray, "9 side side 3"]:
-    """Nine crops in the order of a permutation, each resized to the image's side as in the reference.
+def _tiles(image: UInt8[np.ndarray, "side side 3"], key: int, epoch: int, order: int, to: int) -> UInt8[np.ndarray, "9 to to 3"]:
+    """Nine crops in the order of a permutation, each resized.
 
     Where each lies in its cell is random in training, and the middle in testing.
     """
     offsets = np.full((TILES, 2), 0.5) if epoch < 0 else generator(epoch, "tiles", key).random((TILES, 2))
     cut = tiles(image, offsets, SHARE)[permutation_set()[order]]
-    return np.stack([cv2.resize(tile, image.shape[:2], interpolation=cv2.INTER_LINEAR) for tile in cut])
+    return np.stack([cv2.resize(tile, (to, to), interpolation=cv2.INTER_LINEAR) for tile in cut])
 
 
 _CHANGES: dict[Input, Callable[[Tensor, Int[np.ndarray, " batch"], int], Tensor]] = {

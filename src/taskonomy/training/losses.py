@@ -18,7 +18,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.tasks.labels import NO_CLASS, Loss
 from taskonomy.training.poses import compose, nearest_turn
 
-# Metric loss of the segmentations: pixels per image, largest squared distance, and how near a probability comes to 0 or 1.
+# Metric loss of the segmentations: pixels per image if the card does not say, largest squared distance, how near a probability comes to 0 or 1.
 PIXELS = 300
 FARTHEST = 80.0
 SURE = 1e-7
@@ -39,6 +39,12 @@ class Targets:
     mask: Bool[Tensor, "batch height width"] | None
     statistics: dict[str, Any]
     keys: Int[Tensor, " batch"] | None = None
+
+    def to(self, device: torch.device) -> "Targets":
+        """The same on a device."""
+        move = lambda value: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value  # noqa: E731
+        values = (move(self.values[0]), move(self.values[1])) if isinstance(self.values, tuple) else move(self.values)
+        return Targets(values, move(self.mask), {name: move(value) for name, value in self.statistics.items()}, move(self.keys))
 
 
 def per_sample(loss: Loss, output: Float[Tensor, "batch channels *map"], targets: Targets) -> Float[Tensor, " batch"]:
@@ -100,8 +106,8 @@ def _soft_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
 def _pairwise(output: Tensor, targets: Targets) -> Tensor:
     """Metric loss of segmentation (Fathi et al. 2017): are two pixels of one segment, by the distance of their embeddings?
 
-    Mean over all ordered pairs of `PIXELS` pixels of -log s if they are of one segment, else -log(1 - s), with s = 2 / (1 + exp(d^2)). 1 - s is
-    tanh(d^2 / 2), which keeps its digits where s is nearly 1; exp(80) still is a float32.
+    Mean over all ordered pairs of some pixels (`PIXELS`, or the label's option `pixels`) of -log s if they are of one segment, else -log(1 - s),
+    with s = 2 / (1 + exp(d^2)). 1 - s is tanh(d^2 / 2), which keeps its digits where s is nearly 1; exp(80) still is a float32.
     Beyond d^2 = 16.8 s is clipped, as in the reference, and pixels of one segment no longer pull: embeddings must begin close to each other.
     """
     _no_mask(Loss.PAIRWISE, targets)
@@ -109,7 +115,7 @@ def _pairwise(output: Tensor, targets: Targets) -> Tensor:
     _check(segments.shape == (len(output), *output.shape[2:]), output, segments)
     if targets.keys is None:
         raise TaskonomyError(f"the loss {Loss.PAIRWISE} needs the number of each sample (keys) to choose its pixels")
-    pixels = sampled_pixels(targets.keys, segments[0].numel())
+    pixels = sampled_pixels(targets.keys, segments[0].numel(), int(targets.statistics.get("pixels", PIXELS)))
     ids = segments.flatten(1).gather(1, pixels)
     chosen = _precise(output.flatten(2).gather(2, pixels[:, None].expand(-1, output.shape[1], -1)))
     # |x|^2 + |y|^2 - 2 xy loses what is left of nearly equal embeddings; around their mean it loses least.
@@ -121,16 +127,16 @@ def _pairwise(output: Tensor, targets: Targets) -> Tensor:
     return -sigma.clamp(SURE, 1 - SURE).log().mean((1, 2))
 
 
-def sampled_pixels(keys: Int[Tensor, " batch"], pixels: int) -> Int[Tensor, "batch 300"]:
+def sampled_pixels(keys: Int[Tensor, " batch"], pixels: int, count: int = PIXELS) -> Int[Tensor, "batch {count}"]:
     """Pixels that stand for each image: a random choice that depends on the sample's number and on nothing else.
 
-    They are those with the smallest hashes, hence all different; of images with fewer than 300 pixels some are drawn repeatedly.
+    They are those with the smallest hashes, hence all different; of images with fewer pixels than that some are drawn repeatedly.
     """
-    numbers = torch.arange(max(pixels, PIXELS), device=keys.device)
+    numbers = torch.arange(max(pixels, count), device=keys.device)
     hashes = _mixed(_mixed(keys.long() + 1)[:, None] + numbers * _signed(0x9E3779B97F4A7C15))
-    if pixels < PIXELS:
+    if pixels < count:
         return hashes % pixels
-    return hashes.topk(PIXELS, largest=False).indices
+    return hashes.topk(count, largest=False).indices
 
 
 def _pose(output: Tensor, targets: Targets) -> Tensor:

@@ -1,0 +1,71 @@
+"""From what the stages `train` and `transfer` measured to tables."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from taskonomy.affinity.losses import open_losses
+from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
+from taskonomy.affinity.table import SELF
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import NormalizeParams
+
+MEASURED_ON, HELD_OUT = "test_affinity", "test_policy"
+AVERAGE, RANDOM = "average", "random_projection"
+Rates = dict[str, tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images"], Float[np.ndarray, " images"] | None]]
+
+
+def affinity_tables(transfers: Path, targets: Iterable[str], params: NormalizeParams) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """The affinity table from one half of the test images, and the gain and quality of the same transfers on the other half.
+
+    Args:
+        transfers: Folder with one folder per target.
+        targets: Which.
+        params: The section `normalize`.
+
+    Returns:
+        The table; the held-out one, which has the same affinities; how many transfers there are, and the worst consistency ratio.
+    """
+    found: list[Measured] = []
+    rows: list[pd.DataFrame] = []
+    measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
+    for target in targets:
+        with open_losses(transfers / target / f"{MEASURED_ON}.npz", target) as losses:
+            found.append(measured(losses, resamples=params.resamples))
+        with open_losses(transfers / target / f"{HELD_OUT}.npz", target) as losses:
+            held_out = measured(losses, resamples=0).rows
+        rows.append(held_out.assign(affinity=found[-1].rows["affinity"]))
+    table = as_table(found)
+    ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
+    orders = table.loc[table["sources"] != (SELF,), "sources"].map(len).value_counts().sort_index()
+    facts = {"transfers": {f"order_{order}": int(count) for order, count in orders.items()}, "worst_consistency_ratio": max(ratios, default=None)}
+    return table, pd.concat(rows, ignore_index=True), facts
+
+
+def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets: Sequence[str]) -> Rates:
+    """Losses on all test images of each task's own network, of its best constant, and of the readout of random weights where there is one."""
+    losses: Rates = {}
+    for task in tasks:
+        if not all((models / task / f"{split}.npz").is_file() for split in (MEASURED_ON, HELD_OUT)):
+            continue  # no network of its own: the random projection
+        own, average, random = [], [], []
+        for split in (MEASURED_ON, HELD_OUT):
+            with np.load(models / task / f"{split}.npz", allow_pickle=False) as arrays:
+                own.append(arrays[SELF])
+                average.append(arrays[AVERAGE])
+            if task in targets:
+                random += _random(transfers / task / f"{split}.npz", task)
+        losses[task] = np.concatenate(own), np.concatenate(average), np.concatenate(random) if random else None
+    if not losses:
+        raise TaskonomyError(f"{models}: no task has a network; the stage `train` writes them")
+    return losses
+
+
+def _random(path: Path, target: str) -> list[Float[np.ndarray, " images"]]:
+    with open_losses(path, target) as losses:
+        return [np.array(losses.losses[losses.candidates.index(RANDOM)])] if RANDOM in losses.candidates else []

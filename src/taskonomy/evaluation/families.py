@@ -1,0 +1,39 @@
+"""Does the similarity tree find the families again? (paper figure 13: 3D, 2D and semantic tasks each stand together)"""
+
+from itertools import combinations
+
+from scipy.cluster.hierarchy import cophenet
+from scipy.spatial.distance import squareform
+
+from taskonomy.evaluation.tree import Tree
+from taskonomy.tasks import family_of
+
+# Families of tasks that are alike; `self-supervised` says only where labels come from, and `other` nothing.
+ALIKE = ("3D", "2D", "geometric", "semantic")
+CHANCE = 1 / 3
+
+
+def family_triplets(tree: Tree) -> dict[str, float]:
+    """Triplet agreement of the tree with the families: of two tasks of one family and one of another, how often do the two join first?
+
+    Every such triplet counts once, for the family of its two; one whose three tasks join at the same distance counts a third. Under a
+    random assignment of tasks to leaves, each pair of a triplet is as likely to join first: 1/3.
+
+    Returns:
+        The share per family with at least two tasks in the tree, and `overall`, of all triplets; empty where there are none.
+    """
+    family = [family_of(name) for name in tree.tasks]
+    joined_at = squareform(cophenet(tree.merges))
+    outcomes: dict[str, list[float]] = {}
+    for first, second in combinations(range(len(family)), 2):
+        if family[first] != family[second] or family[first] not in ALIKE:
+            continue
+        own = joined_at[first, second]
+        for third, other in enumerate(family):
+            if other in ALIKE and other != family[first]:
+                # In a tree the two largest of three distances are equal, so a pair that is as near as another means all three.
+                nearest = min(joined_at[first, third], joined_at[second, third])
+                outcomes.setdefault(family[first], []).append(1.0 if own < nearest else CHANCE if own == nearest else 0.0)
+    every = [outcome for name in outcomes for outcome in outcomes[name]]
+    shares = {name: sum(outcomes[name]) / len(outcomes[name]) for name in ALIKE if name in outcomes}
+    return {"overall": sum(every) / len(every), **shares} if every else {}

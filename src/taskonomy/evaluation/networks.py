@@ -1,0 +1,106 @@
+"""Did the task networks learn? Each against the best constant estimator and a readout of a random encoder (paper table 1)."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from taskonomy.affinity.wins import win_rates
+from taskonomy.errors import TaskonomyError
+from taskonomy.files import write_csv
+
+BASELINES = ("average", "random")
+COLUMNS = ("task", *BASELINES)
+OneLossPerImage = Float[np.ndarray, " _"]
+
+
+def table_one(losses: Mapping[str, tuple[OneLossPerImage, OneLossPerImage, OneLossPerImage | None]]) -> pd.DataFrame:
+    """Win rates of each task's own fully supervised network: on which share of the test images is its loss lower? Ties count half.
+
+    Args:
+        losses: task -> losses on the same test images of its own network, of the estimator that gives every image the same best answer
+            (the paper's statistically informed guess), and of a readout of a random encoder; None where there is none.
+
+    Returns:
+        Columns `task`, `average` and `random`, in [0, 1]; NaN where there is no baseline.
+
+    Raises:
+        TaskonomyError: naming the task, for losses of different lengths, and naming the baseline too, for losses that are not finite.
+    """
+    return pd.DataFrame([[task, *_beaten(task, *three)] for task, three in losses.items()], columns=list(COLUMNS))
+
+
+def headline(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What `dvc metrics show` compares: mean and lowest win rate over the tasks, per baseline; NaN if for none."""
+    return {name: {"mean": float(frame[name].mean()), "lowest": float(frame[name].min())} for name in BASELINES}
+
+
+def read_networks(path: Path | str) -> pd.DataFrame:
+    """Read and check a `networks.csv`: `task,average,random`; an empty cell was not measured.
+
+    Raises:
+        TaskonomyError: naming the file, the line, and what is wrong there.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise TaskonomyError(f"{path}: no such file of task networks") from None
+    except UnicodeDecodeError:
+        raise TaskonomyError(f"{path}: not a UTF-8 text file") from None
+    lines = csv.reader(StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(lines, [])]
+        if tuple(header) != COLUMNS:
+            raise TaskonomyError(f"{path}: line 1: the header must be {','.join(COLUMNS)} (is {','.join(header)!r})")
+        rows = list(_rows(lines, path))
+    except csv.Error as error:
+        raise TaskonomyError(f"{path}: line {lines.line_num}: {error}") from None
+    if not rows:
+        raise TaskonomyError(f"{path}: no rows below the header")
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(BASELINES, float))
+
+
+def write_networks(path: Path, frame: pd.DataFrame) -> None:
+    """Write win rates as `read_networks` reads them."""
+    write_csv(path, frame[list(COLUMNS)])
+
+
+def _beaten(task: str, own: OneLossPerImage, *baselines: OneLossPerImage | None) -> list[float]:
+    there = {name: losses for name, losses in zip(BASELINES, baselines, strict=True) if losses is not None}
+    if lengths := {name: len(losses) for name, losses in there.items() if len(losses) != len(own)}:
+        listed = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
+        raise TaskonomyError(f"target {task}: its own network has losses of {len(own):,} images, {listed}")
+    rates = win_rates(np.stack([own, *there.values()]), task, ["its own network", *there])[0, 1:]
+    found = dict(zip(there, rates.tolist(), strict=True))
+    return [found.get(name, np.nan) for name in BASELINES]
+
+
+def _rows(lines: Iterator[list[str]], path: Path | str) -> Iterator[list[object]]:
+    seen: dict[str, int] = {}
+    for cells in lines:
+        if not cells:
+            continue
+        where = f"{path}: line {(number := lines.line_num)}"  # type: ignore[attr-defined]
+        if len(cells) != len(COLUMNS):
+            raise TaskonomyError(f"{where}: {len(cells)} cells under {len(COLUMNS)} columns")
+        task, *values = (cell.strip() for cell in cells)
+        if not task or not task.isprintable():
+            raise TaskonomyError(f"{where}: {task!r} is not a task name")
+        if task in seen:
+            raise TaskonomyError(f"{where}: {task} stands in line {seen[task]} already")
+        seen[task] = number
+        yield [task, *(_share(value, f"{where}: {name}") for name, value in zip(BASELINES, values, strict=True))]
+
+
+def _share(text: str, where: str) -> float:
+    try:
+        value = float(text) if text else np.nan
+    except ValueError:
+        raise TaskonomyError(f"{where} must be a number (is {text!r})") from None
+    if text and not 0 <= value <= 1:
+        raise TaskonomyError(f"{where} must be in [0, 1] (is {text})")
+    return value

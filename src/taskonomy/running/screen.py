@@ -1,0 +1,97 @@
+"""What runs now, on one screen: live lines on a terminal, a line per event elsewhere."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f]")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A stage that runs: its name, when it started (`time.monotonic`), and its log."""
+
+    name: str
+    started: float
+    log: Path
+
+
+class Screen:
+    """The progress of a run.
+
+    Args:
+        stream: Where to show it.
+        total: How many stages the run has.
+        done: How many of them needed nothing.
+    """
+
+    def __init__(self, stream: TextIO, total: int, done: int = 0) -> None:
+        self.stream, self.total, self.done = stream, total, done
+        self.live = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._drawn = 0
+        self._began = self._last = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._clear()
+        self.stream.write(f"{text}\n")
+        self.stream.flush()
+
+    def started(self, name: str, cores: int) -> None:
+        """A stage has started; its live line says so on a terminal."""
+        if not self.live:
+            self.say(f"{'start':<10}{name} ({cores} core{'s' if cores > 1 else ''})")
+
+    def ended(self, name: str, what: str, seconds: float) -> None:
+        """A stage has ended."""
+        self.done += 1
+        self.say(f"{what:<10}{name}  {clock(seconds)}  [{self.done}/{self.total}]")
+        self._last = 0.0
+
+    def draw(self, running: Sequence[Line]) -> None:
+        """Show what runs; cheap to call often."""
+        now = time.monotonic()
+        if not self.live or now - self._last < 0.2:
+            return
+        self._last = now
+        width, height = shutil.get_terminal_size()
+        wide = max((len(line.name) for line in running), default=0)
+        filled = 20 * self.done // max(self.total, 1)
+        lines = [f"[{'#' * filled}{'.' * (20 - filled)}] {self.done}/{self.total} stages  {clock(now - self._began)}"]
+        lines += [f"  {line.name:<{wide}}  {clock(now - line.started):>7}  {last_line(line.log)}" for line in running]
+        self._clear()
+        lines = [line[: width - 1] for line in lines[: height - 1]]
+        self.stream.write("".join(f"{line}\n" for line in lines))
+        self.stream.flush()
+        self._drawn = len(lines)
+
+    def _clear(self) -> None:
+        if self._drawn:
+            self.stream.write(f"\x1b[{self._drawn}A\x1b[J")
+            self._drawn = 0
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def last_line(log: Path, start: str = "", within: int = 4096) -> str:
+    """The last line of a log that says something and begins with `start`; '' if there is none in its last bytes."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - within))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = (_CODES.sub("", line).strip() for line in re.split(r"[\r\n]", text))
+    return next((line for line in reversed(list(lines)) if line and line.startswith(start)), "")

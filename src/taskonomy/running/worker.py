@@ -1,0 +1,193 @@
+"""One stage, in a process forked for it, as `dvc repro --single-item` runs it."""
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from dvc.exceptions import DvcException  # type: ignore[import-untyped]
+from dvc.lock import LockError  # type: ignore[import-untyped]
+from dvc.repo import Repo, lock_repo  # type: ignore[import-untyped]
+from dvc.stage.exceptions import StageCmdFailedError  # type: ignore[import-untyped]
+
+from taskonomy.errors import TaskonomyError
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TITLE = "taskonomy repro"  # what DVC notes as the command that uses a file
+
+
+class Outcome(IntEnum):
+    """How a stage's process ended: its exit status."""
+
+    RAN = 0
+    FAILED = 1
+    UNCHANGED = 10
+    CACHED = 11  # its outputs came out of DVC's cache
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage to run.
+
+    Attributes:
+        name: The stage.
+        log: Where its output goes.
+        turn: The file whose lock the stages of one run hold while they hold DVC's.
+        cores: Its share of them.
+        force: Run it even if it is unchanged.
+        pull: Fetch missing data from DVC's remote.
+    """
+
+    name: str
+    log: Path
+    turn: Path
+    cores: int
+    force: bool
+    pull: bool
+
+
+class Turn:
+    """DVC's lock of the workspace, which the stages of one run take in turn: DVC by itself would try twice a second.
+
+    It also knows what is going on: a stage that is told to stop does not start its command, but if the command is done, or its
+    result is being stored, that goes to its end.
+
+    Args:
+        inner: DVC's lock.
+        path: The file by which the stages of one run wait for each other.
+    """
+
+    def __init__(self, inner: Any, path: Path) -> None:
+        self._inner = inner
+        self._file = os.open(path, os.O_CREAT | os.O_WRONLY)  # opened here: a file that is forked shares its lock
+        self.stop = False
+        self.commanded = False
+
+    @property
+    def is_locked(self) -> bool:
+        """This process holds DVC's lock."""
+        return self._inner.is_locked
+
+    @property
+    def running(self) -> bool:
+        """The command is running, and nothing of DVC's is half done."""
+        return self.commanded and not self._inner.is_locked
+
+    def lock(self) -> None:
+        """Wait for it.
+
+        Raises:
+            TaskonomyError: Told to stop, and the command has not been started.
+        """
+        while True:
+            if self.stop and not self.commanded:
+                raise TaskonomyError("stopped before it started")
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02)
+                continue
+            try:
+                self._inner.lock()
+            except LockError:  # after some seconds in which another dvc command has held it
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+            else:
+                return
+
+    def unlock(self) -> None:
+        """Let go while the command runs: DVC calls this just before it starts it.
+
+        Raises:
+            TaskonomyError: Told to stop.
+        """
+        if self.stop:
+            raise TaskonomyError("stopped before it started")
+        self.commanded = True
+        self._release()
+
+    def __enter__(self) -> None:
+        self.lock()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        self._inner.unlock()
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def work(job: Job) -> None:
+    """Run the stage and exit with an `Outcome`; all that it and DVC print goes to the log."""
+    parent = os.getppid()
+    with suppress(PermissionError):
+        os.setpgid(0, 0)  # so that the stage and all that it starts can be stopped together
+    _redirect(job.log)
+    os.environ["TASKONOMY_CORES"] = str(job.cores)
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # so that the last line of a log is of now
+    sys.argv = [TITLE]
+    try:
+        with Repo() as repo:
+            repo.lock = turn = Turn(repo.lock, job.turn)
+            threading.Thread(target=_watch, args=(parent,), daemon=True).start()  # signals are still blocked, and stay so in it
+            _listen(turn)
+            outcome = _reproduce(repo, turn, job)
+    except StageCmdFailedError as error:  # the command has said why
+        print(error)
+        outcome = Outcome.FAILED
+    except (DvcException, TaskonomyError, OSError) as error:
+        print(f"error: {error}")
+        outcome = Outcome.FAILED
+    sys.exit(outcome)
+
+
+def _reproduce(repo: Repo, turn: Turn, job: Job) -> Outcome:
+    """What DVC does for one stage of `dvc repro`, less the graph."""
+    with lock_repo(repo), repo.scm_context(quiet=True):
+        stage = repo.stage.get_target(job.name)
+        if stage.reproduce(force=job.force, pull=job.pull) is None:
+            return Outcome.UNCHANGED
+        stage.dump(update_pipeline=False)
+        return Outcome.RAN if turn.commanded else Outcome.CACHED
+
+
+def _redirect(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    for name in ("dvc", "dvc_objects", "dvc_data"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _listen(turn: Turn) -> None:
+    """SIGINT (which the command gets as well) asks for an end; SIGTERM makes one as soon as nothing of DVC's is half done."""
+
+    def ask(number: int, _frame: object) -> None:
+        turn.stop = True
+        if number == signal.SIGTERM and turn.running:
+            os.killpg(0, signal.SIGKILL)
+
+    for number in STOPS:
+        signal.signal(number, ask)  # not SIG_IGN, which the command would inherit
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+
+def _watch(parent: int) -> None:
+    """When the process that started us is killed, end as it would have ended us."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(0, signal.SIGINT)
+    while True:
+        time.sleep(3)
+        os.kill(os.getpid(), signal.SIGTERM)

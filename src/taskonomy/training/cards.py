@@ -1,0 +1,68 @@
+"""What determines a task's network: its entry in the dictionary, and the parameters, resolved for it alone.
+
+Networks are trained from their cards, so that an edit of one entry, or of what one task does otherwise, reruns this task and no other.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+from taskonomy.data.prepared import PreparedTask
+from taskonomy.params import Params
+from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.tasks.labels import Head, Input, Loss
+
+
+def card(task: Task, params: Params) -> dict[str, Any]:
+    """All that training a task's network and computing its codes depend on, beside images, labels and code; as JSON."""
+    train = params.train
+    return {
+        "task": task.name,
+        "entry": entry(_with_embedding(task, train.embedding)),
+        "encoder": train.encoder.model_dump(),
+        "decoder": train.decoder.model_dump(mode="json"),
+        "tile_side": train.tile_side if task.input is Input.TILES else None,
+        "schedule": train.schedule_of(task.name).model_dump(),
+        "precision": train.precision.value,
+        "adversarial": train.adversarial.model_dump(),
+        "seed": train.seed,
+        "codes": {"dtype": params.transfer.codes, "inputs": inputs_of_targets(params.transfer.targets)},
+    }
+
+
+def as_card(prepared: PreparedTask, values: dict[str, Any]) -> PreparedTask:
+    """A prepared task whose head is the card's."""
+    head = values["entry"]["head"]
+    return prepared if head is None else replace(prepared, task=replace(prepared.task, head=Head(**head)))
+
+
+def entry(task: Task) -> dict[str, Any]:
+    """What a network can see of an entry: titles and families change nothing, nor does how labels are made, which the labels themselves show."""
+    label = task.label
+    return {
+        "loss": _plain(task.loss),
+        "head": None if task.head is None else vars(task.head),
+        "input": task.input.value,
+        "images": task.images,
+        "label": None if label is None else {name: _plain(getattr(label, name)) for name in ("dtype", "encode", "mask", "valid")},
+    }
+
+
+def inputs_of_targets(targets: tuple[str, ...]) -> list[str]:
+    """What is done to the image before sources encode it: nothing, and what single targets ask for. A target of noise is solved from noise."""
+    return sorted({DICTIONARY[name].input.value for name in targets} | {Input.IMAGE.value})
+
+
+def _with_embedding(task: Task, channels: int) -> Task:
+    """The metric loss compares embeddings, of which the entry gives the paper's size."""
+    return replace(task, head=replace(task.head, channels=channels)) if task.loss is Loss.PAIRWISE and task.head else task
+
+
+def _plain(value: Any) -> Any:
+    """Functions by name."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Callable):  # type: ignore[arg-type]
+        return f"{value.__module__}.{value.__qualname__}"
+    return value

@@ -1,0 +1,213 @@
+"""Transfers (paper section 3.2): from the codes of one or more frozen encoders to a target, each a unit of work."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from taskonomy.affinity.ahp import affinities
+from taskonomy.affinity.wins import win_rates
+from taskonomy.cores import on_every_core
+from taskonomy.data.prepared import Prepared
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import Precision, ScheduleParams, TransferParams
+from taskonomy.seeds import generator
+from taskonomy.tasks import DICTIONARY
+from taskonomy.training.beam import Sources, candidates
+from taskonomy.training.cards import as_card
+from taskonomy.training.keys import TRANSFER_CODE, data_digest, network_key
+from taskonomy.training.store import Store, Unit, code_digest, digest_of, key_of
+
+SCRATCH: Sources = ("scratch",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All transfers to one target; small, because it travels between processes.
+
+    Attributes:
+        prepared: Folder of the prepared data.
+        codes: Folder with the codes of each source.
+        sources: Tasks to transfer from.
+        store: Folder of the finished units.
+        card: The target's, as JSON.
+        params: The section `transfer`, as JSON.
+    """
+
+    prepared: Path
+    codes: Path
+    sources: tuple[str, ...]
+    store: Path
+    card: str
+    params: str
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """All transfers to one target.
+
+    Attributes:
+        units: Sources -> the unit; `SCRATCH` is the network trained from scratch on the same images.
+        keys: Of the units in the store.
+    """
+
+    units: dict[Sources, Unit]
+    keys: dict[Sources, str]
+
+    def table(self) -> pd.DataFrame:
+        """One row a unit: its key, its sources joined by +, its order (0: from scratch), the epoch chosen, and that epoch's mean losses."""
+        rows = []
+        for sources, unit in self.units.items():
+            chosen = unit.facts["chosen"]
+            losses = {split: unit.facts[split][chosen] for split in ("train", "validation")}
+            order = 0 if sources == SCRATCH else len(sources)
+            rows.append({"key": self.keys[sources], "sources": "+".join(sources), "order": order, "epoch": chosen + 1, **losses})
+        return pd.DataFrame(rows)
+
+    def losses(self, split: str) -> tuple[list[str], Float[np.ndarray, "candidates images"]]:
+        """Candidates and their losses on one half of the test split."""
+        sets = [sources for sources in self.units if sources != SCRATCH]
+        return ["+".join(sources) for sources in sets], np.stack([self.units[sources].arrays[split] for sources in sets])
+
+
+def transfers_to(job: Job, told: Callable[[int], object] = lambda done: None) -> Transferred:
+    """Every transfer to a target that the parameters ask for, order by order; what the store knows is not trained again.
+
+    Args:
+        job: Which.
+        told: Called with the number of units that are there, as they come.
+
+    Raises:
+        TaskonomyError: A source's codes are not there or do not fit; a loss that is not finite.
+    """
+    opened = _open(job)
+    target, params = opened.task.task, opened.params
+    pool = [name for name in opened.sources if name != target.name and DICTIONARY[name].label is not None]
+    todo: list[Sources] = [SCRATCH, *((name,) for name in opened.sources)]
+    units: dict[Sources, Unit] = {}
+    for order in range(1, params.max_order + 1):
+        if order > 1:
+            todo = candidates(order, _worth(units, target.name), pool, params.beam)
+        units |= _units(job, todo, told)
+    return Transferred(units, {sources: opened.key(sources) for sources in units})
+
+
+def _units(job: Job, todo: Sequence[Sources], told: Callable[[int], object]) -> dict[Sources, Unit]:
+    """From the store, or trained side by side; in the order asked for."""
+    opened = _open(job)
+    known = {sources: unit for sources in todo if (unit := opened.store.read(opened.key(sources))) is not None}
+    told(len(known))
+    missing = [(job, sources) for sources in todo if sources not in known]
+    for (_job, sources), _none in on_every_core(_train, missing):
+        unit = opened.store.read(opened.key(sources))
+        if unit is None:
+            raise TaskonomyError(f"{job.store}: the unit {opened.key(sources)} vanished while it was used")
+        known[sources] = unit
+        told(1)
+    return {sources: known[sources] for sources in todo}
+
+
+def _worth(units: dict[Sources, Unit], target: str) -> dict[Sources, float]:
+    """Affinity of every set tried so far, among themselves, on the images that affinities are measured on."""
+    sets = [sources for sources in units if sources != SCRATCH]
+    losses = np.stack([units[sources].arrays["test_affinity"] for sources in sets])
+    return dict(zip(sets, affinities(win_rates(losses, target, ["+".join(sources) for sources in sets])).tolist(), strict=True))
+
+
+def _train(work: tuple[Job, Sources]) -> None:
+    """Train one unit; torch is loaded here, where it is needed."""
+    from taskonomy.nets.network import transfer_network
+    from taskonomy.nets.shapes import decoder_shape, encoder_shape
+    from taskonomy.training.batches import Codes, Labels
+    from taskonomy.training.codes import row_of_view
+    from taskonomy.training.networks import train_scratch
+    from taskonomy.training.units import Recipe, train_unit
+
+    job, sources = work
+    opened = _open(job)
+    key, card, task = opened.key(sources), opened.card, opened.task
+    if sources == SCRATCH:
+        train_scratch(opened.prepared, card, opened.train, key, opened.store)
+        return
+    if "labels" not in opened.held:
+        judged = [task.of_split(split) for split in ("validation", "test_affinity", "test_policy")]
+        opened.held["labels"] = Labels(task, np.concatenate([opened.train, *judged]))
+        opened.held["rows"] = row_of_view(opened.prepared.splits)
+    arrays = [opened.codes(source) for source in sources]
+    inputs = Codes(arrays, opened.held["rows"])
+    side = int(opened.prepared.images.shape[1])
+    shapes = encoder_shape(card["encoder"]), decoder_shape(card["decoder"])
+    schedule, precision = ScheduleParams(**opened.params.schedule.model_dump()), Precision(opened.params.precision)
+    name = f"transfer {'+'.join(sources)} {task.task.name}"
+    recipe = Recipe(name, task.task, opened.held["labels"], inputs, opened.train, schedule, precision, opened.params.seed)
+    train_unit(opened.store, key, recipe, lambda: transfer_network(task.task, len(sources), *shapes, side))
+
+
+class _Opened:
+    """What all transfers to a target share in one process."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.params = TransferParams(**json.loads(job.params))
+        self.card: dict[str, Any] = json.loads(job.card)
+        self.prepared, self.store = Prepared(job.prepared), Store(job.store)
+        self.task = as_card(self.prepared.task(self.card["task"]), self.card)
+        self.sources = sorted(job.sources)
+        self.train = chosen_samples(self.task.of_split("transfer"), self.params.images, self.params.seed, self.task.task.name)
+        self.held: dict[str, Any] = {}
+        self._codes: dict[str, Any] = {}
+        self._common: dict[str, Any] | None = None
+        self._digests: dict[str, str] = {}
+
+    def codes(self, source: str) -> Any:
+        """A source's codes of what the target sees, memory-mapped."""
+        if source not in self._codes:
+            path = self.job.codes / source / f"{self.task.task.input.value}.npy"
+            try:
+                codes = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise TaskonomyError(f"{path}: no readable codes ({error}); the stage `train` writes them") from None
+            rows = int((self.prepared.splits != 0).sum())
+            if codes.ndim != 4 or len(codes) != rows:
+                raise TaskonomyError(f"{path}: codes of {len(codes)} images, not of the {rows} outside the train split; train again")
+            self._codes[source] = codes
+        return self._codes[source]
+
+    def key(self, sources: Sources) -> str:
+        """Of a unit: whatever determines its result, and nothing of its company."""
+        if sources == SCRATCH:
+            return network_key(self.prepared, self.task, self.card, self.train, "scratch")
+        if self._common is None:
+            settings = {name: self.card[name] for name in ("task", "entry", "decoder")}
+            self._common = {
+                "card": settings,
+                "schedule": self.params.schedule.model_dump(),
+                "precision": self.params.precision.value,
+                "seed": self.params.seed,
+                "data": data_digest(self.prepared, self.task, self.train, images=False),
+                "code": code_digest(*TRANSFER_CODE),
+            }
+        for source in sources:
+            if source not in self._digests:
+                self._digests[source] = digest_of(self.codes(source))
+        return key_of(kind="transfer", sources=list(sources), codes=[self._digests[source] for source in sources], **self._common)
+
+
+@lru_cache(maxsize=1)
+def _open(job: Job) -> _Opened:
+    return _Opened(job)
+
+
+def chosen_samples(positions: Int[np.ndarray, " samples"], images: int, seed: int, target: str) -> Int[np.ndarray, " chosen"]:
+    """A random part of the transfer split, sorted; all of it where there are no more.
+
+    Smaller parts lie within larger ones, so that regimes differ in their size alone.
+    """
+    order = generator(seed, "transfer images", target).permutation(len(positions))
+    return np.sort(positions[order[:images]])

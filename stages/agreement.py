@@ -1,0 +1,31 @@
+"""Stage `agreement`: two affinity tables -> do they rank the same sources first?"""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.affinity.table import read_table
+from taskonomy.errors import one_line
+from taskonomy.evaluation.agreement import agreement, headline
+from taskonomy.files import write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("results", type=Path)
+    args = parser.parse_args()
+
+    found = agreement(read_table(args.table), read_table(args.reference))
+    told = headline(found)
+
+    write_json(args.results / "agreement.json", found)
+    write_json(args.results / "agreement_metrics.json", told)
+    print(
+        f"mean rank correlation {told['mean_spearman']:.3f} over {told['targets']} targets and {told['sources']} sources;"
+        f" of the 5 best sources, {told['top5']:.0%} agree ({told['top5_by_chance']:.0%} by chance)"
+    )
+
+
+with one_line():
+    main()

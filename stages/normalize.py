@@ -1,0 +1,36 @@
+"""Stage `normalize`: per-image losses -> the affinity table, the same transfers on the held-out images, and the paper's table 1."""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from taskonomy.affinity.measured import affinity_tables, network_losses
+from taskonomy.affinity.table import write_table
+from taskonomy.errors import one_line
+from taskonomy.evaluation.networks import headline, table_one, write_networks
+from taskonomy.files import write_json
+from taskonomy.params import read_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("transfers", type=Path)
+    parser.add_argument("models", type=Path)
+    parser.add_argument("results", type=Path)
+    args = parser.parse_args()
+
+    params = read_params()
+    targets = tqdm(params.transfer.targets, desc="normalize", unit=" targets", disable=None)
+    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize)
+    networks = table_one(network_losses(args.models, args.transfers, params.data.tasks, params.transfer.targets))
+
+    write_table(args.results / "affinities.csv", affinities)
+    write_table(args.results / "held_out.csv", held_out)
+    write_networks(args.results / "networks.csv", networks)
+    write_json(args.results / "normalize_metrics.json", {**facts, "networks": headline(networks)})
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

@@ -1,0 +1,32 @@
+"""Stage `transfer`: the codes of all sources -> every transfer to one target, its losses on every test image."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.cores import progress
+from taskonomy.errors import one_line
+from taskonomy.params import read_params
+from taskonomy.training.outputs import write_transfers
+from taskonomy.training.store import store_root
+from taskonomy.training.transfers import Job, transfers_to
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("card", type=Path)
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("codes", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("transfers", type=Path)
+    args = parser.parse_args()
+
+    params = read_params()
+    job = Job(args.prepared, args.codes, params.data.tasks, store_root(), args.card.read_text(), params.transfer.model_dump_json())
+    with progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
+        done = transfers_to(job, bar.update)
+    write_transfers(args.transfers, args.model, done)
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

@@ -1,0 +1,99 @@
+"""Agreement of two tables, against scipy's rank correlation and against listing every ordering."""
+
+import json
+import subprocess
+import sys
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PUBLISHED, ROOT
+from scipy.stats import spearmanr
+
+from taskonomy.affinity.table import parse_table
+from taskonomy.errors import TaskonomyError
+from taskonomy.evaluation.agreement import agreement, headline
+
+
+def table_of(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
+    text = "".join(f"{target},{source},{value!r}\n" for target, values in rows.items() for source, value in values.items())
+    return parse_table("target,sources,affinity\n" + text, "T")
+
+
+def test_a_table_agrees_with_itself_in_everything(published: pd.DataFrame) -> None:
+    told = headline(agreement(published, published))
+    assert told["mean_spearman"] == pytest.approx(1)
+    assert (told["top1"], told["top5"], told["targets"], told["sources"]) == (pytest.approx(1), pytest.approx(1), 22, 27)
+    assert told["top5_by_chance"] == pytest.approx(5 / 27)
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_rank_correlation_is_that_of_scipy_with_ties_and_without(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    one, other = (rng.integers(1, levels, (6, 9)) / levels for _ in range(2))
+    names = [f"s{number}" for number in range(9)]
+    found = agreement(*(table_of({f"t{row}": dict(zip(names, map(float, values[row]), strict=True)) for row in range(6)}) for values in (one, other)))
+    for row in range(6):
+        assert found["targets"][f"t{row}"]["spearman"] == pytest.approx(spearmanr(one[row], other[row]).statistic)
+
+
+def test_every_ordering_once_gives_what_is_expected_by_chance() -> None:
+    orderings = list(permutations(range(1, 7)))
+    names = "abcdef"
+    ours = {f"t{number}": {name: float(rank) for name, rank in zip(names, order, strict=True)} for number, order in enumerate(orderings)}
+    theirs = {target: {name: float(rank) for rank, name in enumerate(names, start=1)} for target in ours}
+    found = agreement(table_of(ours), table_of(theirs))
+    assert found["by_chance"] == {"spearman": 0.0, "top1": pytest.approx(1 / 6), "top5": pytest.approx(5 / 6)}
+    assert found["mean"] == {name: pytest.approx(value, abs=1e-12) for name, value in found["by_chance"].items()}
+
+
+def test_ties_at_the_edge_of_the_best_count_as_if_broken_at_random() -> None:
+    one, other = [9.0, 7.0, 7.0, 2.0, 2.0, 2.0, 1.0], [5.0, 5.0, 1.0, 4.0, 1.0, 1.0, 3.0]
+    names = "abcdefg"
+    found = agreement(*(table_of({"t": dict(zip(names, values, strict=True))}) for values in (one, other)))["targets"]["t"]
+    for k in (1, 5):
+        among = [[0.0] * 7, [0.0] * 7]  # how often each source is among the k best, over every way to break ties
+        for which, values in enumerate((one, other)):
+            for tie_break in permutations(range(7)):
+                for best in sorted(range(7), key=lambda source: (-values[source], tie_break[source]))[:k]:
+                    among[which][best] += 1 / 5040
+        assert found[f"top{k}"] == pytest.approx(sum(a * b for a, b in zip(*among, strict=True)) / k)
+
+
+def test_only_what_both_tables_measured_counts() -> None:
+    ours = table_of({"x": {"self": 9, "a": 3, "b": 2, "c": 1, "mine": 8, "a+b": 7}, "y": {"a": 1, "b": 2}, "mine": {"a": 1, "b": 2}})
+    theirs = table_of({"x": {"self": 0, "a": 3, "b": 2, "c": 1, "theirs": 8}, "y": {"a": 1, "theirs": 2}, "theirs": {"a": 1, "b": 2}})
+    found = agreement(ours, theirs)
+    assert found["sources"] == ["a", "b", "c"]
+    assert found["targets"] == {"x": {"sources": 3, "spearman": pytest.approx(1), "top1": 1.0, "top5": pytest.approx(1)}}
+
+
+def test_the_row_of_a_target_into_itself_may_be_left_out() -> None:
+    ours, theirs = table_of({"a": {"a": 9, "b": 1, "c": 2}}), table_of({"a": {"a": 9, "b": 2, "c": 1}})
+    assert agreement(ours, theirs)["mean"]["spearman"] == pytest.approx(0.5)
+    assert agreement(ours, theirs, own=False)["mean"]["spearman"] == pytest.approx(-1)
+
+
+def test_a_target_whose_sources_are_all_equal_has_no_rank_correlation() -> None:
+    flat = table_of({"x": {"a": 1, "b": 1}, "y": {"a": 1, "b": 2}})
+    steep = table_of({"x": {"a": 1, "b": 2}, "y": {"a": 2, "b": 1}})
+    found = agreement(flat, steep)
+    assert np.isnan(found["targets"]["x"]["spearman"])
+    assert found["targets"]["x"]["top1"] == 0.5
+    assert found["mean"]["spearman"] == pytest.approx(-1)
+
+
+def test_tables_with_nothing_in_common_are_refused() -> None:
+    with pytest.raises(TaskonomyError, match="no target in common"):
+        agreement(table_of({"x": {"a": 1, "b": 2}}), table_of({"x": {"a": 1, "c": 2}}))
+
+
+def test_the_stage_writes_both_files_and_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "stages/agreement.py", PUBLISHED, PUBLISHED, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert len(json.loads((tmp_path / "agreement.json").read_text())["targets"]) == 22
+    assert json.loads((tmp_path / "agreement_metrics.json").read_text())["targets"] == 22

@@ -1,0 +1,90 @@
+"""Triplet agreement of the tree with the families, against clades as plain sets and every order of the leaves."""
+
+from itertools import combinations, permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import NOT_SOURCES
+
+from taskonomy.affinity.table import parse_table
+from taskonomy.errors import TaskonomyError
+from taskonomy.evaluation.families import family_triplets
+from taskonomy.evaluation.tree import Tree, similarity_tree, without_sources
+from taskonomy.tasks import DICTIONARY, family_of
+
+NAMES = ("normal", "reshading", "denoising", "edge_texture", "class_scene", "jigsaw")  # 3D, 3D, 2D, 2D, semantic, self-supervised
+
+
+def tree_of(tasks: tuple[str, ...], *merges: tuple[int, int, float]) -> Tree:
+    sizes = [1] * len(tasks)
+    rows = []
+    for left, right, distance in merges:
+        sizes.append(sizes[left] + sizes[right])
+        rows.append([left, right, distance, sizes[-1]])
+    return Tree(tasks, np.array(rows, dtype=np.float64))
+
+
+def from_clades(tree: Tree) -> dict[str, list[bool]]:
+    """For each pair of one family and each task of another: is there a clade with the two and not the third?"""
+    members = [frozenset({name}) for name in tree.tasks]
+    for left, right, *_ in tree.merges:
+        members.append(members[int(left)] | members[int(right)])
+    alike = [name for name in tree.tasks if family_of(name) in ("2D", "3D", "geometric", "semantic")]
+    found: dict[str, list[bool]] = {}
+    for two in combinations(alike, 2):
+        for third in alike:
+            if family_of(two[0]) == family_of(two[1]) != family_of(third):
+                found.setdefault(family_of(two[0]), []).append(any(set(two) <= clade and third not in clade for clade in members))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_triplets_are_those_of_the_clades(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = [name for name in DICTIONARY if name != "random_projection"]
+    text = "".join(f"{target},{source},{rng.random()}\n" for target in names for source in names)
+    tree = similarity_tree(parse_table("target,sources,affinity\n" + text, "T"))
+    found, expected = family_triplets(tree), from_clades(tree)
+    assert found.keys() == {"overall", *expected}
+    for name, outcomes in expected.items():
+        assert found[name] == pytest.approx(np.mean(outcomes))
+    assert found["overall"] == pytest.approx(np.mean([one for outcomes in expected.values() for one in outcomes]))
+
+
+def test_a_tree_of_families_is_perfect_and_one_across_them_is_not() -> None:
+    """Tasks of families that are not about likeness, and a family's only task, are no pair; the only task may be the third."""
+    apart = tree_of(NAMES, (0, 1, 1), (2, 3, 1), (6, 7, 2), (8, 4, 3), (9, 5, 4))
+    assert family_triplets(apart) == {"overall": 1.0, "3D": 1.0, "2D": 1.0}
+    across = tree_of(NAMES, (0, 2, 1), (1, 3, 1), (6, 7, 2), (8, 4, 3), (9, 5, 4))
+    # normal joins denoising, reshading joins edge_texture; only scenes, outside of all four, are no nearer.
+    assert family_triplets(across) == {"overall": pytest.approx(1 / 3), "3D": pytest.approx(1 / 3), "2D": pytest.approx(1 / 3)}
+
+
+def test_a_triplet_that_joins_at_one_distance_counts_a_third() -> None:
+    flat = tree_of(NAMES[:3], (0, 1, 1), (3, 2, 1))
+    assert family_triplets(flat)["3D"] == pytest.approx(1 / 3)
+
+
+def test_any_tree_agrees_with_random_leaves_on_a_third_of_the_triplets() -> None:
+    ladder = ((0, 1, 1.0), (5, 2, 2.0), (6, 3, 3.0), (7, 4, 4.0))
+    shares = [family_triplets(tree_of(order, *ladder))["overall"] for order in permutations(NAMES[:5])]
+    assert np.mean(shares) == pytest.approx(1 / 3)
+
+
+def test_a_tree_without_two_families_has_no_triplets() -> None:
+    assert family_triplets(tree_of(("normal", "reshading", "mine"), (0, 1, 1), (3, 2, 2))) == {}
+
+
+def test_the_published_tree_finds_the_families(published: pd.DataFrame) -> None:
+    """The paper's figure 13: the 3D tasks, and the semantic ones, are each one clade, so nothing stands between two of them."""
+    found = family_triplets(similarity_tree(without_sources(published, NOT_SOURCES)))
+    assert found["3D"] == found["semantic"] == 1.0
+    assert min(found.values()) > 0.5
+
+
+def test_leaving_out_a_task_that_a_table_never_uses_changes_nothing(published: pd.DataFrame) -> None:
+    smaller = without_sources(published, ["class_object_100"])
+    pd.testing.assert_frame_equal(without_sources(smaller, ["class_object_100"]), smaller)
+    with pytest.raises(TaskonomyError, match=r"unknown 'clas_scene' \(did you mean 'class_scene'\?\)"):
+        without_sources(smaller, ["clas_scene"])

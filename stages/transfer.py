@@ -1,11 +1,13 @@
 """Stage `transfer`: the codes of all sources -> every transfer to one target, its losses on every test image."""
 
 import argparse
+import json
 from pathlib import Path
 
 from taskonomy.cores import progress
 from taskonomy.errors import one_line
 from taskonomy.params import read_params
+from taskonomy.training.cards import read_card
 from taskonomy.training.outputs import write_transfers
 from taskonomy.training.store import store_root
 from taskonomy.training.transfers import Job, transfers_to
@@ -21,7 +23,7 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
-    job = Job(args.prepared, args.codes, params.data.tasks, store_root(), args.card.read_text(), params.transfer.model_dump_json())
+    job = Job(args.prepared, args.codes, params.data.tasks, store_root(), json.dumps(read_card(args.card)), params.transfer.model_dump_json())
     with progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
         done = transfers_to(job, bar.update)
     write_transfers(args.transfers, args.model, done)

@@ -1,6 +1,7 @@
-"""What tests share: small tables, and the published one."""
+"""What tests share: small tables, the published one, and a tiny world."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,9 @@ import pytest
 from hypothesis import settings
 
 from taskonomy.affinity.table import read_table
+
+if TYPE_CHECKING:
+    from taskonomy.data.prepared import Prepared
 
 settings.register_profile("no clock", deadline=None)  # times do not belong in tests
 settings.load_profile("no clock")
@@ -20,6 +24,22 @@ NOT_SOURCES = ("random_projection", "class_object_100")
 @pytest.fixture(scope="session")
 def published() -> pd.DataFrame:
     return read_table(PUBLISHED)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> "Prepared":
+    """The tiny world with every task's labels, rendered once for all tests; to be read only."""
+    from tiny import Prepared, once, tiny_world
+
+    return Prepared(once(tmp_path_factory, "tiny_world", tiny_world) / "prepared")
+
+
+@pytest.fixture(scope="session")
+def trained(prepared: "Prepared", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few tasks trained on it, as `tiny_trained` says; to be read only."""
+    from tiny import once, tiny_trained
+
+    return once(tmp_path_factory, "tiny_trained", lambda folder: tiny_trained(prepared, folder))
 
 
 def random_table(rng: np.random.Generator, *, tasks: int = 5, targets: int = 4, levels: int = 8) -> pd.DataFrame:

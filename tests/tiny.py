@@ -1,17 +1,35 @@
-"""The smallest world that every task can be trained on, and parameters for it."""
+"""The smallest world that every task can be trained on, parameters for it, and a few tasks trained on it."""
 
+import fcntl
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from conftest import ROOT
 
 from taskonomy.data.prepare import prepare
 from taskonomy.data.prepared import Prepared
+from taskonomy.files import whole_folder
 from taskonomy.params import DataParams, Params, WorldParams, checked
+from taskonomy.tasks import DICTIONARY
+from taskonomy.training.cards import card
+from taskonomy.training.networks import train_task
+from taskonomy.training.outputs import Curves, write_network
+from taskonomy.training.store import Store
+from taskonomy.training.transfers import Job, _open
 from taskonomy.world.make import make_world
 
 SIDE = 32
+# Maps with and without masks, one that changes its images, one of several images, one in grey, one that is never trained.
+TRAINED = ("autoencoding", "camera_pose_fixated", "colorization", "denoising", "normal", "random_projection")
+
+
+class KilledError(Exception):
+    """Ends a training from inside."""
 
 
 def profile(**changes: dict[str, Any]) -> Params:
@@ -30,3 +48,41 @@ def tiny_world(root: Path) -> Prepared:
     make_world(root / "world", world, processes=1)
     prepare(root / "world", root / "prepared", data, processes=1)
     return Prepared(root / "prepared")
+
+
+def tiny_card(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
+    """As the stage `train` reads it."""
+    return dict(json.loads(json.dumps(card(DICTIONARY[task], profile(**changes)))))
+
+
+def tiny_trained(prepared: Prepared, folder: Path) -> None:
+    """What the stage `train` writes for `TRAINED`: models/TASK, codes/TASK, and the units in store."""
+    for task in TRAINED:
+        values = tiny_card(task)
+        with Curves(values) as curves:
+            done = train_task(prepared, values, Store(folder / "store"), curves.told)
+            write_network(folder / "models" / task, folder / "codes" / task, done, curves)
+
+
+def tiny_job(prepared: Path, codes: Path, store: Path, target: str, *sources: str, **params: Any) -> Job:
+    """Transfers to a target; the folders behind a job may have changed since another test opened it."""
+    _open.cache_clear()
+    section = profile(transfer=params).transfer.model_dump_json()
+    return Job(prepared, codes, sources, store, json.dumps(tiny_card(target)), section)
+
+
+def files_of(store: Path) -> dict[str, bytes]:
+    """Every unit of a store, to the last bit."""
+    return {path.name: path.read_bytes() for path in store.rglob("*.unit")}
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of xdist's processes makes, while the others wait."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with open(folder.with_name(f"{name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with whole_folder(folder) as unfinished:
+                make(unfinished)
+    return folder

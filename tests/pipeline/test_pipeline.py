@@ -13,6 +13,7 @@ import yaml
 from conftest import ROOT
 
 PARTS = ("stages", "src", "data/published", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
+TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "report"}
 STAGES = {"world", "prepare"} | OF_A_TABLE
 
@@ -28,6 +29,8 @@ def clone(folder: Path) -> Path:
     params = yaml.safe_load((folder / "params.yaml").read_text())
     for section, values in yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text()).items():
         params[section] |= values
+    params["data"]["tasks"], params["transfer"]["targets"] = [*TARGETS, "jigsaw", "random_projection"], TARGETS
+    params["savings"]["set_size"] = 2
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "-A")

@@ -5,43 +5,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
-from conftest import ROOT
 from skimage.color import rgb2lab
+from tiny import SIDE, KilledError
 
-from taskonomy.data.prepare import prepare
 from taskonomy.data.prepared import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.nets.decoders import SMALL
 from taskonomy.nets.encoder import EncoderShape
 from taskonomy.nets.network import task_network
-from taskonomy.params import DataParams, WorldParams
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.jigsaw import permutation_set
 from taskonomy.tasks.labels import Input
-from taskonomy.training.batches import TESTING, Batches
+from taskonomy.training.batches import TESTING, Batches, Images, Labels
 from taskonomy.training.fit import Schedule, fit, losses_of, seeded
 from taskonomy.training.inputs import as_seen
-from taskonomy.world.make import make_world
 
-SIDE = 32
 SHAPE = EncoderShape("small", width=0.25, stride=8)
 TRAINED = [task.name for task in DICTIONARY.values() if task.label is not None]
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    root = tmp_path_factory.mktemp("fit")
-    tiny = yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text())["world"] | {"seed": 0}
-    make_world(root / "world", WorldParams(**tiny), processes=1)
-    data = yaml.safe_load((ROOT / "params.yaml").read_text())["data"] | {"resolution": SIDE}
-    prepare(root / "world", root / "prepared", DataParams(**data), processes=1)
-    return Prepared(root / "prepared")
-
-
 def batches(prepared: Prepared, name: str, split: str, size: int = 8) -> Batches:
     task = prepared.task(name)
-    return Batches(task, prepared.images, task.of_split(split), size)
+    return Batches(Labels(task), Images(prepared.images, task.task.input), task.of_split(split), size)
 
 
 def network(name: str, seed: int = 0) -> torch.nn.Module:
@@ -52,39 +37,78 @@ def network(name: str, seed: int = 0) -> torch.nn.Module:
 def trained(prepared: Prepared, name: str, folder: Path, epochs: int = 2, **options):
     net = network(name)
     parts = batches(prepared, name, "train"), batches(prepared, name, "validation")
-    curve = fit(net, DICTIONARY[name].loss, *parts, Schedule(epochs), name=name, seed=0, checkpoint=folder / f"{name}.safetensors", **options)
-    return net, curve
+    where = folder / f"{name}.safetensors"
+    return net, fit(net, DICTIONARY[name].loss, *parts, Schedule(epochs), name=name, seed=0, checkpoint=where, **options)
 
 
 def bits(net: torch.nn.Module) -> list[bytes]:
     return [value.numpy().tobytes() for value in net.state_dict().values()]
 
 
-class KilledError(Exception):
-    pass
-
-
-@pytest.mark.parametrize("name", ["denoising", "egomotion"])
-def test_a_killed_training_resumes_to_the_same_bits(prepared, name, tmp_path):
-    whole, curve = trained(prepared, name, tmp_path / "whole", epochs=3)
+@pytest.mark.parametrize(("name", "last"), [("denoising", 0), ("denoising", 1), ("denoising", 2), ("egomotion", 1)])
+def test_a_training_killed_after_any_epoch_resumes_to_the_same_bits(prepared, name, last, tmp_path):
+    whole, result = trained(prepared, name, tmp_path / "whole", epochs=3)
 
     def kill(epoch: int, _curve: object) -> None:
-        if epoch == 1:
+        if epoch == last:
             raise KilledError
 
     with pytest.raises(KilledError):
         trained(prepared, name, tmp_path / "killed", epochs=3, each_epoch=kill)
-    seen: list[int] = []
-    again, resumed = trained(prepared, name, tmp_path / "killed", epochs=3, each_epoch=lambda epoch, _curve: seen.append(epoch))
-    assert seen == [2]
+    told: list[int] = []
+    again, resumed = trained(prepared, name, tmp_path / "killed", epochs=3, each_epoch=lambda epoch, _curve: told.append(epoch))
+    assert told == [0, 1, 2]
     assert bits(again) == bits(whole)
-    assert resumed == curve
+    assert resumed == result
+
+
+class Stopping:
+    """Images that end the training when so many batches were read."""
+
+    def __init__(self, images: Images, after: int) -> None:
+        self.images, self.left = images, after
+
+    def seen(self, rows, keys, epoch, orders):
+        self.left -= 1
+        if self.left < 0:
+            raise KilledError
+        return self.images.seen(rows, keys, epoch, orders)
+
+
+@pytest.mark.parametrize("after", [5, 11, 15, 27])
+def test_a_training_killed_within_an_epoch_resumes_to_the_same_bits(prepared, after, tmp_path):
+    """An epoch reads 9 batches to train and 3 to validate: these kills fall in the first, in its validation, in the second, in the third."""
+    whole, result = trained(prepared, "autoencoding", tmp_path / "whole", epochs=3)
+    checkpoint = tmp_path / "killed.safetensors"
+    parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
+    assert [len(part) for part in parts] == [9, 3]
+    net = network("autoencoding")
+    for inputs in (Stopping(parts[0].inputs, after), parts[0].inputs):
+        for part in parts:
+            part.inputs = inputs
+        net = network("autoencoding")
+        try:
+            resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(3), name="autoencoding", seed=0, checkpoint=checkpoint)
+        except KilledError:
+            assert checkpoint.is_file() == (after > 11)
+    assert bits(net) == bits(whole)
+    assert resumed == result
+
+
+def test_nothing_that_was_drawn_before_changes_a_training(prepared, tmp_path):
+    first, result = trained(prepared, "autoencoding", tmp_path / "a", epochs=1)
+    torch.manual_seed(5)
+    torch.rand(7)
+    np.random.seed(3)
+    again, other = trained(prepared, "autoencoding", tmp_path / "b", epochs=1)
+    assert bits(first) == bits(again)
+    assert result == other
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_task_of_the_dictionary_trains_and_tests(prepared, name, tmp_path):
-    net, curve = trained(prepared, name, tmp_path, epochs=1)
-    assert np.isfinite(curve.train + curve.validation).all()
+    net, result = trained(prepared, name, tmp_path, epochs=1)
+    assert np.isfinite(result.curve.train + result.curve.validation).all()
     one = losses_of(net, DICTIONARY[name].loss, batches(prepared, name, "test_affinity", size=1))
     many = losses_of(net, DICTIONARY[name].loss, batches(prepared, name, "test_affinity", size=7))
     assert len(one) == len(prepared.task(name).of_split("test_affinity"))
@@ -92,16 +116,17 @@ def test_every_task_of_the_dictionary_trains_and_tests(prepared, name, tmp_path)
 
 
 def test_a_network_learns_more_than_the_best_constant(prepared, tmp_path):
-    _net, curve = trained(prepared, "autoencoding", tmp_path, epochs=12)
+    curve = trained(prepared, "autoencoding", tmp_path, epochs=12)[1].curve
     images = prepared.images[prepared.splits == 0] / 127.5 - 1
     constant = np.abs(images - np.median(images, axis=(0, 1, 2))).mean()
     assert curve.train[-1] < constant < curve.train[0]
 
 
 def test_the_weights_are_those_of_the_best_epoch(prepared, tmp_path):
-    net, curve = trained(prepared, "depth_zbuffer", tmp_path, epochs=4)
+    net, result = trained(prepared, "depth_zbuffer", tmp_path, epochs=4)
     value = losses_of(net, DICTIONARY["depth_zbuffer"].loss, batches(prepared, "depth_zbuffer", "validation")).mean(dtype=np.float64)
-    assert value == pytest.approx(min(curve.validation), rel=1e-6)
+    assert value == pytest.approx(min(result.curve.validation), rel=1e-6)
+    assert result.chosen == np.argmin(result.curve.validation)
 
 
 def test_a_loss_that_is_not_finite_names_task_step_and_state(prepared, tmp_path):
@@ -111,6 +136,25 @@ def test_a_loss_that_is_not_finite_names_task_step_and_state(prepared, tmp_path)
     parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
     with pytest.raises(TaskonomyError, match="autoencoding: the loss is not finite in epoch 1, step 1; no epoch was finished before"):
         fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(1), name="autoencoding", seed=0, checkpoint=tmp_path / "x")
+
+
+def test_a_training_that_diverges_names_the_last_good_state_and_keeps_it(prepared, tmp_path):
+    def burst(epoch: int, _curve: object) -> None:
+        if epoch == 1:
+            with torch.no_grad():
+                next(net.parameters()).fill_(float("inf"))
+
+    net = network("autoencoding")
+    parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
+    checkpoint = tmp_path / "good.safetensors"
+    with pytest.raises(TaskonomyError, match=r"autoencoding: the loss is not finite in epoch 3, step 1; the last good state is .*good\.safetensors"):
+        fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint, each_epoch=burst)
+    # What lies there is the state after two epochs: going on from it is as if nothing had happened.
+    net = network("autoencoding")
+    resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint)
+    whole, result = trained(prepared, "autoencoding", tmp_path, epochs=4)
+    assert bits(net) == bits(whole)
+    assert resumed == result
 
 
 def test_a_damaged_state_is_refused_by_name(prepared, tmp_path):

@@ -85,6 +85,19 @@ def open_losses(path: Path, target: str | None = None) -> Iterator[Losses]:
         yield Losses(target or path.stem, candidates.tolist(), losses, scratch)
 
 
+def read_losses(path: Path, *names: str) -> list[np.ndarray]:
+    """These arrays of an .npz; nothing in it is ever unpickled.
+
+    Raises:
+        TaskonomyError: It cannot be read, or lacks one of them.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return [arrays[name] for name in names]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise TaskonomyError(f"{path}: not readable losses ({error}); remove it, and run the stage that writes it again") from None
+
+
 def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> np.ndarray | None:
     """An array of the archive, unpacked as a stream and mapped; pickled objects are refused."""
     if f"{name}.npy" not in archive.namelist():

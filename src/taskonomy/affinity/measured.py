@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from taskonomy.affinity.losses import open_losses
+from taskonomy.affinity.losses import open_losses, read_losses
 from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
 from taskonomy.affinity.table import SELF
 from taskonomy.errors import TaskonomyError
@@ -39,6 +39,8 @@ def affinity_tables(transfers: Path, targets: Iterable[str], params: NormalizePa
             found.append(measured(losses, resamples=params.resamples))
         with open_losses(transfers / target / f"{HELD_OUT}.npz", target) as losses:
             held_out = measured(losses, resamples=0).rows
+        if list(held_out["sources"]) != list(found[-1].rows["sources"]):
+            raise TaskonomyError(f"{transfers / target}: other candidates in {HELD_OUT}.npz than in {MEASURED_ON}.npz; run `transfer` again")
         rows.append(held_out.assign(affinity=found[-1].rows["affinity"]))
     table = as_table(found)
     ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
@@ -55,9 +57,9 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
             continue  # no network of its own: the random projection
         own, average, random = [], [], []
         for split in (MEASURED_ON, HELD_OUT):
-            with np.load(models / task / f"{split}.npz", allow_pickle=False) as arrays:
-                own.append(arrays[SELF])
-                average.append(arrays[AVERAGE])
+            both = read_losses(models / task / f"{split}.npz", SELF, AVERAGE)
+            own.append(both[0])
+            average.append(both[1])
             if task in targets:
                 random += _random(transfers / task / f"{split}.npz", task)
         losses[task] = np.concatenate(own), np.concatenate(average), np.concatenate(random) if random else None

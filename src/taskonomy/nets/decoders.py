@@ -17,6 +17,8 @@ from taskonomy.tasks.labels import Head
 SLOPE = 0.2
 DROPOUT = 0.5
 DEVIATION = 0.01
+# Of labels: deviations below this are none, means of bounded ones beyond this are as good as the bound.
+LEAST, FAR = 1e-3, 0.9
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def make_decoder(
     outputs: int | None = None,
     heads: int = 1,
     batch_norm: bool = True,
+    scaled: bool = False,
 ) -> nn.Module:
     """A fresh decoder, linear at its end unless the head is bounded: the losses know how to read logits.
 
@@ -92,6 +95,7 @@ def make_decoder(
         outputs: Numbers to give, where they are not the head's channels.
         heads: Independent fully connected decoders of the same code, which share the outputs evenly.
         batch_norm: Normalise, as all of the reference's decoders do but that of egomotion.
+        scaled: Whether outputs are given a scale before they are bounded (`Scaled`).
 
     Returns:
         A module from [batch, in_channels, code_side, code_side] to [batch, outputs, side, side], or to [batch, outputs] when fully connected.
@@ -109,7 +113,38 @@ def make_decoder(
         if head.shrink > 1 and shape.shrunk:
             shape = replace(shape.shrunk, width=shape.shrunk.width * shape.width)
         parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm)
-    return nn.Sequential(*parts, *[nn.Tanh()] * head.tanh)
+    return nn.Sequential(*parts, *[Scaled(outputs, bounded=head.tanh)] * scaled, *[nn.Tanh()] * head.tanh)
+
+
+class Scaled(nn.Module):
+    """The last layer's numbers in the units of the label: training begins at the labels' mean, and its steps are of the size of their deviation.
+
+    Log depths of rooms differ by some hundredths, blurred edges by several units; one learning rate serves both.
+
+    Args:
+        outputs: Numbers or channels.
+        bounded: Whether a hyperbolic tangent follows.
+    """
+
+    def __init__(self, outputs: int, *, bounded: bool) -> None:
+        super().__init__()
+        self.bounded = bounded
+        self.register_buffer("centre", torch.zeros(outputs))
+        self.register_buffer("spread", torch.ones(outputs))
+
+    def set_to(self, mean: Float[Tensor, " outputs"], deviation: Float[Tensor, " outputs"]) -> None:
+        """Begin at labels of this mean and deviation; where they never differ, at a deviation of 1."""
+        deviation = torch.where(deviation > LEAST, deviation, 1.0)
+        if self.bounded:  # the tangent's inverse, and its slope there
+            mean = mean.clamp(-FAR, FAR)
+            mean, deviation = mean.atanh(), deviation / (1 - mean.square())
+        self.centre.copy_(mean)
+        self.spread.copy_(deviation)
+
+    def forward(self, numbers: Float[Tensor, "batch outputs *side"]) -> Float[Tensor, "batch outputs *side"]:
+        """In single precision."""
+        shape = (-1, *[1] * (numbers.ndim - 2))
+        return self.centre.view(shape) + self.spread.view(shape) * numbers.float()
 
 
 class Heads(nn.Module):

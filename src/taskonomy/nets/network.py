@@ -127,4 +127,5 @@ def _decoder(task: Task, channels: int, encoder: EncoderShape, shape: DecoderSha
         outputs=outputs_of(task),
         heads=2 if chained else 1,
         batch_norm=not chained,
+        scaled=task.loss in (Loss.L1, Loss.L2),
     )

@@ -18,6 +18,7 @@ from taskonomy.training.losses import Targets
 TESTING = -1  # the epoch in which nothing varies
 KEPT_BYTES = 2**31  # encoded labels larger than this are encoded anew for each batch
 _BLOCK = 64
+_SCALED_BY = 256
 
 
 @runtime_checkable
@@ -93,9 +94,18 @@ class Labels:
         if self._row_of is None or (self._row_of[chosen] < 0).any():
             return self._encoded(chosen)
         rows = torch.from_numpy(self._row_of[chosen])
-        mask = None if self._kept.mask is None else self._kept.mask[rows]
+        mask = None if self._mask is None else self._mask[rows]
         parts = [part[rows] for part in self._parts]
         return Targets((parts[0], parts[1]) if self._several else parts[0], mask, self._statistics, _keys(chosen))
+
+    def scale(self, chosen: Int[np.ndarray, " samples"]) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
+        """Mean and deviation of every channel over what is labelled in these samples, or in an even choice of so many that it makes no difference."""
+        targets = self.of(chosen[:: -(-len(chosen) // _SCALED_BY)])
+        if not isinstance(targets.values, Tensor):
+            raise ValueError("labels of several parts have no scale")
+        values = targets.values.double()
+        values = values.flatten(0, -2) if targets.mask is None else values[targets.mask]
+        return values.mean(0).float(), values.std(0, correction=0).float()
 
     def _encoded(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
         label, mask = self.prepared.labels(chosen), self.prepared.mask(chosen)
@@ -111,7 +121,7 @@ class Labels:
         self._several = isinstance(one.values, tuple)
         values = [block.values if isinstance(block.values, tuple) else (block.values,) for block in blocks]
         self._parts = [torch.cat(part) for part in zip(*values, strict=True)]
-        self._kept = replace(one, mask=None if one.mask is None else torch.cat([block.mask for block in blocks if block.mask is not None]))
+        self._mask = None if one.mask is None else torch.cat([block.mask for block in blocks if block.mask is not None])
         self._row_of = np.full(len(self.prepared.samples), -1)
         self._row_of[chosen] = np.arange(len(chosen))
 

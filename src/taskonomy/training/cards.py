@@ -3,13 +3,16 @@
 Networks are trained from their cards, so that an edit of one entry, or of what one task does otherwise, reruns this task and no other.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from taskonomy.data.prepared import PreparedTask
-from taskonomy.params import Params
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import AdversarialParams, Params
 from taskonomy.tasks import DICTIONARY, Task
 from taskonomy.tasks.labels import Head, Input, Loss
 
@@ -25,10 +28,25 @@ def card(task: Task, params: Params) -> dict[str, Any]:
         "tile_side": train.tile_side if task.input is Input.TILES else None,
         "schedule": train.schedule_of(task.name).model_dump(),
         "precision": train.precision.value,
-        "adversarial": train.adversarial.model_dump(),
+        "adversarial": _adversarial(task, train.adversarial),
         "seed": train.seed,
         "codes": {"dtype": params.transfer.codes, "inputs": inputs_of_targets(params.transfer.targets)},
     }
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """What the stage `cards` wrote.
+
+    Raises:
+        TaskonomyError: It is not there, or is damaged.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise TaskonomyError(f"{path}: no readable card ({error}); the stage `cards` writes it") from None
+    if not isinstance(values, dict) or "task" not in values:
+        raise TaskonomyError(f"{path}: no card of a task; the stage `cards` writes it")
+    return values
 
 
 def as_card(prepared: PreparedTask, values: dict[str, Any]) -> PreparedTask:
@@ -57,6 +75,12 @@ def inputs_of_targets(targets: tuple[str, ...]) -> list[str]:
 def _with_embedding(task: Task, channels: int) -> Task:
     """The metric loss compares embeddings, of which the entry gives the paper's size."""
     return replace(task, head=replace(task.head, channels=channels)) if task.loss is Loss.PAIRWISE and task.head else task
+
+
+def _adversarial(task: Task, params: AdversarialParams) -> dict[str, Any] | None:
+    """The second term, of maps trained with L1 or L2 alone; other tasks' networks do not depend on it, nor any while it is off."""
+    applies = task.head is not None and not task.head.layers and task.loss in (Loss.L1, Loss.L2)
+    return params.model_dump() if applies and params.share else None
 
 
 def _plain(value: Any) -> Any:

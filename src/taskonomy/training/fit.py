@@ -12,9 +12,10 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Precision
+from taskonomy.params import AdversarialParams, Precision
 from taskonomy.seeds import generator
 from taskonomy.tasks.labels import Loss
+from taskonomy.training.adversarial import Adversary
 from taskonomy.training.batches import Batches
 from taskonomy.training.losses import per_sample
 from taskonomy.training.state import load_training, save_training
@@ -78,6 +79,7 @@ def fit(
     seed: int,
     checkpoint: Path,
     precision: Precision = Precision.FLOAT32,
+    adversarial: AdversarialParams | None = None,
     save_every: float = 0.0,
     each_epoch: Callable[[int, Curve], object] | None = None,
 ) -> Result:
@@ -95,17 +97,23 @@ def fit(
         seed: Seed.
         checkpoint: File for the state between epochs; the caller removes it when the result is safe.
         precision: Of the network's arithmetic; weights, losses and sums are float32.
+        adversarial: Second term, for maps trained with L1 or L2; None, or a share of 0: none. No loss that is given back contains it.
         save_every: Seconds between two states saved. 0: every epoch.
         each_epoch: Told of every finished epoch, also of those before a kill.
 
     Raises:
-        TaskonomyError: A loss that is not finite, with the step and the last good checkpoint.
+        TaskonomyError: A loss that is not finite, with the step and the last good checkpoint; an adversarial term where there can be none.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast on a CPU
     optimizer = torch.optim.Adam(network.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay, fused=True)
+    trained, adversary = [(network, optimizer)], None
+    if adversarial is not None and adversarial.share:
+        seeded(seed, name, "critic")
+        adversary = Adversary(name, loss, train, adversarial, schedule.weight_decay, _device(network))
+        trained.append((adversary.critic, adversary.optimizer))
     curve, best, lowest, chosen, first = Curve(), _copy(network), math.inf, 0, 0
     if checkpoint.is_file():
-        best, facts = load_training(checkpoint, network, optimizer)
+        best, facts = load_training(checkpoint, trained)
         curve, lowest, chosen, first = Curve(facts["train"], facts["validation"]), facts["lowest"], facts["chosen"], facts["epoch"]
     told, saved = each_epoch or (lambda epoch, curve: None), time.monotonic()
     for epoch in range(first):
@@ -114,7 +122,10 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate_in(epoch)
         seeded(seed, name, "epoch", epoch)
-        curve.train.append(_one_epoch(network, loss, train, optimizer, precision, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
+        second = adversary if adversary is not None and epoch >= adversary.after * schedule.epochs else None
+        if second is not None:
+            second.start(schedule.rate_in(epoch), epoch / schedule.epochs)
+        curve.train.append(_one_epoch(network, loss, train, optimizer, second, precision, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
         value = float(losses_of(network, loss, validation, precision).mean(dtype=np.float64))
         if not math.isfinite(value):
             raise _not_finite(name, f"validating epoch {epoch + 1}", checkpoint)
@@ -123,7 +134,7 @@ def fit(
             best, lowest, chosen = _copy(network), value, epoch
         if time.monotonic() - saved >= save_every:
             facts = {"epoch": epoch + 1, "lowest": lowest, "chosen": chosen, "train": curve.train, "validation": curve.validation}
-            save_training(checkpoint, network, optimizer, best, facts)
+            save_training(checkpoint, trained, best, facts)
             saved = time.monotonic()
         told(epoch, curve)
     network.load_state_dict(best)
@@ -135,6 +146,7 @@ def _one_epoch(
     loss: Loss,
     train: Batches,
     optimizer: torch.optim.Adam,
+    adversary: Adversary | None,
     precision: Precision,
     *,
     name: str,
@@ -150,12 +162,14 @@ def _one_epoch(
         with autocast(device, precision):
             output = network(batch.seen)
         losses = per_sample(loss, output, batch.targets)
-        mean = losses.mean()
+        mean = losses.mean() if adversary is None else adversary.whole(losses.mean(), output, batch)
         if not torch.isfinite(mean):
             raise _not_finite(name, f"epoch {epoch + 1}, step {step + 1}", checkpoint)
         optimizer.zero_grad(set_to_none=True)
         mean.backward()
         optimizer.step()
+        if adversary is not None and not torch.isfinite(adversary.learn(output, batch)):
+            raise _not_finite(name, f"epoch {epoch + 1}, step {step + 1} of the critic", checkpoint)
         total, samples = total + losses.detach().sum(dtype=torch.float64), samples + len(losses)
     return float(total) / samples
 

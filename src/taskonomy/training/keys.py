@@ -11,11 +11,13 @@ from taskonomy.training.store import code_digest, digest_of, key_of
 
 # Modules whose code decides what a unit's numbers are. A changed comment changes none, so it trains nothing again.
 NETWORK_CODE = (
-    "taskonomy.nets.decoders", "taskonomy.nets.encoder", "taskonomy.nets.network", "taskonomy.tasks.labels", "taskonomy.tasks.colour",
-    "taskonomy.tasks.jigsaw", "taskonomy.data.prepared", "taskonomy.seeds", "taskonomy.training.batches", "taskonomy.training.fit", "taskonomy.training.inputs",
-    "taskonomy.training.losses", "taskonomy.training.poses", "taskonomy.training.units", "taskonomy.training.networks",
+    "taskonomy.nets.critic", "taskonomy.nets.decoders", "taskonomy.nets.encoder", "taskonomy.nets.network", "taskonomy.tasks.labels",
+    "taskonomy.tasks.colour", "taskonomy.tasks.jigsaw", "taskonomy.data.prepared", "taskonomy.seeds", "taskonomy.training.adversarial",
+    "taskonomy.training.batches", "taskonomy.training.fit", "taskonomy.training.inputs", "taskonomy.training.losses",
+    "taskonomy.training.poses", "taskonomy.training.units", "taskonomy.training.networks",
 )  # fmt: skip
-TRANSFER_CODE = (*(name for name in NETWORK_CODE if name not in ("taskonomy.nets.encoder", "taskonomy.training.networks")), "taskonomy.nets.transfer")
+_NOT_OF_TRANSFERS = ("taskonomy.nets.critic", "taskonomy.nets.encoder", "taskonomy.training.networks")
+TRANSFER_CODE = (*(name for name in NETWORK_CODE if name not in _NOT_OF_TRANSFERS), "taskonomy.nets.transfer")
 _JUDGED_BY = ("validation", "test_affinity", "test_policy")
 
 

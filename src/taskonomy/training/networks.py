@@ -13,7 +13,7 @@ from taskonomy.data.prepared import Prepared, PreparedTask
 from taskonomy.nets.encoder import make_encoder
 from taskonomy.nets.network import TaskNetwork, in_channels_of, outputs_of, task_network
 from taskonomy.nets.shapes import decoder_shape, encoder_shape
-from taskonomy.params import Precision, ScheduleParams
+from taskonomy.params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.tasks.dictionary import Task
 from taskonomy.tasks.labels import Input
 from taskonomy.training.batches import Images, Labels
@@ -106,7 +106,9 @@ def _fresh(task: Task, card: Card, prepared: Prepared) -> torch.nn.Module:
 def _recipe(kind: str, task: PreparedTask, labels: Labels, card: Card, train: Int[np.ndarray, " samples"], prepared: Prepared) -> Recipe:
     inputs = Images(prepared.images, task.task.input, card["tile_side"])
     precision, schedule = Precision(card["precision"]), ScheduleParams(**card["schedule"])
-    return Recipe(f"{kind} {task.task.name}", task.task, labels, inputs, train, schedule, precision, card["seed"], save_every=0.0)
+    adversarial = AdversarialParams(**card["adversarial"]) if card["adversarial"] else None
+    name = f"{kind} {task.task.name}"
+    return Recipe(name, task.task, labels, inputs, train, schedule, precision, card["seed"], save_every=0.0, adversarial=adversarial)
 
 
 def _constant(task: PreparedTask, labels: Labels, card: Card, train: Int[np.ndarray, " samples"]) -> Recipe:

@@ -15,13 +15,13 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from taskonomy.affinity.losses import read_losses
 from taskonomy.affinity.table import SELF
-from taskonomy.errors import TaskonomyError
 from taskonomy.files import whole_folder, write_csv
 from taskonomy.training.transfers import SCRATCH, Transferred
 
@@ -39,7 +39,7 @@ class Curves:
         self._folder = Path(tempfile.mkdtemp(prefix="taskonomy-curves-"))
         self._epochs, self._name = card["schedule"]["epochs"], card["task"]
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Curves":
         """Start to log."""
         from dvclive.live import Live
         from tqdm import tqdm
@@ -89,23 +89,10 @@ def write_transfers(transfers: Path, model: Path, done: Transferred) -> None:
     with whole_folder(transfers) as folder:
         for split in TESTS:
             candidates, losses = done.losses(split)
-            own = read_losses(model / f"{split}.npz")[SELF]
+            (own,) = read_losses(model / f"{split}.npz", SELF)
             arrays = {"losses": np.concatenate([losses, own[None]]), "scratch": done.units[SCRATCH].arrays[split]}
             _save(folder / f"{split}.npz", {"candidates": np.array([*candidates, SELF]), **arrays})
         write_csv(folder / "units.csv", done.table())
-
-
-def read_losses(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz; nothing in it is ever unpickled.
-
-    Raises:
-        TaskonomyError: It cannot be read.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError) as error:
-        raise TaskonomyError(f"{path}: not readable losses ({error}); remove it, and run the stage that writes it again") from None
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

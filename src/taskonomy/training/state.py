@@ -1,6 +1,7 @@
 """The state of a training, whole or not at all: tensors as safetensors, and a few numbers beside them; nothing is ever unpickled."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_bytes
 
 _SEP = "\x1f"
+Trained = Sequence[tuple[nn.Module, Adam]]  # the network and, where there is one, its critic, with their optimisers
 
 
 def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
@@ -35,33 +37,42 @@ def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
     return facts
 
 
-def save_training(path: Path, network: nn.Module, optimizer: Adam, best: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """All that the next epoch depends on: weights, the optimiser's moments, the best weights so far."""
-    tensors = {f"network{_SEP}{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"best{_SEP}{name}": value for name, value in best.items()}
-    for number, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam{_SEP}{number}{_SEP}{name}": value for name, value in moments.items()}
+def save_training(path: Path, trained: Trained, best: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """All that the next epoch depends on: weights, the optimisers' moments, the best weights so far."""
+    tensors = {f"best{_SEP}{name}": value for name, value in best.items()}
+    for which, (module, optimizer) in enumerate(trained):
+        tensors |= {f"weights {which}{_SEP}{name}": value for name, value in module.state_dict().items()}
+        for number, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"adam {which}{_SEP}{number}{_SEP}{name}": value for name, value in moments.items()}
     write_bytes(path, save(_contiguous(tensors), {"facts": json.dumps(facts)}))
 
 
-def load_training(path: Path, network: nn.Module, optimizer: Adam) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Back again; returns the best weights so far and the facts.
 
     Raises:
         TaskonomyError: The file is damaged.
     """
     tensors, facts = _read(path)
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "adam": {}}
+    parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         part, _sep, rest = name.partition(_SEP)
-        parts[part][rest] = value
-    network.load_state_dict(parts["network"])
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in parts["adam"].items():
-        number, _sep, what = name.partition(_SEP)
-        moments.setdefault(int(number), {})[what] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+        parts.setdefault(part, {})[rest] = value
+    for which, (module, optimizer) in enumerate(trained):
+        module.load_state_dict(parts[f"weights {which}"])
+        _load_moments(optimizer, parts.get(f"adam {which}", {}))  # a critic that has not begun has none
     return parts["best"], facts
+
+
+def _load_moments(optimizer: Adam, tensors: dict[str, Tensor]) -> None:
+    weights = [one for group in optimizer.param_groups for one in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _sep, what = name.partition(_SEP)
+        weight = weights[int(number)]
+        # Fused Adam walks weights and moments as they lie in memory: in another order each weight would get another's moments.
+        moments.setdefault(int(number), {})[what] = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -171,7 +171,7 @@ class _Opened:
             path = self.job.codes / source / f"{self.task.task.input.value}.npy"
             try:
                 codes = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise TaskonomyError(f"{path}: no readable codes ({error}); the stage `train` writes them") from None
             rows = int((self.prepared.splits != 0).sum())
             if codes.ndim != 4 or len(codes) != rows:

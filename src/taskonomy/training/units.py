@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Precision, ScheduleParams
+from taskonomy.nets.decoders import Scaled
+from taskonomy.params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.tasks.dictionary import Task
 from taskonomy.training.batches import Batches, Inputs, Labels
 from taskonomy.training.fit import Curve, Schedule, fit, losses_of, seeded
@@ -35,6 +36,7 @@ class Recipe:
         precision: Of its arithmetic.
         seed: Seed.
         save_every: Seconds between two states saved.
+        adversarial: Second term of its loss; None: none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Recipe:
     precision: Precision
     seed: int
     save_every: float = SAVE_EVERY
+    adversarial: AdversarialParams | None = None
 
 
 def train_unit(
@@ -83,6 +86,9 @@ def train_unit(
         raise TaskonomyError(f"{recipe.task.name} has no loss: there is nothing to train")
     seeded(recipe.seed, recipe.name, "weights")
     network = make()
+    for module in network.modules():
+        if isinstance(module, Scaled):
+            module.set_to(*recipe.labels.scale(recipe.train))
     plan = recipe.schedule
     schedule = Schedule(plan.epochs, plan.rate, plan.slow_after, plan.weight_decay)
 
@@ -92,7 +98,7 @@ def train_unit(
     result = fit(
         network, loss, batches(recipe.train), batches(prepared.of_split("validation")), schedule,
         name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
-        save_every=recipe.save_every, each_epoch=each_epoch,
+        adversarial=recipe.adversarial, save_every=recipe.save_every, each_epoch=each_epoch,
     )  # fmt: skip
     arrays = {split: losses_of(network, loss, batches(prepared.of_split(split)), recipe.precision) for split in TESTS}
     for split, losses in arrays.items():

@@ -18,6 +18,8 @@ from taskonomy.world.shell import Finish, door_case, room_shell, window_case
 from taskonomy.world.style import Style, colour, draw_style, draw_woods, grey
 from taskonomy.world.textures import LEVELS, SIDE, Material, picture
 
+HUES = 0.03  # how far rooms of a kind differ in hue
+
 
 @dataclass(frozen=True)
 class Building:
@@ -132,7 +134,7 @@ def _before_hole(hole: Opening, room: Room, deep: float) -> Float[np.ndarray, "2
 def _draw_finish(rng: np.random.Generator, kind: str, style: Style) -> Finish:
     """Materials of a room's sides."""
     look = ROOMS[kind]
-    hue, depth = rng.random(), rng.uniform(0.0, 0.35)
+    hue, depth, value = look.tint[0] + rng.normal(0, HUES), look.tint[1] * rng.uniform(0.5, 1.5), look.tint[2] + rng.uniform(-0.08, 0.06)
 
     def tone(value: float, more: float = 0.0, shift: float = 0.0) -> tuple[float, float, float]:
         return colour(hue + shift, depth + more, value)
@@ -144,12 +146,11 @@ def _draw_finish(rng: np.random.Generator, kind: str, style: Style) -> Finish:
         joint = grey(rng.uniform(0.5, 0.9))
         return Material(pattern, (tone(value), tone(value * rng.uniform(0.72, 0.92), 0.08, 0.03), joint), metres=float(rng.uniform(0.7, 1.2)))
 
-    bright = rng.uniform(0.72, 0.95)
     pattern = look.walls[int(rng.integers(len(look.walls)))]
-    wall = surface(pattern, bright)
-    accent = surface(look.walls[int(rng.integers(len(look.walls)))], bright * rng.uniform(0.6, 1.0)) if rng.random() < 0.6 else wall
+    wall = surface(pattern, value)
+    accent = surface(look.walls[int(rng.integers(len(look.walls)))], value * rng.uniform(0.6, 1.0)) if rng.random() < 0.6 else wall
     ground = look.floors[int(rng.integers(len(look.floors)))]
-    ground_hue, ground_value = rng.random(), rng.uniform(0.3, 0.85)
+    ground_hue, ground_value = hue + rng.normal(0, HUES), rng.uniform(0.3, 0.85)
     stone = (colour(ground_hue, 0.12, ground_value), colour(ground_hue, 0.2, ground_value * rng.choice([0.35, 0.7])), grey(ground_value * 0.6))
     woody = ground in ("planks", "parquet")
     floor = Material(ground, draw_woods(rng) if woody else stone, metres=float(rng.uniform(1.2, 2.4)))

@@ -17,12 +17,14 @@ class RoomType:
 
     Attributes:
         rank: 0 takes a building's largest rooms, 9 its smallest.
+        tint: What its walls are painted like: hue, saturation and value of sRGB, each in [0, 1]. Rooms of a kind vary around it.
         floors: Patterns to draw the floor from.
         walls: Patterns to draw the walls from; the first is the most frequent.
         rules: The furniture, in the order it is placed.
     """
 
     rank: float
+    tint: tuple[float, float, float]
     floors: tuple[str, ...]
     walls: tuple[str, ...]
     rules: tuple[Rule, ...]
@@ -39,6 +41,7 @@ TILED, PAINT = ("tiles", "tiles", "plain"), ("plain", "plain", "plain", "stripes
 ROOMS = {
     "bedroom": RoomType(
         3,
+        (0.06, 0.22, 0.86),
         WARM,
         PAPER,
         (
@@ -58,6 +61,7 @@ ROOMS = {
     ),
     "living_room": RoomType(
         0,
+        (0.11, 0.16, 0.93),
         WARM,
         PAPER,
         (
@@ -81,6 +85,7 @@ ROOMS = {
     ),
     "kitchen": RoomType(
         4,
+        (0.16, 0.32, 0.9),
         HARD,
         ("plain", "tiles", "stripes"),
         (
@@ -101,6 +106,7 @@ ROOMS = {
     ),
     "bathroom": RoomType(
         8,
+        (0.5, 0.2, 0.93),
         HARD,
         TILED,
         (
@@ -117,6 +123,7 @@ ROOMS = {
     ),
     "dining_room": RoomType(
         2,
+        (0.02, 0.32, 0.78),
         WARM,
         PAPER,
         (
@@ -135,6 +142,7 @@ ROOMS = {
     ),
     "childs_room": RoomType(
         5,
+        (0.92, 0.3, 0.9),
         WARM,
         ("plain", "dots", "stripes"),
         (
@@ -154,6 +162,7 @@ ROOMS = {
     ),
     "closet": RoomType(
         9,
+        (0.09, 0.34, 0.7),
         WARM,
         PAINT,
         (
@@ -168,6 +177,7 @@ ROOMS = {
     ),
     "home_office": RoomType(
         6,
+        (0.33, 0.22, 0.82),
         WARM,
         PAPER,
         (
@@ -189,6 +199,7 @@ ROOMS = {
     ),
     "corridor": RoomType(
         10,
+        (0.13, 0.06, 0.88),
         (*WARM, *HARD),
         PAPER,
         (
@@ -203,6 +214,7 @@ ROOMS = {
     ),
     "library/indoor": RoomType(
         1,
+        (0.05, 0.38, 0.62),
         WARM,
         PAINT,
         (
@@ -219,6 +231,7 @@ ROOMS = {
     ),
     "classroom": RoomType(
         0,
+        (0.24, 0.24, 0.86),
         OFFICE,
         PAINT,
         (
@@ -236,6 +249,7 @@ ROOMS = {
     ),
     "conference_room": RoomType(
         1,
+        (0.62, 0.24, 0.76),
         OFFICE,
         PAINT,
         (
@@ -253,6 +267,7 @@ ROOMS = {
     ),
     "office": RoomType(
         4,
+        (0.57, 0.12, 0.85),
         OFFICE,
         PAINT,
         (
@@ -271,6 +286,7 @@ ROOMS = {
     ),
     "waiting_room": RoomType(
         3,
+        (0.42, 0.24, 0.86),
         OFFICE,
         PAINT,
         (
@@ -287,12 +303,14 @@ ROOMS = {
     ),
     "storage_room": RoomType(
         9,
+        (0.6, 0.03, 0.68),
         ("granite", "tiles"),
         PAINT,
         (Rule(("rack",), "wall", (2, 4)), Rule(("stool",), "anywhere", (0, 2)), Rule(("refrigerator",), "wall", (0, 1)), _ceiling("ceiling_lamp")),
     ),
     "hotel_room": RoomType(
         3,
+        (0.8, 0.2, 0.78),
         ("carpet", "planks"),
         PAPER,
         (

@@ -1,0 +1,101 @@
+"""Second term of the loss of maps (reference, section 3): a critic learns to tell a network's maps from labels, the network to fool it.
+
+It belongs to training alone: the losses that validate, test and are plotted are the plain ones. Here and in the reference, the critic learns one
+step for each of the network's. Where this differs from the reference: the critic learns by Adam, because at the reference's SGD nothing would
+come of short trainings; it sees maps in units of the labels' deviation, and noise in the same units, as log depths of rooms differ by hundredths;
+it computes in float32 whatever the network does.
+"""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float
+from torch import Tensor
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.nets.critic import Critic
+from taskonomy.nets.decoders import LEAST
+from taskonomy.params import AdversarialParams
+from taskonomy.tasks.labels import Loss
+from taskonomy.training.batches import Batch, Batches
+
+RATE = 0.1  # of the network's learning rate
+DECAY = 10.0  # of the network's weight decay
+BETA = 0.5  # Adam's first; Isola et al. 2017
+SURE = 0.9  # what the critic should give for labels
+# Noise on all maps that the critic sees, in deviations of the labels, so that it cannot win by a trifle; over a whole training it fades to
+# NOISE / (1 + FADING). The reference: from 0.1 on maps in [-1, 1] and 0.03 on the two depths, fading by 0.2 for every 1,000 of 112,500 steps.
+NOISE = 0.25
+FADING = 22.5
+
+
+class Adversary:
+    """The term of one training. Its random numbers are torch's own, which `fit` seeds for each epoch.
+
+    Args:
+        name: Of what is trained, for errors.
+        loss: What the network is trained with.
+        train: The samples that it learns from.
+        params: Its share of the whole loss, and when it begins.
+        weight_decay: Of the network.
+        device: To train on.
+
+    Raises:
+        TaskonomyError: The task is none of maps trained with L1 or L2, or the maps are too small.
+    """
+
+    def __init__(self, name: str, loss: Loss, train: Batches, params: AdversarialParams, weight_decay: float, device: torch.device) -> None:
+        example = train.of(train.positions[:1], 0)
+        values = example.targets.values
+        if loss not in (Loss.L1, Loss.L2) or not isinstance(values, Tensor) or values.ndim != 4:
+            raise TaskonomyError(f"{name}: train.adversarial is for maps trained with L1 or L2 alone")
+        self.share, self.after, self.noise = params.share, params.after, NOISE
+        centre, deviation = train.labels.scale(train.positions)
+        self.centre, self.deviation = (one[:, None, None].to(device) for one in (centre, torch.where(deviation > LEAST, deviation, 1.0)))
+        self.critic = Critic(_images(example).shape[1] + values.shape[-1], values.shape[1]).to(device)
+        self.optimizer = torch.optim.Adam(self.critic.parameters(), betas=(BETA, 0.999), weight_decay=DECAY * weight_decay, fused=True)
+
+    def start(self, rate: float, done: float) -> None:
+        """Begin an epoch.
+
+        Args:
+            rate: The network's learning rate.
+            done: Share of the training that lies behind.
+        """
+        self.noise = NOISE / (1 + FADING * done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = RATE * rate
+
+    def whole(self, plain: Float[Tensor, ""], output: Float[Tensor, "batch numbers height width"], batch: Batch) -> Float[Tensor, ""]:
+        """The network's whole loss: the plain one, and how surely the critic knows its maps."""
+        self.critic.requires_grad_(False)
+        fooled = _entropy(self._judged(output, batch), 1.0)
+        return (1 - self.share) * plain + self.share * fooled
+
+    def learn(self, output: Float[Tensor, "batch numbers height width"], batch: Batch) -> Float[Tensor, ""]:
+        """One step of the critic; returns the loss it had before."""
+        self.critic.requires_grad_(True)
+        labels = batch.targets.values
+        assert isinstance(labels, Tensor)  # checked when it was made
+        loss = (_entropy(self._judged(labels.movedim(-1, 1), batch), SURE) + _entropy(self._judged(output.detach(), batch), 0.0)) / 2
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _judged(self, maps: Tensor, batch: Batch) -> Tensor:
+        """The critic's logits. Pixels without a label are blank in both, or it would know labels by what is made up there."""
+        maps = (maps.float() - self.centre) / self.deviation
+        maps = maps + self.noise * torch.randn_like(maps)
+        if batch.targets.mask is not None:
+            maps = maps.where(batch.targets.mask[:, None], 0)
+        return self.critic(_images(batch), maps)
+
+
+def _images(batch: Batch) -> Float[Tensor, "batch channels height width"]:
+    """What the network sees of each sample, side by side."""
+    return batch.seen.flatten(1, 2).float()
+
+
+def _entropy(logits: Tensor, wanted: float) -> Tensor:
+    """Cross-entropy, the mean over all patches; the network's does not vanish while the critic is sure of it (Goodfellow et al. 2014)."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))

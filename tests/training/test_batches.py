@@ -1,0 +1,113 @@
+"""Batches: what a sample is does not depend on the batch that it comes in."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import profile
+
+from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.jigsaw import permutation_set
+from taskonomy.training import batches
+from taskonomy.training.batches import TESTING, Batches, Images, Labels
+from taskonomy.training.units import Nothing
+
+NAMES = [task.name for task in DICTIONARY.values() if task.label is not None]
+
+
+class Bare:
+    """Labels of no task."""
+
+    class prepared:  # noqa: N801
+        task = DICTIONARY["autoencoding"]
+        samples = np.arange(1000)[:, None]
+
+    def of(self, chosen):
+        return torch.from_numpy(chosen)
+
+
+def plain(positions: np.ndarray, size: int) -> Batches:
+    made = object.__new__(Batches)
+    made.labels, made.inputs, made.positions, made.size, made.prepared = Bare(), Nothing(), positions, size, Bare.prepared
+    made.of = lambda chosen, epoch: chosen
+    return made
+
+
+@given(st.integers(2, 40), st.integers(2, 12), st.integers(0, 3), st.integers(0, 3))
+def test_an_epoch_shows_every_sample_once_but_for_one_left_alone(count, size, seed, epoch):
+    positions = np.arange(100, 100 + 3 * count, 3)
+    shown = list(plain(positions, size).shuffled(seed, epoch))
+    together = np.concatenate(shown)
+    assert len(set(together)) == len(together) == count - (count % size == 1)
+    assert set(together) <= set(positions)
+    assert [len(one) for one in shown[:-1]] == [size] * (len(shown) - 1)
+    again = np.concatenate(list(plain(positions, size).shuffled(seed, epoch)))
+    np.testing.assert_array_equal(together, again)
+
+
+def test_the_order_differs_between_epochs_and_seeds_and_testing_keeps_it():
+    positions = np.arange(60)
+    orders = {tuple(np.concatenate(list(plain(positions, 7).shuffled(seed, epoch)))) for seed in (0, 1) for epoch in (0, 1, 2)}
+    assert len(orders) == 6
+    np.testing.assert_array_equal(np.concatenate(list(plain(positions, 7).in_order())), positions)
+    assert len(plain(positions, 7)) == len(list(plain(positions, 7).in_order())) == 9
+
+
+def parts_of(targets) -> list[torch.Tensor]:
+    values = targets.values if isinstance(targets.values, tuple) else (targets.values,)
+    return [*values, targets.keys, *([] if targets.mask is None else [targets.mask])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_kept_in_memory_are_those_encoded_anew(prepared, name, monkeypatch):
+    task = prepared.task(name)
+    some = task.of_split("transfer")[::-1]
+    kept, anew = Labels(task, np.concatenate([some, some[:2]])), Labels(task)
+    monkeypatch.setattr(batches, "KEPT_BYTES", 0)
+    too_large = Labels(task, some)
+    asked = some[[3, 0, 3, 5]]
+    for one in zip(*(parts_of(labels.of(asked)) for labels in (kept, anew, too_large)), strict=True):
+        assert one[0].dtype == one[1].dtype == one[2].dtype
+        assert torch.equal(one[0], one[1])
+        assert torch.equal(one[1], one[2])
+    outside = np.concatenate([some[:1], task.of_split("validation")[:1]])
+    assert all(map(torch.equal, parts_of(kept.of(outside)), parts_of(anew.of(outside))))
+
+
+def sets_of(prepared, name: str, size: int = 4) -> Batches:
+    task = prepared.task(name)
+    return Batches(Labels(task), Images(prepared.images, task.task.input, profile().train.tile_side), task.of_split("validation"), size)
+
+
+@pytest.mark.parametrize("name", ["denoising", "egomotion", "jigsaw", "inpainting", "colorization"])
+@pytest.mark.parametrize("epoch", [TESTING, 0, 1])
+def test_a_sample_is_the_same_in_every_batch(prepared, name, epoch):
+    made = sets_of(prepared, name)
+    together = made.of(made.positions[:4], epoch)
+    for place in range(4):
+        alone = made.of(made.positions[[place]], epoch)
+        assert torch.equal(together.seen[[place]], alone.seen)
+        assert all(torch.equal(many[[place]], one) for many, one in zip(parts_of(together.targets), parts_of(alone.targets), strict=True))
+
+
+def test_several_images_come_in_the_samples_order(prepared):
+    made = sets_of(prepared, "egomotion")
+    seen = made.of(made.positions[:3], 0).seen
+    for row, position in enumerate(made.positions[:3]):
+        for place, view in enumerate(prepared.task("egomotion").samples[position]):
+            np.testing.assert_allclose(seen[row, place].permute(1, 2, 0), prepared.images[view] / 127.5 - 1, atol=1e-6)
+
+
+def test_the_jigsaw_is_laid_anew_each_epoch_and_shown_as_its_label_says(prepared):
+    made = sets_of(prepared, "jigsaw", size=24)
+    orders = {epoch: made.of(made.positions, epoch).targets.values[:, 0].numpy() for epoch in (TESTING, 0, 1)}
+    np.testing.assert_array_equal(orders[TESTING], np.asarray(prepared.task("jigsaw").stored[made.positions])[:, 0])
+    assert (orders[0] != orders[1]).mean() > 0.8
+    assert ((orders[0] >= 0) & (orders[0] < len(permutation_set()))).all()
+    # The label says of each place which cell its tile is cut from; a tile is the middle 0.9 of its cell.
+    batch = made.of(made.positions, TESTING)
+    shown = batch.seen.mean((-1, -2)).numpy()
+    thirds = prepared.images[made.positions][:, :30, :30].reshape(24, 3, 10, 3, 10, 3).mean((2, 4)).reshape(24, 9, 3) / 127.5 - 1
+    placed = np.take_along_axis(thirds, permutation_set()[orders[TESTING]][..., None], axis=1)
+    assert np.abs(shown - placed).mean() < 0.3 * np.abs(shown - np.roll(placed, 1, axis=1)).mean()

@@ -1,14 +1,17 @@
 # `make repro` and `make test` are each complete on a fresh machine: Python 3.11 or newer with venv, git and make; no root.
 PYTHON ?= python3
 BIN := .venv/bin
+# dvclive asks for nvidia-ml-py on any machine; what torch asks for is named nvidia-LIBRARY-cuNN and the like.
+CUDA := '^(nvidia-([^m]|m[^l])|cuda-|triton)'
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: repro test lint bench setup lock clean
 
-repro: setup  ## run what changed of the pipeline, and say where to look
-	dvc repro
-	@dvc metrics show results/published/policy_metrics.json
-	@echo "open reports/published/index.html"
+repro: setup  ## run what changed of the pipeline on every core, and say where to look; PROFILE=tiny lays profiles/tiny.yaml over params.yaml
+	$(if $(PROFILE),taskonomy profile $(PROFILE) --write)
+	taskonomy repro
+	@dvc metrics show results/measured/*_metrics.json
+	@echo "open reports/measured/index.html, and reports/published/index.html: the same for the authors' measurements"
 
 test: setup  ## every test
 	pytest
@@ -33,8 +36,8 @@ setup: .venv/installed
 
 lock:  ## resolve the ranges of pyproject.toml anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --group dev --no-header --no-annotate -c constraints.txt pyproject.toml -o .lock
-	{ echo "# Every package of the environment, for any Python >= 3.11 and platform; written by 'make lock'."; grep -vE '^(nvidia-|cuda-|triton)' .lock; } > requirements.lock
-	{ echo "# What a CUDA build of torch brings along: constraints, so that a CPU build installs none of it; written by 'make lock'."; grep -E '^(nvidia-|cuda-|triton)' .lock; } > requirements-cuda.lock
+	{ echo "# Every package of the environment, for any Python >= 3.11 and platform; written by 'make lock'."; grep -vE $(CUDA) .lock; } > requirements.lock
+	{ echo "# What a CUDA build of torch brings along: constraints, so that a CPU build installs none of it; written by 'make lock'."; grep -E $(CUDA) .lock; } > requirements-cuda.lock
 	rm .lock
 
 clean:  ## remove the environment; data and results stay

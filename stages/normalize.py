@@ -8,8 +8,8 @@ from tqdm import tqdm
 from taskonomy.affinity.measured import affinity_tables, network_losses
 from taskonomy.affinity.table import write_table
 from taskonomy.errors import one_line
-from taskonomy.evaluation.networks import headline, table_one, write_networks
-from taskonomy.files import write_json
+from taskonomy.evaluation.networks import headline, table_one, training_curves, write_networks
+from taskonomy.files import write_csv, write_json
 from taskonomy.params import read_params
 
 
@@ -28,6 +28,7 @@ def main() -> None:
     write_table(args.results / "affinities.csv", affinities)
     write_table(args.results / "held_out.csv", held_out)
     write_networks(args.results / "networks.csv", networks)
+    write_csv(args.results / "curves.csv", training_curves(args.models, params.data.tasks))
     write_json(args.results / "normalize_metrics.json", {**facts, "networks": headline(networks)})
 
 

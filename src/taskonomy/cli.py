@@ -237,6 +237,20 @@ def cache(
 
 
 @app.command()
+def profile(
+    name: Annotated[str, typer.Argument(help="A file of profiles/, without its ending.")],
+    write: Annotated[bool, typer.Option("--write", help="Set the values in params.yaml, instead of printing them.")] = False,
+) -> None:
+    """What a profile changes, as options of dvc: `dvc exp run $(taskonomy profile tiny)`."""
+    from taskonomy.profiles import read_profile, write_profile
+
+    if write:
+        typer.echo(f"params.yaml: {write_profile(name)} values set as in profiles/{name}.yaml; 'git checkout params.yaml' goes back", err=True)
+    else:
+        typer.echo(" ".join(f"-S {one}" for one in read_profile(name)))
+
+
+@app.command()
 def repro(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages, groups (train), outputs or dvc.yaml files, with all that they need.", show_default=False)

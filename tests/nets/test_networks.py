@@ -265,9 +265,9 @@ def test_the_papers_readout_of_classes_has_the_weights_of_its_two_layers() -> No
         assert parameters(make_decoder(DICTIONARY["class_object"].head, 8, 16, 256, PAPER)) == 2048 * 2048 + 2 * 2048 + 2048 * 1000 + 1000
 
 
-def test_the_small_decoder_has_six_layers_of_at_most_64_channels() -> None:
+def test_the_small_decoder_has_four_layers_of_at_most_64_channels() -> None:
     convs = [layer for layer in make_decoder(Head(3), 8, 8, 64, SMALL) if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
-    assert len(convs) == 6
+    assert len(convs) == 4
     assert max(layer.out_channels for layer in convs) == 64
 
 

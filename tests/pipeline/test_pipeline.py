@@ -15,7 +15,8 @@ from conftest import ROOT
 PARTS = ("stages", "src", "data/published", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "report"}
-STAGES = {"world", "prepare"} | OF_A_TABLE
+MEASURED = {"normalize", "agreement"} | OF_A_TABLE
+STAGES = {"world", "prepare", "cards", "train", "transfer"} | MEASURED
 
 
 def clone(folder: Path) -> Path:
@@ -38,17 +39,30 @@ def clone(folder: Path) -> Path:
     return folder
 
 
-def run(folder: Path, *command: str, status: int = 0) -> str:
+def run(folder: Path, *command: str, status: int = 0, **more: str) -> str:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
     environment |= {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, env=environment)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, env=environment | more)
     assert (done.returncode == 0) == (status == 0), done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def repro(folder: Path) -> set[str]:
     """The stages that ran."""
-    return set(re.findall(r"Running stage '(\w+)(?:@\w+)?'", run(folder, "dvc", "repro")))
+    return {name.split("@")[0] for name in ran(folder)}
+
+
+def ran(folder: Path) -> set[str]:
+    """The stages that ran, with their items."""
+    return set(re.findall(r"Running stage '([\w@]+)'", run(folder, "dvc", "repro")))
+
+
+def each(stage: str, *items: str) -> set[str]:
+    return {f"{stage}@{item}" for item in items}
+
+
+def units(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / ".dvc/units").rglob("*.unit")}
 
 
 def change(folder: Path, section: str, key: str, value: object) -> None:
@@ -81,8 +95,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
         ("evaluate", "seed", 1, {"evaluate", "report"}),
         ("report", "title", "Ours", {"report"}),
         ("policy", "balance", "peak", OF_A_TABLE),
-        ("data", "labels", {"edge_texture": {"limit": 0.1}}, {"prepare"}),
-        ("world", "seed", 1, {"world", "prepare"}),
+        ("normalize", "method", "linear", MEASURED),
         ("policy", "budget", 8, set()),
     ],
 )
@@ -92,10 +105,60 @@ def test_a_changed_parameter_reruns_what_it_affects_and_nothing_else(copied: Pat
     assert repro(copied) == set()
 
 
+OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "agreement"}
+
+
+def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copied: Path) -> None:
+    before = units(copied)
+    change(copied, "train", "tasks", {"jigsaw": {"rate": 0.001}})
+    assert ran(copied) == {"cards", "train@jigsaw"} | each("transfer", *TARGETS) | OF_MEASURED
+    new = units(copied).keys() - before.keys()
+    # Its network; to each target the transfer from it alone and the two pairs that it is in. Its constant knows no rate.
+    assert len(new) == 1 + len(TARGETS) * 3
+    change(copied, "train", "tasks", {})
+    assert "train" not in repro(copied)  # DVC's cache still has the old network
+    assert before.items() <= units(copied).items()
+
+
+def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Path) -> None:
+    before = units(copied)
+    change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
+    assert ran(copied) == {"prepare", "train@edge_texture"} | each("transfer", *TARGETS) | OF_MEASURED
+    new = units(copied).keys() - before.keys()
+    # As a target everything: its network, its constant, from scratch, 5 of order 1 and 3 of order 2. As a source: alone and in two pairs, twice.
+    assert len(new) == 2 + (1 + 5 + 3) + 2 * 3
+
+
+def test_transfer_parameters_train_no_task(copied: Path) -> None:
+    before = units(copied)
+    change(copied, "transfer", "max_order", 1)
+    assert ran(copied) == each("transfer", *TARGETS) | OF_MEASURED
+    assert units(copied) == before
+
+
+def test_units_in_the_store_are_not_trained_again(copied: Path) -> None:
+    """A workspace that has lost its outputs and DVC's cache, but not its units, ends with the same bits, and no unit is written."""
+    before = {path: path.stat().st_mtime_ns for path in (copied / ".dvc/units").rglob("*.unit")}
+    lock = (copied / "dvc.lock").read_bytes()
+    shutil.rmtree(copied / "data/transfers")
+    shutil.rmtree(copied / ".dvc/cache")
+    shutil.rmtree(copied / ".dvc/tmp", ignore_errors=True)
+    run(copied, "dvc", "repro", "--single-item", "--force", *sorted(each("transfer", *TARGETS)))
+    assert (copied / "dvc.lock").read_bytes() == lock
+    assert {path: path.stat().st_mtime_ns for path in (copied / ".dvc/units").rglob("*.unit")} == before
+
+
+def test_the_world_is_made_anew_when_its_seed_changes(copied: Path) -> None:
+    change(copied, "world", "seed", 1)
+    direct = {stage for stage, why in json.loads(run(copied, "dvc", "status", "--json")).items() if any("changed deps" in one for one in why)}
+    assert direct == {"world"}
+
+
 def test_another_clean_run_gives_the_same_bits(finished: Path, tmp_path: Path) -> None:
     again = clone(tmp_path)
-    repro(again)
+    run(again, "dvc", "repro", TASKONOMY_CORES="1")
     assert (again / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
+    assert units(again) == units(finished)
 
 
 def test_a_bad_parameter_is_one_line_and_loses_nothing(copied: Path) -> None:

@@ -78,11 +78,11 @@ def test_holes_and_tiles_are_the_targets_affair_and_not_the_sources():
 
 def test_codes_of_several_sources_stand_side_by_side_for_each_image():
     rng = np.random.default_rng(0)
-    first, second = (rng.random((6, channels, 2, 2)).astype(np.float16) for channels in (3, 1))
+    first, second = (rng.random((6, 3, 2, 2)).astype(np.float16) for _source in range(2))
     row_of = np.array([-1, 0, 1, -1, 2, 3, 4, 5])
     seen = Codes([first, second], row_of).seen(np.array([[1, 7], [4, 2]]), np.array([0, 1]), 0, None)
     assert seen.dtype == torch.float32
-    assert seen.shape == (2, 2, 4, 2, 2)
+    assert seen.shape == (2, 2, 6, 2, 2)
     for sample, views in enumerate([[1, 7], [4, 2]]):
         for image, view in enumerate(views):
             np.testing.assert_array_equal(seen[sample, image, :3], first[row_of[view]])

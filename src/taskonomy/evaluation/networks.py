@@ -1,7 +1,7 @@
 """Did the task networks learn? Each against the best constant estimator and a readout of a random encoder (paper table 1)."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -37,6 +37,22 @@ def table_one(losses: Mapping[str, tuple[OneLossPerImage, OneLossPerImage, OneLo
 def headline(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
     """What `dvc metrics show` compares: mean and lowest win rate over the tasks, per baseline; NaN if for none."""
     return {name: {"mean": float(frame[name].mean()), "lowest": float(frame[name].min())} for name in BASELINES}
+
+
+def training_curves(models: Path, tasks: Sequence[str]) -> pd.DataFrame:
+    """Mean losses of every task's network by epoch: `task`, `split`, `epoch` from 1, `loss`.
+
+    Args:
+        models: Folder with the curves of each task as DVCLive wrote them; a task without a network has none.
+        tasks: Which.
+    """
+    parts = []
+    for task in tasks:
+        for split in ("train", "validation"):
+            if (path := models / task / "curves" / f"{split}.tsv").is_file():
+                curve = pd.read_csv(path, sep="\t", names=["epoch", "loss"], skiprows=1)
+                parts.append(curve.assign(epoch=curve["epoch"] + 1, task=task, split=split))
+    return pd.concat(parts, ignore_index=True)[["task", "split", "epoch", "loss"]]
 
 
 def read_networks(path: Path | str) -> pd.DataFrame:

@@ -126,6 +126,9 @@ class Scaled(nn.Module):
         bounded: Whether a hyperbolic tangent follows.
     """
 
+    centre: Tensor
+    spread: Tensor
+
     def __init__(self, outputs: int, *, bounded: bool) -> None:
         super().__init__()
         self.bounded = bounded

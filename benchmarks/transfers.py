@@ -1,0 +1,258 @@
+"""Transfers of first order: seconds and memory from stored codes, with frozen encoders run at each step, and with whole networks trained.
+
+On a GPU also images per second, the share of its peak, and the GPU hours of the whole paper.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from taskonomy.data.prepare import prepare
+from taskonomy.data.prepared import Prepared, PreparedTask
+from taskonomy.nets.encoder import make_encoder
+from taskonomy.nets.network import transfer_network
+from taskonomy.nets.shapes import decoder_shape, encoder_shape
+from taskonomy.params import Params, ScheduleParams, Splits, checked
+from taskonomy.profiles import overlaid
+from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.labels import Input
+from taskonomy.training.batches import Batches, Codes, Images, Inputs, Labels
+from taskonomy.training.cards import as_card, card
+from taskonomy.training.codes import coded_rows, codes_of, row_of_view
+from taskonomy.training.fit import Schedule, autocast, fit, seeded
+from taskonomy.training.losses import per_sample
+from taskonomy.training.networks import network_of
+from taskonomy.training.store import Store, key_of
+from taskonomy.training.transfers import chosen_samples
+from taskonomy.training.units import Recipe, train_unit
+from taskonomy.world.make import make_world
+
+ROOT = Path(__file__).parents[1]
+TARGETS = ("normal", "segment_semantic", "class_scene", "camera_pose_fixated")  # a map with L1, classes of pixels, fully connected, of two images
+WAYS = {"stored": "stored codes", "frozen": "encoder each step", "whole": "whole network"}
+# A small world in which about as many views as in the default one have codes, and test. Transfers from more than MOST images are scaled.
+WORLD = {"buildings": 14, "points": 36, "views": 3, "resolution": 32, "samples": 1, "splits": Splits(train=0.08, val=0.57, test=0.35)}
+MOST, MOST_EPOCHS = 600, 4
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+PEAKS = {"H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125}  # TFLOP/s, dense bfloat16
+STEPS = 40  # of which a rate is the mean
+# Of the paper: networks, transfers at 16,000 images, images to train networks, to train transfers and to test, GPU hours.
+NETWORKS, TRANSFERS, FULL, SMALL, TEST, HOURS = 26, 1740, 120_000, 16_000, 17_000, 47_886
+
+
+class WithEncoder(nn.Module):
+    """Source encoder and transfer in one network, as the reference runs them."""
+
+    def __init__(self, encoder: nn.Module, transfer: nn.Module, *, frozen: bool) -> None:
+        super().__init__()
+        self.encoder, self.transfer, self.frozen = encoder.requires_grad_(not frozen), transfer, frozen
+
+    def train(self, mode: bool = True) -> "WithEncoder":
+        """A frozen encoder never trains."""
+        super().train(mode)
+        self.encoder.train(mode and not self.frozen)
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As `TransferNetwork`, from images."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            codes = self.encoder(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        return self.transfer(codes)
+
+
+class Stamps(list[float]):
+    """When it was made, and when each epoch ended, its validation included."""
+
+    def __init__(self) -> None:
+        super().__init__([time.perf_counter()])
+
+    def __call__(self, epoch: int, curve: object) -> None:
+        """As `fit` tells of an epoch."""
+        self.append(time.perf_counter())
+
+
+class Bench:
+    """What the processes of one run share: parameters, and a small world rendered in a temporary folder."""
+
+    def __init__(self, profile: str, sources: int, folder: Path) -> None:
+        values = yaml.safe_load((ROOT / "params.yaml").read_text())
+        changes = yaml.safe_load((ROOT / f"profiles/{profile}.yaml").read_text()) if profile else {}
+        self.params = checked(Params, overlaid(values, changes), profile)
+        self.plan, self.sources, self.folder = self.params.transfer, sources, folder
+        self.complete, self.images = self.plan.images <= MOST, min(self.plan.images, MOST)
+        self.epochs = self.plan.schedule.epochs if self.complete else min(MOST_EPOCHS, self.plan.schedule.epochs)
+
+    def data(self) -> None:
+        """Rendered small and resized: what is to be seen costs nothing."""
+        make_world(self.folder / "world", self.params.world.model_copy(update=WORLD))
+        tasks = TARGETS if DEVICE.type == "cpu" else self.params.data.tasks
+        prepare(self.folder / "world", self.folder / "prepared", self.params.data.model_copy(update={"tasks": tasks}))
+
+    def open(self) -> None:
+        """One thread, as the stages have; libraries are loaded before a clock runs."""
+        torch.set_num_threads(1)
+        self.prepared = Prepared(self.folder / "prepared")
+        with autocast(DEVICE, self.params.train.precision):
+            codes = self.encoder(0)(torch.zeros(2, 3, self.params.data.resolution, self.params.data.resolution, device=DEVICE))
+        codes.sum().backward()
+
+    def task(self, name: str) -> tuple[PreparedTask, dict[str, Any]]:
+        """With its card."""
+        values = card(DICTIONARY[name], self.params)
+        return as_card(self.prepared.task(name), values), values
+
+    def encoder(self, source: int) -> nn.Module:
+        """What its weights are costs nothing."""
+        seeded(0, "encoder", source)
+        encoder = make_encoder(encoder_shape(self.params.train.encoder.model_dump())).to(DEVICE)
+        return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def codes(self, source: int) -> Codes:
+        """Computed, stored and memory-mapped."""
+        how, path, splits = Input.IMAGE, self.folder / f"codes{source}.npy", self.prepared.splits
+        codes = codes_of(self.encoder(source), self.prepared.images, coded_rows(splits), how, how, self.params.train.precision, self.plan.codes)
+        np.save(path, codes)
+        return Codes([np.load(path, mmap_mode="r")], row_of_view(splits))
+
+    def network(self, way: str, name: str, source: int) -> nn.Module:
+        """What one of the ways trains."""
+        shapes = encoder_shape(self.params.train.encoder.model_dump()), decoder_shape(self.params.train.decoder.model_dump(mode="json"))
+        transfer = transfer_network(self.task(name)[0].task, 1, *shapes, self.params.data.resolution).to(DEVICE)
+        return transfer if way == "stored" else WithEncoder(self.encoder(source), transfer, frozen=way == "frozen")
+
+    def way(self, way: str) -> dict[str, Any]:
+        """Seconds to encode, and of each target to learn and to judge; the lowest validation losses; peak memory, GiB."""
+        self.open()
+        started = time.perf_counter()
+        stored = [self.codes(source) for source in range(self.sources)] if way == "stored" else []
+        encode, seconds, lowest = time.perf_counter() - started, {}, []
+        for name in TARGETS:
+            task, _card = self.task(name)
+            train = chosen_samples(task.of_split("transfer"), self.images, self.plan.seed, name)
+            judged = np.concatenate([task.of_split(split) for split in ("validation", "test_affinity", "test_policy")])
+            labels = Labels(task, np.concatenate([train, judged]) if self.complete else None)  # more images' would not fit into memory
+            schedule, times = self.plan.schedule.model_copy(update={"epochs": self.epochs}), np.zeros(2)
+            for source in range(self.sources):
+                inputs: Inputs = stored[source] if way == "stored" else Images(self.prepared.images, task.task.input)
+                recipe = Recipe(f"{source} {name}", task.task, labels, inputs, train, schedule, self.plan.precision, self.plan.seed)
+                key, make, ends = key_of(way=way, target=name, source=source), partial(self.network, way, name, source), Stamps()
+                unit = train_unit(Store(self.folder / way), key, recipe, make, each_epoch=ends)
+                times += ends[-1] - ends[0], time.perf_counter() - ends[-1]
+                lowest.append(min(unit.facts["validation"]))
+            seconds[name] = times.tolist()
+        on_device = torch.cuda.max_memory_allocated() if DEVICE.type == "cuda" else 0
+        memory = on_device / 2**30 or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        return {"encode": encode, "seconds": seconds, "lowest": lowest, "memory": memory}
+
+    def rate(self, network: nn.Module, task: PreparedTask, inputs: Inputs, plan: ScheduleParams) -> tuple[float, float]:
+        """Seconds and TFLOP per sample in an epoch that is not the first; labels are encoded for each batch, as at full scale."""
+        assert task.task.loss is not None
+        few, many = (Batches(Labels(task), inputs, np.resize(task.of_split("transfer"), n * plan.batch), plan.batch) for n in (1, STEPS))
+        ends, how = Stamps(), {"precision": self.params.train.precision, "save_every": 1e9, "checkpoint": self.folder / "none"}
+        fit(network, task.task.loss, many, few, Schedule(2, plan.rate), name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]
+        batch = next(few.in_order()).to(DEVICE)
+        with FlopCounterMode(display=False) as counter:
+            with autocast(DEVICE, self.params.train.precision):
+                output = network.train()(batch.seen)
+            per_sample(task.task.loss, output, batch.targets).mean().backward()
+        return (ends[2] - ends[1]) / STEPS / plan.batch, counter.get_total_flops() / plan.batch / 1e12
+
+    def rates(self) -> None:
+        """Every task's network and every target's transfer for some steps, and what that makes of the paper."""
+        self.open()
+        name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu"
+        peak = next((one for part, one in PEAKS.items() if part in name), float("nan"))
+        started = time.perf_counter()
+        codes = self.codes(0)
+        encode = (time.perf_counter() - started) / len(coded_rows(self.prepared.splits))
+        print(f"\n{name}: encoding {1 / encode:,.0f} images per second; training, of batches made as they are needed:")
+        print(f"{'samples per second':<26}{'network':>10}{'of peak':>10}{'transfer':>10}{'of peak':>10}")
+        taken: list[list[float]] = [[], []]
+        for which in (one for one in self.params.data.tasks if DICTIONARY[one].head is not None):
+            task, values = self.task(which)
+            images, line = Images(self.prepared.images, task.task.input, values["tile_side"]), f"{which:<26}"
+            todo: list[Any] = [(network_of(task.task, values, self.prepared).to(DEVICE), task, images, self.params.train.schedule)]
+            if which in self.plan.targets:
+                todo.append((self.network("stored", which, 0), task, codes, self.plan.schedule))
+            for kind, one in enumerate(todo):
+                seconds, tflop = self.rate(*one)
+                taken[kind].append(seconds)
+                line += f"{1 / seconds:>10,.0f}{tflop / seconds / peak:>10.1%}"
+            print(line, flush=True)
+        network, transfer = (float(np.mean(one)) for one in taken)
+        parts = (
+            (NETWORKS, "networks", FULL, self.params.train.schedule.epochs, network),
+            (NETWORKS, "encoders", SMALL + TEST, 1, encode),
+            (TRANSFERS, "transfers", SMALL, self.plan.schedule.epochs, transfer),
+        )
+        hours = [count * samples * epochs * seconds / 3600 for count, _what, samples, epochs, seconds in parts]
+        for (count, what, samples, epochs, seconds), one in zip(parts, hours, strict=True):
+            print(f"  {count:,} {what} x {samples:,} images x {epochs} epochs x {1000 * seconds:.3f} ms: {one:,.1f} h")
+        print(
+            f"  the whole paper, passes to validate and test aside: {sum(hours):,.0f} GPU hours; the paper's {HOURS:,} are {HOURS / sum(hours):.0f}x"
+        )
+
+
+def table(bench: Bench, done: dict[str, dict[str, Any]]) -> None:
+    everything, passes = len(bench.params.data.tasks), bench.plan.images * bench.plan.schedule.epochs / bench.images / bench.epochs
+    print(f"\n{'seconds on ' + DEVICE.type:<40}" + "".join(f"{way:>20}" for way in WAYS.values()))
+    rows = {f"encoding, {bench.sources} sources": [one["encode"] for one in done.values()]}
+    rows |= {f"{name}, {bench.sources} transfers": [sum(one["seconds"][name]) for one in done.values()] for name in TARGETS}
+    totals = []
+    for one in done.values():
+        learn, judge = np.sum(list(one["seconds"].values()), 0)
+        totals.append(everything / bench.sources * (passes * learn + bench.plan.images / bench.images * (judge + one["encode"])))
+    rows[f"scaled to {everything} sources and the profile"] = totals
+    for text, numbers in rows.items():
+        print(f"{text:<40}" + "".join(f"{number:>20,.1f}" for number in numbers))
+    print(f"{'ratio':<40}" + "".join(f"{number / totals[0]:>19.1f}x" for number in totals))
+    print(f"{'peak memory, GiB':<40}" + "".join(f"{one['memory']:>20.2f}" for one in done.values()))
+    a, b = (np.array(done[way]["lowest"]) for way in ("stored", "frozen"))
+    print(f"validation losses from stored codes over those with the encoder at each step: {np.min(a / b):.3f} to {np.max(a / b):.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sources", type=int, default=3, help="how many to measure")
+    parser.add_argument("--profile", default="", help="a file of profiles/, without its ending")
+    parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.part:
+        bench = Bench(args.profile, args.sources, Path(args.part[0]))
+        result = bench.way(args.part[1]) if args.part[1] in WAYS else getattr(bench, args.part[1])()
+        if result:
+            print(json.dumps(result))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(args.profile, args.sources, Path(folder))
+
+        def part(name: str, **kwargs: Any) -> Any:
+            """In a process of its own, so that its peak memory is its own."""
+            command = [sys.executable, __file__, "--profile", args.profile, "--sources", str(args.sources), "--part", folder, name]
+            return subprocess.run(command, check=True, **kwargs).stdout
+
+        part("data")
+        train = f"{bench.images} of {bench.plan.images:,} images, {bench.epochs} of {bench.plan.schedule.epochs} epochs"
+        print(f"{len(TARGETS)} targets, {args.sources} of {len(bench.params.data.tasks)} sources, {train}, one process")
+        table(bench, {way: json.loads(part(way, stdout=subprocess.PIPE)) for way in WAYS})
+        if DEVICE.type == "cuda":
+            part("rates")
+        else:
+            print("images per second, the share of the device's peak and the hours of the whole paper need a GPU: there is none here")
+
+
+if __name__ == "__main__":
+    main()

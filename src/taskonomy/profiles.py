@@ -1,0 +1,64 @@
+"""Profiles: files that hold only what differs from params.yaml."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.params import Params, checked
+
+FOLDER = Path("profiles")
+
+
+def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
+    """What a profile sets, as DVC's overrides: `section.key=value`.
+
+    Args:
+        name: Of a file in `profiles/`, without its ending.
+        params: The file it is laid over.
+
+    Raises:
+        TaskonomyError: There is no such profile, or params.yaml would not be valid with it.
+    """
+    profiles = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    if name not in profiles:
+        raise unknown("profile", [name], profiles)
+    try:
+        values, changes = yaml.safe_load(params.read_text()), yaml.safe_load(profiles[name].read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise TaskonomyError(f"{params}, {profiles[name]}: not readable YAML ({' '.join(str(error).split())})") from None
+    checked(Params, overlaid(values, changes), str(profiles[name]))
+    return [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in _leaves(values, changes)]
+
+
+def overlaid(values: Any, changes: Any) -> Any:
+    """Sections and their parts key by key; anything else, and what has no fixed keys, as a whole."""
+    if not (isinstance(values, dict) and isinstance(changes, dict)):
+        return changes
+    return {**values, **{key: overlaid(values[key], change) if key in values else change for key, change in changes.items()}}
+
+
+def write_profile(name: str, params: Path = Path("params.yaml")) -> int:
+    """Set a profile's values in params.yaml, whose comments and order stay, as `dvc exp run -S` does.
+
+    Returns:
+        How many values differ.
+    """
+    from dvc.utils.hydra import apply_overrides  # type: ignore[import-untyped]
+
+    overrides = read_profile(name, params)
+    apply_overrides(str(params), overrides)
+    return len(overrides)
+
+
+def _leaves(values: Any, changes: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    for name, change in changes.items():
+        before = values.get(name) if isinstance(values, dict) else None
+        path = f"{key}.{name}" if key else name
+        if isinstance(change, dict) and change and isinstance(before, dict):
+            yield from _leaves(before, change, path)
+        elif change != before:
+            yield path, change

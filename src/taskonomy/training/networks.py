@@ -19,7 +19,7 @@ from taskonomy.tasks.labels import Input
 from taskonomy.training.batches import Images, Labels
 from taskonomy.training.cards import as_card
 from taskonomy.training.codes import coded_rows, codes_of
-from taskonomy.training.fit import Curve, seeded
+from taskonomy.training.fit import Curve, fastest, seeded
 from taskonomy.training.keys import NETWORK_CODE, data_digest, network_key
 from taskonomy.training.store import Store, Unit, code_digest, key_of
 from taskonomy.training.units import Constant, Nothing, Recipe, train_unit, weights_of
@@ -71,7 +71,7 @@ def train_task(prepared: Prepared, card: Card, store: Store, each_epoch: EachEpo
     how = Precision(card["precision"])
     rows, source, dtype = coded_rows(prepared.splits), task.task.input, card["codes"]["dtype"]
     encoder = network.encoder if isinstance(network, TaskNetwork) else network
-    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder.to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     codes = {name: codes_of(encoder, prepared.images, rows, Input(name), source, how, dtype) for name in card["codes"]["inputs"]}
     return Trained(units, keys, network, codes)
 

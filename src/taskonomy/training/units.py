@@ -14,7 +14,7 @@ from taskonomy.nets.decoders import Scaled
 from taskonomy.params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.tasks.dictionary import Task
 from taskonomy.training.batches import Batches, Inputs, Labels
-from taskonomy.training.fit import Curve, Schedule, fit, losses_of, seeded
+from taskonomy.training.fit import Curve, Schedule, fastest, fit, losses_of, seeded
 from taskonomy.training.store import Store, Unit
 
 TESTS = ("test_affinity", "test_policy")
@@ -89,6 +89,7 @@ def train_unit(
     for module in network.modules():
         if isinstance(module, Scaled):
             module.set_to(*recipe.labels.scale(recipe.train))
+    network.to(fastest())
     plan = recipe.schedule
     schedule = Schedule(plan.epochs, plan.rate, plan.slow_after, plan.weight_decay)
 
@@ -105,7 +106,7 @@ def train_unit(
         if not np.isfinite(losses).all():
             raise TaskonomyError(f"{recipe.name}: the loss is not finite on {int((~np.isfinite(losses)).sum())} images of {split}")
     if keep:
-        arrays |= {f"{_WEIGHTS}{name}": value.numpy() for name, value in network.state_dict().items()}
+        arrays |= {f"{_WEIGHTS}{name}": value.cpu().numpy() for name, value in network.state_dict().items()}
     facts = {"name": recipe.name, "train": result.curve.train, "validation": result.curve.validation, "chosen": result.chosen}
     store.write(key, arrays, facts)
     return Unit(arrays, facts)

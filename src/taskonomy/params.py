@@ -217,6 +217,7 @@ class DecoderParams(_Checked):
     last: Count = 3
     shuffle: Count = 1
     width: Annotated[FiniteFloat, Field(gt=0, le=16)] = 1.0
+    dropout: Annotated[FiniteFloat, Field(ge=0, lt=1)] = 0.5
     shrunk: "DecoderParams | None" = None
 
 
@@ -255,21 +256,21 @@ class TrainParams(_Checked):
     tile_side: Annotated[int, Field(ge=8)] | None
     embedding: Count
     schedule: ScheduleParams
-    tasks: dict[str, ScheduleChange]
+    tasks: dict[str, ScheduleChange] | None
     precision: Precision
     adversarial: AdversarialParams
     seed: Annotated[int, Field(ge=0)]
 
     def schedule_of(self, task: str) -> ScheduleParams:
         """With what this task does otherwise."""
-        change = self.tasks.get(task, ScheduleChange()).model_dump(exclude_none=True)
+        change = (self.tasks or {}).get(task, ScheduleChange()).model_dump(exclude_none=True)
         return self.schedule.model_copy(update=change)
 
     @model_validator(mode="after")
     def _tasks_are_known(self) -> "TrainParams":
         from taskonomy.tasks import DICTIONARY
 
-        if missing := [name for name in self.tasks if name not in DICTIONARY]:
+        if missing := [name for name in self.tasks or {} if name not in DICTIONARY]:
             raise ValueError(str(unknown("tasks", missing, DICTIONARY)))
         return self
 

@@ -15,7 +15,6 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.tasks.labels import Head
 
 SLOPE = 0.2
-DROPOUT = 0.5
 DEVIATION = 0.01
 # Of labels: deviations below this are none, means of bounded ones beyond this are as good as the bound.
 LEAST, FAR = 1e-3, 0.9
@@ -33,6 +32,7 @@ class DecoderShape:
         shuffle: Maps are decoded to this fraction of their side, and the last convolution gives this many pixels a side at once, as channels that
             are shuffled into place (Shi et al. 2016): large maps of few channels are what costs most without a GPU. 1: none.
         width: Multiplies all of these, and the head's hidden width.
+        dropout: Share of the hidden units of fully connected heads that are left out of a step. Narrow heads can spare fewer.
         shrunk: For maps smaller than the image, where they are decoded otherwise.
     """
 
@@ -41,6 +41,7 @@ class DecoderShape:
     last: int = 3
     shuffle: int = 1
     width: float = 1.0
+    dropout: float = 0.5
     shrunk: "DecoderShape | None" = None
 
     def __post_init__(self) -> None:
@@ -55,6 +56,9 @@ class DecoderShape:
         if not 0 < self.width <= 16:
             raise TaskonomyError(f"decoder.width must be above 0 and at most 16 (is {self.width})")
 
+        if not 0 <= self.dropout < 1:
+            raise TaskonomyError(f"decoder.dropout must be at least 0 and below 1 (is {self.dropout})")
+
     def scaled(self, channels: int) -> int:
         """Channels at this width, at least one."""
         return max(1, round(channels * self.width))
@@ -68,7 +72,7 @@ PAPER = DecoderShape(
 )
 # For processors without a GPU: 8 x 8 codes become 64 x 64 maps in 4 layers of at most 64 channels; 512 hidden units where the paper has 2048.
 SMALL = DecoderShape(
-    layers=(256, 256), steps=((128,),), last=1, shuffle=4, width=0.25, shrunk=DecoderShape(layers=(256, 256), steps=((128,),), last=1)
+    layers=(256, 256), steps=((128,),), last=1, shuffle=4, width=0.25, dropout=0.2, shrunk=DecoderShape(layers=(256, 256), steps=((128,),), last=1)
 )
 
 
@@ -108,7 +112,7 @@ def make_decoder(
         if outputs % heads:
             raise TaskonomyError(f"{heads} heads cannot share {outputs} outputs evenly")
         widths = [in_channels * code_side**2, *[shape.scaled(head.hidden)] * (head.layers - 1), outputs // heads]
-        parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm) for _ in range(heads)])]
+        parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm, shape.dropout) for _ in range(heads)])]
     else:
         if head.shrink > 1 and shape.shrunk:
             shape = replace(shape.shrunk, width=shape.shrunk.width * shape.width)
@@ -163,13 +167,13 @@ class Heads(nn.Module):
         return torch.cat([head(flat) for head in self.heads], 1)
 
 
-def _fully_connected(widths: list[int], batch_norm: bool) -> nn.Module:
+def _fully_connected(widths: list[int], batch_norm: bool, dropout: float) -> nn.Module:
     """Weights are drawn from a truncated normal distribution, as in the reference; biases start at 0."""
     layers: list[nn.Module] = []
     for inputs, hidden in pairwise(widths[:-1]):
         layers.append(nn.Linear(inputs, hidden, bias=not batch_norm))
         layers += [nn.BatchNorm1d(hidden)] * batch_norm
-        layers += [nn.ReLU(inplace=True), nn.Dropout(DROPOUT)]
+        layers += [nn.ReLU(inplace=True), nn.Dropout(dropout)]
     layers.append(nn.Linear(widths[-2], widths[-1]))
     for layer in layers:
         if isinstance(layer, nn.Linear):

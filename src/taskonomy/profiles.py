@@ -42,7 +42,7 @@ def overlaid(values: Any, changes: Any) -> Any:
 
 
 def write_profile(name: str, params: Path = Path("params.yaml")) -> int:
-    """Set a profile's values in params.yaml, whose comments and order stay, as `dvc exp run -S` does.
+    """Set a profile's values in params.yaml as `dvc exp run -S` does: order and comments stay, but for a comment after a replaced list.
 
     Returns:
         How many values differ.

@@ -1,0 +1,55 @@
+"""Profiles: what they set, and how it gets into params.yaml."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import read_params
+from taskonomy.profiles import overlaid, read_profile, write_profile
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project's parameters and profiles, as the working directory."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "params.yaml"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
+def test_written_values_are_those_of_the_profile(params: Path, name: str) -> None:
+    expected = overlaid(yaml.safe_load(params.read_text()), yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text()))
+    assert write_profile(name) > 0
+    assert yaml.safe_load(params.read_text()) == expected
+    assert "# Supervision budget" in params.read_text()
+    assert write_profile(name) == 0
+    read_params(params)
+
+
+def test_only_what_differs_is_set(params: Path) -> None:
+    (params.parent / "profiles/mine.yaml").write_text("policy: {budget: 4, max_order: 4}\n")
+    assert read_profile("mine") == ["policy.budget=4"]
+
+
+def test_a_section_keeps_what_the_profile_does_not_name(params: Path) -> None:
+    before = read_params(params)
+    write_profile("tiny")
+    assert read_params(params).world.seed == before.world.seed
+    assert read_params(params).train.encoder.width != before.train.encoder.width
+
+
+def test_unknown_profile(params: Path) -> None:
+    with pytest.raises(TaskonomyError, match=r"unknown 'tinny' \(did you mean 'tiny'\?\)"):
+        read_profile("tinny")
+
+
+def test_profile_that_is_not_valid(params: Path) -> None:
+    (params.parent / "profiles/bad.yaml").write_text("policy: {budget: -1}\n")
+    with pytest.raises(TaskonomyError, match=r"profiles/bad\.yaml: policy\.budget must be"):
+        write_profile("bad")
+    assert params.read_text() == (ROOT / "params.yaml").read_text()

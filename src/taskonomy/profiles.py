@@ -14,7 +14,7 @@ FOLDER = Path("profiles")
 
 
 def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
-    """What a profile sets, as DVC's overrides: `section.key=value`.
+    """What a profile sets, as DVC's overrides: `section.key=value`, or `+section.key=value` of a key that params.yaml leaves to its default.
 
     Args:
         name: Of a file in `profiles/`, without its ending.
@@ -60,5 +60,7 @@ def _leaves(values: Any, changes: Any, key: str = "") -> Iterator[tuple[str, Any
         path = f"{key}.{name}" if key else name
         if isinstance(change, dict) and change and isinstance(before, dict):
             yield from _leaves(before, change, path)
+        elif not isinstance(values, dict) or name not in values:
+            yield f"+{path}", change
         elif change != before:
             yield path, change

@@ -2,18 +2,22 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from dvc.dependency.base import Dependency  # type: ignore[import-untyped]
+from dvc.dependency.db import AbstractDependency  # type: ignore[import-untyped]
+from dvc.dependency.repo import RepoDependency  # type: ignore[import-untyped]
 from dvc.dvcfile import PROJECT_FILE  # type: ignore[import-untyped]
 from dvc.exceptions import DvcException  # type: ignore[import-untyped]
 from dvc.repo import Repo, lock_repo  # type: ignore[import-untyped]
 from dvc.repo.reproduce import get_active_graph, plan_repro  # type: ignore[import-untyped]
-from dvc.rwlock import RWLOCK_FILE  # type: ignore[import-untyped]
+from dvc.rwlock import RWLOCK_FILE, rwlock  # type: ignore[import-untyped]
 from dvc.stage.cache import RunCacheNotSupported  # type: ignore[import-untyped]
 from dvc.utils.serialize import ParseError  # type: ignore[import-untyped]
 from tqdm import tqdm
@@ -23,6 +27,8 @@ from taskonomy.running.order import Order
 
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
+
+TITLE = "taskonomy repro"  # what DVC notes as the command that uses a file
 
 tqdm.monitor_interval = 0  # no thread that watches DVC's progress bars: stages are forked off this process
 
@@ -38,6 +44,7 @@ class Plan:
         needs: The stages of `names` that must come before a stage.
         pending: Which may have to run, and why; every other stage is unchanged.
         order: In which order `dvc repro` writes them down.
+        stages: DVC's own objects as they were read: a process forked for a stage need not read dvc.yaml and dvc.lock again.
     """
 
     root: Path
@@ -46,9 +53,10 @@ class Plan:
     needs: Mapping[str, frozenset[str]]
     pending: Mapping[str, str]
     order: Order
+    stages: "Mapping[str, Stage]"
 
 
-def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: bool = False, pull: bool = False, killed: str | None = None) -> Plan:
+def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: bool = False, pull: bool = False, alone: bool = False) -> Plan:
     """The stages that the targets need, and which of them may have to run.
 
     A stage counts as unchanged only if all that it needs are: what follows a stage that runs is looked at when that one is done.
@@ -58,34 +66,50 @@ def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: b
         force: Nothing counts as unchanged.
         downstream: The targets and what needs them, instead of what they need.
         pull: Fetch the run cache from DVC's remote first.
-        killed: A command that is known not to be running: files that DVC holds for it are let go.
+        alone: No other run is going on in this workspace: files that DVC holds for one are let go.
 
     Raises:
         TaskonomyError: No such target, a `dvc.yaml` that DVC does not accept, or DVC files in use by another command.
     """
     with one_line_of_dvc():
-        repo = Repo(_wait_for_lock=True)
-        try:
-            with lock_repo(repo):
-                if killed:
-                    _let_go(Path(repo.tmp_dir), killed)
-                if pull:
-                    _pull_run_cache(repo)
-                wanted = list(dict.fromkeys(info.stage for target in targets or (PROJECT_FILE,) for info in repo.stage.collect_granular(target)))
-                graph = get_active_graph(repo.index.graph)
-                stages: list[Stage] = plan_repro(graph, wanted, downstream=downstream)
-                names = {stage: stage.addressing for stage in stages}
-                needs = {names[stage]: frozenset(names[need] for need in graph.successors(stage) if need in names) for stage in stages}
-                return Plan(
-                    root=Path(repo.root_dir),
-                    scratch=Path(repo.tmp_dir),
-                    names=tuple(needs),
-                    needs=needs,
-                    pending=_pending(names, needs, force=force),
-                    order=_order(stages),
-                )
-        finally:
-            repo.close()
+        if pull:
+            _pull_run_cache()
+        repo = Repo()
+        with lock_repo(repo):
+            if alone:
+                let_go(Path(repo.tmp_dir))
+            wanted = list(dict.fromkeys(stage for target in targets or (PROJECT_FILE,) for stage in _collect(repo, target)))
+            stages = {stage.addressing: stage for stage in plan_repro(get_active_graph(repo.index.graph), wanted, downstream=downstream)}
+            needs = _needs(repo, tuple(stages))
+            with _reading(repo, stages.values()):
+                pending = _pending(stages, needs, force=force)
+        return Plan(
+            root=Path(repo.root_dir),
+            scratch=Path(repo.tmp_dir),
+            names=tuple(stages),
+            needs=needs,
+            pending=pending,
+            order=_order(stages.values()),
+            stages=stages,
+        )
+
+
+def let_go(scratch: Path) -> None:
+    """Give back the files that DVC holds for a run of ours that was killed; to be called under DVC's lock, when none is going on.
+
+    DVC would take them for busy if a new process has the number of the killed one, as is usual in a container.
+    """
+    path = scratch / RWLOCK_FILE
+    try:
+        held = json.loads(path.read_text())
+    except OSError:
+        return
+    except ValueError:  # it is written under DVC's lock, which we have: only a kill tears it
+        path.unlink()
+        return
+    read = {file: [user for user in users if user["cmd"] != TITLE] for file, users in held.get("read", {}).items()}
+    write = {file: user for file, user in held.get("write", {}).items() if user["cmd"] != TITLE}
+    path.write_text(json.dumps({"write": write, "read": {file: users for file, users in read.items() if users}}))
 
 
 @contextmanager
@@ -128,19 +152,71 @@ def group(name: str) -> str:
     return name.partition("@")[0]
 
 
-def _pending(names: "Mapping[Stage, str]", needs: Mapping[str, frozenset[str]], *, force: bool) -> dict[str, str]:
+def _collect(repo: Repo, target: str) -> "Iterable[Stage]":
+    """As DVC finds a target, but without reading dvc.lock (a second of pure Python) once more for what the index has."""
+    stages: list[Stage] = repo.index.stages
+    path = os.path.abspath(target)
+    return (
+        [stage for stage in stages if stage.addressing == target]
+        or [stage for stage in stages if group(stage.addressing) == target]
+        or [stage for stage in stages if stage.path == path]
+        or [info.stage for info in repo.stage.collect_granular(target)]
+    )
+
+
+def _needs(repo: Repo, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Which stages come before which. DVC visits a frozen stage wherever it likes: there, its order decides."""
+    place = {name: number for number, name in enumerate(names)}
+    needs: dict[str, set[str]] = {name: set() for name in names}
+    for edge in repo.index.graph.edges:
+        pair = [stage.addressing for stage in edge]
+        if all(name in place for name in pair):
+            first, last = sorted(pair, key=place.__getitem__)
+            needs[last].add(first)
+    return {name: frozenset(before) for name, before in needs.items()}
+
+
+@contextmanager
+def _reading(repo: Repo, stages: "Iterable[Stage]") -> Iterator[None]:
+    """Hold all files of the stages for reading, at once: DVC by itself would do so three times per stage."""
+    items = [item for stage in stages for item in (*stage.deps, *stage.outs)]
+    paths = sorted({item.fs_path for item in items if not isinstance(item, RepoDependency | AbstractDependency)})
+    with rwlock(repo.tmp_dir, repo.fs, TITLE, paths, [], repo.config["core"].get("hardlink_lock", False)):
+        yield
+
+
+def _pending(stages: "Mapping[str, Stage]", needs: Mapping[str, frozenset[str]], *, force: bool) -> dict[str, str]:
     pending: dict[str, str] = {}
-    for stage, name in names.items():
+    known: dict[Hashable, bool] = {}
+    for name, stage in stages.items():
         if before := sorted(needs[name] & pending.keys()):
             pending[name] = f"after {before[0]}" + (f" and {len(before) - 1} more" if len(before) > 1 else "")
         elif force:
             pending[name] = "forced"
-        elif stage.changed():
+        elif _changed(stage, known):
             pending[name] = "changed"
     return pending
 
 
-def _order(stages: "Sequence[Stage]") -> Order:
+def _changed(stage: "Stage", known: dict[Hashable, bool]) -> bool:
+    """`stage.changed()`, less the locks that `_reading` holds, and with each folder walked once, however many stages read it."""
+    if stage.changed_stage():
+        return True
+    if not stage.frozen and (stage.is_callback or stage.always_changed or any(_dep_changed(dep, known) for dep in stage.deps)):
+        return True
+    return any(out.status() for out in stage.outs)
+
+
+def _dep_changed(dep: Dependency, known: dict[Hashable, bool]) -> bool:
+    if type(dep) is not Dependency or dep.protocol != "local":  # parameters and the like have more to them than a path and a hash
+        return bool(dep.status())
+    key = (dep.fs_path, dep.hash_name, dep.hash_info.name, dep.hash_info.value)
+    if key not in known:
+        known[key] = bool(dep.status())
+    return known[key]
+
+
+def _order(stages: "Iterable[Stage]") -> Order:
     locks: dict[str, list[str]] = {}
     ignores: dict[str, list[str]] = {}
     for stage in stages:
@@ -153,20 +229,9 @@ def _order(stages: "Sequence[Stage]") -> Order:
     return Order(locks, ignores)
 
 
-def _pull_run_cache(repo: Repo) -> None:
-    try:
-        repo.stage_cache.pull(None)
-    except RunCacheNotSupported as error:
-        raise TaskonomyError(f"--pull: {error}") from None
-
-
-def _let_go(scratch: Path, command: str) -> None:
-    """DVC would take the files of a killed process for busy if a new process has its number, as is usual in a container."""
-    path = scratch / RWLOCK_FILE
-    try:
-        held = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return
-    read = {file: [user for user in users if user["cmd"] != command] for file, users in held.get("read", {}).items()}
-    write = {file: user for file, user in held.get("write", {}).items() if user["cmd"] != command}
-    path.write_text(json.dumps({"write": write, "read": {file: users for file, users in read.items() if users}}))
+def _pull_run_cache() -> None:
+    with Repo() as repo, lock_repo(repo):  # a repo of its own: what talks to a remote does not survive a fork
+        try:
+            repo.stage_cache.pull(None)
+        except RunCacheNotSupported as error:  # DVC goes on without, too
+            print(f"warning: the run cache cannot be pulled: {error}", file=sys.stderr)

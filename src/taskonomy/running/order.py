@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +58,13 @@ class Unfinished:
         """Stages have ended or started."""
         self.path.write_text(json.dumps({"before": self.before, "after": self.order.entries(), "running": sorted(running)}))
 
+    def tidy(self) -> None:
+        """Put the files in order, under DVC's lock."""
+        self.order.restore(self.before)
+
     def close(self, *, finished: bool) -> None:
         """Put the files in order; forget about them if the run did all that it was asked for."""
-        self.order.restore(self.before)
+        self.tidy()
         if finished:
             self.path.unlink(missing_ok=True)
         else:
@@ -92,7 +98,11 @@ def _split(path: str) -> tuple[str, dict[str, str], str]:
         ]
     else:
         start, end = 0, len(text)
-        found = [(line.rstrip("\n"), line) for line in text.splitlines(keepends=True)]
+        seen = Counter[str]()
+        found = []
+        for line in text.splitlines(keepends=True):  # empty ones, for instance, may be there twice
+            seen[line] += 1
+            found.append((line.rstrip("\n") + f" ({seen[line]})" * (seen[line] > 1), line))
     entries = dict(found)
     if "".join(entries.values()) != text[start:end]:
         return text, {}, ""  # not as DVC writes it: hands off
@@ -103,4 +113,5 @@ def _replace(path: Path, text: str) -> None:
     """Whole or not at all; not by `taskonomy.files`, which loads what a process that is forked from should not."""
     new = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     new.write_text(text)
+    shutil.copymode(path, new)
     os.replace(new, path)

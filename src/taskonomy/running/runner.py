@@ -19,14 +19,14 @@ from dvc.repo import Repo  # type: ignore[import-untyped]
 
 from taskonomy.cores import cores
 from taskonomy.errors import TaskonomyError
-from taskonomy.running.graph import Plan, one_line_of_dvc, ranks, read_plan
+from taskonomy.running.graph import Plan, let_go, one_line_of_dvc, ranks, read_plan
 from taskonomy.running.order import Unfinished
 from taskonomy.running.screen import Line, Screen, clock, last_line
 from taskonomy.running.times import Time, as_csv, read_seconds, table, write_seconds
-from taskonomy.running.worker import STOPS, TITLE, Job, Outcome, work
+from taskonomy.running.worker import OF_DVC, STOPS, Job, Outcome, work
 
 INTERRUPTED = 130
-_PATIENCE = 10.0  # seconds that a stage has to end by itself when it is told to
+_PATIENCE = 5.0  # seconds that a stage has to end by itself when it is told to
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,16 @@ def repro(request: Request) -> int:
     """
     began = time.monotonic()
     with _alone():
-        plan = read_plan(request.targets, force=request.force, downstream=request.downstream, pull=request.pull, killed=TITLE)
-        run = Run(plan, request, began)
+        plan = read_plan(request.targets, force=request.force, downstream=request.downstream, pull=request.pull, alone=True)
         unfinished = Unfinished(plan.scratch / "taskonomy-unfinished.json", plan.order)
+        run = Run(plan, request, began, unfinished)
         if plan.pending or unfinished.resumed:
             try:
                 with _signals(run):
-                    run.all(unfinished)
+                    run.all()
             finally:
                 with one_line_of_dvc(), Repo(_wait_for_lock=True) as repo, repo.lock:
+                    let_go(plan.scratch)
                     unfinished.close(finished=run.well)
                 write_seconds(run.memory, run.known, run.times)
     return run.report()
@@ -91,10 +92,11 @@ class Run:
         plan: Its stages.
         request: How to run them.
         began: When the run began, by `time.monotonic`.
+        unfinished: What is noted as the run goes on.
     """
 
-    def __init__(self, plan: Plan, request: Request, began: float) -> None:
-        self.plan, self.request, self.began = plan, request, began
+    def __init__(self, plan: Plan, request: Request, began: float, unfinished: Unfinished) -> None:
+        self.plan, self.request, self.began, self.unfinished = plan, request, began, unfinished
         self.memory = plan.scratch / "taskonomy-durations.json"
         self.known = read_seconds(self.memory)
         self.rank = ranks(plan, self.known)
@@ -111,18 +113,18 @@ class Run:
         """Every stage is done."""
         return not (self.left or self.running or self.failed)
 
-    def all(self, unfinished: Unfinished) -> None:
+    def all(self) -> None:
         """Start stages and wait for them, until none is left that can run."""
         told, stop_by = 0, float("inf")
         if self.left and self.screen.done:
             self.screen.say(f"{self.screen.done} of {self.screen.total} stages are unchanged")
         while True:
             if not self.signals and self._start():
-                unfinished.note(self.running)
+                self.unfinished.note(self.running)
             if not self.running:
                 return
             if self.signals > told:
-                self._tell(signal.SIGINT if not told else signal.SIGKILL)
+                self._tell((signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[min(self.signals, 3) - 1])
                 told, stop_by = self.signals, time.monotonic() + _PATIENCE
                 self.screen.say(f"stopping {', '.join(self.running)}; once more to kill")
             elif time.monotonic() > stop_by:
@@ -131,7 +133,7 @@ class Run:
             ended = wait([one.process.sentinel for one in self.running.values()], timeout=0.1)
             for one in [one for one in self.running.values() if one.process.sentinel in ended]:
                 self._end(one)
-                unfinished.note(self.running)
+                self.unfinished.note(self.running)
             self.screen.draw([Line(one.job.name, one.started, one.job.log) for one in self.running.values()])
 
     def report(self) -> int:
@@ -149,7 +151,7 @@ class Run:
         parts += [f"{len(self.failed)} failed"] * bool(self.failed) + [f"{len(self.left)} not run"] * bool(self.left)
         print(f"{len(self.plan.names)} stages in {seconds}: {', '.join(parts)}", flush=True)
         for name, log in self.failed.items():
-            why = last_line(log, "error:", 1 << 16) or last_line(log) or "error: killed"
+            why = last_line(log, OF_DVC) or last_line(log) or "killed"
             print(f"failed: {name}: {why} ({os.path.relpath(log)})", file=sys.stderr)
         return INTERRUPTED if self.signals else int(bool(self.failed))
 
@@ -162,7 +164,15 @@ class Run:
         for place, name in enumerate(ready):
             share = free // len(ready) + (place < free % len(ready))
             log = self.plan.scratch / "taskonomy-logs" / f"{re.sub(r'[^A-Za-z0-9_.@-]', '-', name)}.log"
-            job = Job(name, log, self.plan.scratch / "taskonomy-turn", min(share, cores()), self.request.force, self.request.pull)
+            job = Job(
+                self.plan.stages[name],
+                log=log,
+                turn=self.plan.scratch / "taskonomy-turn",
+                cores=min(share, cores()),
+                force=self.request.force,
+                pull=self.request.pull,
+                tidy=self.unfinished.tidy,
+            )
             self.left.remove(name)
             self.running[name] = Running.begin(job)
             self.screen.started(name, job.cores)
@@ -172,9 +182,9 @@ class Run:
         one.process.join()
         del self.running[one.job.name]
         seconds, status = time.monotonic() - one.started, one.process.exitcode
-        if status is not None and status < 0:  # killed: what it has started does not go on without it
-            one.tell(signal.SIGKILL)
         outcome = Outcome(status) if status in list(Outcome) else Outcome.FAILED
+        if outcome is Outcome.FAILED:  # what it has started does not go on without it
+            one.tell(signal.SIGKILL)
         if outcome is Outcome.FAILED and self.signals:
             self.left.add(one.job.name)
             return self.screen.say(f"stopped   {one.job.name}")

@@ -85,8 +85,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
-def last_line(log: Path, start: str = "", within: int = 4096) -> str:
-    """The last line of a log that says something and begins with `start`; '' if there is none in its last bytes."""
+def last_line(log: Path, besides: tuple[str, ...] = (), within: int = 4096) -> str:
+    """The last line of a log that says something and does not begin as one of `besides`; '' if there is none in its last bytes."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - within))
@@ -94,4 +94,4 @@ def last_line(log: Path, start: str = "", within: int = 4096) -> str:
     except OSError:
         return ""
     lines = (_CODES.sub("", line).strip() for line in re.split(r"[\r\n]", text))
-    return next((line for line in reversed(list(lines)) if line and line.startswith(start)), "")
+    return next((line for line in reversed(list(lines)) if line and not line.startswith(besides)), "")

@@ -7,22 +7,27 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dvc.exceptions import DvcException  # type: ignore[import-untyped]
 from dvc.lock import LockError  # type: ignore[import-untyped]
-from dvc.repo import Repo, lock_repo  # type: ignore[import-untyped]
+from dvc.repo import lock_repo  # type: ignore[import-untyped]
 from dvc.stage.exceptions import StageCmdFailedError  # type: ignore[import-untyped]
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.running.graph import TITLE
 
+if TYPE_CHECKING:
+    from dvc.stage import Stage  # type: ignore[import-untyped]
+
+OF_DVC = ("Running stage ", "> ", "failed to run: ")  # what DVC, not the stage, says of a command that failed
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-TITLE = "taskonomy repro"  # what DVC notes as the command that uses a file
 
 
 class Outcome(IntEnum):
@@ -39,20 +44,27 @@ class Job:
     """One stage to run.
 
     Attributes:
-        name: The stage.
+        stage: DVC's object.
         log: Where its output goes.
         turn: The file whose lock the stages of one run hold while they hold DVC's.
         cores: Its share of them.
         force: Run it even if it is unchanged.
         pull: Fetch missing data from DVC's remote.
+        tidy: Put dvc.lock and .gitignore into DVC's order; done for each stage, as a stage that reads a folder reads its .gitignore.
     """
 
-    name: str
+    stage: "Stage"
     log: Path
     turn: Path
     cores: int
     force: bool
     pull: bool
+    tidy: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return str(self.stage.addressing)
 
 
 class Turn:
@@ -136,12 +148,12 @@ def work(job: Job) -> None:
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # so that the last line of a log is of now
     sys.argv = [TITLE]
     try:
-        with Repo() as repo:
+        with job.stage.repo as repo:
             repo.lock = turn = Turn(repo.lock, job.turn)
             threading.Thread(target=_watch, args=(parent,), daemon=True).start()  # signals are still blocked, and stay so in it
             _listen(turn)
-            outcome = _reproduce(repo, turn, job)
-    except StageCmdFailedError as error:  # the command has said why
+            outcome = _reproduce(turn, job)
+    except StageCmdFailedError as error:  # the command may have said why
         print(error)
         outcome = Outcome.FAILED
     except (DvcException, TaskonomyError, OSError) as error:
@@ -150,19 +162,21 @@ def work(job: Job) -> None:
     sys.exit(outcome)
 
 
-def _reproduce(repo: Repo, turn: Turn, job: Job) -> Outcome:
+def _reproduce(turn: Turn, job: Job) -> Outcome:
     """What DVC does for one stage of `dvc repro`, less the graph."""
-    with lock_repo(repo), repo.scm_context(quiet=True):
-        stage = repo.stage.get_target(job.name)
+    stage = job.stage
+    with lock_repo(stage.repo), stage.repo.scm_context(quiet=True):
         if stage.reproduce(force=job.force, pull=job.pull) is None:
             return Outcome.UNCHANGED
         stage.dump(update_pipeline=False)
+        job.tidy()
         return Outcome.RAN if turn.commanded else Outcome.CACHED
 
 
 def _redirect(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w") as file:
+    with open(os.devnull) as nothing, open(log, "w") as file:
+        os.dup2(nothing.fileno(), 0)  # a stage that asks the terminal would stop for good: it is in the background
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

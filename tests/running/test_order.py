@@ -1,0 +1,74 @@
+"""Entries added in any order come into that of `dvc repro`; every other byte stays."""
+
+import random
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from taskonomy.running.order import Order, Unfinished
+
+HEAD = "schema: '2.0'\nstages:\n"
+
+
+def entry(name: str) -> str:
+    md5 = f"{random.Random(name).getrandbits(64):x}"
+    return f"  {name}:\n    cmd: |-\n      echo {name}\n\n      done\n    deps:\n    - path: {name}\n      md5: {md5}\n"
+
+
+@pytest.mark.parametrize("added", list(permutations("bcd")))
+def test_new_entries_follow_the_old_ones_in_the_wanted_order(tmp_path: Path, added: tuple[str, ...]) -> None:
+    lock, ignore = tmp_path / "dvc.lock", tmp_path / ".gitignore"
+    lock.write_text(HEAD + entry("z") + entry("a") + "datasets: []\n")
+    ignore.write_text("x\n\ny\n\n/a\n")
+    order = Order({str(lock): ["a", "b", "c", "d", "z"]}, {str(ignore): ["/a", "/b", "/c", "/d"]})
+    before = order.entries()
+    lock.write_text(HEAD + entry("z") + entry("a") + "".join(map(entry, added)) + "datasets: []\n")
+    ignore.write_text("x\n\ny\n\n/a\n" + "".join(f"/{name}\n" for name in added))
+    ignore.chmod(0o664)
+    order.restore(before)
+    assert lock.read_text() == HEAD + "".join(map(entry, "zabcd")) + "datasets: []\n"
+    assert ignore.read_text() == "x\n\ny\n\n/a\n/b\n/c\n/d\n"
+    assert ignore.stat().st_mode & 0o777 == 0o664
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "dvc.lock"]
+
+
+def test_a_file_that_dvc_did_not_write_is_left_alone(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    order = Order({str(lock): ["a", "b"]}, {})
+    text = HEAD + " b: {cmd: echo}\n a: {cmd: echo}\n"
+    lock.write_text(text)
+    order.restore({})
+    assert lock.read_text() == text
+
+
+def test_a_run_that_goes_on_adds_where_one_run_would_have(tmp_path: Path) -> None:
+    lock, state = tmp_path / "dvc.lock", tmp_path / "state.json"
+    order = Order({str(lock): ["a", "b", "c", "d"]}, {})
+    lock.write_text(HEAD + entry("d"))
+    first = Unfinished(state, order)
+    assert not first.resumed
+    lock.write_text(HEAD + entry("d") + entry("c"))
+    first.note(["b"])  # and is killed while b runs, which ends
+    lock.write_text(HEAD + entry("d") + entry("c") + entry("b"))
+    second = Unfinished(state, order)
+    assert second.resumed
+    lock.write_text(HEAD + entry("d") + entry("c") + entry("b") + entry("a"))
+    second.close(finished=True)
+    assert lock.read_text() == HEAD + "".join(map(entry, "dabc"))
+    assert not state.exists()
+
+
+def test_what_another_command_has_added_since_is_not_moved(tmp_path: Path) -> None:
+    lock, state = tmp_path / "dvc.lock", tmp_path / "state.json"
+    order = Order({str(lock): ["a", "b", "c"]}, {})
+    lock.write_text(HEAD)
+    Unfinished(state, order).note(())
+    text = HEAD + entry("c") + entry("a")  # by dvc repro c, say
+    lock.write_text(text)
+    run = Unfinished(state, order)
+    assert not run.resumed
+    run.close(finished=True)
+    assert lock.read_text() == text
+    state.write_text('{"before": [1')  # torn
+    assert not Unfinished(state, order).resumed

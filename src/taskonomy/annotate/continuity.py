@@ -28,14 +28,16 @@ def joined(inverse: np.ndarray, normal: np.ndarray, focal: float, row: int, colu
     middle = inverse.shape[1] / 2 - 0.5, inverse.shape[0] / 2 - 0.5
     x, y = (column - middle[0]) / focal, (middle[1] - row) / focal
     other_x, other_y = (other_column - middle[0]) / focal, (middle[1] - other_row) / focal
-    n, m = normal[row, column], normal[other_row, other_column]
-    facing = n[0] * x + n[1] * y - n[2]
-    other_facing = m[0] * other_x + m[1] * other_y - m[2]
+    # Numbers one by one: an array for each normal would take most of the time.
+    n0, n1, n2 = normal[row, column, 0], normal[row, column, 1], normal[row, column, 2]
+    m0, m1, m2 = normal[other_row, other_column, 0], normal[other_row, other_column, 1], normal[other_row, other_column, 2]
+    facing = n0 * x + n1 * y - n2
+    other_facing = m0 * other_x + m1 * other_y - m2
     ours_there, theirs_here = here, there
     if facing < -1e-3:
-        ours_there = here * (n[0] * other_x + n[1] * other_y - n[2]) / facing
+        ours_there = here * (n0 * other_x + n1 * other_y - n2) / facing
     if other_facing < -1e-3:
-        theirs_here = there * (m[0] * x + m[1] * y - m[2]) / other_facing
+        theirs_here = there * (m0 * x + m1 * y - m2) / other_facing
     gap_here, gap_there = theirs_here - here, there - ours_there
     if gap_here * gap_there <= 0:
         return True

@@ -51,13 +51,14 @@ def _surface_change(inverse: np.ndarray, normal: np.ndarray, focal: float, radiu
     height, width = inverse.shape
     change = np.zeros((height, width))
     direction = np.zeros((height, width), np.int64)
+    mean = np.zeros(3)
     covariance = np.zeros((3, 3))
     for row in range(height):
         for column in range(width):
             if inverse[row, column] <= 0:
                 continue
             count = 0
-            mean = np.zeros(3)
+            mean[:] = 0
             covariance[:] = 0
             edge = False
             shadow = False
@@ -67,12 +68,11 @@ def _surface_change(inverse: np.ndarray, normal: np.ndarray, focal: float, radiu
                         continue
                     down, right = other_row - row, other_column - column
                     if joined(inverse, normal, focal, row, column, other_row, other_column):
-                        n = normal[other_row, other_column]
                         count += 1
                         for i in range(3):
-                            mean[i] += n[i]
+                            mean[i] += normal[other_row, other_column, i]
                             for j in range(i, 3):
-                                covariance[i, j] += n[i] * n[j]
+                                covariance[i, j] += normal[other_row, other_column, i] * normal[other_row, other_column, j]
                     elif abs(down) <= 1 and abs(right) <= 1:
                         if inverse[other_row, other_column] < inverse[row, column]:
                             edge = True

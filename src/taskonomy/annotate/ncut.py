@@ -5,12 +5,11 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Float64, Int64
 from numba import njit
-from scipy.linalg import eigh
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.linalg.lapack import dsyevr
 
 NEGLIGIBLE = 1e-9  # of the largest weight: weaker ties do not hold regions together
 MARGIN = 1e-9  # by which a cut must stay below the threshold: equal weights give costs of exactly 1, give or take rounding
+LEVEL, LEVEL_SHARE = 1e-8, 1e-5  # eigenvectors that differ by no more, absolute plus relative, cut nothing
 SPARSE_FROM = 600  # regions: above, the Fiedler vector comes from a sparse factorisation
 
 
@@ -58,10 +57,8 @@ def first_come(ids: Int64[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
 
 def _pieces(weights: Float64[np.ndarray, "n n"]) -> list[Int64[np.ndarray, "_"]]:
     """The regions of each part that holds together."""
-    if (weights > NEGLIGIBLE * weights.max()).all():
-        return [np.arange(len(weights))]
-    count, part = connected_components(csr_array(weights > NEGLIGIBLE * weights.max()), directed=False)
-    return [np.flatnonzero(part == one) for one in range(count)]
+    count, part = _connected(weights)
+    return [np.flatnonzero(part == one) for one in range(count)] if count > 1 else [np.arange(len(weights))]
 
 
 def _best_cut(weights: Float64[np.ndarray, "n n"], limit: float, cuts: int) -> np.ndarray | None:
@@ -71,12 +68,11 @@ def _best_cut(weights: Float64[np.ndarray, "n n"], limit: float, cuts: int) -> n
     vector = _second_eigenvector(weights)
     if vector[np.abs(vector).argmax()] < 0:
         vector = -vector
-    low, high = vector.min(), vector.max()
-    if np.allclose(low, high):
-        return None
     order = np.argsort(vector, kind="stable")
-    sizes = np.unique(np.searchsorted(vector[order], np.linspace(low, high, cuts, endpoint=False), side="right"))
-    cost, size = _cheapest(weights, order, sizes)
+    low, high = vector[order[0]], vector[order[-1]]
+    if high - low <= LEVEL + LEVEL_SHARE * abs(high):
+        return None
+    cost, size = _cheapest(weights, vector, order, low, high, cuts)
     if not cost < limit:
         return None
     side = np.ones(len(weights), bool)
@@ -86,12 +82,15 @@ def _best_cut(weights: Float64[np.ndarray, "n n"], limit: float, cuts: int) -> n
 
 def _second_eigenvector(weights: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n"]:
     """Of the second smallest eigenvalue of the normalised Laplacian."""
-    root = 1 / np.sqrt(weights.sum(axis=0))
+    laplacian, root = _laplacian(weights)
     if len(weights) == 2:
         return np.array([1 / root[1], -1 / root[0]])
-    laplacian = np.eye(len(weights)) - root[:, None] * weights * root
     if len(weights) < SPARSE_FROM:
-        return eigh(laplacian, subset_by_index=[1, 1], check_finite=False)[1][:, 0]
+        # What scipy.linalg.eigh calls; graphs are small and many, and most of eigh's time is its checks.
+        _values, vectors, _found, _support, failed = dsyevr(laplacian, range="I", il=2, iu=2, lower=1, overwrite_a=1)
+        if failed:
+            raise np.linalg.LinAlgError(f"LAPACK's dsyevr failed ({failed}) on a graph of {len(weights)} regions")
+        return vectors[:, 0]
     return _second_of_many(laplacian, 1 / root)
 
 
@@ -107,8 +106,52 @@ def _second_of_many(laplacian: Float64[np.ndarray, "n n"], lowest: Float64[np.nd
 
 @njit(cache=True)
 @no_type_check
-def _cheapest(weights: np.ndarray, order: np.ndarray, sizes: np.ndarray) -> tuple[float, int]:
-    """Cost and size of the cheapest cut that separates the first `size` regions of `order` from the others."""
+def _connected(weights: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many parts hold together, and the part of each region, in the order of their first regions."""
+    count = len(weights)
+    least = NEGLIGIBLE * weights.max()
+    part = np.full(count, -1)
+    waiting = np.empty(count, np.int64)
+    parts = 0
+    for first in range(count):
+        if part[first] >= 0:
+            continue
+        part[first] = parts
+        waiting[0] = first
+        left = 1
+        while left > 0:
+            left -= 1
+            here = waiting[left]
+            for other in range(count):
+                if part[other] < 0 and weights[here, other] > least:
+                    part[other] = parts
+                    waiting[left] = other
+                    left += 1
+        parts += 1
+    return parts, part
+
+
+@njit(cache=True)
+@no_type_check
+def _laplacian(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The normalised Laplacian, and 1 / sqrt of each region's degree."""
+    count = len(weights)
+    root = np.zeros(count)
+    for i in range(count):
+        for j in range(count):
+            root[j] += weights[i, j]
+    root = 1 / np.sqrt(root)
+    laplacian = np.empty((count, count))
+    for i in range(count):
+        for j in range(count):
+            laplacian[i, j] = (1.0 if i == j else 0.0) - root[i] * weights[i, j] * root[j]
+    return laplacian, root
+
+
+@njit(cache=True)
+@no_type_check
+def _cheapest(weights: np.ndarray, vector: np.ndarray, order: np.ndarray, low: float, high: float, cuts: int) -> tuple[float, int]:
+    """Cost and size of the cheapest cut, at `cuts` even steps from `low` to `high`, between the first `size` regions of `order` and the others."""
     count = len(order)
     degree = np.zeros(count)
     for i in range(count):
@@ -116,7 +159,7 @@ def _cheapest(weights: np.ndarray, order: np.ndarray, sizes: np.ndarray) -> tupl
             degree[i] += weights[i, j]
     inside = np.zeros(count, np.bool_)
     total, associated, between = degree.sum(), 0.0, 0.0
-    best, best_size, upcoming = np.inf, 0, 0
+    best, best_size, step = np.inf, 0, 0
     for size in range(1, count):
         new = order[size - 1]
         associated += degree[new]
@@ -124,9 +167,10 @@ def _cheapest(weights: np.ndarray, order: np.ndarray, sizes: np.ndarray) -> tupl
             if other != new:
                 between += -weights[new, other] if inside[other] else weights[new, other]
         inside[new] = True
-        while upcoming < len(sizes) and sizes[upcoming] < size:
-            upcoming += 1
-        if upcoming < len(sizes) and sizes[upcoming] == size:
+        # Whether a threshold falls between this region and the next.
+        while step < cuts and low + step * ((high - low) / cuts) < vector[new]:
+            step += 1
+        if step < cuts and low + step * ((high - low) / cuts) < vector[order[size]]:
             cost = between / associated + between / (total - associated)
             if cost < best:
                 best, best_size = cost, size

@@ -77,7 +77,8 @@ def felzenszwalb(image: Float64[np.ndarray, "height width channels"], scale: flo
         Segments, numbered from 0 in raster order.
     """
     costs, first, second = _edges(np.ascontiguousarray(image))
-    order = np.argsort(costs, kind="stable")
+    order = np.argsort(costs)
+    _in_order(order, costs)
     return first_come(_forest(costs, first, second, order, image.shape[0] * image.shape[1], scale / 255, least)).reshape(image.shape[:2])
 
 
@@ -123,6 +124,18 @@ def _edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 second[count] = (row + down) * width + column + right
                 count += 1
     return costs[:count], first[:count], second[:count]
+
+
+@njit(cache=True)
+@no_type_check
+def _in_order(order: np.ndarray, costs: np.ndarray) -> None:
+    """Sort ties by number. NumPy's stable sort gives the same, several times slower."""
+    start = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or costs[order[end]] != costs[order[start]]:
+            if end - start > 1:
+                order[start:end] = np.sort(order[start:end])
+            start = end
 
 
 @njit(cache=True)

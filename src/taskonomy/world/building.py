@@ -186,7 +186,7 @@ def _assemble(
 ) -> Building:  # fmt: skip
     """Concatenate all models, bake their textures, and set up the light."""
     materials: dict[Material, int] = {}
-    vertices, normals, local, faces, axes = [], [], [], [], []
+    vertices, normals, local, unscaled, faces = [], [], [], [], []
     instance, material_of, room_of = [], [], []
     categories: list[int] = []
     count = 0
@@ -195,8 +195,7 @@ def _assemble(
             for shape, material in model.parts:
                 index = materials.setdefault(material, len(materials))
                 across = shape.local
-                corner = across[shape.faces]
-                slope = abs(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]))
+                unscaled.append(across)
                 if material.metres == 0:
                     low, high = across.min(axis=0), across.max(axis=0)
                     # A hair inside the edge, so that the picture does not start again.
@@ -205,19 +204,21 @@ def _assemble(
                 normals.append(shape.normals)
                 local.append(across)
                 faces.append(shape.faces + count)
-                axes.append(slope.argmax(axis=1))
                 instance.append(np.full(len(shape.faces), len(categories)))
                 material_of.append(np.full(len(shape.faces), index))
                 room_of.append(np.full(len(shape.faces), room))
                 count += len(shape.vertices)
             categories.append(model.category)
+    triangles = np.concatenate(faces)
+    corner = np.concatenate(unscaled)[triangles]
+    slope = abs(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]))
     furnishes = np.array([model.name in MODELS for _room, models in groups for model in models])
     lights, ambient, sky = draw_lights(rng, rooms, openings, [model for _room, models in groups for model in models])
     return Building(
         name, seed, rooms, openings, placed,
         np.concatenate(vertices).astype(np.float32), np.concatenate(normals).astype(np.float32), np.concatenate(local).astype(np.float32),
-        np.concatenate(faces).astype(np.int32), np.concatenate(instance).astype(np.int32), np.concatenate(material_of).astype(np.int32),
-        np.concatenate(axes).astype(np.int32), np.concatenate(room_of).astype(np.int32), np.array(categories, np.uint8), furnishes,
+        triangles.astype(np.int32), np.concatenate(instance).astype(np.int32), np.concatenate(material_of).astype(np.int32),
+        slope.argmax(axis=1).astype(np.int32), np.concatenate(room_of).astype(np.int32), np.array(categories, np.uint8), furnishes,
         np.array([material.metres or 1.0 for material in materials], np.float32), np.array([material.emission for material in materials], np.float32),
         _bake(list(materials), name, seed), lights, ambient, sky,
     )  # fmt: skip

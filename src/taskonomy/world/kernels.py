@@ -56,8 +56,10 @@ def camera_rays(rotation: Array, location: Array, focal: float, side: int, sampl
 
 @compiled
 @no_type_check
-def _texture(atlas: Array, sizes: Array, starts: Array, material: int, metres: float, local: Array, axis: int, footprint: float) -> Array:
-    """Bilinear look-up in the level of the picture whose texels are about as large as the sample's footprint."""
+def _texture(
+    atlas: Array, sizes: Array, starts: Array, material: int, metres: float, local: Array, axis: int, footprint: float, colour: Array, ray: int
+) -> None:
+    """A ray's colour: bilinear look-up in the level of the picture whose texels are about as large as the sample's footprint."""
     if axis == 0:
         u, v = local[1], local[2]
     elif axis == 1:
@@ -73,15 +75,14 @@ def _texture(atlas: Array, sizes: Array, starts: Array, material: int, metres: f
     left, top = int(np.floor(x)), int(np.floor(y))
     fx, fy = np.float32(x - left), np.float32(y - top)
     base = starts[level] + material * side * side
-    one = base + (top % side) * side
-    two = base + ((top + 1) % side) * side
-    near, far = left % side, (left + 1) % side
-    colour = np.empty(3, np.float32)
+    # Sides are powers of two, so this is the remainder.
+    one = base + (top & (side - 1)) * side
+    two = base + ((top + 1) & (side - 1)) * side
+    near, far = left & (side - 1), (left + 1) & (side - 1)
     for channel in range(3):
         upper = atlas[one + near, channel] * (1 - fx) + atlas[one + far, channel] * fx
         lower = atlas[two + near, channel] * (1 - fx) + atlas[two + far, channel] * fx
-        colour[channel] = upper * (1 - fy) + lower * fy
-    return colour
+        colour[ray, channel] = upper * (1 - fy) + lower * fy
 
 
 @compiled
@@ -124,7 +125,8 @@ def surface(
         far = np.sqrt(far)
         slant = max(abs(towards) / (far * np.sqrt(length)), 0.15)
         material = face_material[face]
-        colour[ray] = _texture(atlas, sizes, starts, material, metres[material], where, face_axis[face], scale[ray] * far * spread / slant)
+        footprint = scale[ray] * far * spread / slant
+        _texture(atlas, sizes, starts, material, metres[material], where, face_axis[face], footprint, colour, ray)
     return position, normal, colour
 
 
@@ -149,14 +151,19 @@ def light_rays(
         directions[ray, 2] = 1
         if primitive[ray] < 0:
             continue
-        table = cumulative[face_room[primitive[ray]]]
+        room = face_room[primitive[ray]]
         pixel = ray // samples
         turn = int(_uniform(key, pixel, 97 + purpose) * samples)
         chosen = np.float32(((ray + turn) % samples + _uniform(key, ray, purpose)) / samples)
-        which = 0
-        while which < len(table) - 1 and chosen >= table[which]:
-            which += 1
-        share = table[which] - (table[which - 1] if which > 0 else np.float32(0))
+        # The first whose running sum is above it.
+        which, last = 0, cumulative.shape[1] - 1
+        while which < last:
+            middle = (which + last) // 2
+            if chosen >= cumulative[room, middle]:
+                which = middle + 1
+            else:
+                last = middle
+        share = cumulative[room, which] - (cumulative[room, which - 1] if which > 0 else np.float32(0))
         if share <= 0:
             continue
         one, two = _uniform(key, ray, purpose + 1), _uniform(key, ray, purpose + 2)
@@ -233,3 +240,41 @@ def bounce_rays(position: Array, normal: Array, primitive: Array, samples: int, 
         for axis in range(3):
             origins[ray, axis] = position[ray, axis] + 0.002 * normal[ray, axis]
     return origins, directions
+
+
+@compiled
+@no_type_check
+def glow_of(primitive: Array, directions: Array, face_material: Array, emission: Array, sky: Array) -> Array:
+    """What shines by itself where rays end: lamps, screens, and the sky."""
+    glow = np.empty((len(primitive), 3), np.float32)
+    for ray in range(len(primitive)):
+        face = primitive[ray]
+        if face >= 0:
+            for channel in range(3):
+                glow[ray, channel] = emission[face_material[face], channel]
+            continue
+        x, y, z = directions[ray, 0], directions[ray, 1], directions[ray, 2]
+        up = min(max(z / np.sqrt(x * x + y * y + z * z) * np.float32(2), np.float32(0)), np.float32(1))
+        for channel in range(3):
+            glow[ray, channel] = sky[0, channel] + (sky[1, channel] - sky[0, channel]) * up
+    return glow
+
+
+@compiled
+@no_type_check
+def ambient_of(primitive: Array, struck: Array, face_room: Array, outdoors: int, ambient: Array, sky: Array, colour: Array) -> Array:
+    """Light that has bounced more than once, where rays from `primitive` struck; `colour` becomes 1 where it comes from the sky.
+
+    Light through windows is the windows' own; only outdoors does a ray that escapes bring the sky's.
+    """
+    light = np.zeros((len(struck), 3), np.float32)
+    for ray in range(len(struck)):
+        # What a ray that missed bounces from is the last triangle: its light is never looked at.
+        from_street = face_room[primitive[ray]] == outdoors
+        for channel in range(3):
+            if struck[ray] >= 0:
+                light[ray, channel] = ambient[face_room[struck[ray]], channel]
+            elif from_street:
+                light[ray, channel] = sky[0, channel]
+                colour[ray, channel] = 1
+    return light

@@ -58,8 +58,10 @@ def _make_building(job: _Job) -> int:
 def _files(job: _Job) -> Iterator[tuple[str, str, bytes]]:
     params = job.params
     building = build(job.name, params.seed)
-    views, matches = views_of(building, points=params.points, views_per_point=params.views, resolution=params.resolution, seed=params.seed)
     renderer = Renderer(building)
+    views, matches = views_of(
+        building, points=params.points, views_per_point=params.views, resolution=params.resolution, seed=params.seed, rays=renderer.rays
+    )
     for view in views:
         frame = renderer.render(view, samples=params.samples, seed=params.seed)
         values: dict[str, Any] = {**annotate(frame), "point_info": view.info}

@@ -12,7 +12,7 @@ from taskonomy.seeds import generator
 from taskonomy.tasks.classes import BACKGROUND, PLACES
 from taskonomy.world.building import Building, texture_levels
 from taskonomy.world.denoise import a_trous, gather
-from taskonomy.world.kernels import bounce_rays, camera_rays, light_rays, surface
+from taskonomy.world.kernels import ambient_of, bounce_rays, camera_rays, glow_of, light_rays, surface
 from taskonomy.world.rays import NEVER, Rays
 from taskonomy.world.views import View
 
@@ -80,13 +80,6 @@ class Renderer:
         hit = self.rays.hits(origins, directions)
         return hit, *surface(origins, directions, hit["tfar"], hit["primID"], hit["u"], hit["v"], spread, self._scene)
 
-    def _glow(self, hit: dict[str, Any], directions: Float32[np.ndarray, "rays 3"]) -> Float32[np.ndarray, "rays 3"]:
-        """What shines by itself: lamps, screens, and the sky."""
-        face = hit["primID"]
-        horizon, overhead = self.building.sky
-        up = np.clip(directions[:, 2:] / np.linalg.norm(directions, axis=1, keepdims=True) * 2, 0, 1)
-        return np.where((face == NEVER)[:, None], horizon + (overhead - horizon) * up, self.building.emission[self.building.face_material[face]])
-
     def _light(
         self,
         camera: Camera,
@@ -100,17 +93,13 @@ class Renderer:
         origins, directions = _rays(camera, samples, key, jitter=True)
         spread = 1 / (camera.focal * np.sqrt(samples))
         hit, position, facing, colour = self._trace(origins, directions, spread)
-        glow = self._glow(hit, directions)
+        glow = glow_of(hit["primID"], directions, self.building.face_material, self.building.emission, self.building.sky)
         direct, hidden = self._lit(position, facing, hit["primID"], samples, key, 20)
         around, ways = bounce_rays(position, facing, hit["primID"], samples, key)
         bounce, there, other_way, bounced_colour = self._trace(around, ways, 0.2)
         bounced, bounced_hidden = self._lit(there, other_way, bounce["primID"], samples, key, 30)
-        struck = bounce["primID"]
-        ambient = self.building.ambient[self._place[struck]]
-        # Light through windows is the windows' own; only outdoors does a ray that escapes bring the sky's.
-        outdoors = (struck == NEVER) & (self._place[hit["primID"]] == len(self.building.rooms))
-        ambient = np.where((struck == NEVER)[:, None], np.where(outdoors[:, None], self.building.sky[0], np.float32(0)), ambient).astype(np.float32)
-        bounced_colour[outdoors] = 1
+        outdoors = len(self.building.rooms)
+        ambient = ambient_of(hit["primID"], bounce["primID"], self._place, outdoors, self.building.ambient, self.building.sky, bounced_colour)
         reflect, light, variance, shine = gather(direct, hidden, bounced, bounced_hidden, bounced_colour, ambient, colour, glow, samples)
         slope = _slopes(camera, depth, normal)
         for step in STEPS:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import trimesh
@@ -47,7 +47,7 @@ class Shape:
         vertices = self.vertices * factors
         return Shape(vertices, normals / np.linalg.norm(normals, axis=1, keepdims=True), self.faces, vertices)
 
-    @property
+    @cached_property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
         """Lower and upper corner of the box around it."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])

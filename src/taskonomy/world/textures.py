@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -42,19 +43,25 @@ def _pattern(function: Pattern) -> Pattern:
 
 def picture(material: Material, rng: np.random.Generator) -> Float32[np.ndarray, "side side 3"]:
     """The texture of a material, `SIDE` texels square."""
-    return np.clip(PATTERNS[material.pattern](rng, np.array(material.colours, float)), 0.005, 0.95).astype(np.float32)
+    return np.clip(PATTERNS[material.pattern](rng, np.array(material.colours, float)), 0.005, 0.95).astype(np.float32, order="C")
+
+
+@cache
+def _band(low: float, high: float | None, stretch: float, roughness: float) -> Float[np.ndarray, "side half"]:
+    """What noise weighs at each frequency."""
+    down, right = np.meshgrid(np.fft.fftfreq(SIDE, 1 / SIDE), np.fft.rfftfreq(SIDE, 1 / SIDE), indexing="ij")
+    frequency = np.hypot(down * stretch, right)
+    inside = (frequency >= low) & (frequency <= (high or SIDE))
+    weight = np.where(inside, np.maximum(frequency, 1.0) ** -roughness, 0)
+    weight[0, 0] = 0
+    return weight
 
 
 def _noise(
     rng: np.random.Generator, low: float, high: float | None = None, stretch: float = 1.0, roughness: float = 1.5
 ) -> Float[np.ndarray, "side side"]:
     """Seamless noise between two frequencies (per picture), with mean 0 and standard deviation 1; `stretch` > 1 draws it out downwards."""
-    down, right = np.meshgrid(np.fft.fftfreq(SIDE, 1 / SIDE), np.fft.rfftfreq(SIDE, 1 / SIDE), indexing="ij")
-    frequency = np.hypot(down * stretch, right)
-    inside = (frequency >= low) & (frequency <= (high or SIDE))
-    weight = np.where(inside, np.maximum(frequency, 1.0) ** -roughness, 0)
-    weight[0, 0] = 0
-    values = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((SIDE, SIDE))) * weight, (SIDE, SIDE))
+    values = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((SIDE, SIDE))) * _band(low, high, stretch, roughness), (SIDE, SIDE))
     return values / values.std()
 
 
@@ -66,13 +73,19 @@ def _grid() -> tuple[Float[np.ndarray, "side side"], Float[np.ndarray, "side sid
 
 
 def _mix(first: Float[np.ndarray, "3"], second: Float[np.ndarray, "3"], share: Float[np.ndarray, "side side"]) -> Picture:
-    return first + (second - first) * np.clip(share, 0, 1)[..., None]
+    # Channel by channel: NumPy is slow where the innermost axis has three numbers.
+    return np.moveaxis(first[:, None, None] + (second - first)[:, None, None] * np.clip(share, 0, 1), 0, -1)
+
+
+def _shaded(colour: Float[np.ndarray, "3"], factor: Float[np.ndarray, "side side"]) -> Picture:
+    """One colour, here lighter and there darker."""
+    return np.moveaxis(colour[:, None, None] * factor, 0, -1)
 
 
 @_pattern
 def _plain(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
     """One colour, with hardly visible wear."""
-    return colours[0] * (1 + 0.005 * _noise(rng, 1, 12))[..., None]
+    return _shaded(colours[0], 1 + 0.005 * _noise(rng, 1, 12))
 
 
 @_pattern
@@ -120,8 +133,8 @@ def _parquet(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) 
 def _tiles(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
     """Square tiles; the last colour is the joint."""
     number, joint = _pieces(rng, 4, 4, 0.0, 0.008)
-    tile = colours[0] * (0.94 + 0.1 * number + 0.02 * _noise(rng, 4, 40))[..., None]
-    return _mix(np.zeros(3), np.ones(3), 1 - joint) * tile + joint[..., None] * colours[-1]
+    tile = _shaded(colours[0], 0.94 + 0.1 * number + 0.02 * _noise(rng, 4, 40))
+    return _mix(np.zeros(3), np.ones(3), 1 - joint) * tile + _shaded(colours[-1], joint)
 
 
 @_pattern
@@ -129,7 +142,7 @@ def _bricks(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -
     """Bricks in running bond; the last colour is the mortar."""
     number, joint = _pieces(rng, 12, 4, 0.5, 0.006)
     stone = _mix(colours[0], colours[1], number + 0.15 * _noise(rng, 10, 80, roughness=0.5))
-    return stone * (1 - joint[..., None]) + joint[..., None] * colours[-1]
+    return stone * (1 - joint[..., None]) + _shaded(colours[-1], joint)
 
 
 @_pattern
@@ -161,7 +174,7 @@ def _fabric(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -
     """A weave."""
     down, right = _grid()
     weave = np.sin(2 * np.pi * 32 * down) * np.sin(2 * np.pi * 32 * right)
-    return colours[0] * (1 + 0.07 * weave + 0.05 * _noise(rng, 4, 100, roughness=0.6))[..., None]
+    return _shaded(colours[0], 1 + 0.07 * weave + 0.05 * _noise(rng, 4, 100, roughness=0.6))
 
 
 @_pattern
@@ -223,7 +236,8 @@ def _painting(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"])
     image[:] = _mix(colours[0], colours[1], down)
     for colour in colours[2:]:
         height = rng.uniform(0.35, 0.8) + 0.08 * np.sin(2 * np.pi * (right * rng.uniform(0.5, 2) + rng.random()))
-        image[down > height] = colour
+        for channel in range(3):
+            image[..., channel][down > height] = colour[channel]
     for _ in range(rng.integers(2, 7)):
         colour = colours[rng.integers(len(colours))].tolist()
         centre = rng.integers(30, SIDE - 30, 2).tolist()
@@ -274,4 +288,4 @@ def _leaf(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> 
 @_pattern
 def _brushed(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
     """Metal, brushed downwards."""
-    return colours[0] * (1 + 0.05 * _noise(rng, 4, 128, stretch=30, roughness=0.3))[..., None]
+    return _shaded(colours[0], 1 + 0.05 * _noise(rng, 4, 128, stretch=30, roughness=0.3))

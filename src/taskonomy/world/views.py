@@ -65,7 +65,19 @@ class _Point:
     cameras: tuple[tuple[_Stand, Camera], ...]
 
 
-def views_of(building: Building, *, points: int, views_per_point: int, resolution: int, seed: int) -> tuple[list[View], dict[int, dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Surfaces:
+    """What points are drawn from: per triangle its corners, the cross product of two sides, its area, and two running sums of chances."""
+
+    corners: Float[np.ndarray, "faces 3 3"]
+    across: Float[np.ndarray, "faces 3"]
+    area: Float[np.ndarray, " faces"]
+    chances: tuple[Float[np.ndarray, " faces"], Float[np.ndarray, " faces"]]
+
+
+def views_of(
+    building: Building, *, points: int, views_per_point: int, resolution: int, seed: int, rays: Rays | None = None
+) -> tuple[list[View], dict[int, dict[str, Any]]]:
     """Points on surfaces with cameras fixated on them.
 
     Args:
@@ -74,6 +86,7 @@ def views_of(building: Building, *, points: int, views_per_point: int, resolutio
         views_per_point: Cameras that see each, at least 3.
         resolution: Side of the images, pixels.
         seed: Of the world.
+        rays: Of the building, where there are some already.
 
     Returns:
         The views, point by point, and the released `nonfixated_matches` of every point.
@@ -83,9 +96,10 @@ def views_of(building: Building, *, points: int, views_per_point: int, resolutio
     """
     if views_per_point < 3:
         raise TaskonomyError(f"views per point must be at least 3 (is {views_per_point})")
-    rays = Rays(building)
+    rays = rays or Rays(building)
     stands = _stands(building, rays, seed)
-    chosen = [_draw_point(building, rays, stands, number, views_per_point, resolution, seed) for number in range(points)]
+    surfaces = _surfaces(building)
+    chosen = [_draw_point(building, surfaces, rays, stands, number, views_per_point, resolution, seed) for number in range(points)]
     seen = _seen(rays, chosen)
     views, matches = [], {}
     row = 0
@@ -146,22 +160,29 @@ def aimed(location: Float[np.ndarray, "3"], target: Float[np.ndarray, "3"], fov:
     return Camera((left, ahead, up), (float(np.pi / 2 + pitch), 0.0, float((yaw - np.pi / 2 + np.pi) % (2 * np.pi) - np.pi)), fov, resolution)
 
 
-def _draw_point(building: Building, rays: Rays, stands: list[_Stand], number: int, wanted: int, resolution: int, seed: int) -> _Point:
-    """A point that enough cameras see well."""
-    rng = generator(seed, "building", building.name, "point", number)
+def _surfaces(building: Building) -> _Surfaces:
+    """All triangles within the house."""
     inhabited = np.flatnonzero(building.face_room >= 0)
     corners = building.vertices[building.faces[inhabited]].astype(float)
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(across, axis=1) / 2
-    chances = _chances(building, inhabited, area)
+    return _Surfaces(corners, across, area, _chances(building, inhabited, area))
+
+
+def _draw_point(
+    building: Building, surfaces: _Surfaces, rays: Rays, stands: list[_Stand], number: int, wanted: int, resolution: int, seed: int
+) -> _Point:
+    """A point that enough cameras see well."""
+    rng = generator(seed, "building", building.name, "point", number)
+    corners = surfaces.corners
     where = np.array([stand.location for stand in stands])
     spread = ((FOV_RANGE[0] - FOV_MEAN) / FOV_SPREAD, (FOV_RANGE[1] - FOV_MEAN) / FOV_SPREAD)
     for _ in range(TRIES):
-        face = int(np.searchsorted(chances[int(rng.random() < BY_AREA)], rng.random()))
+        face = int(np.searchsorted(surfaces.chances[int(rng.random() < BY_AREA)], rng.random()))
         one, two = rng.random(2)
         root = np.sqrt(one)
         location = (1 - root) * corners[face, 0] + root * (1 - two) * corners[face, 1] + root * two * corners[face, 2]
-        normal = across[face] / (2 * area[face])
+        normal = surfaces.across[face] / (2 * surfaces.area[face])
         way = where - location
         distance = np.linalg.norm(way, axis=1)
         good = (distance > NEAREST) & (way @ normal > distance * np.cos(OBLIQUE)) & (abs(way[:, 2]) < distance * np.sin(STEEP))

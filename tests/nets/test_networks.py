@@ -1,6 +1,7 @@
 """Encoder, decoders, transfer: the sizes and properties that the method relies on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -299,8 +300,9 @@ def test_egomotions_two_poses_are_read_independently_and_the_third_is_left_to_be
     assert reached == [True, False]
 
 
-def test_readouts_start_small_and_drop_half_of_their_hidden_units_in_training_only() -> None:
-    decoder = make_decoder(Head(4, layers=3), 8, 4, 32, SMALL)
+@pytest.mark.parametrize("dropout", [0.2, 0.5])
+def test_readouts_start_small_and_drop_a_share_of_their_hidden_units_in_training_only(dropout: float) -> None:
+    decoder = make_decoder(Head(4, layers=3), 8, 4, 32, replace(SMALL, dropout=dropout))
     for layer in decoder.modules():
         if isinstance(layer, nn.Linear):
             assert layer.weight.abs().max() <= 0.02
@@ -312,7 +314,7 @@ def test_readouts_start_small_and_drop_half_of_their_hidden_units_in_training_on
         dropout.register_forward_hook(lambda module, inputs, output: shares.append((output != 0).sum().item() / (inputs[0] != 0).sum().item()))
     codes = torch.rand(32, *CODE)
     decoder(codes)
-    assert shares == pytest.approx([0.5, 0.5], abs=0.05)
+    assert shares == pytest.approx([1 - dropout, 1 - dropout], abs=0.05)
     decoder.eval()(codes)
     assert shares[2:] == [1, 1]
 

@@ -26,7 +26,7 @@ from taskonomy.running.times import Time, as_csv, read_seconds, table, write_sec
 from taskonomy.running.worker import OF_DVC, STOPS, Job, Outcome, work
 
 INTERRUPTED = 130
-_PATIENCE = 5.0  # seconds that a stage has to end by itself when it is told to
+_PATIENCE = 10.0  # seconds that a stage has to end by itself when it is told to: DVC may still be storing what it made
 
 
 @dataclass(frozen=True)

@@ -310,8 +310,8 @@ def test_readouts_start_small_and_drop_a_share_of_their_hidden_units_in_training
     shares: list[float] = []
     dropouts = [module for module in decoder.modules() if isinstance(module, nn.Dropout)]
     assert len(dropouts) == 2
-    for dropout in dropouts:
-        dropout.register_forward_hook(lambda module, inputs, output: shares.append((output != 0).sum().item() / (inputs[0] != 0).sum().item()))
+    for layer in dropouts:
+        layer.register_forward_hook(lambda module, inputs, output: shares.append((output != 0).sum().item() / (inputs[0] != 0).sum().item()))
     codes = torch.rand(32, *CODE)
     decoder(codes)
     assert shares == pytest.approx([1 - dropout, 1 - dropout], abs=0.05)

@@ -161,6 +161,37 @@ def test_another_clean_run_gives_the_same_bits(finished: Path, tmp_path: Path) -
     assert units(again) == units(finished)
 
 
+@pytest.fixture
+def elsewhere(copied: Path, tmp_path: Path) -> Path:
+    """A clone on a machine that has nothing but the remote."""
+    run(copied, "dvc", "remote", "add", "-d", "store", str(tmp_path / "remote"))
+    run(copied, "git", "commit", "-qam", "a remote")
+    run(copied, "dvc", "push")
+    run(tmp_path, "git", "clone", "-q", str(copied), "elsewhere")
+    return tmp_path / "elsewhere"
+
+
+def test_a_second_clone_pulls_everything(copied: Path, elsewhere: Path) -> None:
+    run(elsewhere, "dvc", "pull")
+    assert json.loads(run(elsewhere, "dvc", "status", "--json")) == {}
+    outputs = [path.relative_to(copied) for path in (copied / "results").rglob("*") if path.is_file()]
+    assert outputs
+    assert all((elsewhere / path).read_bytes() == (copied / path).read_bytes() for path in outputs)
+
+
+@pytest.mark.parametrize("command", [("dvc", "repro"), ("taskonomy", "repro", "-j", "2")], ids=["dvc", "taskonomy"])
+def test_a_second_clone_reproduces_without_training(copied: Path, elsewhere: Path, command: tuple[str, ...]) -> None:
+    printed = run(elsewhere, *command, "--pull")
+    assert "Running stage" not in printed
+    assert not re.search(r"[1-9]\d* ran", printed)
+    assert units(elsewhere) == {}
+    assert (elsewhere / "dvc.lock").read_bytes() == (copied / "dvc.lock").read_bytes()
+    assert (elsewhere / "reports/measured/index.html").read_bytes() == (copied / "reports/measured/index.html").read_bytes()
+    change(elsewhere, "policy", "budget", 4)
+    assert repro(elsewhere) == {"policy", "evaluate", "report"}
+    assert units(elsewhere) == {}
+
+
 def test_a_bad_parameter_is_one_line_and_loses_nothing(copied: Path) -> None:
     before = (copied / "results/published/policy_metrics.json").read_bytes()
     change(copied, "policy", "budget", -1)

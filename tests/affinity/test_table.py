@@ -8,7 +8,7 @@ import pytest
 from conftest import PUBLISHED
 
 from taskonomy.affinity.losses import Losses, open_losses
-from taskonomy.affinity.table import parse_table, read_table, unmeasured, write_table
+from taskonomy.affinity.table import labelled, parse_table, read_table, task_names, unmeasured, write_table
 from taskonomy.errors import TaskonomyError
 
 
@@ -42,11 +42,28 @@ def test_a_table_survives_writing_and_reading_to_the_last_bit(published: pd.Data
         ("target,sources,affinity\na,b\n", "line 2: 2 cells under 3 columns"),
         ("target,sources,affinity\n,b,1\n", "line 2: '' is not a task name"),
         ("target,sources,affinity\na,self+b,1\n", "line 2: 'self' stands beside other sources"),
+        ("target,sources,affinity\na,self@0.1,1\n", "line 2: 'self' stands beside other sources in self@0.1"),
+        ("target,sources,affinity\na@0.1,b,1\n", "line 2: target 'a@0.1' is written as a variant of the source a"),
+        ("target,sources,affinity\na,b>c,1\na,b>c,1\n", "line 3: the same transfer as line 2"),
     ],
 )
 def test_what_is_wrong_is_named_by_line(text: str, message: str) -> None:
     with pytest.raises(TaskonomyError, match=f"T.csv: .*{message}"):
         parse_table(text, "T.csv")
+
+
+def test_of_a_transitive_and_of_a_fine_tuned_transfer_the_source_alone_is_labelled(tmp_path: Path) -> None:
+    text = "target,sources,affinity\na,self,0.5\na,b,0.1\na,b>c,0.2\na,b@0.02,0.3\na,b@1+d,0.4\n"
+    table = parse_table(text, "T.csv")
+    assert table["sources"].tolist() == [("self",), ("b",), ("b>c",), ("b@0.02",), ("b@1", "d")]
+    assert task_names(table) == (["a"], ["b", "d"])
+    write_table(tmp_path / "t.csv", table)
+    assert (tmp_path / "t.csv").read_text() == text
+
+
+@pytest.mark.parametrize("name", ["normal", "my.task", "<b>x</b>", "a@home", "a@", "@0.1", "a>", ">b", "a>b>c", "a@0.1@0.2", "a>b c", "a@1e2"])
+def test_names_of_no_form_are_tasks_of_their_own(name: str) -> None:
+    assert labelled(name) == name
 
 
 def test_any_line_ending_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:

@@ -129,3 +129,23 @@ def test_a_tree_with_unmeasured_pairs_is_refused_by_name() -> None:
     table = parse_table("target,sources,affinity\nx,a,0.1\nx,b,0.2\ny,a,0.3\n", "T")
     with pytest.raises(TaskonomyError, match="not measured: b -> y"):
         similarity_tree(table)
+
+
+def test_the_tree_and_rankings_know_frozen_transfers_alone(published: pd.DataFrame) -> None:
+    names = ("reshading>depth_zbuffer", "reshading@0.02")
+    other = pd.DataFrame([{"target": "normal", "sources": (name,), "affinity": 0.4, "gain": 0.9, "quality": 0.8} for name in names])
+    kept = without_sources(published, NOT_SOURCES)
+    mixed = pd.concat([kept, other], ignore_index=True)
+    assert similarity_tree(mixed).newick() == similarity_tree(kept).newick()
+    left = without_sources(mixed, ["reshading"])
+    assert not left["sources"].map(lambda sources: any(name.startswith("reshading") for name in sources)).any()
+    assert len(without_sources(mixed, ["depth_zbuffer"])) == len(without_sources(kept, ["depth_zbuffer"])) + 2
+
+
+def test_random_sets_are_drawn_from_tables_with_other_transfers() -> None:
+    """The rules that fit a subset's table know the tasks behind `a>b` and `a@0.1`: what is excluded stays so."""
+    rows = "".join(f"{t},self,0.2,0.9,0.5\n{t},a@0.1,0.9,0.9,0.9\n{t},b,0.1,0.5,0.3\n" for t in "vwxyz")
+    table = parse_table(f"target,sources,affinity,gain,quality\n{rows}", "T")
+    found = {exclude: random_sets(table, PolicyParams(budget=1, exclude=exclude), SAVINGS) for exclude in ((), ("a",))}
+    first = {exclude: set(sets.loc[sets["budget"] == 1, "quality"].round(3)) for exclude, sets in found.items()}
+    assert first == {(): {0.9}, ("a",): {0.3}}

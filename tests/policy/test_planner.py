@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES, random_table
 
+from taskonomy.affinity.table import parse_table
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import Balance, Difference, PolicyParams, Role, SelfEdge, SolverName
 from taskonomy.policy.front import front
@@ -258,3 +259,39 @@ def test_names_nobody_knows_are_refused_with_the_nearest_known(published: pd.Dat
                 ),
             ),
         )
+
+
+VARIANTS = """target,sources,affinity,gain,quality
+x,a,0.1,0.5,0.4
+x,a>b,0.3,0.6,0.5
+x,b@0.02,0.4,0.7,0.6
+y,b,0.2,0.5,0.4
+y,a@0.5+b,0.5,0.8,0.7
+y,y@0.1,0.9,0.9,0.9
+"""
+
+
+def test_a_transitive_or_fine_tuned_transfer_costs_the_label_of_its_source_alone() -> None:
+    table = parse_table(VARIANTS, "T")
+    costs = {"a": 1.5, "b": 4.0, "y": 9.0}
+    problem = admissible(table, PolicyParams(budget=9, cost=costs))
+    assert problem.sources == ("a", "b", "y")
+    assert {one.sources: set(one.needs) for one in problem.transfers} == {
+        ("a",): {"a"}, ("a>b",): {"a"}, ("b@0.02",): {"b"}, ("b",): {"b"}, ("a@0.5", "b"): {"a", "b"}, ("y@0.1",): {"y"},
+    }  # fmt: skip
+    assert problem.cost == costs
+    best = plan(table, PolicyParams(budget=5.5, cost=costs))[0]
+    assert best.sources == ("a", "b")
+    assert [one.sources for one in best.transfers] == [("b@0.02",), ("a@0.5", "b")]
+    assert best.cost == 5.5
+    alone = plan(table, PolicyParams(budget=10.5, cost=costs, exclude=("b",)))[0]
+    assert [one.sources for one in alone.transfers] == [("a>b",), ("y@0.1",)]  # b is no source of a>b
+
+
+def test_a_targets_own_encoder_fine_tuned_is_a_self_edge_and_order_counts_sources() -> None:
+    table = parse_table(VARIANTS, "T")
+    rows = {edge: {one.sources for one in admissible(table, PolicyParams(budget=9, self_edge=edge)).transfers} for edge in SelfEdge}
+    assert ("y@0.1",) in rows[SelfEdge.TRANSFER]
+    assert ("y@0.1",) not in rows[SelfEdge.NONE] | rows[SelfEdge.GOLD]
+    first = {one.sources for one in admissible(table, PolicyParams(budget=9, max_order=1)).transfers}
+    assert first == rows[SelfEdge.TRANSFER] - {("a@0.5", "b")}

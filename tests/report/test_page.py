@@ -203,3 +203,42 @@ def test_embedded_json_cannot_leave_its_script_element() -> None:
     text = embedded_json(value)
     assert not re.search(r"[<>&\u2028\u2029]", text)
     assert json.loads(text) == value
+
+
+def test_transitive_and_fine_tuned_transfers_are_shown_at_their_source(published: pd.DataFrame) -> None:
+    written = {
+        "normal>reshading": "Surface normals by way of Reshading",
+        "normal@0.02": "Surface normals fine-tuned on 2\u00a0% of the training images",
+    }
+    other = pd.DataFrame(
+        [
+            {"target": target, "sources": (name,), "affinity": 1.0, "gain": 0.9, "quality": 0.8}
+            for target, name in zip(("depth_zbuffer", "keypoints3d"), written, strict=True)
+        ]
+    )
+    html = page_of(pd.concat([published, other], ignore_index=True), PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1], 4)
+    found = json.loads(re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', html, re.DOTALL).group(1))  # type: ignore[union-attr]
+    assert found["variants"] == {name: {"source": "normal", "title": title} for name, title in written.items()}
+    assert not set(written) & set(found["tasks"])
+    for point in found["front"]:
+        for target, sources, *_rest in point["transfers"]:
+            assert {found["variants"].get(name, {"source": name})["source"] for name in sources} <= {*point["sources"], target}
+
+
+@needs_browser
+def test_a_link_of_a_variant_starts_at_its_source(published: pd.DataFrame, tmp_path: Path) -> None:
+    row = {"target": "depth_zbuffer", "sources": ("normal>reshading",), "affinity": 1.0, "gain": 0.9, "quality": 0.8}
+    table = pd.concat([published, pd.DataFrame([row])], ignore_index=True)
+    script = """
+        const links = [...document.querySelectorAll('#graph .link')];
+        result.links = links.length;
+        result.from = links.filter((one) => one.dataset.target === 'depth_zbuffer').map((one) => one.dataset.source);
+        result.paths = links.every((one) => !one.getAttribute('d').includes('undefined'));
+        result.how = [...document.querySelectorAll('#graph .node title')].map((one) => one.textContent).filter((one) => one.includes('by way of'));
+    """
+    result = seen(page_of(table, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1], 4), tmp_path, script)
+    assert result["links"] == 22
+    assert result["from"] == ["normal"]
+    assert result["paths"]
+    assert len(result["how"]) == 1  # type: ignore[arg-type]
+    assert "from Surface normals by way of Reshading" in result["how"][0]  # type: ignore[index]

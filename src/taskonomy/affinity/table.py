@@ -1,7 +1,8 @@
 """The affinity table: one row per transfer, the same CSV everywhere.
 
 `target,sources,affinity[,low,high,gain,quality]`: `sources` are joined by `+`, one name is a first-order transfer, `self` is the
-target's own fully supervised network. An empty affinity is a transfer that was not measured; it is kept, counted, and never chosen.
+target's own fully supervised network. `a>b` is a transitive transfer from a by way of b, `a@0.02` one whose encoder was fine-tuned on that share of
+the target's training images; both are of first order. An empty affinity is a transfer that was not measured; it is kept, counted, and never chosen.
 """
 
 import csv
@@ -14,6 +15,7 @@ import pandas as pd
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_csv
+from taskonomy.variants import variant
 
 SELF = "self"
 REQUIRED = ("target", "sources", "affinity")
@@ -30,6 +32,16 @@ def join_sources(sources: Iterable[str]) -> str:
 def split_sources(text: str) -> tuple[str, ...]:
     """The sources of a written transfer, in the order written."""
     return tuple(text.split("+"))
+
+
+def labelled(source: str) -> str:
+    """The task that must be labelled in full for a source as written: a of `a`, of `a>b` and of `a@0.02`.
+
+    The intermediate b is not one of them. It takes labels for a transfer's images, as every target does, and the paper's budget counts only tasks
+    whose networks are trained in full.
+    """
+    found = variant(source)
+    return source if found is None else found.source
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
@@ -81,8 +93,8 @@ def unmeasured(frame: pd.DataFrame) -> str | None:
 
 
 def task_names(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """The targets and the sources that a table names, each sorted."""
-    sources = {name for group in frame["sources"] for name in group if name != SELF}
+    """The targets and the tasks labelled for the sources that a table names, each sorted."""
+    sources = {labelled(name) for group in frame["sources"] for name in group if name != SELF}
     return sorted(set(frame["target"])), sorted(sources)
 
 
@@ -147,11 +159,13 @@ def _names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
             yield f"{name!r} is not a task name"
     if "+" in target:
         yield f"target {target!r} may not hold a +"
+    if labelled(target) != target:
+        yield f"target {target!r} is written as a variant of the source {labelled(target)}"
     if target == SELF:
         yield f"{SELF!r} is a source, not a target"
     if len(set(sources)) < len(sources):
         yield f"a source stands twice in {join_sources(sources)}"
-    if SELF in sources and len(sources) > 1:
+    if SELF in map(labelled, sources) and sources != (SELF,):
         yield f"{SELF!r} stands beside other sources in {join_sources(sources)}"
 
 

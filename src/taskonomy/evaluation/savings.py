@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from taskonomy.affinity.table import SELF, is_gold
+from taskonomy.affinity.table import SELF, is_gold, labelled
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import PolicyParams, Role, SavingsParams, SelfEdge
 from taskonomy.policy.front import Point, front
@@ -98,7 +98,7 @@ def summary(sets: pd.DataFrame, levels: Iterable[float]) -> dict[str, object]:
 
 def _for_subset(params: PolicyParams, chosen: set[str], table: pd.DataFrame) -> PolicyParams:
     """The same rules without the names that a table of these targets no longer holds."""
-    tasks = chosen | {name for sources in table.loc[table["target"].isin(chosen), "sources"] for name in sources}
+    tasks = chosen | {labelled(name) for sources in table.loc[table["target"].isin(chosen), "sources"] for name in sources}
     return params.model_copy(
         update={
             "importance": {name: weight for name, weight in params.importance.items() if name in chosen},

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from scipy.cluster.hierarchy import ClusterNode, linkage, optimal_leaf_ordering, to_tree
 from scipy.spatial.distance import pdist
 
-from taskonomy.affinity.table import is_gold, task_names
+from taskonomy.affinity.table import is_gold, labelled, task_names
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tasks import DICTIONARY
 
@@ -44,8 +44,12 @@ class Tree:
 
 
 def first_order(table: pd.DataFrame) -> pd.DataFrame:
-    """First-order affinities, targets x sources, each target's measured row scaled to sum 1; NaN where a pair was not measured."""
-    single = table[table["sources"].map(len).eq(1) & ~is_gold(table)]
+    """First-order affinities, targets x sources, each target's measured row scaled to sum 1; NaN where a pair was not measured.
+
+    Transitive and fine-tuned transfers are left out: they are no tasks, and not every table has the same ones.
+    """
+    frozen = table["sources"].map(lambda sources: len(sources) == 1 and labelled(sources[0]) == sources[0])
+    single = table[frozen & ~is_gold(table)]
     matrix = single.assign(source=single["sources"].str[0]).pivot(index="target", columns="source", values="affinity")
     matrix = matrix.dropna(how="all")
     return matrix.div(matrix.sum(axis=1).replace(0.0, 1.0), axis=0)
@@ -60,7 +64,7 @@ def without_sources(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     dropped, known = set(names), set(task_names(table)[1])
     if missing := sorted(dropped - known - DICTIONARY.keys()):
         raise unknown("sources to leave out", missing, known)
-    return table[table["sources"].map(lambda sources: not dropped & set(sources))]
+    return table[table["sources"].map(lambda sources: not dropped & set(map(labelled, sources)))]
 
 
 def similarity_tree(table: pd.DataFrame, *, method: str = "complete", metric: str = "correlation", beta: float = 20.0) -> Tree:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from taskonomy.affinity.table import SELF, task_names
+from taskonomy.affinity.table import SELF, labelled, task_names
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.tasks import DICTIONARY
@@ -18,7 +18,7 @@ class Transfer:
 
     Attributes:
         sources: as written in the table; `self` is the target's own fully supervised network.
-        needs: the tasks that must be labelled in full for it.
+        needs: the tasks that must be labelled in full for it; of `a>b` and `a@0.02`, a alone (`taskonomy.affinity.table.labelled`).
         affinity: as measured.
         worth: its part of the objective: importance times the rescaled affinity.
     """
@@ -77,7 +77,7 @@ def admissible(table: pd.DataFrame, params: PolicyParams) -> Problem:
 def _transfer(row: object) -> Transfer:
     sources: tuple[str, ...] = row.sources  # type: ignore[attr-defined]
     target: str = row.target  # type: ignore[attr-defined]
-    needs = frozenset((target,)) if sources == (SELF,) else frozenset(sources)
+    needs = frozenset((target,)) if sources == (SELF,) else frozenset(map(labelled, sources))
     return Transfer(target, sources, needs, float(row.affinity), float(row.gain), float(row.quality))  # type: ignore[attr-defined]
 
 

@@ -4,6 +4,9 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const titleOf = (name) => data.tasks[name].title;
+// A source as written is a task, or a variant of one: by way of another task, or fine-tuned.
+const plain = (written) => data.variants[written]?.source ?? written;
+const howOf = (written) => data.variants[written]?.title ?? titleOf(written);
 const colourOf = (name) => data.colours[data.tasks[name].family];
 const number = (value, digits = 2) => (value === null || value === undefined ? "n/a" : value.toFixed(digits));
 const orders = [...new Set(data.front.map((point) => point.max_order))];
@@ -57,7 +60,7 @@ function drawGraph(point) {
   };
   for (const [target, from] of transfers) {
     for (const written of from) {
-      const source = written === "self" ? target : written;
+      const source = written === "self" ? target : plain(written);
       const [y0, y1] = [sourceY.get(source), targetY.get(target)];
       const line = element("path", {
         class: "link", stroke: colourOf(source), "stroke-dasharray": written === "self" ? "2 4" : "none",
@@ -67,10 +70,10 @@ function drawGraph(point) {
       svg.append(line);
     }
   }
-  for (const name of sources) node(name, sourceX, sourceY.get(name), "end", `${titleOf(name)}: feeds ${transfers.filter(([t, from]) => from.includes(name) || (from[0] === "self" && t === name)).length} targets`);
+  for (const name of sources) node(name, sourceX, sourceY.get(name), "end", `${titleOf(name)}: feeds ${transfers.filter(([t, from]) => from.map(plain).includes(name) || (from[0] === "self" && t === name)).length} targets`);
   for (const [target, from, gain, quality] of transfers) {
     const y = targetY.get(target);
-    const how = from[0] === "self" ? "its own fully supervised network" : from.map(titleOf).join(" + ");
+    const how = from[0] === "self" ? "its own fully supervised network" : from.map(howOf).join(" + ");
     node(target, targetX, y, "start", `${titleOf(target)} from ${how}\ngain ${number(gain, 3)}, quality ${number(quality, 3)}`);
     [[gain, barX], [quality, barX + barWidth + 40]].forEach(([value, x]) => {
       svg.append(element("rect", { x, y: y - 5, width: barWidth - 30, height: 10, rx: 3, fill: "var(--line)" }));

@@ -18,6 +18,7 @@ from taskonomy.evaluation.significance import MEASURES
 from taskonomy.evaluation.tree import Tree, without_sources
 from taskonomy.report.figures import FAMILY_COLOURS, by_family, heat_map, savings_figure, significance_figure, tree_figure
 from taskonomy.tasks import FAMILIES, family_of, title_of
+from taskonomy.variants import Variant, variant
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def page(title: str, results: Results) -> str:
         "front": [_compact(point) for point in front],
         "chosen": {"order": policy["max_order"], "budget": policy["budget"]},
         "tasks": {name: {"title": title_of(name), "family": family_of(name)} for name in tasks},
+        "variants": _variants(front),
         "colours": FAMILY_COLOURS,
         "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
     }
@@ -112,6 +114,18 @@ def _elsewhere(policy: dict[str, Any], significance: dict[str, Any]) -> dict[str
     held = significance["connections"]
     both = {name: (policy[f"mean_{name}"], held[name]["policy"]) for name in ("gain", "quality") if name in held}
     return {name: (own, other) for name, (own, other) in both.items() if own is None or abs(own - other) > 1e-9}
+
+
+def _variants(front: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Sources of the front's transfers that are more than a task: as written -> the task, and how people read it."""
+    written = sorted({name for point in front for one in point["transfers"] for name in one["sources"]})
+    return {one.written: {"source": one.source, "title": _title(one)} for name in written if (one := variant(name)) is not None}
+
+
+def _title(one: Variant) -> str:
+    if one.intermediate is not None:
+        return f"{title_of(one.source)} by way of {title_of(one.intermediate)}"
+    return f"{title_of(one.source)} fine-tuned on {100 * (one.share or 0):g}\u00a0% of the training images"
 
 
 def _compact(point: dict[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.variants import Variant, variant
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
@@ -292,7 +293,24 @@ class TransferParams(_Checked):
     schedule: ScheduleParams
     precision: Precision
     codes: Literal["float16", "float32"]
+    more: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0)]
+
+    def variants(self) -> tuple[Variant, ...]:
+        """What `more` asks for."""
+        return tuple(found for written in self.more if (found := variant(written)) is not None)
+
+    @field_validator("more")
+    @classmethod
+    def _more_is_understood(cls, more: tuple[str, ...]) -> tuple[str, ...]:
+        seen: dict[tuple[str, str | None, float | None], str] = {}
+        for written in more:
+            one = _variant(written)
+            what = one.source, one.intermediate, one.share
+            if what in seen:
+                raise ValueError(f"{written} stands twice (also as {seen[what]})")
+            seen[what] = written
+        return more
 
     @model_validator(mode="after")
     def _targets_can_be_targets(self) -> "TransferParams":
@@ -341,6 +359,45 @@ class Params(_Checked):
         if missing := [name for name in self.transfer.targets if name not in self.data.tasks]:
             raise ValueError(f"transfer.targets names {', '.join(missing)}, not in data.tasks")
         return self
+
+    @model_validator(mode="after")
+    def _more_can_be_made(self) -> "Params":
+        from taskonomy.tasks import DICTIONARY
+        from taskonomy.tasks.labels import Input
+
+        inputs = {Input.IMAGE, *(DICTIONARY[name].input for name in self.transfer.targets)}
+        for one in self.transfer.variants():
+            if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in self.data.tasks]:
+                raise ValueError(f"transfer.more: {one.written} names {', '.join(missing)}, not in data.tasks")
+            if one.intermediate is not None and DICTIONARY[one.intermediate].input not in inputs:
+                # Codes of changed images (noise) are stored for targets alone.
+                raise ValueError(f"transfer.more: the intermediate of {one.written} must be in transfer.targets: it changes its images")
+            grey = DICTIONARY[one.source].input is Input.LIGHTNESS
+            others = [name for name in self.transfer.targets if (DICTIONARY[name].input is Input.LIGHTNESS) != grey]
+            if one.share is not None and others:
+                raise ValueError(
+                    f"transfer.more: {one.written} cannot be: the encoder of {one.source} reads {'grey' if grey else 'colour'} images,"
+                    f" those of {', '.join(others)} {'colours' if grey else 'grey'}"
+                )
+        return self
+
+
+def _variant(written: str) -> Variant:
+    """A token of `transfer.more`, whose tasks can be what it makes of them."""
+    from taskonomy.tasks import DICTIONARY
+
+    one = variant(written)
+    if one is None:
+        raise ValueError(f"{written!r} must be SOURCE>INTERMEDIATE, as normal>reshading, or SOURCE@SHARE, as normal@0.02")
+    if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in DICTIONARY]:
+        raise ValueError(str(unknown(written, missing, DICTIONARY)))
+    if one.source == one.intermediate:
+        raise ValueError(f"{written}: the intermediate must be another task than the source")
+    if one.intermediate is not None and "target" not in DICTIONARY[one.intermediate].roles:
+        raise ValueError(f"{written}: the intermediate {one.intermediate} must be a task with labels that can be transferred to; it is source only")
+    if one.share is not None and not 0 < one.share <= 1:
+        raise ValueError(f"{written}: the share of the train split must be above 0 and at most 1 (is {one.share:g})")
+    return one
 
 
 def read_params(path: Path | str = "params.yaml") -> Params:

@@ -16,13 +16,14 @@ from taskonomy.params import read_params
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("transfers", type=Path)
+    parser.add_argument("more", type=Path)
     parser.add_argument("models", type=Path)
     parser.add_argument("results", type=Path)
     args = parser.parse_args()
 
     params = read_params()
     targets = tqdm(params.transfer.targets, desc="normalize", unit=" targets", disable=None)
-    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize)
+    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize, args.more)
     networks = table_one(network_losses(args.models, args.transfers, params.data.tasks, params.transfer.targets))
 
     write_table(args.results / "affinities.csv", affinities)

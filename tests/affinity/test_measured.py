@@ -73,6 +73,54 @@ def test_affinity_gain_and_quality_are_those_computed_from_the_raw_losses(measur
     assert "low" not in other or other["low"].isna().all()
 
 
+@pytest.fixture
+def more(measured: Path) -> Path:
+    """Losses of other transfers to one of the targets."""
+    rng = np.random.default_rng(1)
+    (measured / "more/normal").mkdir(parents=True)
+    for split, images in IMAGES.items():
+        losses = (0.5 * rng.gamma(2, 1, (2, images))).round(1).astype(np.float32)
+        np.savez(measured / f"more/normal/{split}.npz", losses=losses, candidates=np.array(["a>b", "a@0.02"]))
+    return measured / "more"
+
+
+def test_transitive_and_fine_tuned_transfers_compete_with_all_others_to_their_target(measured: Path, more: Path) -> None:
+    targets = ["normal", "reshading"]
+    table, held_out, facts = affinity_tables(measured / "transfers", targets, params(), more)
+    ours, other = of(table, "normal"), of(held_out, "normal")
+    assert list(ours.index) == list(other.index) == [*CANDIDATES, "a>b", "a@0.02"]
+    both = {half: [np.load(folder / f"normal/{half}.npz") for folder in (measured / "transfers", more)] for half in IMAGES}
+    losses = {half: np.concatenate([one["losses"] for one in arrays]) for half, arrays in both.items()}
+    np.testing.assert_allclose(ours["affinity"], by_hand(losses["test_affinity"]), rtol=1e-9)
+    np.testing.assert_array_equal(ours["affinity"], other["affinity"])
+    for rows, half in ((ours, "test_affinity"), (other, "test_policy")):
+        np.testing.assert_allclose(rows["gain"], [wins(row, both[half][0]["scratch"]) for row in losses[half]])
+        np.testing.assert_allclose(rows["quality"], [wins(row, losses[half][len(CANDIDATES) - 1]) for row in losses[half]])
+    assert facts["transfers"] == {"order_1": 6 + 2, "order_2": 2}
+    # The other target has none: its rows are what they were, to the last bit.
+    alone = affinity_tables(measured / "transfers", targets, params())[0]
+    pd.testing.assert_frame_equal(of(table, "reshading"), of(alone, "reshading"), check_exact=True)
+
+
+def test_without_other_transfers_every_table_is_what_it_was_to_the_last_byte(measured: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    written = []
+    for folder in (None, tmp_path / "more"):
+        table, held_out, facts = affinity_tables(measured / "transfers", ["normal", "reshading"], params(), folder)
+        for name, one in (("t.csv", table), ("h.csv", held_out)):
+            write_table(tmp_path / name, one)
+        written.append(((tmp_path / "t.csv").read_bytes(), (tmp_path / "h.csv").read_bytes(), facts))
+    assert written[0] == written[1]
+
+
+def test_other_transfers_on_other_images_are_named(measured: Path, more: Path) -> None:
+    path = more / "normal/test_policy.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **(arrays | {"losses": arrays["losses"][:, 1:]}))
+    with pytest.raises(TaskonomyError, match=r"more/normal/test_policy\.npz: losses of 30 images, not of the 31 of the other transfers; run `more`"):
+        affinity_tables(measured / "transfers", ["normal"], params(resamples=0), more)
+
+
 def test_the_facts_count_transfers_by_order_and_leave_self_out(measured: Path) -> None:
     _table, _held_out, facts = affinity_tables(measured / "transfers", ["normal", "reshading"], params(resamples=0))
     assert facts["transfers"] == {"order_1": 6, "order_2": 2}

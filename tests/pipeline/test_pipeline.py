@@ -16,7 +16,7 @@ PARTS = ("stages", "src", "data/published", "dvc.yaml", "params.yaml", ".dvc/con
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "report"}
 MEASURED = {"normalize", "agreement"} | OF_A_TABLE
-STAGES = {"world", "prepare", "cards", "train", "transfer"} | MEASURED
+STAGES = {"world", "prepare", "cards", "train", "transfer", "more"} | MEASURED
 
 
 def clone(folder: Path) -> Path:
@@ -111,7 +111,7 @@ OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "agr
 def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copied: Path) -> None:
     before = units(copied)
     change(copied, "train", "tasks", {"jigsaw": {"rate": 0.001}})
-    assert ran(copied) == {"cards", "train@jigsaw"} | each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"cards", "train@jigsaw", "more"} | each("transfer", *TARGETS) | OF_MEASURED
     new = units(copied).keys() - before.keys()
     # Its network; to each target the transfer from it alone and the two pairs that it is in. Its constant knows no rate.
     assert len(new) == 1 + len(TARGETS) * 3
@@ -123,7 +123,7 @@ def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copie
 def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Path) -> None:
     before = units(copied)
     change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
-    assert ran(copied) == {"prepare", "train@edge_texture"} | each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"prepare", "train@edge_texture", "more"} | each("transfer", *TARGETS) | OF_MEASURED
     new = units(copied).keys() - before.keys()
     # As a target everything: its network, its constant, from scratch, 5 of order 1 and 3 of order 2. As a source: alone and in two pairs, twice.
     assert len(new) == 2 + (1 + 5 + 3) + 2 * 3
@@ -134,6 +134,26 @@ def test_transfer_parameters_train_no_task(copied: Path) -> None:
     change(copied, "transfer", "max_order", 1)
     assert ran(copied) == each("transfer", *TARGETS) | OF_MEASURED
     assert units(copied) == before
+
+
+def test_other_transfers_are_more_rows_whose_units_are_in_use_and_without_them_all_is_as_before(copied: Path) -> None:
+    before, lock = units(copied), (copied / "dvc.lock").read_bytes()
+    change(copied, "transfer", "more", ["normal>edge_texture", "normal@0.2"])
+    assert ran(copied) == {"more"} | OF_MEASURED
+    for name in ("affinities.csv", "held_out.csv"):
+        lines = [line.split(",")[:2] for line in (copied / "results/measured" / name).read_text().splitlines()]
+        assert [line for line in lines if line[1] in ("normal>edge_texture", "normal@0.2")] == [
+            ["denoising", "normal>edge_texture"], ["denoising", "normal@0.2"], ["edge_texture", "normal@0.2"],
+        ]  # fmt: skip
+    new = units(copied).keys() - before.keys()
+    assert len(new) == 3 + 2  # and what the transitive one takes: a transfer with its weights, and a representation
+    run(copied, "taskonomy", "cache", "--clear")
+    assert new <= units(copied).keys()
+    change(copied, "transfer", "more", [])
+    repro(copied)
+    assert (copied / "dvc.lock").read_bytes() == lock
+    run(copied, "taskonomy", "cache", "--clear")
+    assert not new & units(copied).keys()
 
 
 def test_units_in_the_store_are_not_trained_again(copied: Path) -> None:

@@ -1,6 +1,8 @@
 """From what the stages `train` and `transfer` measured to tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from taskonomy.affinity.losses import open_losses, read_losses
+from taskonomy.affinity.losses import Losses, open_losses, read_losses
 from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
 from taskonomy.affinity.table import SELF
 from taskonomy.errors import TaskonomyError
@@ -20,13 +22,16 @@ AVERAGE, RANDOM = "average", "random_projection"
 Rates = dict[str, tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images"], Float[np.ndarray, " images"] | None]]
 
 
-def affinity_tables(transfers: Path, targets: Iterable[str], params: NormalizeParams) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+def affinity_tables(
+    transfers: Path, targets: Iterable[str], params: NormalizeParams, more: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """The affinity table from one half of the test images, and the gain and quality of the same transfers on the other half.
 
     Args:
         transfers: Folder with one folder per target.
         targets: Which.
         params: The section `normalize`.
+        more: Folder with one folder per target that has transitive or fine-tuned transfers: they are compared with all others of their target.
 
     Returns:
         The table; the held-out one, which has the same affinities; how many transfers there are, and the worst consistency ratio.
@@ -35,9 +40,9 @@ def affinity_tables(transfers: Path, targets: Iterable[str], params: NormalizePa
     rows: list[pd.DataFrame] = []
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
     for target in targets:
-        with open_losses(transfers / target / f"{MEASURED_ON}.npz", target) as losses:
+        with _all_losses(transfers, more, target, MEASURED_ON) as losses:
             found.append(measured(losses, resamples=params.resamples))
-        with open_losses(transfers / target / f"{HELD_OUT}.npz", target) as losses:
+        with _all_losses(transfers, more, target, HELD_OUT) as losses:
             held_out = measured(losses, resamples=0).rows
         if list(held_out["sources"]) != list(found[-1].rows["sources"]):
             raise TaskonomyError(f"{transfers / target}: other candidates in {HELD_OUT}.npz than in {MEASURED_ON}.npz; run `transfer` again")
@@ -66,6 +71,20 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
     if not losses:
         raise TaskonomyError(f"{models}: no task has a network; the stage `train` writes them")
     return losses
+
+
+@contextmanager
+def _all_losses(transfers: Path, more: Path | None, target: str, split: str) -> Iterator[Losses]:
+    """A target's losses on one half, those of the stage `more` after those of the stage `transfer`."""
+    with open_losses(transfers / target / f"{split}.npz", target) as losses:
+        if more is None or not (path := more / target / f"{split}.npz").is_file():
+            yield losses
+            return
+        with open_losses(path, target) as others:
+            if others.losses.shape[1] != losses.losses.shape[1]:
+                counts = f"{others.losses.shape[1]} images, not of the {losses.losses.shape[1]}"
+                raise TaskonomyError(f"{path}: losses of {counts} of the other transfers; run `more` again")
+            yield replace(losses, candidates=[*losses.candidates, *others.candidates], losses=np.concatenate([losses.losses, others.losses]))
 
 
 def _random(path: Path, target: str) -> list[Float[np.ndarray, " images"]]:

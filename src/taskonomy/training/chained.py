@@ -1,0 +1,82 @@
+"""Transitive transfers: source -> intermediate -> target (paper section 3.2: transfer functions are composed).
+
+A first-order transfer source -> intermediate is trained as the stage `transfer` trains it, and frozen. What its two streams give the intermediate's
+decoder is a representation of the intermediate, computed from the source's code: as large as a code, of 16 channels. The first-order transfer to the
+target reads it in the place of a code.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+
+from taskonomy.nets.network import transfer_network
+from taskonomy.nets.shapes import decoder_shape, encoder_shape
+from taskonomy.nets.transfer import Transfer
+from taskonomy.params import Precision, ScheduleParams
+from taskonomy.training.batches import Codes, Labels
+from taskonomy.training.codes import BATCH, row_of_view
+from taskonomy.training.fit import autocast, fastest
+from taskonomy.training.store import Store, Unit
+from taskonomy.training.transfers import _Opened
+from taskonomy.training.units import Recipe, train_unit, weights_of
+
+REPRESENTATION = "codes"
+_TRANSFER = "transfer."
+
+
+def train_first_order(opened: _Opened, key: str, source: str, codes: Any, *, keep: bool = False) -> Unit:
+    """A first-order transfer to the opened target from these codes, bit by bit what the stage `transfer` trains.
+
+    Args:
+        opened: The target.
+        key: Of the unit.
+        source: Whose codes, as written: part of every seed.
+        codes: Of all views outside the train split, [coded, channels, height, width].
+        keep: Whether the weights are kept.
+    """
+    card, task = opened.card, opened.task
+    if "labels" not in opened.held:
+        judged = [task.of_split(split) for split in ("validation", "test_affinity", "test_policy")]
+        opened.held["labels"] = Labels(task, np.concatenate([opened.train, *judged]))
+        opened.held["rows"] = row_of_view(opened.prepared.splits)
+    shapes = replace(encoder_shape(card["encoder"]), channels=int(codes.shape[1])), decoder_shape(card["decoder"])
+    inputs, side = Codes([codes], opened.held["rows"]), int(opened.prepared.images.shape[1])
+    schedule, precision = ScheduleParams(**opened.params.schedule.model_dump()), Precision(opened.params.precision)
+    name = f"transfer {source} {task.task.name}"
+    recipe = Recipe(name, task.task, opened.held["labels"], inputs, opened.train, schedule, precision, opened.params.seed)
+    return train_unit(opened.store, key, recipe, lambda: transfer_network(task.task, 1, *shapes, side), keep=keep)
+
+
+def write_representation(store: Store, key: str, through: Unit, codes: Any, precision: Precision, dtype: str) -> None:
+    """The unit that holds the representation of an intermediate for every view that has a code, each computed once.
+
+    Args:
+        store: Where it is written.
+        key: Under which.
+        through: The transfer source -> intermediate, with its weights.
+        codes: The source's, [coded, channels, height, width].
+        precision: Of the transfer's arithmetic.
+        dtype: As codes are stored.
+    """
+    torch.set_num_threads(1)  # as in training
+    transfer = Transfer(1, int(codes.shape[1]))
+    weights = weights_of(through)
+    transfer.load_state_dict({name.removeprefix(_TRANSFER): value for name, value in weights.items() if name.startswith(_TRANSFER)})
+    store.write(key, {REPRESENTATION: representation(transfer, codes, precision, dtype)}, {"name": f"representation by {through.facts['name']}"})
+
+
+@torch.no_grad()
+def representation(transfer: Transfer, codes: Any, precision: Precision, dtype: str) -> Shaped[np.ndarray, "coded outputs height width"]:
+    """What a frozen transfer gives its decoder, of all codes."""
+    device = fastest()
+    transfer.to(device).eval()
+    parts = []
+    for start in range(0, len(codes), BATCH):
+        block = torch.from_numpy(np.asarray(codes[start : start + BATCH]).astype(np.float32))
+        with autocast(device, precision):
+            made = transfer(block.to(device))
+        parts.append(made.float().cpu().numpy().astype(dtype))
+    return np.ascontiguousarray(np.concatenate(parts))

@@ -1,0 +1,31 @@
+"""Stage `more`: the transitive and fine-tuned transfers of `transfer.more` to every target, and their losses on every test image."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.cores import progress
+from taskonomy.errors import one_line
+from taskonomy.params import read_params
+from taskonomy.training.more import MoreJob, more_transfers, write_more
+from taskonomy.training.store import store_root
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cards", type=Path)
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("codes", type=Path)
+    parser.add_argument("models", type=Path)
+    parser.add_argument("more", type=Path)
+    args = parser.parse_args()
+
+    params = read_params()
+    job = MoreJob(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer.model_dump_json())
+    with progress(0, "more transfers", "units") as bar:
+        done = more_transfers(job, bar.update)
+    write_more(args.more, done)
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

@@ -273,6 +273,21 @@ def repro(
         raise typer.Exit(runner.repro(request))
 
 
+@app.command()
+def check(
+    profile: Annotated[str | None, typer.Argument(help="A file of profiles/; none: params.yaml as it is.", show_default=False)] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Make what the run gives the reference.")] = False,
+) -> None:
+    """Run what is committed in a clean clone, from nothing: does it give the same bits, or on another machine the same metrics?"""
+    from taskonomy.cores import cores
+    from taskonomy.reproduction import check
+
+    verdict = check(profile, jobs or cores(), write=write)
+    typer.echo("\n".join(verdict.lines()))
+    raise typer.Exit(not verdict.good)
+
+
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -124,9 +125,9 @@ class Verdict:
 
 def machine() -> dict[str, str]:
     """What decides on bits: the processor, the system's C library, and the libraries that compute."""
-    kind = {"system": f"{platform.system()} {platform.machine()}", "libc": " ".join(platform.libc_ver()), "processor": _processor()}
+    kind = {"system": f"{platform.system()} {platform.machine()}", "libc": " ".join(platform.libc_ver())}
     kind["python"] = ".".join(platform.python_version_tuple()[:2])
-    return kind | {name: version(name) for name in NUMERICS}
+    return kind | _processor() | {name: version(name) for name in NUMERICS}
 
 
 def snapshot(root: Path, lock: Lock | None = None) -> Snapshot:
@@ -205,7 +206,7 @@ def check(profile: str | None, jobs: int, *, write: bool = False) -> Verdict:
     if profile and profile not in known:
         raise unknown("profile", [profile], known)
     if not (write or path.is_file()):
-        raise TaskonomyError(f"{path}: no such file; taskonomy check {profile or ''} --write makes it")
+        raise TaskonomyError(f"{path}: no such file; {' '.join(filter(None, ('taskonomy check', profile)))} --write makes it")
     reference = _read(path) if path.is_file() else Reference(machine={}, tolerances={})
     if changed := _git("status", "--porcelain", "--untracked-files=no"):
         print(f"not committed, so not checked: {', '.join(line[3:] for line in changed.splitlines())}", file=sys.stderr)
@@ -214,6 +215,7 @@ def check(profile: str | None, jobs: int, *, write: bool = False) -> Verdict:
         _git("clone", "--quiet", str(Path.cwd()), str(root))
         write_text(root / ".dvc/config.local", "[cache]\n    dir = cache\n")  # its own, and empty, whatever this machine's settings say
         committed = None if profile else snapshot(root)
+        (root / "dvc.lock").unlink(missing_ok=True)  # else DVC takes an output for known whose bits another stage has just made
         if profile:
             _taskonomy(root, "profile", profile, "--write")
         _taskonomy(root, "repro", "--jobs", str(jobs))
@@ -261,12 +263,18 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
         yield key, float(value)
 
 
-def _processor() -> str:
+def _processor() -> dict[str, str]:
+    """Its name, which alone says little of a virtual machine's, its model, and the vector instructions that programs choose between."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+        return {"processor": platform.processor()}
+    facts = dict(reversed([(part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line]))
+    model = [f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts]
+    vectors = sorted(
+        flag for flag in facts.get("flags", facts.get("Features", "")).split() if re.match("sse4|avx|amx|fma|f16c|bmi|asimd|sve|bf16", flag)
+    )
+    return {"processor": ", ".join([facts.get("model name", platform.processor()), *model]), "instructions": " ".join(vectors)}
 
 
 def _taskonomy(root: Path, *arguments: str) -> None:

@@ -269,10 +269,10 @@ def _processor() -> dict[str, str]:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return {"processor": platform.processor()}
-    facts = dict(reversed([(part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line]))
+    facts: dict[str, str] = dict(reversed(re.findall(r"^([\w ]+?)\s*: (.*)$", text, re.MULTILINE)))
     model = [f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts]
     vectors = sorted(
-        flag for flag in facts.get("flags", facts.get("Features", "")).split() if re.match("sse4|avx|amx|fma|f16c|bmi|asimd|sve|bf16", flag)
+        flag for flag in (facts.get("flags") or facts.get("Features", "")).split() if re.match("sse4|avx|amx|fma|f16c|bmi|asimd|sve|bf16", flag)
     )
     return {"processor": ", ".join([facts.get("model name", platform.processor()), *model]), "instructions": " ".join(vectors)}
 

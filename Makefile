@@ -5,7 +5,7 @@ BIN := .venv/bin
 CUDA := '^(nvidia-([^m]|m[^l])|cuda-|triton)'
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint bench setup lock clean
+.PHONY: repro test lint check bench setup lock clean
 
 repro: setup  ## run what changed of the pipeline on every core, and say where to look; PROFILE=tiny lays profiles/tiny.yaml over params.yaml
 	$(if $(PROFILE),taskonomy profile $(PROFILE) --write)
@@ -20,6 +20,9 @@ lint: setup  ## style and types
 	ruff check .
 	ruff format --check .
 	mypy
+
+check: setup  ## profile tiny in a clean clone, from nothing: the bits of its reference
+	taskonomy check tiny
 
 bench: setup  ## every performance claim, as a ratio measured now
 	@for program in benchmarks/*.py; do echo "== $$program"; python $$program || exit 1; done

@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -111,12 +112,16 @@ class Verdict:
         if not self.differences:
             yield f"identical: all {self.outs} outputs have the bits of the reference"
             return
+        groups: dict[tuple[str, tuple[str, ...]], list[Difference]] = {}
         for one in (one for one in self.differences if one.first):
-            why = f"these of its inputs differ: {', '.join(one.inputs)}" if one.inputs else "from the same inputs"
-            yield f"differs first: {one.stage}: {', '.join(one.outs)}; {why}"
-        later = [one.stage for one in self.differences if not one.first]
+            groups.setdefault((one.stage.partition("@")[0], one.inputs), []).append(one)
+        for (stage, inputs), alike in groups.items():
+            why = f"these of its inputs differ: {', '.join(inputs)}" if inputs else "from the same inputs"
+            more = f"; so do {len(alike) - 1} more of {stage}" if len(alike) > 1 else ""
+            yield f"differs first: {alike[0].stage}: {', '.join(alike[0].outs)}; {why}{more}"
+        later = Counter(one.stage.partition("@")[0] for one in self.differences if not one.first)
         if later:
-            yield f"and what follows from it: {', '.join(later)}"
+            yield f"and what follows from it: {', '.join(f'{stage} ({count})' if count > 1 else stage for stage, count in later.items())}"
         yield f"largest difference of a metric: {self.largest}" if self.largest else "no metric differs"
         yield from (f"beyond its tolerance: {line}" for line in self.beyond)
         if self.good:

@@ -36,7 +36,7 @@ stages:
     deps: [step.sh, left.txt, right.txt]
     outs: [join.txt]
   left:
-    cmd: sh step.sh left left.txt start.txt
+    cmd: exec sh step.sh left left.txt start.txt # exec: a shell in between that does not trap SIGINT ends at it
     deps: [step.sh, start.txt]
     outs: [left.txt]
   right:

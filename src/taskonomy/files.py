@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil  # type: ignore[import-untyped]
 
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, whole or not at all."""
+    _remove_leftovers(Path(path))
     write_bytes(path, text.encode())
 
 
@@ -37,6 +40,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A new folder to fill; it takes the place of `path` when all went well, and is removed otherwise."""
     path = Path(path)
+    _remove_leftovers(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     unfinished.mkdir(parents=True)
     try:
@@ -63,6 +67,22 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 def to_json(value: Any) -> str:
     """JSON text, as `write_json` writes it."""
     return json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed have left of `path`: theirs are the only ones, as one process at a time writes an output."""
+    if not path.parent.is_dir():
+        return
+    for left in path.parent.glob("*.unfinished"):
+        if (of := re.fullmatch(r"\.(.+)\.(\d+)\.unfinished", left.name)) and of[1] == path.name and not _runs(int(of[2])):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,83 +1,18 @@
 """The real pipeline in a clone of the project, on a small setting of the same parameters."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import ROOT
-
-PARTS = ("stages", "src", "data/published", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
-TARGETS = ["normal", "denoising", "edge_texture"]
-OF_A_TABLE = {"policy", "front", "savings", "evaluate", "report"}
-MEASURED = {"normalize", "agreement"} | OF_A_TABLE
-STAGES = {"world", "prepare", "cards", "train", "transfer", "more"} | MEASURED
-
-
-def clone(folder: Path) -> Path:
-    for part in PARTS:
-        source = ROOT / part
-        (folder / part).parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / part)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    for section, values in yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text()).items():
-        params[section] |= values
-    params["data"]["tasks"], params["transfer"]["targets"] = [*TARGETS, "jigsaw", "random_projection"], TARGETS
-    params["savings"]["set_size"] = 2
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    run(folder, "git", "init", "-q")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
-    return folder
-
-
-def run(folder: Path, *command: str, status: int = 0, **more: str) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
-    environment |= {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, env=environment | more)
-    assert (done.returncode == 0) == (status == 0), done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def repro(folder: Path) -> set[str]:
-    """The stages that ran."""
-    return {name.split("@")[0] for name in ran(folder)}
-
-
-def ran(folder: Path) -> set[str]:
-    """The stages that ran, with their items."""
-    return set(re.findall(r"Running stage '([\w@]+)'", run(folder, "dvc", "repro")))
-
-
-def each(stage: str, *items: str) -> set[str]:
-    return {f"{stage}@{item}" for item in items}
-
-
-def units(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / ".dvc/units").rglob("*.unit")}
-
-
-def change(folder: Path, section: str, key: str, value: object) -> None:
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    params[section][key] = value
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, make, ran, repro, run, units
+from tiny import once
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = clone(tmp_path_factory.mktemp("finished"))
-    assert repro(folder) == STAGES
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "results")
-    return folder
+    return once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ class Bench:
         """One thread, as the stages have; libraries are loaded before a clock runs."""
         torch.set_num_threads(1)
         self.prepared = Prepared(self.folder / "prepared")
-        with autocast(DEVICE, self.params.train.precision):
+        with autocast(DEVICE, self.params.train.precision.here()):
             codes = self.encoder(0)(torch.zeros(2, 3, self.params.data.resolution, self.params.data.resolution, device=DEVICE))
         codes.sum().backward()
 
@@ -123,7 +123,8 @@ class Bench:
     def codes(self, source: int) -> Codes:
         """Computed, stored and memory-mapped."""
         how, path, splits = Input.IMAGE, self.folder / f"codes{source}.npy", self.prepared.splits
-        codes = codes_of(self.encoder(source), self.prepared.images, coded_rows(splits), how, how, self.params.train.precision, self.plan.codes)
+        precision = self.params.train.precision.here()
+        codes = codes_of(self.encoder(source), self.prepared.images, coded_rows(splits), how, how, precision, self.plan.codes)
         np.save(path, codes)
         return Codes([np.load(path, mmap_mode="r")], row_of_view(splits))
 
@@ -147,7 +148,7 @@ class Bench:
             schedule, times = self.plan.schedule.model_copy(update={"epochs": self.epochs}), np.zeros(2)
             for source in range(self.sources):
                 inputs: Inputs = stored[source] if way == "stored" else Images(self.prepared.images, task.task.input)
-                recipe = Recipe(f"{source} {name}", task.task, labels, inputs, train, schedule, self.plan.precision, self.plan.seed)
+                recipe = Recipe(f"{source} {name}", task.task, labels, inputs, train, schedule, self.plan.precision.here(), self.plan.seed)
                 key, make, ends = key_of(way=way, target=name, source=source), partial(self.network, way, name, source), Stamps()
                 unit = train_unit(Store(self.folder / way), key, recipe, make, each_epoch=ends)
                 times += ends[-1] - ends[0], time.perf_counter() - ends[-1]
@@ -161,11 +162,11 @@ class Bench:
         """Seconds and TFLOP per sample in an epoch that is not the first; labels are encoded for each batch, as at full scale."""
         assert task.task.loss is not None
         few, many = (Batches(Labels(task), inputs, np.resize(task.of_split("transfer"), n * plan.batch), plan.batch) for n in (1, STEPS))
-        ends, how = Stamps(), {"precision": self.params.train.precision, "save_every": 1e9, "checkpoint": self.folder / "none"}
+        ends, how = Stamps(), {"precision": self.params.train.precision.here(), "save_every": 1e9, "checkpoint": self.folder / "none"}
         fit(network, task.task.loss, many, few, Schedule(2, plan.rate), name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]
         batch = next(few.in_order()).to(DEVICE)
         with FlopCounterMode(display=False) as counter:
-            with autocast(DEVICE, self.params.train.precision):
+            with autocast(DEVICE, self.params.train.precision.here()):
                 output = network.train()(batch.seen)
             per_sample(task.task.loss, output, batch.targets).mean().backward()
         return (ends[2] - ends[1]) / STEPS / plan.batch, counter.get_total_flops() / plan.batch / 1e12

@@ -42,7 +42,7 @@ def changed(tmp_path: Path, section: str, key: str, value: object) -> Path:
         ("world", "splits", {"train": 0.5, "val": 0.5, "test": 0.5}, r"train, val and test must add up to 1 \(are 1\.5\)"),
         ("train", "tasks", {"normals": {"epochs": 3}}, r"unknown 'normals' \(did you mean 'normal'\?\)"),
         ("train", "tasks", {"normal": {"epoch": 3}}, r"train\.tasks\.normal\.epoch is not a known key"),
-        ("train", "precision", "float16", r"train\.precision must be 'float32' or 'bfloat16' \(is 'float16'\)"),
+        ("train", "precision", "float16", r"train\.precision must be 'auto', 'float32' or 'bfloat16' \(is 'float16'\)"),
         (
             "train",
             "schedule",

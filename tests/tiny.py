@@ -14,7 +14,7 @@ from conftest import ROOT
 from taskonomy.data.prepare import prepare
 from taskonomy.data.prepared import Prepared
 from taskonomy.files import whole_folder
-from taskonomy.params import DataParams, Params, WorldParams, checked
+from taskonomy.params import DataParams, Params, Precision, WorldParams, checked
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.cards import card
 from taskonomy.training.networks import train_task
@@ -24,6 +24,8 @@ from taskonomy.training.transfers import Job, _open
 from taskonomy.world.make import make_world
 
 SIDE = 32
+# The arithmetic that `auto` does not mean on this machine.
+OTHER_PRECISION = "float32" if Precision.AUTO.here() is Precision.BFLOAT16 else "bfloat16"
 # Maps with and without masks, one that changes its images, one of several images, one in grey, one that is never trained.
 TRAINED = ("autoencoding", "camera_pose_fixated", "colorization", "denoising", "normal", "random_projection")
 

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.processor import has_bfloat16
 from taskonomy.variants import Variant, variant
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
@@ -197,8 +198,15 @@ class DataParams(_Checked):
 class Precision(StrEnum):
     """Arithmetic of the networks; weights, losses and sums are always float32."""
 
+    AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+
+    def here(self) -> "Precision":
+        """What `auto` means on this machine; whatever is trained is named by this, so that machines never take one's results for the other's."""
+        if self is not Precision.AUTO:
+            return self
+        return Precision.BFLOAT16 if has_bfloat16() else Precision.FLOAT32
 
 
 class EncoderParams(_Checked):

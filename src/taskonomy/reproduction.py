@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from taskonomy import processor
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.files import write_text
 
@@ -270,15 +271,11 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 def _processor() -> dict[str, str]:
     """Its name, which alone says little of a virtual machine's, its model, and the vector instructions that programs choose between."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
+    facts = processor.facts()
+    if not facts:
         return {"processor": platform.processor()}
-    facts: dict[str, str] = dict(reversed(re.findall(r"^([\w ]+?)\s*: (.*)$", text, re.MULTILINE)))
     model = [f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts]
-    vectors = sorted(
-        flag for flag in (facts.get("flags") or facts.get("Features", "")).split() if re.match("sse4|avx|amx|fma|f16c|bmi|asimd|sve|bf16", flag)
-    )
+    vectors = sorted(flag for flag in processor.instructions() if re.match("sse4|avx|amx|fma|f16c|bmi|asimd|sve|bf16", flag))
     return {"processor": ", ".join([facts.get("model name", platform.processor()), *model]), "instructions": " ".join(vectors)}
 
 

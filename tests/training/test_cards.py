@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
-from tiny import profile
+from tiny import OTHER_PRECISION, profile
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks import DICTIONARY, labels
@@ -63,7 +63,7 @@ def test_what_no_network_sees_is_in_no_card(edit):
         {"transfer": {"max_order": 4}},
         {"transfer": {"beam": "all"}},
         {"transfer": {"seed": 9}},
-        {"transfer": {"precision": "float32"}},
+        {"transfer": {"precision": OTHER_PRECISION}},
         {"transfer": {"schedule": {"epochs": 9, "batch": 2, "rate": 1.0, "slow_after": 0.5, "weight_decay": 0.0}}},
         {"data": {"labels": {"edge_texture": {"limit": 0.1}}}},  # labels show it
         {"data": {"seed": 3}},
@@ -98,7 +98,7 @@ def test_codes_are_made_for_every_input_of_the_targets_and_for_the_plain_image()
         ({"tile_side": 24}, {"jigsaw"}),
         ({"embedding": 5}, {"segment_unsup2d", "segment_unsup25d"}),
         ({"seed": 1}, set(NAMES)),
-        ({"precision": "float32"}, set(NAMES)),
+        ({"precision": OTHER_PRECISION}, set(NAMES)),
         ({"encoder": {"name": "small", "width": 0.25, "stride": 8, "channels": 4}}, set(NAMES)),
     ],
 )
@@ -111,7 +111,7 @@ def test_the_stage_depends_on_every_parameter_that_cards_read():
     named = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["cards"]["params"]
     changes = {
         "data": {"labels": {}, "seed": 5, "resolution": 64, "root": "x", "transfer_share": 0.5, "on_bad": "skip"},
-        "transfer": {"images": 5, "max_order": 1, "beam": 3, "seed": 8, "precision": "float32"},
+        "transfer": {"images": 5, "max_order": 1, "beam": 3, "seed": 8, "precision": OTHER_PRECISION},
         "world": {"seed": 4, "buildings": 9},
         "normalize": {"seed": 4},
         "policy": {"budget": 1},

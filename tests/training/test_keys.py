@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import TRAINED, profile, tiny_card, tiny_job
+from tiny import OTHER_PRECISION, TRAINED, profile, tiny_card, tiny_job
 
 from taskonomy.data.prepared import Prepared
 from taskonomy.tasks import DICTIONARY
@@ -45,7 +45,7 @@ def first_row(root: Path, split: str) -> int:
     "change",
     [
         {"seed": 1},
-        {"precision": "float32"},
+        {"precision": OTHER_PRECISION},
         {"tasks": {"normal": {"epochs": 3}}},
         {"encoder": {"name": "small", "width": 0.25, "stride": 8, "channels": 4}},
         {"schedule": {"epochs": 2, "batch": 12, "rate": 0.003, "slow_after": 0.7, "weight_decay": 2.0e-6}},
@@ -104,7 +104,7 @@ def constant_in(root: Path, **changes) -> str:
 def test_a_constants_key_knows_no_network(prepared):
     assert constant_in(prepared.root) != constant_in(prepared.root, train={"seed": 1})
     assert constant_in(prepared.root) != key_in(prepared.root)
-    for change in ({"precision": "float32"}, {"tasks": {"normal": {"epochs": 9}}}):
+    for change in ({"precision": OTHER_PRECISION}, {"tasks": {"normal": {"epochs": 9}}}):
         assert constant_in(prepared.root) == constant_in(prepared.root, train=change)
 
 
@@ -172,7 +172,7 @@ def test_a_transfers_key_changes_with_sources_target_and_parameters(prepared, co
             "target": {"target": "denoising"},
             "scratch": {"sources": SCRATCH},
             "seed": {"seed": 1},
-            "precision": {"precision": "float32"},
+            "precision": {"precision": OTHER_PRECISION},
             "images": {"images": 11},
             "schedule": {"schedule": profile().transfer.schedule.model_dump() | {"epochs": 2}},
             "decoder": {"card": tiny_card("normal", train={"decoder": profile().train.decoder.model_dump(mode="json") | {"layers": [8]}})},

@@ -27,7 +27,7 @@ def card(task: Task, params: Params) -> dict[str, Any]:
         "decoder": train.decoder.model_dump(mode="json"),
         "tile_side": train.tile_side if task.input is Input.TILES else None,
         "schedule": train.schedule_of(task.name).model_dump(),
-        "precision": train.precision.value,
+        "precision": train.precision.here().value,
         "adversarial": _adversarial(task, train.adversarial),
         "seed": train.seed,
         "codes": {"dtype": params.transfer.codes, "inputs": inputs_of_targets(params.transfer.targets)},

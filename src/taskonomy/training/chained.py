@@ -18,7 +18,8 @@ from taskonomy.nets.transfer import Transfer
 from taskonomy.params import Precision, ScheduleParams
 from taskonomy.training.batches import Codes, Labels
 from taskonomy.training.codes import BATCH, row_of_view
-from taskonomy.training.fit import autocast, fastest
+from taskonomy.training.device import fastest
+from taskonomy.training.fit import autocast
 from taskonomy.training.store import Store, Unit
 from taskonomy.training.transfers import _Opened
 from taskonomy.training.units import Recipe, train_unit, weights_of

@@ -188,11 +188,6 @@ def losses_of(network: nn.Module, loss: Loss, batches: Batches, precision: Preci
     return np.concatenate(parts)
 
 
-def fastest() -> torch.device:
-    """Where to train: the first CUDA device, or the processor. Weights are drawn on the processor, so that they are the same anywhere."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Networks compute in half precision where that was asked for; losses never do."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.BFLOAT16)

@@ -19,7 +19,8 @@ from taskonomy.tasks.labels import Input
 from taskonomy.training.batches import Images, Labels
 from taskonomy.training.cards import as_card
 from taskonomy.training.codes import coded_rows, codes_of
-from taskonomy.training.fit import Curve, fastest, seeded
+from taskonomy.training.device import fastest
+from taskonomy.training.fit import Curve, seeded
 from taskonomy.training.keys import NETWORK_CODE, data_digest, network_key
 from taskonomy.training.store import Store, Unit, code_digest, key_of
 from taskonomy.training.units import Constant, Nothing, Recipe, train_unit, weights_of

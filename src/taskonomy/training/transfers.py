@@ -154,7 +154,8 @@ class _Opened:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.params = TransferParams(**json.loads(job.params))
+        params = TransferParams(**json.loads(job.params))
+        self.params = params.model_copy(update={"precision": params.precision.here()})
         self.card: dict[str, Any] = json.loads(job.card)
         self.prepared, self.store = Prepared(job.prepared), Store(job.store)
         self.task = as_card(self.prepared.task(self.card["task"]), self.card)

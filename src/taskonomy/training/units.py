@@ -14,7 +14,8 @@ from taskonomy.nets.decoders import Scaled
 from taskonomy.params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.tasks.dictionary import Task
 from taskonomy.training.batches import Batches, Inputs, Labels
-from taskonomy.training.fit import Curve, Schedule, fastest, fit, losses_of, seeded
+from taskonomy.training.device import fastest
+from taskonomy.training.fit import Curve, Schedule, fit, losses_of, seeded
 from taskonomy.training.store import Store, Unit
 
 TESTS = ("test_affinity", "test_policy")

@@ -1,0 +1,25 @@
+"""What this machine's processor can do, without loading anything that computes."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def facts() -> dict[str, str]:
+    """What Linux says of the first processor; elsewhere nothing."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {}
+    return dict(reversed(re.findall(r"^([\w ]+?)\s*: (.*)$", text, re.MULTILINE)))
+
+
+def instructions() -> frozenset[str]:
+    """Names of the instruction sets, as Linux writes them."""
+    return frozenset((facts().get("flags") or facts().get("Features", "")).split())
+
+
+def has_bfloat16() -> bool:
+    """Whether arithmetic in bfloat16 pays: on an NVIDIA GPU, or a processor with instructions for it (x86 and Arm)."""
+    return Path("/proc/driver/nvidia/version").exists() or bool(instructions() & {"avx512_bf16", "amx_bf16", "bf16"})

@@ -20,7 +20,7 @@ from taskonomy.training.cards import card
 from taskonomy.training.networks import train_task
 from taskonomy.training.outputs import Curves, write_network
 from taskonomy.training.store import Store
-from taskonomy.training.transfers import Job, _open
+from taskonomy.training.transfers import Job, open_job
 from taskonomy.world.make import make_world
 
 SIDE = 32
@@ -68,7 +68,7 @@ def tiny_trained(prepared: Prepared, folder: Path) -> None:
 
 def tiny_job(prepared: Path, codes: Path, store: Path, target: str, *sources: str, **params: Any) -> Job:
     """Transfers to a target; the folders behind a job may have changed since another test opened it."""
-    _open.cache_clear()
+    open_job.cache_clear()
     section = profile(transfer=params).transfer.model_dump_json()
     return Job(prepared, codes, sources, store, json.dumps(tiny_card(target)), section)
 

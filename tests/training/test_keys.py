@@ -14,7 +14,7 @@ from taskonomy.tasks import DICTIONARY
 from taskonomy.training import keys
 from taskonomy.training.keys import network_key
 from taskonomy.training.networks import constant_key
-from taskonomy.training.transfers import SCRATCH, _open
+from taskonomy.training.transfers import SCRATCH, open_job
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def transfer_key(prepared: Path, codes: Path, target: str = "normal", sources: t
     job = tiny_job(prepared, codes, Path("nowhere"), target, *known, **params)
     if card is not None:
         job = replace(job, card=json.dumps(card))
-    return _open(job).key(sources)
+    return open_job(job).key(sources)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_labels_are_data_of_a_transfer_and_images_are_not(own, codes, split):
 
 def test_labels_of_images_that_transfers_are_not_trained_on_are_no_data(own, codes):
     before = transfer_key(own, codes, images=5)
-    opened = _open(tiny_job(own, codes, Path("nowhere"), "normal", *TRAINED, images=5))
+    opened = open_job(tiny_job(own, codes, Path("nowhere"), "normal", *TRAINED, images=5))
     left = sorted({*opened.task.of_split("transfer").tolist()} - {*opened.train.tolist()})
     for row in (left[0], first_row(own, "train")):
         edit(own / "tasks/normal/label.npy", (row, 0, 0, 0))

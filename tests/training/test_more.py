@@ -28,7 +28,7 @@ from taskonomy.training import units
 from taskonomy.training.batches import Codes
 from taskonomy.training.more import MoreJob, few_samples, more_transfers, write_more
 from taskonomy.training.store import Store
-from taskonomy.training.transfers import _open, transfers_to
+from taskonomy.training.transfers import open_job, transfers_to
 from taskonomy.training.units import weights_of
 
 TARGETS = ("autoencoding", "camera_pose_fixated", "denoising", "normal")
@@ -43,7 +43,7 @@ def job(prepared, trained, tmp_path, monkeypatch):
         write_json(tmp_path / "cards" / f"{task}.json", tiny_card(task))
 
     def make(*more, targets=TARGETS, store=tmp_path / "store", models=trained / "models", **params):
-        _open.cache_clear()
+        open_job.cache_clear()
         section = profile(data={"tasks": list(TRAINED)}, transfer={"targets": list(targets), "more": list(more), **params}).transfer
         return MoreJob(tmp_path / "cards", prepared.root, trained / "codes", models, store, section.model_dump_json())
 

@@ -19,10 +19,11 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_json
 from taskonomy.tasks.labels import Input
 from taskonomy.training import transfers, units
-from taskonomy.training.batches import TESTING, Codes, Images
+from taskonomy.training.batches import TESTING, Batches, Codes, Images
 from taskonomy.training.codes import codes_of, row_of_view
+from taskonomy.training.fit import losses_of
 from taskonomy.training.store import Store
-from taskonomy.training.transfers import SCRATCH, chosen_samples, transfers_to
+from taskonomy.training.transfers import SCRATCH, chosen_samples, open_job, transfers_to
 
 FEW = ("autoencoding", "colorization", "normal", "random_projection")
 
@@ -138,7 +139,7 @@ def test_a_better_source_comes_first_in_a_beam(job, tmp_path):
 
 def test_sources_of_a_target_of_noise_read_noisy_codes(job, prepared):
     """What a transfer to denoising reads is its sources' codes of the noisy images."""
-    opened = transfers._open(job("denoising"))
+    opened = transfers.open_job(job("denoising"))
     row = row_of_view(prepared.splits)
     sample = prepared.task("denoising").of_split("test_policy")[:3]
     seen = Codes([opened.codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
@@ -225,7 +226,7 @@ def project(prepared, trained, codes, tmp_path, monkeypatch):
     write_json(folder / "normal.json", tiny_card("normal"))
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TASKONOMY_CORES", "1")
-    transfers._open.cache_clear()
+    transfers.open_job.cache_clear()
     return folder
 
 
@@ -332,3 +333,23 @@ def test_scratch_sees_images_and_transfers_see_codes_alone(job, monkeypatch):
     seen.clear()
     transfers._train((job(), ("autoencoding",)))
     assert set(seen) == {Codes}
+
+
+@pytest.mark.parametrize("sources", [("normal",), ("autoencoding", "colorization")])
+def test_a_transfer_with_its_weights_is_the_one_that_was_measured(job, sources):
+    from taskonomy.training.readouts import transfer_with_weights
+
+    one = job("camera_pose_fixated", *FEW, "camera_pose_fixated", beam="all")
+    measured = transfers_to(one).units[sources]
+    before = len(files_of(one.store))
+    network, unit = transfer_with_weights(one, sources)
+    for split in ("test_affinity", "test_policy"):
+        assert np.array_equal(unit.arrays[split], measured.arrays[split])
+    opened = open_job(one)
+    task = opened.task
+    batches = Batches(opened.held["labels"], Codes([opened.codes(name) for name in sources], opened.held["rows"]), task.of_split("test_policy"), 5)
+    found = losses_of(network, task.task.loss, batches, opened.params.precision)
+    assert np.allclose(found, measured.arrays["test_policy"], rtol=1e-3, atol=1e-5)
+    again, _ = transfer_with_weights(one, sources)
+    assert len(files_of(one.store)) == before + 1
+    assert all((a == b).all() for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True))

@@ -5,50 +5,22 @@ decoder is a representation of the intermediate, computed from the source's code
 target reads it in the place of a code.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from taskonomy.nets.network import transfer_network
-from taskonomy.nets.shapes import decoder_shape, encoder_shape
 from taskonomy.nets.transfer import Transfer
-from taskonomy.params import Precision, ScheduleParams
-from taskonomy.training.batches import Codes, Labels
-from taskonomy.training.codes import BATCH, row_of_view
+from taskonomy.params import Precision
+from taskonomy.training.codes import BATCH
 from taskonomy.training.device import fastest
 from taskonomy.training.fit import autocast
 from taskonomy.training.store import Store, Unit
-from taskonomy.training.transfers import _Opened
-from taskonomy.training.units import Recipe, train_unit, weights_of
+from taskonomy.training.units import weights_of
 
 REPRESENTATION = "codes"
 _TRANSFER = "transfer."
-
-
-def train_first_order(opened: _Opened, key: str, source: str, codes: Any, *, keep: bool = False) -> Unit:
-    """A first-order transfer to the opened target from these codes, bit by bit what the stage `transfer` trains.
-
-    Args:
-        opened: The target.
-        key: Of the unit.
-        source: Whose codes, as written: part of every seed.
-        codes: Of all views outside the train split, [coded, channels, height, width].
-        keep: Whether the weights are kept.
-    """
-    card, task = opened.card, opened.task
-    if "labels" not in opened.held:
-        judged = [task.of_split(split) for split in ("validation", "test_affinity", "test_policy")]
-        opened.held["labels"] = Labels(task, np.concatenate([opened.train, *judged]))
-        opened.held["rows"] = row_of_view(opened.prepared.splits)
-    shapes = replace(encoder_shape(card["encoder"]), channels=int(codes.shape[1])), decoder_shape(card["decoder"])
-    inputs, side = Codes([codes], opened.held["rows"]), int(opened.prepared.images.shape[1])
-    schedule, precision = ScheduleParams(**opened.params.schedule.model_dump()), Precision(opened.params.precision)
-    name = f"transfer {source} {task.task.name}"
-    recipe = Recipe(name, task.task, opened.held["labels"], inputs, opened.train, schedule, precision, opened.params.seed)
-    return train_unit(opened.store, key, recipe, lambda: transfer_network(task.task, 1, *shapes, side), keep=keep)
 
 
 def write_representation(store: Store, key: str, through: Unit, codes: Any, precision: Precision, dtype: str) -> None:

@@ -31,7 +31,7 @@ from taskonomy.training.cards import read_card
 from taskonomy.training.keys import NETWORK_CODE, TRANSFER_CODE, network_key
 from taskonomy.training.outputs import TESTS
 from taskonomy.training.store import Store, Unit, code_digest, digest_of, key_of
-from taskonomy.training.transfers import Job, _open, _Opened, chosen_samples
+from taskonomy.training.transfers import Job, Opened, chosen_samples, open_job
 from taskonomy.variants import Variant
 
 _CHAINED, _FINE_TUNED = "taskonomy.training.chained", "taskonomy.training.finetuned"
@@ -171,11 +171,11 @@ def _planned(job: MoreJob) -> list[Planned]:
     wanted = params.variants()
     steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
     # Task by task: what all transfers to a task share is opened once.
-    kept = {(into, source): key_of(kind="kept", transfer=_open(job.to(into)).key((source,))) for into, source in steps}
+    kept = {(into, source): key_of(kind="kept", transfer=open_job(job.to(into)).key((source,))) for into, source in steps}
     weights = cache(lambda source: _digest(encoder_weights(job.models / source)))
     found = []
     for target in params.targets if wanted else ():
-        opened = _open(job.to(target))
+        opened = open_job(job.to(target))
         for one in wanted:
             if target in (one.source, one.intermediate):
                 continue
@@ -189,24 +189,24 @@ def _planned(job: MoreJob) -> list[Planned]:
     return found
 
 
-def _middle_key(opened: _Opened, one: Variant, through: str) -> str:
+def _middle_key(opened: Opened, one: Variant, through: str) -> str:
     codes = digest_of(opened.codes(one.source))
     return key_of(kind="representation", through=through, codes=codes, dtype=opened.params.codes, code=code_digest(*TRANSFER_CODE, _CHAINED))
 
 
-def _fine_tuned_key(opened: _Opened, one: Variant, weights: str) -> str:
+def _fine_tuned_key(opened: Opened, one: Variant, weights: str) -> str:
     network = network_key(opened.prepared, opened.task, _card(opened), _samples(opened, one), "fine-tuned")
     return key_of(kind="fine-tuned", network=network, source=one.source, weights=weights, code=code_digest(*NETWORK_CODE, _FINE_TUNED))
 
 
-def _card(opened: _Opened) -> dict[str, Any]:
+def _card(opened: Opened) -> dict[str, Any]:
     """The target's, trained as transfers are: by their schedule, without an adversarial term."""
     params = opened.params
     how = {"schedule": params.schedule.model_dump(), "precision": params.precision.value, "adversarial": None, "seed": params.seed}
     return {**opened.card, **how}
 
 
-def _samples(opened: _Opened, one: Variant) -> Int[np.ndarray, " chosen"]:
+def _samples(opened: Opened, one: Variant) -> Int[np.ndarray, " chosen"]:
     return few_samples(opened.task, one.share or 1.0, opened.params.schedule.batch, opened.params.seed)
 
 
@@ -217,30 +217,31 @@ def _digest(weights: Mapping[str, np.ndarray]) -> str:
 
 def _make_through(work: tuple[MoreJob, Planned]) -> None:
     """Train a transfer source -> intermediate, and keep its weights; torch is loaded here and below, where it is needed."""
-    from taskonomy.training.chained import train_first_order
+    from taskonomy.training.readouts import train_transfer
 
     job, one = work
-    opened = _open(job.to(str(one.variant.intermediate)))
-    train_first_order(opened, one.through, one.variant.source, opened.codes(one.variant.source), keep=True)
+    opened = open_job(job.to(str(one.variant.intermediate)))
+    train_transfer(opened, one.through, (one.variant.source,), [opened.codes(one.variant.source)], keep=True)
 
 
 def _make_middle(work: tuple[MoreJob, Planned]) -> None:
     from taskonomy.training.chained import write_representation
 
     job, one = work
-    opened = _open(job.to(one.target))
+    opened = open_job(job.to(one.target))
     through, codes = _known(opened.store, one.through), opened.codes(one.variant.source)
     write_representation(opened.store, one.middle, through, codes, opened.params.precision, opened.params.codes)
 
 
 def _make(work: tuple[MoreJob, Planned]) -> None:
-    from taskonomy.training.chained import REPRESENTATION, train_first_order
+    from taskonomy.training.chained import REPRESENTATION
     from taskonomy.training.finetuned import train_fine_tuned
+    from taskonomy.training.readouts import train_transfer
 
     job, one = work
-    opened, source = _open(job.to(one.target)), one.variant.source
+    opened, source = open_job(job.to(one.target)), one.variant.source
     if one.middle:
-        train_first_order(opened, one.key, one.variant.written, _known(opened.store, one.middle).arrays[REPRESENTATION])
+        train_transfer(opened, one.key, (one.variant.written,), [_known(opened.store, one.middle).arrays[REPRESENTATION]])
         return
     weights = encoder_weights(job.models / source)
     train_fine_tuned(opened.store, one.key, opened.prepared, opened.task, _card(opened), source, weights, _samples(opened, one.variant))

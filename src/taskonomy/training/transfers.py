@@ -16,7 +16,7 @@ from taskonomy.affinity.wins import win_rates
 from taskonomy.cores import on_every_core
 from taskonomy.data.prepared import Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Precision, ScheduleParams, TransferParams
+from taskonomy.params import TransferParams
 from taskonomy.seeds import generator
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.beam import Sources, candidates
@@ -86,7 +86,7 @@ def transfers_to(job: Job, told: Callable[[int], object] = lambda done: None) ->
     Raises:
         TaskonomyError: A source's codes are not there or do not fit; a loss that is not finite.
     """
-    opened = _open(job)
+    opened = open_job(job)
     target, params = opened.task.task, opened.params
     pool = [name for name in opened.sources if name != target.name and DICTIONARY[name].label is not None]
     todo: list[Sources] = [SCRATCH, *((name,) for name in opened.sources)]
@@ -100,7 +100,7 @@ def transfers_to(job: Job, told: Callable[[int], object] = lambda done: None) ->
 
 def _units(job: Job, todo: Sequence[Sources], told: Callable[[int], object]) -> dict[Sources, Unit]:
     """From the store, or trained side by side; in the order asked for."""
-    opened = _open(job)
+    opened = open_job(job)
     known = {sources: unit for sources in todo if (unit := opened.store.read(opened.key(sources))) is not None}
     told(len(known))
     missing = [(job, sources) for sources in todo if sources not in known]
@@ -122,34 +122,19 @@ def _worth(units: dict[Sources, Unit], target: str) -> dict[Sources, float]:
 
 def _train(work: tuple[Job, Sources]) -> None:
     """Train one unit; torch is loaded here, where it is needed."""
-    from taskonomy.nets.network import transfer_network
-    from taskonomy.nets.shapes import decoder_shape, encoder_shape
-    from taskonomy.training.batches import Codes, Labels
-    from taskonomy.training.codes import row_of_view
     from taskonomy.training.networks import train_scratch
-    from taskonomy.training.units import Recipe, train_unit
+    from taskonomy.training.readouts import train_transfer
 
     job, sources = work
-    opened = _open(job)
-    key, card, task = opened.key(sources), opened.card, opened.task
+    opened = open_job(job)
+    key = opened.key(sources)
     if sources == SCRATCH:
-        train_scratch(opened.prepared, card, opened.train, key, opened.store)
-        return
-    if "labels" not in opened.held:
-        judged = [task.of_split(split) for split in ("validation", "test_affinity", "test_policy")]
-        opened.held["labels"] = Labels(task, np.concatenate([opened.train, *judged]))
-        opened.held["rows"] = row_of_view(opened.prepared.splits)
-    arrays = [opened.codes(source) for source in sources]
-    inputs = Codes(arrays, opened.held["rows"])
-    side = int(opened.prepared.images.shape[1])
-    shapes = encoder_shape(card["encoder"]), decoder_shape(card["decoder"])
-    schedule, precision = ScheduleParams(**opened.params.schedule.model_dump()), Precision(opened.params.precision)
-    name = f"transfer {'+'.join(sources)} {task.task.name}"
-    recipe = Recipe(name, task.task, opened.held["labels"], inputs, opened.train, schedule, precision, opened.params.seed)
-    train_unit(opened.store, key, recipe, lambda: transfer_network(task.task, len(sources), *shapes, side))
+        train_scratch(opened.prepared, opened.card, opened.train, key, opened.store)
+    else:
+        train_transfer(opened, key, sources, [opened.codes(source) for source in sources])
 
 
-class _Opened:
+class Opened:
     """What all transfers to a target share in one process."""
 
     def __init__(self, job: Job) -> None:
@@ -201,8 +186,9 @@ class _Opened:
 
 
 @lru_cache(maxsize=1)
-def _open(job: Job) -> _Opened:
-    return _Opened(job)
+def open_job(job: Job) -> Opened:
+    """A job's shared data, opened once in a process: transfers to one target follow one another."""
+    return Opened(job)
 
 
 def chosen_samples(positions: Int[np.ndarray, " samples"], images: int, seed: int, target: str) -> Int[np.ndarray, " chosen"]:

@@ -34,7 +34,7 @@ from taskonomy.profiles import overlaid
 ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
 POLICY = ("policy@*", "evaluate@*", "report@*")
-RULES = (*POLICY, "front@*", "savings@*")  # all that reads what a policy may do
+RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
 TABLE = ("normalize", "agreement", *(f"{stage.removesuffix('*')}measured" for stage in RULES))  # all that a changed loss may change
 TRANSFERS = ("transfer@*", "more", *TABLE)
 

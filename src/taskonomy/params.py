@@ -342,6 +342,14 @@ class NormalizeParams(_Checked):
     seed: Annotated[int, Field(ge=0)]
 
 
+class StudiesParams(_Checked):
+    """The paper's experiments on one table."""
+
+    budgets: Annotated[tuple[Weight, ...], Field(min_length=1)]
+    random_policies: Annotated[int, Field(ge=100)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class ReportParams(_Checked):
     """The page."""
 
@@ -360,6 +368,7 @@ class Params(_Checked):
     front: FrontParams
     savings: SavingsParams
     evaluate: EvaluateParams
+    studies: StudiesParams
     report: ReportParams
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 PARTS = ("stages", "src", "data/published", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
 TARGETS = ["normal", "denoising", "edge_texture"]
-OF_A_TABLE = {"policy", "front", "savings", "evaluate", "report"}
+OF_A_TABLE = {"policy", "front", "savings", "evaluate", "studies", "report"}
 MEASURED = {"normalize", "agreement"} | OF_A_TABLE
 STAGES = {"world", "prepare", "cards", "train", "transfer", "more"} | MEASURED
 

@@ -1,0 +1,34 @@
+"""Stage `studies`: affinity table -> the paper's experiments that train nothing: budgets against chance, novel tasks, orders, other ways."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.affinity.table import read_table
+from taskonomy.errors import one_line
+from taskonomy.evaluation.studies import COLUMNS, against_chance, as_frame, by_order, novel_tasks, other_ways
+from taskonomy.files import write_csv
+from taskonomy.params import read_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--held-out", type=Path, help="gain and quality on images that the affinities were not measured on; default: the table's own")
+    args = parser.parse_args()
+
+    params = read_params()
+    table, rules, plan = read_table(args.table), params.policy, params.studies
+    held = read_table(args.held_out or args.table)
+    found = {
+        "chance": against_chance(table, held, rules, plan.budgets, plan.random_policies, plan.seed),
+        "novel": novel_tasks(table, held, rules),
+        "orders": by_order(table, held, rules),
+        "ways": other_ways(table, held),
+    }
+    for name, rows in found.items():
+        write_csv(args.results / f"{name}.csv", as_frame(rows, COLUMNS[name]))
+
+
+with one_line():
+    main()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from taskonomy.commands import experiments
 from taskonomy.errors import TaskonomyError, one_line
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ def check(
     raise typer.Exit(not verdict.good)
 
 
+app.add_typer(experiments.app, name="experiments")
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")
 

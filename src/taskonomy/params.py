@@ -301,6 +301,7 @@ class TransferParams(_Checked):
     schedule: ScheduleParams
     precision: Precision
     codes: Literal["float16", "float32"]
+    decoder_width: Annotated[FiniteFloat, Field(gt=0, le=16)] = 1.0
     more: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0)]
 

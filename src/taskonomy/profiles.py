@@ -17,13 +17,13 @@ def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
     """What a profile sets, as DVC's overrides: `section.key=value`, or `+section.key=value` of a key that params.yaml leaves to its default.
 
     Args:
-        name: Of a file in `profiles/`, without its ending.
+        name: Of a file in `profiles/` or a folder of it, without its ending.
         params: The file it is laid over.
 
     Raises:
         TaskonomyError: There is no such profile, or params.yaml would not be valid with it.
     """
-    profiles = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    profiles = known_profiles()
     if name not in profiles:
         raise unknown("profile", [name], profiles)
     try:
@@ -32,6 +32,12 @@ def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
         raise TaskonomyError(f"{params}, {profiles[name]}: not readable YAML ({' '.join(str(error).split())})") from None
     checked(Params, overlaid(values, changes), str(profiles[name]))
     return [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in _leaves(values, changes)]
+
+
+def known_profiles() -> dict[str, Path]:
+    """Every profile: `tiny`, and `experiments/images-60` of a folder below."""
+    files = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.yaml"))}
+    return {name: path for name, path in files.items() if not name.startswith("references/")}
 
 
 def overlaid(values: Any, changes: Any) -> Any:

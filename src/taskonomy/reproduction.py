@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from taskonomy import processor
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.files import write_text
+from taskonomy.profiles import known_profiles
 
 FOLDER = Path("profiles/references")
 DEFAULT = "params"  # the reference of params.yaml as it is: its bits and metrics are those that are committed
@@ -208,23 +209,22 @@ def check(profile: str | None, jobs: int, *, write: bool = False) -> Verdict:
     """
     name = profile or DEFAULT
     path = FOLDER / f"{name}.yaml"
-    known = sorted(one.stem for one in Path("profiles").glob("*.yaml"))
-    if profile and profile not in known:
-        raise unknown("profile", [profile], known)
+    if profile and profile not in known_profiles():
+        raise unknown("profile", [profile], known_profiles())
     if not (write or path.is_file()):
         raise TaskonomyError(f"{path}: no such file; {' '.join(filter(None, ('taskonomy check', profile)))} --write makes it")
     reference = _read(path) if path.is_file() else Reference(machine={}, tolerances={})
-    if changed := _git("status", "--porcelain", "--untracked-files=no"):
+    if changed := git("status", "--porcelain", "--untracked-files=no"):
         print(f"not committed, so not checked: {', '.join(line[3:] for line in changed.splitlines())}", file=sys.stderr)
     with TemporaryDirectory(prefix="taskonomy-check-") as folder:
         root = Path(folder) / "clone"
-        _git("clone", "--quiet", str(Path.cwd()), str(root))
+        git("clone", "--quiet", str(Path.cwd()), str(root))
         write_text(root / ".dvc/config.local", "[cache]\n    dir = cache\n")  # its own, and empty, whatever this machine's settings say
         committed = None if profile else snapshot(root)
         (root / "dvc.lock").unlink(missing_ok=True)  # else DVC takes an output for known whose bits another stage has just made
         if profile:
-            _taskonomy(root, "profile", profile, "--write")
-        _taskonomy(root, "repro", "--jobs", str(jobs))
+            run_in_clone(root, "taskonomy", "profile", profile, "--write")
+        run_in_clone(root, "taskonomy", "repro", "--jobs", str(jobs))
         lock = read_lock((root / "dvc.lock").read_text())
         found = snapshot(root, lock)
     if write:
@@ -279,15 +279,24 @@ def _processor() -> dict[str, str]:
     return {"processor": ", ".join([facts.get("model name", platform.processor()), *model]), "instructions": " ".join(vectors)}
 
 
-def _taskonomy(root: Path, *arguments: str) -> None:
-    """The clone's own program, on the clone's own code, in this environment; what it says goes to standard error."""
+def run_in_clone(root: Path, program: str, *arguments: str) -> None:
+    """A clone's own program (taskonomy or dvc), on the clone's own code, in this environment; what it says goes to standard error.
+
+    Raises:
+        TaskonomyError: It failed.
+    """
     source = f"{root.absolute() / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
-    program = (sys.executable, "-c", "from taskonomy.cli import main; main()", *arguments)
-    if status := subprocess.run(program, cwd=root, env=os.environ | {"PYTHONPATH": source}, stdout=sys.stderr).returncode:
-        raise TaskonomyError(f"taskonomy {' '.join(arguments)} ended with status {status}; what it said stands above")
+    command = (sys.executable, "-c", "from taskonomy.cli import main; main()") if program == "taskonomy" else (sys.executable, "-m", program)
+    if status := subprocess.run((*command, *arguments), cwd=root, env=os.environ | {"PYTHONPATH": source}, stdout=sys.stderr).returncode:
+        raise TaskonomyError(f"{program} {' '.join(arguments)} ended with status {status}; what it said stands above")
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """What git prints.
+
+    Raises:
+        TaskonomyError: It failed.
+    """
     done = subprocess.run(("git", *arguments), capture_output=True, text=True)
     if done.returncode:
         raise TaskonomyError(f"git {arguments[0]}: {' '.join((done.stderr or done.stdout).split())}")

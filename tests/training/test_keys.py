@@ -174,6 +174,7 @@ def test_a_transfers_key_changes_with_sources_target_and_parameters(prepared, co
             "seed": {"seed": 1},
             "precision": {"precision": OTHER_PRECISION},
             "images": {"images": 11},
+            "decoder width": {"decoder_width": 0.5},
             "schedule": {"schedule": profile().transfer.schedule.model_dump() | {"epochs": 2}},
             "decoder": {"card": tiny_card("normal", train={"decoder": profile().train.decoder.model_dump(mode="json") | {"layers": [8]}})},
         }.items()

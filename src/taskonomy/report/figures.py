@@ -60,7 +60,7 @@ def heat_map(table: pd.DataFrame) -> go.Figure:
         )
     )
     figure.update_layout(height=max(260, 130 + 22 * len(matrix)), xaxis={"tickangle": -45, "side": "bottom"}, yaxis={"autorange": "reversed"})
-    return _plain(figure)
+    return plain(figure)
 
 
 def tree_figure(tree: Tree) -> go.Figure:
@@ -83,7 +83,7 @@ def tree_figure(tree: Tree) -> go.Figure:
     figure.update_xaxes(tickvals=np.linspace(0, deepest, 4), tickformat=".2f")
     figure.update_yaxes(visible=False, range=[-5, 10 * len(leaves) + 5])
     figure.update_layout(showlegend=False, height=max(240, 70 + 21 * len(leaves)))
-    return _plain(figure)
+    return plain(figure)
 
 
 def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure:
@@ -114,7 +114,7 @@ def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure
         yaxis_title="share of policies",
     )
     figure.update_yaxes(showticklabels=False)
-    return _plain(figure)
+    return plain(figure)
 
 
 def savings_figure(sets: pd.DataFrame) -> go.Figure:
@@ -139,7 +139,7 @@ def savings_figure(sets: pd.DataFrame) -> go.Figure:
     figure.update_layout(
         height=340, xaxis_title="labels, % of training each task by itself", yaxis_title="mean quality", legend={"orientation": "h", "y": -0.25}
     )
-    return _plain(figure)
+    return plain(figure)
 
 
 def standalone(figure: go.Figure, title: str) -> str:
@@ -149,7 +149,8 @@ def standalone(figure: go.Figure, title: str) -> str:
     return f"{head}<script>{get_plotlyjs()}</script></head><body><h1 style='font-family:sans-serif'>{escape(title)}</h1>{body}</body></html>\n"
 
 
-def _plain(figure: go.Figure) -> go.Figure:
+def plain(figure: go.Figure) -> go.Figure:
+    """Margins, fonts and a ground that suit light and dark pages."""
     figure.update_layout(
         template="none",
         margin={"l": 10, "r": 10, "t": 26, "b": 10},

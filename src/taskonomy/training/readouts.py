@@ -43,8 +43,9 @@ def train_transfer(opened: Opened, key: str, sources: Sources, codes: Sequence[A
 
 def fresh_transfer(opened: Opened, sources: int, channels: int) -> nn.Module:
     """An untrained transfer network from this many codes of so many channels to the opened target."""
-    shape = replace(encoder_shape(opened.card["encoder"]), channels=channels)
-    return transfer_network(opened.task.task, sources, shape, decoder_shape(opened.card["decoder"]), int(opened.prepared.images.shape[1]))
+    shape, decoder = replace(encoder_shape(opened.card["encoder"]), channels=channels), decoder_shape(opened.card["decoder"])
+    decoder = replace(decoder, width=decoder.width * opened.params.decoder_width)
+    return transfer_network(opened.task.task, sources, shape, decoder, int(opened.prepared.images.shape[1]))
 
 
 def transfer_with_weights(job: Job, sources: Sources) -> tuple[nn.Module, Unit]:

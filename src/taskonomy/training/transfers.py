@@ -171,6 +171,8 @@ class Opened:
             return network_key(self.prepared, self.task, self.card, self.train, "scratch")
         if self._common is None:
             settings = {name: self.card[name] for name in ("task", "entry", "decoder")}
+            if self.params.decoder_width != 1:
+                settings["decoder_width"] = self.params.decoder_width
             self._common = {
                 "card": settings,
                 "schedule": self.params.schedule.model_dump(),

@@ -1,0 +1,54 @@
+"""`taskonomy experiments`: the paper's experiments that train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The paper's experiments that train, as experiments of DVC.")
+RESULTS = Path("results/experiments")
+WAYS = "other-ways"
+
+
+@app.command("list")
+def show() -> None:
+    """Every experiment: its name, what it asks, whether it was run, and how DVC runs it."""
+    from taskonomy.running.experiments import GROUP, found, titles
+
+    for name, title in titles().items():
+        typer.echo(f"{name}: {title} [{'run' if found(name) else 'not run'}]\n  dvc exp run --temp -n {name} $(taskonomy profile {GROUP}{name})")
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; none: all.", show_default=False)] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
+) -> None:
+    """Run experiments on what is committed, stages side by side, and collect."""
+    from taskonomy.cores import cores
+    from taskonomy.running import experiments
+
+    experiments.run(names or list(experiments.titles()), jobs or cores())
+    collect()
+
+
+@app.command()
+def collect() -> None:
+    """Hold all experiments that were run against the committed run, as tables for the report: commit them."""
+    from taskonomy.evaluation.compared import OTHER_IMAGES, REGIMES, STABILITY, by_gain, regimes, stability
+    from taskonomy.evaluation.studies import COLUMNS, as_frame, other_ways
+    from taskonomy.files import write_csv
+    from taskonomy.params import read_params
+    from taskonomy.running.experiments import committed, found, titles
+
+    base = committed()
+    done = {name: one for name in titles() if (one := found(name)) is not None}
+    sizes = [base, *(one for one in done.values() if one.images != base.images)]
+    rows = regimes([(one.images, one.affinities, one.held_out) for one in sizes], read_params().policy)
+    write_csv(RESULTS / "regimes.csv", as_frame(rows, REGIMES))
+    changed = {name: one.affinities for name, one in done.items() if name != WAYS}
+    ranks = [*stability(by_gain(base.affinities), {OTHER_IMAGES: by_gain(base.held_out)}), *stability(base.affinities, changed)]
+    write_csv(RESULTS / "stability.csv", as_frame(ranks, STABILITY))
+    ways = done.get(WAYS)
+    write_csv(RESULTS / "ways.csv", as_frame(other_ways(ways.affinities, ways.held_out) if ways else [], COLUMNS["ways"]))
+    typer.echo(f"{RESULTS}: of {len(done)} experiments ({', '.join(done) or 'none was run'})")

@@ -6,7 +6,8 @@ from pathlib import Path
 from taskonomy.errors import one_line
 from taskonomy.files import write_text
 from taskonomy.params import read_params
-from taskonomy.report.page import page, read_results
+from taskonomy.report.page import page
+from taskonomy.report.results import read_results
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
-    results = read_results(args.table, args.results, params.policy.exclude, args.networks)
+    results = read_results(args.table, args.results, params, args.networks)
     write_text(args.page, page(f"{params.report.title}: {args.subtitle}", results))
     print(f"open {args.page}")
 

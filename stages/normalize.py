@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from taskonomy.affinity.behind import by_building, mean_losses
 from taskonomy.affinity.measured import affinity_tables, network_losses
 from taskonomy.affinity.table import write_table
 from taskonomy.errors import one_line
@@ -15,6 +16,7 @@ from taskonomy.params import read_params
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("prepared", type=Path)
     parser.add_argument("transfers", type=Path)
     parser.add_argument("more", type=Path)
     parser.add_argument("models", type=Path)
@@ -28,6 +30,8 @@ def main() -> None:
 
     write_table(args.results / "affinities.csv", affinities)
     write_table(args.results / "held_out.csv", held_out)
+    write_csv(args.results / "losses.csv", mean_losses(args.transfers, params.transfer.targets, args.more))
+    write_csv(args.results / "by_building.csv", by_building(args.transfers, params.transfer.targets, args.prepared, args.more))
     write_networks(args.results / "networks.csv", networks)
     write_csv(args.results / "curves.csv", training_curves(args.models, params.data.tasks))
     write_json(args.results / "normalize_metrics.json", {**facts, "networks": headline(networks)})

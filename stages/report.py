@@ -6,7 +6,8 @@ from pathlib import Path
 from taskonomy.errors import one_line
 from taskonomy.files import write_text
 from taskonomy.params import read_params
-from taskonomy.report.page import page, read_results
+from taskonomy.report.page import page
+from taskonomy.report.results import read_results
 
 
 def main() -> None:
@@ -16,10 +17,11 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("--subtitle", required=True)
     parser.add_argument("--networks", type=Path, help="win rates of the task networks: task,average,random")
+    parser.add_argument("--experiments", type=Path, help="what `taskonomy experiments collect` wrote")
     args = parser.parse_args()
 
     params = read_params()
-    results = read_results(args.table, args.results, params.policy.exclude, args.networks)
+    results = read_results(args.table, args.results, params, args.networks, args.experiments)
     write_text(args.page, page(f"{params.report.title}: {args.subtitle}", results))
     print(f"open {args.page}")
 

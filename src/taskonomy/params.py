@@ -334,6 +334,25 @@ class TransferParams(_Checked):
         return self
 
 
+class SamplesParams(_Checked):
+    """Predictions that people look at."""
+
+    targets: tuple[str, ...]
+    sources: Annotated[int, Field(ge=2, le=12)]
+    views: Annotated[int, Field(ge=1, le=12)]
+    side: Annotated[int, Field(ge=32, le=512)]
+    seed: Annotated[int, Field(ge=0)]
+
+    @field_validator("targets")
+    @classmethod
+    def _targets_are_known(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        from taskonomy.tasks import DICTIONARY
+
+        if missing := [name for name in targets if name not in DICTIONARY]:
+            raise ValueError(str(unknown("samples.targets", missing, DICTIONARY)))
+        return targets
+
+
 class NormalizeParams(_Checked):
     """Losses to affinities."""
 
@@ -364,6 +383,7 @@ class Params(_Checked):
     data: DataParams
     train: TrainParams
     transfer: TransferParams
+    samples: SamplesParams
     normalize: NormalizeParams
     policy: PolicyParams
     front: FrontParams

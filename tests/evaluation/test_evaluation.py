@@ -7,7 +7,8 @@ from conftest import NOT_SOURCES
 
 from taskonomy.affinity.table import parse_table
 from taskonomy.errors import TaskonomyError
-from taskonomy.evaluation.savings import labels_share, random_sets, smallest_budgets, summary
+from taskonomy.evaluation.labels import labels_share
+from taskonomy.evaluation.savings import random_sets, smallest_budgets, summary
 from taskonomy.evaluation.significance import Draw, random_policies, significance
 from taskonomy.evaluation.tree import Tree, similarity_tree, without_sources
 from taskonomy.params import PolicyParams, SavingsParams, SelfEdge
@@ -65,10 +66,10 @@ def test_the_p_value_counts_random_policies_at_least_as_good(published: pd.DataF
 def test_a_source_pays_for_its_own_transfer_and_targets_that_are_none_pay_for_theirs() -> None:
     table = parse_table("target,sources,affinity,quality\na,self,0.5,0.5\nb,self,0.3,0.5\nb,a,0.2,0.4\n", "T")
     one, _ = plan(table, PolicyParams(budget=1, self_edge=SelfEdge.NONE, roles={"a": "source"}))  # type: ignore[dict-item]
-    assert labels_share(one, 1000, 100) == (1000 + 100) / 1000
+    assert labels_share([each.target for each in one.transfers], one.sources, 1000, 100) == (1000 + 100) / 1000
     both, _ = plan(table.assign(target=["a", "b", "b"]), PolicyParams(budget=2, self_edge=SelfEdge.GOLD))
     assert both.sources == ("a", "b")
-    assert labels_share(both, 1000, 100) == 1.0
+    assert labels_share([each.target for each in both.transfers], both.sources, 1000, 100) == 1.0
 
 
 def test_the_smallest_budget_is_the_first_of_the_front_that_reaches_the_level(published: pd.DataFrame) -> None:

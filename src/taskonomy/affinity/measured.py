@@ -40,9 +40,9 @@ def affinity_tables(
     rows: list[pd.DataFrame] = []
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
     for target in targets:
-        with _all_losses(transfers, more, target, MEASURED_ON) as losses:
+        with all_losses(transfers, more, target, MEASURED_ON) as losses:
             found.append(measured(losses, resamples=params.resamples))
-        with _all_losses(transfers, more, target, HELD_OUT) as losses:
+        with all_losses(transfers, more, target, HELD_OUT) as losses:
             held_out = measured(losses, resamples=0).rows
         if list(held_out["sources"]) != list(found[-1].rows["sources"]):
             raise TaskonomyError(f"{transfers / target}: other candidates in {HELD_OUT}.npz than in {MEASURED_ON}.npz; run `transfer` again")
@@ -74,7 +74,7 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
 
 
 @contextmanager
-def _all_losses(transfers: Path, more: Path | None, target: str, split: str) -> Iterator[Losses]:
+def all_losses(transfers: Path, more: Path | None, target: str, split: str) -> Iterator[Losses]:
     """A target's losses on one half, those of the stage `more` after those of the stage `transfer`."""
     with open_losses(transfers / target / f"{split}.npz", target) as losses:
         if more is None or not (path := more / target / f"{split}.npz").is_file():

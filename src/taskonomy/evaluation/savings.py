@@ -8,13 +8,11 @@ import pandas as pd
 
 from taskonomy.affinity.table import SELF, is_gold, labelled
 from taskonomy.errors import TaskonomyError
+from taskonomy.evaluation.labels import FULL_QUALITY, labels_share
 from taskonomy.params import PolicyParams, Role, SavingsParams, SelfEdge
 from taskonomy.policy.front import Point, front
-from taskonomy.policy.solve import Planner, Policy
+from taskonomy.policy.solve import Planner
 from taskonomy.seeds import generator
-
-# Quality is the win rate against a task's own fully supervised network, and that network ties with itself.
-FULL_QUALITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,6 @@ def whole_table(table: pd.DataFrame, policy: PolicyParams, savings: SavingsParam
     return smallest_budgets(front(table, params, [savings.max_order]), savings.quality_levels)
 
 
-def labels_share(policy: Policy, full: int, transfer: int) -> float:
-    """Labelled images that a policy needs, over those for training each of its targets by itself.
-
-    A source needs `full` images with its label. A target that is no source needs `transfer`; one that is has them already.
-    """
-    targets = [one.target for one in policy.transfers]
-    images = full * len(policy.sources) + transfer * sum(target not in policy.sources for target in targets)
-    return images / (full * len(targets))
-
-
 def random_sets(
     table: pd.DataFrame, policy: PolicyParams, savings: SavingsParams, progress: Callable[[range], Iterable[int]] = lambda draws: draws
 ) -> pd.DataFrame:
@@ -73,7 +61,7 @@ def random_sets(
         planner = Planner(table[table["target"].isin(chosen)], _for_subset(params, set(chosen), table))
         for budget in range(1, savings.set_size + 1):
             best = planner.policy(budget)
-            share = labels_share(best, savings.images_full, savings.images_transfer)
+            share = labels_share([one.target for one in best.transfers], best.sources, savings.images_full, savings.images_transfer)
             rows.append({"draw": draw, "budget": budget, "labels": share, "gain": best.mean_gain, "quality": best.mean_quality})
     return pd.DataFrame(rows)
 

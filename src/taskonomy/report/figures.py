@@ -14,12 +14,20 @@ from taskonomy.tasks import FAMILIES, family_of, title_of
 
 # Okabe and Ito's palette: told apart by people with any colour vision.
 FAMILY_COLOURS = dict(zip(FAMILIES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7f7f7f"), strict=True))
+# And beside every colour a mark, for those who see none of them and for paper.
+FAMILY_MARKS = dict(zip(FAMILIES, "■●◆▲★✚", strict=True))
 ACCENT, MUTED = "#0072B2", "#9aa5b1"
 
 
-def label(name: str) -> str:
-    """A task's title as plotly may show it."""
-    return escape(title_of(name))
+def label(title: str) -> str:
+    """A title as plotly may show it."""
+    return escape(title)
+
+
+def cut(name: str, longest: int = 28) -> str:
+    """A task's title, cut where it would push a figure aside."""
+    title = title_of(name)
+    return title if len(title) <= longest else f"{title[: longest - 1]}…"
 
 
 def by_family(names: list[str]) -> list[str]:
@@ -28,38 +36,62 @@ def by_family(names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: (families.index(family_of(name)), title_of(name)))
 
 
-def heat_map(table: pd.DataFrame) -> go.Figure:
-    """First-order affinities, each target's row relative to its best source (AHP affinities compare within a row only)."""
+def affinity_matrix(table: pd.DataFrame) -> pd.DataFrame:
+    """First-order affinities, targets x sources, both in the order of people's figures."""
     matrix = first_order(table)
-    matrix = matrix.loc[by_family(list(matrix.index)), by_family(list(matrix.columns))]
+    return matrix.loc[by_family(list(matrix.index)), by_family(list(matrix.columns))]
+
+
+def heat_map(matrix: pd.DataFrame) -> go.Figure:
+    """First-order affinities, each target's row relative to its best source (AHP affinities compare within a row only)."""
     relative = matrix.div(matrix.max(axis=1), axis=0)
     # Rows span several powers of ten; from a thousandth down, all is equally hopeless.
-    shown = np.log10(np.clip(relative.to_numpy(), 1e-3, 1))
+    shown = pd.DataFrame(np.log10(np.clip(relative.to_numpy(), 1e-3, 1)), matrix.index, matrix.columns)
+    ticks = {"tickvals": [-3, -2, -1, 0], "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"]}
+    return _matrix(shown, matrix, "affinity {:.4g} (row sums to 1)", (-3, 0), {"title": "of the<br>row's best", **ticks}, "Viridis")
+
+
+def loss_map(matrix: pd.DataFrame) -> go.Figure:
+    """Mean losses of first-order transfers as they are, in one colour scale over all rows: dark is low."""
+    values = matrix.to_numpy(float)
+    positive = values[values > 0]
+    floor = float(positive.min()) if positive.size else 1e-6
+    shown = pd.DataFrame(np.log10(np.clip(values, floor, None)), matrix.index, matrix.columns)
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    steps = np.linspace(low, max(high, low + 1e-6), 4)
+    ticks = {"tickvals": steps.tolist(), "ticktext": [f"{10**one:.2g}" for one in steps]}
+    return _matrix(shown, matrix, "mean loss {:.4g}", (low, max(high, low + 1e-6)), {"title": "mean<br>loss", **ticks}, "Cividis")
+
+
+def _matrix(shown: pd.DataFrame, values: pd.DataFrame, what: str, limits: tuple[float, float], bar: dict[str, Any], colours: str) -> go.Figure:
     hover = [
-        [f"{label(source)} → {label(target)}<br>affinity {value:.4g} (row sums to 1)" for source, value in zip(matrix.columns, row, strict=True)]
-        for target, row in zip(matrix.index, matrix.to_numpy().tolist(), strict=True)
+        [f"{label(title_of(source))} → {label(title_of(target))}<br>{what.format(value)}" for source, value in zip(values.columns, row, strict=True)]
+        for target, row in zip(values.index, values.to_numpy().tolist(), strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
-            z=shown,
-            x=[label(name) for name in matrix.columns],
-            y=[label(name) for name in matrix.index],
+            z=shown.to_numpy(),
+            # Positions, not titles: two tasks may have one title, and long ones are cut.
+            x=list(range(values.shape[1])),
+            y=list(range(len(values))),
             text=hover,
             hoverinfo="text",
-            colorscale="Viridis",
-            zmin=-3,
-            zmax=0,
+            colorscale=colours,
+            zmin=limits[0],
+            zmax=limits[1],
             xgap=1,
             ygap=1,
-            colorbar={
-                "title": "of the<br>row's best",
-                "tickvals": [-3, -2, -1, 0],
-                "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"],
-                "thickness": 12,
-            },
+            colorbar={**bar, "thickness": 10, "tickfont": {"size": 10}},
         )
     )
-    figure.update_layout(height=max(260, 130 + 22 * len(matrix)), xaxis={"tickangle": -45, "side": "bottom"}, yaxis={"autorange": "reversed"})
+    size = 11 if len(values.columns) <= 30 else 9
+    figure.update_layout(height=max(260, 190 + (20 if len(values) <= 30 else 15) * len(values)))
+    figure.update_xaxes(
+        tickvals=list(range(values.shape[1])), ticktext=[label(cut(name)) for name in values.columns], tickangle=-60, tickfont={"size": size}
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(values))), ticktext=[label(cut(name)) for name in values.index], autorange="reversed", tickfont={"size": size}
+    )
     return plain(figure)
 
 
@@ -75,9 +107,9 @@ def tree_figure(tree: Tree) -> go.Figure:
     places = [5 + 10 * number for number in range(len(leaves))]
     figure = go.Figure(go.Scatter(x=lines_x, y=lines_y, mode="lines", line={"color": MUTED, "width": 1.6}, hoverinfo="skip"))
     for name, place in zip(leaves, places, strict=True):
-        figure.add_annotation(
-            x=0, y=place, text=label(name), showarrow=False, xanchor="left", xshift=6, font={"color": FAMILY_COLOURS[family_of(name)], "size": 13}
-        )
+        family = family_of(name)
+        mark = f'<span style="color:{FAMILY_COLOURS[family]}">{FAMILY_MARKS[family]}</span>'
+        figure.add_annotation(x=0, y=place, text=f"{mark} {label(cut(name, 40))}", showarrow=False, xanchor="left", xshift=6, font={"size": 12})
     deepest = max(map(max, drawn["dcoord"]))
     figure.update_xaxes(range=[1.03 * deepest, -0.55 * deepest], showgrid=False, zeroline=False, title="distance of transferring-out patterns")
     figure.update_xaxes(tickvals=np.linspace(0, deepest, 4), tickformat=".2f")
@@ -89,7 +121,10 @@ def tree_figure(tree: Tree) -> go.Figure:
 def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure:
     """One measure of random policies, both ways of drawing, with the chosen policy as a line."""
     figure = go.Figure()
-    for draw, title, colour in (("connections", "random sources and transfers", MUTED), ("sources", "random sources, best transfers", "#E69F00")):
+    for draw, title, colour, pattern in (
+        ("connections", "random sources and transfers", MUTED, ""),
+        ("sources", "random sources, best transfers", "#E69F00", "/"),
+    ):
         if measure not in (held := significance[draw]):
             continue
         edges, counts = np.array(held[measure]["histogram"]["edges"]), np.array(held[measure]["histogram"]["counts"])
@@ -98,7 +133,7 @@ def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure
             y=counts / counts.sum(),
             width=np.diff(edges),
             name=title,
-            marker={"color": colour, "line": {"width": 0}},
+            marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 5, "solidity": 0.4}},
             opacity=0.75,
         )
     value = next((significance[draw][measure]["policy"] for draw in significance if measure in significance[draw]), None)

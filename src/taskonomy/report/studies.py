@@ -36,7 +36,7 @@ class Study:
     figure: go.Figure
 
 
-def studies(results: Path, experiments: Path) -> Iterator[Study]:
+def studies(results: Path, experiments: Path | None) -> Iterator[Study]:
     """All that there are tables of, in the order in which people read them.
 
     Args:
@@ -47,6 +47,8 @@ def studies(results: Path, experiments: Path) -> Iterator[Study]:
         (results, "chance", _chance), (results, "novel", _novel), (results, "orders", _orders), (experiments, "regimes", _regimes),
         (experiments, "ways", _ways), (experiments, "stability", _stability),
     ):  # fmt: skip
+        if folder is None:
+            continue
         path = folder / f"{name}.csv"
         if path.is_file() and len(table := pd.read_csv(path)):
             yield make(table)
@@ -94,21 +96,21 @@ def _novel(table: pd.DataFrame) -> Study:
     figure = go.Figure()
     others = table[~table["way"].isin(_WAYS)]
     figure.add_scatter(
-        x=others["gain"], y=[label(name) for name in others["target"]], mode="markers", name="self-supervised or random features",
-        marker={"color": MUTED, "symbol": "line-ns-open", "size": 9}, text=[label(name) for name in others["way"]], hovertemplate="%{text}: %{x:.2f}",
+        x=others["gain"], y=[_label(name) for name in others["target"]], mode="markers", name="self-supervised or random features",
+        marker={"color": MUTED, "symbol": "line-ns-open", "size": 9}, text=[_label(name) for name in others["way"]], hovertemplate="%{text}: %{x:.2f}",
     )  # fmt: skip
     for way, (colour, symbol) in _WAYS.items():
         rows = table[table["way"] == way]
-        text = [" + ".join(map(label, str(sources).split("+"))) for sources in rows["sources"]]
+        text = [" + ".join(map(_label, str(sources).split("+"))) for sources in rows["sources"]]
         figure.add_scatter(
-            x=rows["gain"], y=[label(name) for name in rows["target"]], mode="markers", name=way, text=text,
+            x=rows["gain"], y=[_label(name) for name in rows["target"]], mode="markers", name=way, text=text,
             marker={"color": colour, "symbol": symbol, "size": 9}, hovertemplate="%{text}: %{x:.2f}",
         )  # fmt: skip
     figure.add_vline(x=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="from scratch")
     figure.update_layout(
         height=max(300, 130 + 24 * len(names)), legend={"orientation": "h", "y": -0.12}, xaxis={"title": "gain", "range": [-0.03, 1.03]}
     )
-    figure.update_yaxes(categoryorder="array", categoryarray=[label(name) for name in names][::-1])
+    figure.update_yaxes(categoryorder="array", categoryarray=[_label(name) for name in names][::-1])
     gains = table.pivot_table(index="target", columns="way", values="gain")
     better = int((gains[BEST] > gains[[name for name in gains if name not in _WAYS]].max(axis=1)).sum()) if len(others) else 0
     sentence = (
@@ -126,7 +128,7 @@ def _orders(table: pd.DataFrame) -> Study:
         for name, row in values.iterrows():
             figure.add_scatter(
                 x=list(row.index), y=list(row), mode="lines", line={"color": FAMILY_COLOURS[family_of(str(name))], "width": 1}, opacity=0.6,
-                name=label(str(name)), showlegend=False, hovertemplate=f"{label(str(name))}: %{{y:.2f}}<extra></extra>", row=1, col=column,
+                name=_label(str(name)), showlegend=False, hovertemplate=f"{_label(str(name))}: %{{y:.2f}}<extra></extra>", row=1, col=column,
             )  # fmt: skip
         known = values.dropna().mean()
         figure.add_scatter(
@@ -159,7 +161,7 @@ def _regimes(table: pd.DataFrame) -> Study:
     figure = go.Figure()
     for name, row in wide.iterrows():
         colour = FAMILY_COLOURS[family_of(str(name))]
-        hover = f"{label(str(name))}: %{{y:.2f}}<extra></extra>"
+        hover = f"{_label(str(name))}: %{{y:.2f}}<extra></extra>"
         figure.add_scatter(
             x=images, y=list(row), mode="lines", line={"color": colour, "width": 1}, opacity=0.6, showlegend=False, hovertemplate=hover
         )
@@ -183,7 +185,7 @@ def _ways(table: pd.DataFrame) -> Study:
     for colour, kind in ((GREEN, "transitive"), (PURPLE, "fine-tuned")):
         rows = table[table["kind"] == kind]
         if len(rows):
-            hover = [f"{label(row.target)} from {label(row.written)}" for row in rows.itertuples()]  # type: ignore[arg-type]
+            hover = [f"{_label(row.target)} from {_label(row.written)}" for row in rows.itertuples()]  # type: ignore[arg-type]
             symbol = "circle" if kind == "transitive" else "diamond"
             figure.add_scatter(
                 x=rows["direct_gain"], y=rows["gain"], mode="markers", name=kind, text=hover, marker={"color": colour, "size": 8, "symbol": symbol},
@@ -209,7 +211,7 @@ def _stability(table: pd.DataFrame) -> Study:
     for name in map(str, means.index):
         rows = table[table["run"] == name]
         figure.add_box(
-            x=rows["spearman"], name=label(name), boxpoints="all", jitter=0.4, pointpos=0, marker={"color": ACCENT, "size": 4},
+            x=rows["spearman"], name=_label(name), boxpoints="all", jitter=0.4, pointpos=0, marker={"color": ACCENT, "size": 4},
             line={"width": 1},
             fillcolor="rgba(0,114,178,.12)", text=[title_of(str(one)) for one in rows["target"]], showlegend=False, orientation="h",
         )  # fmt: skip
@@ -225,3 +227,8 @@ def _stability(table: pd.DataFrame) -> Study:
     if OTHER_IMAGES in means:
         said.append(f"The same networks on the other half of the test images agree to {means[OTHER_IMAGES]:.2f}.")
     return Study("stability", "How stable the taxonomy is", " ".join(said), plain(figure))
+
+
+def _label(name: str) -> str:
+    """A task's title, or what a run is called, as plotly may show it."""
+    return label(title_of(name))

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Num, UInt8
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.transform import Rotation
 
 from taskonomy.tasks import Task
@@ -29,12 +30,14 @@ class Sample:
         images: The sample's images.
         fov: Field of view of the first, radians; None where there are no cameras.
         side: Of the picture, pixels.
+        like: Another label of the sample, in whose range and colours this one is drawn: a prediction's ground truth, so that the two compare.
     """
 
     target: Any
     images: list[Picture]
     fov: float | None
     side: int
+    like: Any = None
 
 
 def input_picture(task: Task, image: Picture, rng: np.random.Generator) -> Picture:
@@ -69,13 +72,14 @@ def _bytes(share: Any) -> Any:
 def _map(sample: Sample) -> Picture:
     """Values in their own range if that is [-1, 1] or [0, 1], stretched otherwise."""
     values, side = np.asarray(sample.target, np.float32), sample.side
-    low, high = (-1.0, 1.0) if values.min() < 0 else (0.0, 1.0)
+    ranged = values if sample.like is None else np.asarray(sample.like, np.float32)
+    low, high = (-1.0, 1.0) if ranged.min() < 0 else (0.0, 1.0)
     if values.shape[-1] == 3:
         return fit(_bytes((values - low) / (high - low)), side)
     if values.shape[-1] == 2:
         values = np.concatenate([values / 4, np.zeros_like(values[..., :1])], -1)
         return fit(_bytes(values + 0.5), side)
-    low, high = float(np.percentile(values, 0.5)), max(float(np.percentile(values, 99.5)), float(values.min()) + 1e-6)
+    low, high = float(np.percentile(ranged, 0.5)), max(float(np.percentile(ranged, 99.5)), float(ranged.min()) + 1e-6)
     grey = _bytes((values[..., 0] - low) / (high - low))
     return fit(cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), side)
 
@@ -90,8 +94,23 @@ def _palette(count: int) -> UInt8[np.ndarray, "count 3"]:
 
 
 def _segments(sample: Sample) -> Picture:
-    ids = np.unique(np.asarray(sample.target), return_inverse=True)[1].reshape(np.shape(sample.target))
-    return fit(_palette(257)[ids + 1], sample.side)
+    ids = _renumbered(sample.target)
+    return fit(_palette(514)[(ids if sample.like is None else _matched(ids, _renumbered(sample.like))) + 1], sample.side)
+
+
+def _renumbered(segments: Any) -> Any:
+    return np.unique(np.asarray(segments), return_inverse=True)[1].reshape(np.shape(segments))
+
+
+def _matched(ids: Any, like: Any) -> Any:
+    """The same segments under the numbers of those that they overlap most, one to one; others get numbers that are free."""
+    count, free = int(ids.max()) + 1, int(like.max()) + 1
+    overlap = np.zeros((count, free), np.int64)
+    np.add.at(overlap, (ids.ravel(), like.ravel()), 1)
+    number = free + np.arange(count)
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    number[rows] = columns
+    return number[ids]
 
 
 def _classes(sample: Sample) -> Picture:

@@ -9,12 +9,13 @@ from torch import nn
 
 from taskonomy.nets.network import transfer_network
 from taskonomy.nets.shapes import decoder_shape, encoder_shape
-from taskonomy.params import Precision, ScheduleParams
-from taskonomy.training.batches import Codes, Labels
+from taskonomy.params import AdversarialParams, Precision, ScheduleParams
+from taskonomy.training.batches import Codes, Images, Labels
 from taskonomy.training.beam import Sources
 from taskonomy.training.codes import row_of_view
+from taskonomy.training.networks import network_of
 from taskonomy.training.store import Unit, key_of
-from taskonomy.training.transfers import Job, Opened, open_job
+from taskonomy.training.transfers import SCRATCH, Job, Opened, open_job
 from taskonomy.training.units import Recipe, train_unit, weights_of
 
 
@@ -63,7 +64,28 @@ def transfer_with_weights(job: Job, sources: Sources) -> tuple[nn.Module, Unit]:
     """
     opened = open_job(job)
     codes = [opened.codes(source) for source in sources]
-    unit = train_transfer(opened, key_of(kind="weights", transfer=opened.key(sources)), sources, codes, keep=True)
+    unit = train_transfer(opened, weights_key(job, sources), sources, codes, keep=True)
     network = fresh_transfer(opened, len(sources), int(codes[0].shape[1]))
     network.load_state_dict(weights_of(unit))
     return network.eval(), unit
+
+
+def scratch_with_weights(job: Job) -> tuple[nn.Module, Unit]:
+    """The network trained from scratch on the transfers' images, as it was measured: as `transfer_with_weights` gives a transfer."""
+    opened = open_job(job)
+    card, task = opened.card, opened.task
+    inputs = Images(opened.prepared.images, task.task.input, card["tile_side"])
+    adversarial = AdversarialParams(**card["adversarial"]) if card["adversarial"] else None
+    recipe = Recipe(
+        f"scratch {task.task.name}", task.task, Labels(task, opened.train), inputs, opened.train, ScheduleParams(**card["schedule"]),
+        Precision(card["precision"]), card["seed"], adversarial=adversarial,
+    )  # fmt: skip
+    unit = train_unit(opened.store, weights_key(job, SCRATCH), recipe, lambda: network_of(task.task, card, opened.prepared), keep=True)
+    network = network_of(task.task, card, opened.prepared)
+    network.load_state_dict(weights_of(unit))
+    return network.eval(), unit
+
+
+def weights_key(job: Job, sources: Sources) -> str:
+    """Of the unit that keeps the weights of a transfer, or of the network from scratch."""
+    return key_of(kind="weights", transfer=open_job(job).key(sources))

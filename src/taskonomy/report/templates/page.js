@@ -9,8 +9,12 @@ const plain = (written) => data.variants[written]?.source ?? written;
 const howOf = (written) => data.variants[written]?.title ?? titleOf(written);
 const colourOf = (name) => data.colours[data.tasks[name].family];
 const number = (value, digits = 2) => (value === null || value === undefined ? "n/a" : value.toFixed(digits));
+const cut = (text, longest = 30) => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text);
+const marks = (name) => data.marks[data.tasks[name].family];
 const orders = [...new Set(data.front.map((point) => point.max_order))];
 const lineColours = ["#009E73", "#E69F00", "#CC79A7", "#0072B2", "#D55E00", "#56B4E9"];
+const symbols = ["circle", "square", "diamond", "triangle-up", "cross", "star"], dashes = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+const printing = matchMedia("print"), dark = matchMedia("(prefers-color-scheme: dark)");
 let shown;
 
 const pointsOf = (order) => data.front.filter((point) => point.max_order === order);
@@ -50,9 +54,9 @@ function drawGraph(point) {
     for (const line of svg.querySelectorAll(".link")) line.classList.toggle("on", line.dataset.source === chosen || line.dataset.target === chosen);
   };
   const node = (name, x, y, anchor, hover) => {
-    const group = element("g", { class: "node", tabindex: 0 });
-    group.append(element("circle", { cx: x, cy: y, r: 5.5, fill: colourOf(name) }));
-    group.append(element("text", { x: anchor === "end" ? x - 12 : x + 12, y: y + 4.5, "text-anchor": anchor }, titleOf(name)));
+    const group = element("g", { class: "node", tabindex: 0, role: "img", "aria-label": hover });
+    group.append(element("text", { x, y: y + 5, "text-anchor": "middle", style: `fill:${colourOf(name)};font-size:15px` }, marks(name)));
+    group.append(element("text", { x: anchor === "end" ? x - 12 : x + 12, y: y + 4.5, "text-anchor": anchor }, cut(titleOf(name))));
     group.append(element("title", {}, hover));
     for (const event of ["mouseenter", "focus"]) group.addEventListener(event, () => focus(name));
     for (const event of ["mouseleave", "blur"]) group.addEventListener(event, () => focus(null));
@@ -84,15 +88,16 @@ function drawGraph(point) {
   }
 }
 
+const bounds = ([, low, high], digits = 3) => (low === null ? "" : `, ${low.toFixed(digits)} to ${high.toFixed(digits)}`);
+
 function words(point) {
-  const all = point.transfers.length, own = point.transfers.filter(([target]) => point.sources.includes(target)).length;
-  const listed = point.sources.map(titleOf).join(", ");
-  byId("headline").textContent =
-    `Label ${point.sources.length} ${point.sources.length === 1 ? "task" : "tasks"} in full (${listed}) and transfer to the other ${all - own} of ${all} targets. ` +
-    `The average target beats training from scratch on ${number(100 * point.mean_gain, 0)}\u00a0% of the images, and its own fully supervised network on ${number(100 * point.mean_quality, 0)}\u00a0%.`;
+  byId("headline").textContent = point.headline;
+  byId("feeds").textContent = point.see;
   const more = point.one_more_label;
   const tiles = [
-    [number(point.mean_gain, 3), "mean gain"], [number(point.mean_quality, 3), "mean quality"], [number(point.objective, 4), `objective, ${point.status}`],
+    [number(point.gain[0], 3), `mean gain${bounds(point.gain)}`], [number(point.quality[0], 3), `mean quality${bounds(point.quality)}`],
+    ...(point.labels === null ? [] : [[`${(100 * point.labels).toFixed(0)}\u00a0%`, "of the labels of full supervision"]]),
+    [number(point.objective, 4), `objective, ${point.status}`],
     [more.cost === null ? "nothing" : `${more.quality >= 0 ? "+" : ""}${number(more.quality, 3)}`, more.cost === null ? "is bought by more labels" : `quality for ${+more.cost.toFixed(6)} more`],
   ];
   byId("tiles").replaceChildren(...tiles.map(([value, text]) => {
@@ -110,10 +115,18 @@ function styled(layout) {
 
 function drawFront(id, field, title) {
   const traces = orders.map((order, index) => ({
-    x: pointsOf(order).map((point) => point.budget), y: pointsOf(order).map((point) => point[field]), name: `order ≤ ${order}`,
-    mode: "lines+markers", line: { color: lineColours[index % lineColours.length] }, marker: { size: 5 }, customdata: pointsOf(order).map(() => order),
+    x: pointsOf(order).map((point) => point.budget), y: pointsOf(order).map((point) => point[field][0]), name: `order ≤ ${order}`,
+    mode: "lines+markers", line: { color: lineColours[index % lineColours.length], dash: dashes[index % dashes.length] },
+    marker: { size: 6, symbol: symbols[index % symbols.length] }, customdata: pointsOf(order).map(() => order),
   }));
-  traces.push({ x: [shown.budget], y: [shown[field]], mode: "markers", name: "shown", marker: { size: 15, symbol: "circle-open", line: { width: 3 }, color: css("--ink") }, hoverinfo: "skip" });
+  const band = pointsOf(shown.max_order).filter((point) => point[field][1] !== null);
+  if (band.length > 1) {
+    traces.unshift({
+      x: [...band, ...band.toReversed()].map((point) => point.budget), y: [...band.map((point) => point[field][2]), ...band.toReversed().map((point) => point[field][1])],
+      fill: "toself", mode: "lines", line: { width: 0 }, fillcolor: "rgba(0,114,178,.14)", name: "interval", hoverinfo: "skip",
+    });
+  }
+  traces.push({ x: [shown.budget], y: [shown[field][0]], mode: "markers", name: "shown", marker: { size: 15, symbol: "circle-open", line: { width: 3 }, color: css("--ink") }, hoverinfo: "skip" });
   const layout = { height: 330, margin: { l: 50, r: 10, t: 26, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12 },
     title: { text: title, font: { size: 14 } }, xaxis: { title: { text: "supervision budget" } }, yaxis: { title: { text: "" } }, legend: { orientation: "h", y: -0.25 } };
   const drawn = byId(id);
@@ -134,8 +147,8 @@ function choose(order, budget) {
   for (const input of byId("orders").querySelectorAll("input")) input.checked = Number(input.value) === shown.max_order;
   words(shown);
   drawGraph(shown);
-  drawFront("front-gain", "mean_gain", "Mean gain");
-  drawFront("front-quality", "mean_quality", "Mean quality");
+  drawFront("front-gain", "gain", "Mean gain");
+  drawFront("front-quality", "quality", "Mean quality");
 }
 
 for (const order of orders) {
@@ -146,7 +159,17 @@ for (const order of orders) {
   byId("orders").append(label);
 }
 byId("budget").addEventListener("input", (event) => choose(shown.max_order, pointsOf(shown.max_order)[event.target.value].budget));
-for (const [id, figure] of Object.entries(data.figures)) {
-  if (byId(id)) Plotly.newPlot(id, figure.data, styled(figure.layout), { responsive: true, displayModeBar: false });
+function drawFigures() {
+  for (const [id, figure] of Object.entries(data.figures)) {
+    if (byId(id)) Plotly.react(id, figure.data, styled(figure.layout), { responsive: true, displayModeBar: false });
+  }
 }
-choose(orders.includes(data.chosen.order) ? data.chosen.order : orders[0], data.chosen.budget);
+
+for (const input of document.querySelectorAll("#views input")) {
+  input.addEventListener("change", () => {
+    for (const one of document.querySelectorAll("#answers .view")) one.classList.toggle("shown", one.dataset.view === input.value);
+  });
+}
+drawFigures();
+choose(data.front[data.chosen].max_order, data.front[data.chosen].budget);
+for (const medium of [printing, dark]) medium.addEventListener("change", () => { drawFigures(); choose(shown.max_order, shown.budget); });

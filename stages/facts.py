@@ -1,0 +1,27 @@
+"""Stage `facts`: what earlier stages wrote -> what the run was made of, for its page."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.errors import one_line
+from taskonomy.files import write_json
+from taskonomy.params import read_params
+from taskonomy.report.facts import facts
+
+SECTIONS = {"world", "data", "train", "transfer", "samples", "normalize"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("prepared", "models", "transfers", "more", "results"):
+        parser.add_argument(name, type=Path)
+    args = parser.parse_args()
+
+    params = read_params()
+    found = facts(args.prepared, args.models, args.transfers, args.more, params.data.tasks, params.transfer.targets)
+    write_json(args.results / "facts.json", {**found, "params": params.model_dump(mode="json", include=SECTIONS)})
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

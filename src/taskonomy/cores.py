@@ -46,7 +46,7 @@ def on_every_core(function: Callable[[Item], Result], items: Iterable[Item], pro
     from taskonomy.helpers import Helpers
 
     folder = os.environ.get(TOKENS)
-    with Helpers(function, items, count - 1, Tokens(Path(folder)) if folder and processes is None else None) as helpers:
+    with Helpers(function, items, count - 1, Tokens(Path(folder)) if folder else None) as helpers:
         while (taken := helpers.next()) is not None:
             yield taken[0], function(taken[0])
             yield from helpers.finished()

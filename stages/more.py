@@ -5,6 +5,7 @@ from pathlib import Path
 
 from taskonomy.cores import progress
 from taskonomy.errors import one_line
+from taskonomy.execution.engines import engine
 from taskonomy.params import read_params
 from taskonomy.training.more import MoreJob, more_transfers, write_more
 from taskonomy.training.store import store_root
@@ -21,8 +22,8 @@ def main() -> None:
 
     params = read_params()
     job = MoreJob(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer.model_dump_json())
-    with progress(0, "more transfers", "units") as bar:
-        done = more_transfers(job, bar.update)
+    with engine(params.execution) as where, progress(0, "more transfers", "units") as bar:
+        done = more_transfers(job, bar.update, where)
     write_more(args.more, done)
 
 

@@ -1,14 +1,16 @@
 """Stage `train`: images and labels of one task -> its network, the codes of its encoder, the losses of both baselines on every test image."""
 
 import argparse
+import json
 from pathlib import Path
 
-from taskonomy.data.prepared import Prepared
 from taskonomy.errors import one_line
+from taskonomy.execution.engines import engine
+from taskonomy.params import read_params
 from taskonomy.training.cards import read_card
-from taskonomy.training.networks import train_task
 from taskonomy.training.outputs import Curves, write_network
-from taskonomy.training.store import Store, store_root
+from taskonomy.training.store import store_root
+from taskonomy.training.supervised import NetworkJob, supervised
 
 
 def main() -> None:
@@ -20,8 +22,9 @@ def main() -> None:
     args = parser.parse_args()
 
     card = read_card(args.card)
-    with Curves(card) as curves:
-        trained = train_task(Prepared(args.prepared), card, Store(store_root()), curves.told)
+    job = NetworkJob(json.dumps(card), args.prepared, store_root())
+    with engine(read_params().execution) as where, Curves(card) as curves:
+        trained = supervised(job, curves.told, where)
         write_network(args.model, args.codes, trained, curves)
 
 

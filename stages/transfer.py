@@ -6,6 +6,7 @@ from pathlib import Path
 
 from taskonomy.cores import progress
 from taskonomy.errors import one_line
+from taskonomy.execution.engines import engine
 from taskonomy.params import read_params
 from taskonomy.training.cards import read_card
 from taskonomy.training.outputs import write_transfers
@@ -24,8 +25,8 @@ def main() -> None:
 
     params = read_params()
     job = Job(args.prepared, args.codes, params.data.tasks, store_root(), json.dumps(read_card(args.card)), params.transfer.model_dump_json())
-    with progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
-        done = transfers_to(job, bar.update)
+    with engine(params.execution) as where, progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
+        done = transfers_to(job, bar.update, where)
     write_transfers(args.transfers, args.model, done)
 
 

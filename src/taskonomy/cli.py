@@ -262,16 +262,30 @@ def repro(
     pull: Annotated[bool, typer.Option("--pull", help="Fetch missing data and results of earlier runs from DVC's remote.")] = False,
     downstream: Annotated[bool, typer.Option("--downstream", help="The targets and what needs them, instead of what they need.")] = False,
     times: Annotated[Path | None, typer.Option(help="CSV to write: stage,seconds,start,cached.", show_default=False)] = None,
+    address: Annotated[str | None, typer.Option(help="Train on this Ray cluster: HOST:PORT, or auto.", show_default="params.yaml")] = None,
 ) -> None:
     """Run what changed of the pipeline, many stages at once; the result is that of dvc repro."""
     from taskonomy.cores import cores
     from taskonomy.running import runner
 
+    if address is not None:
+        _use_cluster(address)
     request = runner.Request(tuple(targets or ()), jobs or cores(), force=force, pull=pull, downstream=downstream, times=times)
     if dry:
         typer.echo(runner.dry(request))
     else:
         raise typer.Exit(runner.repro(request))
+
+
+def _use_cluster(address: str) -> None:
+    """The stages of this run inherit it."""
+    import os
+
+    from taskonomy.execution.settings import ADDRESS, of_this_run
+    from taskonomy.params import read_params
+
+    os.environ[ADDRESS] = address
+    of_this_run(read_params().execution)
 
 
 @app.command()

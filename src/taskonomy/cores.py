@@ -1,16 +1,15 @@
 """Work on every core: one process per core and one thread per process, so that results do not depend on how many there are."""
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.tokens import TOKENS, Tokens
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,33 +25,32 @@ def cores() -> int:
 
 
 def on_every_core(function: Callable[[Item], Result], items: Iterable[Item], processes: int | None = None) -> Iterator[tuple[Item, Result]]:
-    """Call `function` on every item, in processes of their own; yields as they finish, in no order.
+    """Call `function` on every item, here and in processes of their own; yields as they finish, in no order.
 
-    An error in one ends them all. At most two items per process are under way or waiting, so results do not pile up.
+    In a stage of `taskonomy repro` a process of its own works only while it holds a core's token; until one is free, it is not started.
+    An error in one ends them all. At most two results per process wait to be seen, so they do not pile up.
 
     Args:
         function: Importable by name; its arguments and results travel between processes.
         items: What to call it on.
-        processes: How many; None: as many as `cores`.
+        processes: How many, this one included; None: as many as `cores`.
+
+    Raises:
+        TaskonomyError: A process was killed.
     """
     count = processes or cores()
     if count == 1:
         for item in items:
             yield item, function(item)
         return
-    left = iter(items)
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        under_way: dict[Future[Result], Item] = {}
-        try:
-            while True:
-                for item in islice(left, 2 * count - len(under_way)):
-                    under_way[pool.submit(function, item)] = item
-                if not under_way:
-                    return
-                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    yield under_way.pop(future), future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    from taskonomy.helpers import Helpers
+
+    folder = os.environ.get(TOKENS)
+    with Helpers(function, items, count - 1, Tokens(Path(folder)) if folder else None) as helpers:
+        while (taken := helpers.next()) is not None:
+            yield taken[0], function(taken[0])
+            yield from helpers.finished()
+        yield from helpers.rest()
 
 
 def progress(total: int, what: str, unit: str) -> "tqdm[Any]":

@@ -376,8 +376,45 @@ class ReportParams(_Checked):
     title: Annotated[str, Field(min_length=1)]
 
 
+class Kind(StrEnum):
+    """What a unit of work trains."""
+
+    NETWORK = "network"
+    TRANSFER = "transfer"
+
+
+class Needs(_Checked):
+    """What a worker of a cluster reserves for units of one kind, and how often such a unit is given to another one when its worker dies."""
+
+    cpus: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    gpus: Weight = 0.0
+    memory: Weight = 0.0
+    retries: Annotated[int, Field(ge=0)] = 2
+
+
+class ExecutionParams(_Checked):
+    """Where units of work are computed: it changes how, not what."""
+
+    engine: Literal["local", "ray"] = "local"
+    address: Annotated[str, Field(pattern=r"^(auto|[^\s/:]+:\d+)$")] = "auto"
+    inputs: Literal["auto", "path", "copy"] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$")] = "auto"
+    deterministic: bool = True
+    kinds: dict[Kind, Needs] = {}
+
+    def needs(self, kind: Kind) -> Needs:
+        """Of a kind of unit."""
+        return self.kinds.get(kind, Needs())
+
+    @model_validator(mode="after")
+    def _a_cluster_gives_each_worker_its_gpu(self) -> "ExecutionParams":
+        if self.engine == "ray" and self.device.startswith("cuda:"):
+            raise ValueError(f"device must be auto, cpu or cuda with engine ray, which gives each worker its GPU (is {self.device!r})")
+        return self
+
+
 class Params(_Checked):
-    """Every knob of the pipeline; sections are named as the stages."""
+    """Every knob of the pipeline; sections are named as the stages, but for `execution`, which is about all of them."""
 
     world: WorldParams
     data: DataParams
@@ -391,6 +428,7 @@ class Params(_Checked):
     evaluate: EvaluateParams
     studies: StudiesParams
     report: ReportParams
+    execution: ExecutionParams = ExecutionParams()
 
     @model_validator(mode="after")
     def _targets_are_prepared(self) -> "Params":

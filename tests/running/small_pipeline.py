@@ -53,7 +53,7 @@ STEP = """\
 # step.sh NAME OUTPUT INPUTS: says when it starts and ends; does in between what the test has put in its way
 name=$1 output=$2
 shift 2
-echo "start $name $TASKONOMY_CORES" >> "$EVENTS"
+echo "start $name" >> "$EVENTS"
 if [ -e "$HOOKS/$name" ]; then . "$HOOKS/$name"; fi
 mkdir -p "$(dirname "$output")"
 cat "$@" > "$output"

@@ -1,7 +1,6 @@
 """`taskonomy repro` against `dvc repro`: the same bytes, side by side."""
 
 import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -50,16 +49,6 @@ def test_one_job_is_one_stage_at_a_time(pipeline: Pipeline) -> None:
     assert [event.split()[0] for event in events] == ["start", "end"] * len(STAGES)
     assert all(start.split()[1] == end.split()[1] for start, end in zip(events[::2], events[1::2], strict=True))
     assert pipeline.files() == by_dvc()
-
-
-def test_stages_side_by_side_share_the_cores(pipeline: Pipeline) -> None:
-    pipeline.environment["TASKONOMY_CORES"] = "2"
-    pipeline.hook("left", pipeline.wait_for("start right"))
-    pipeline.hook("right", pipeline.wait_for("start left"))
-    pipeline.repro("-j", "2", "join")
-    cores = dict(line.split()[1:] for line in pipeline.events_path.read_text().splitlines() if line.startswith("start"))
-    alone = str(min(2, len(os.sched_getaffinity(0))))
-    assert cores == {"start": alone, "left": "1", "right": "1", "join": alone}
 
 
 def test_unchanged_stages_are_skipped_and_known_results_come_out_of_the_cache(finished: Pipeline) -> None:

@@ -24,10 +24,10 @@ class Terminal(Stream):
 
 def test_without_a_terminal_there_is_a_line_as_a_stage_starts_and_one_as_it_ends(tmp_path: Path) -> None:
     screen = Screen(stream := Stream(), total=3, done=1)
-    screen.started("train@normal", 2)
+    screen.started("train@normal")
     screen.draw([Line("train@normal", time.monotonic(), tmp_path / "log")])
     screen.ended("train@normal", "done", 61)
-    assert stream.getvalue() == "start     train@normal (2 cores)\ndone      train@normal  1:01  [2/3]\n"
+    assert stream.getvalue() == "start     train@normal\ndone      train@normal  1:01  [2/3]\n"
 
 
 def test_a_terminal_shows_what_runs_and_the_last_line_of_its_log_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_a_terminal_shows_what_runs_and_the_last_line_of_its_log_in_place(tmp_pa
     log = tmp_path / "log"
     log.write_text("epoch 1\n\x1b[1mepoch 2\x1b[0m\rstep 7 " + "." * 100)
     screen = Screen(stream := Terminal(), total=3)
-    screen.started("a", 1)
+    screen.started("a")
     assert stream.getvalue() == ""
     screen._last = 0.0
     screen.draw([Line("a", time.monotonic() - 65, log), Line("longer", time.monotonic(), tmp_path / "none")])

@@ -24,6 +24,7 @@ from taskonomy.running.order import Unfinished
 from taskonomy.running.screen import Line, Screen, clock, last_line
 from taskonomy.running.times import Time, as_csv, read_seconds, table, write_seconds
 from taskonomy.running.worker import OF_DVC, STOPS, Job, Outcome, work
+from taskonomy.tokens import Tokens, give_back
 
 INTERRUPTED = 130
 _PATIENCE = 10.0  # seconds that a stage has to end by itself when it is told to: DVC may still be storing what it made
@@ -106,7 +107,9 @@ class Run:
         self.times: list[Time] = []
         self.signals = 0
         self.screen = Screen(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
-        self.budget = max(cores(), request.jobs)
+        self.tokens = Tokens.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
+        self.held: list[int] = []  # a token for each stage that runs
+        self.claim: int | None = None  # while a stage that could start has none
 
     @property
     def well(self) -> bool:
@@ -156,27 +159,38 @@ class Run:
         return INTERRUPTED if self.signals else int(bool(self.failed))
 
     def _start(self) -> bool:
-        """Start what is ready, the cores that are free shared evenly among what starts now."""
+        """Start what is ready, each with a token; all other cores are for whatever runs."""
         stuck = self.left | self.running.keys() | self.failed.keys()
         ready = sorted((name for name in self.left if not self.plan.needs[name] & stuck), key=self.rank.__getitem__)
-        free = self.budget - sum(one.job.cores for one in self.running.values())
-        ready = ready[: min(self.request.jobs - len(self.running), free)]
-        for place, name in enumerate(ready):
-            share = free // len(ready) + (place < free % len(ready))
+        ready = ready[: self._with_tokens(min(self.request.jobs, len(self.running) + len(ready))) - len(self.running)]
+        for name in ready:
             log = self.plan.scratch / "taskonomy-logs" / f"{re.sub(r'[^A-Za-z0-9_.@-]', '-', name)}.log"
             job = Job(
                 self.plan.stages[name],
                 log=log,
                 turn=self.plan.scratch / "taskonomy-turn",
-                cores=min(share, cores()),
+                tokens=self.tokens.folder,
                 force=self.request.force,
                 pull=self.request.pull,
                 tidy=self.unfinished.tidy,
             )
             self.left.remove(name)
             self.running[name] = Running.begin(job)
-            self.screen.started(name, job.cores)
+            self.screen.started(name)
         return bool(ready)
+
+    def _with_tokens(self, wanted: int) -> int:
+        """For how many stages there are tokens: that of a stage that has ended goes to the next, before any other may borrow it."""
+        while len(self.held) < wanted and (token := self.tokens.take()) is not None:
+            self.held.append(token)
+        while len(self.held) > wanted:
+            give_back(self.held.pop())
+        if len(self.held) < wanted:
+            self.claim = self.tokens.claim() if self.claim is None else self.claim
+        elif self.claim is not None:
+            give_back(self.claim)
+            self.claim = None
+        return len(self.held)
 
     def _end(self, one: "Running") -> None:
         one.process.join()

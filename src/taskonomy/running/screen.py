@@ -42,10 +42,10 @@ class Screen:
         self.stream.write(f"{text}\n")
         self.stream.flush()
 
-    def started(self, name: str, cores: int) -> None:
+    def started(self, name: str) -> None:
         """A stage has started; its live line says so on a terminal."""
         if not self.live:
-            self.say(f"{'start':<10}{name} ({cores} core{'s' if cores > 1 else ''})")
+            self.say(f"{'start':<10}{name}")
 
     def ended(self, name: str, what: str, seconds: float) -> None:
         """A stage has ended."""

@@ -22,6 +22,7 @@ from dvc.stage.exceptions import StageCmdFailedError  # type: ignore[import-unty
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.running.graph import TITLE
+from taskonomy.tokens import TOKENS
 
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
@@ -47,7 +48,7 @@ class Job:
         stage: DVC's object.
         log: Where its output goes.
         turn: The file whose lock the stages of one run hold while they hold DVC's.
-        cores: Its share of them.
+        tokens: The folder of the tokens of cores; the run holds one for it.
         force: Run it even if it is unchanged.
         pull: Fetch missing data from DVC's remote.
         tidy: Put dvc.lock and .gitignore into DVC's order; done for each stage, as a stage that reads a folder reads its .gitignore.
@@ -56,7 +57,7 @@ class Job:
     stage: "Stage"
     log: Path
     turn: Path
-    cores: int
+    tokens: Path
     force: bool
     pull: bool
     tidy: Callable[[], None]
@@ -143,7 +144,7 @@ def work(job: Job) -> None:
     with suppress(PermissionError):
         os.setpgid(0, 0)  # so that the stage and all that it starts can be stopped together
     _redirect(job.log)
-    os.environ["TASKONOMY_CORES"] = str(job.cores)
+    os.environ[TOKENS] = str(job.tokens)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # so that the last line of a log is of now
     sys.argv = [TITLE]

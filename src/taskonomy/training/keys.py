@@ -1,6 +1,7 @@
 """What determines a unit's result, beside its parameters: data and code. No torch is loaded to find out that a unit is known."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,3 +43,8 @@ def network_key(prepared: Prepared, task: PreparedTask, card: dict[str, Any], tr
     """Of a network trained on these samples. The codes that are made of it later do not belong to it."""
     settings = {name: value for name, value in card.items() if name != "codes"}
     return key_of(kind=kind, card=settings, data=data_digest(prepared, task, train, images=True), code=code_digest(*NETWORK_CODE))
+
+
+def prepared_files(prepared: Path, *tasks: str) -> tuple[Path, ...]:
+    """What of the prepared data is read to train on the labels of these tasks."""
+    return (prepared / "index.csv", prepared / "images.npy", prepared / "masks", *(prepared / "tasks" / task for task in tasks))

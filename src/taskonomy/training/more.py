@@ -11,7 +11,7 @@ targets that see the same images share.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,21 @@ from jaxtyping import Int
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from taskonomy.cores import on_every_core
 from taskonomy.data.prepared import PreparedTask
 from taskonomy.errors import TaskonomyError
+from taskonomy.execution.engines import LOCAL, Engine
+from taskonomy.execution.work import Work
 from taskonomy.files import whole_folder, write_csv
-from taskonomy.params import TransferParams
+from taskonomy.params import Kind, TransferParams
+from taskonomy.tasks import DICTIONARY
 from taskonomy.training.cards import read_card
-from taskonomy.training.keys import NETWORK_CODE, TRANSFER_CODE, network_key
+from taskonomy.training.keys import NETWORK_CODE, TRANSFER_CODE, network_key, prepared_files
 from taskonomy.training.outputs import TESTS
 from taskonomy.training.store import Store, Unit, code_digest, digest_of, key_of
-from taskonomy.training.transfers import Job, Opened, chosen_samples, open_job
+from taskonomy.training.transfers import Job, Opened, chosen_samples, open_job, settled
 from taskonomy.variants import Variant
 
+_WEIGHTS = "network.safetensors"
 _CHAINED, _FINE_TUNED = "taskonomy.training.chained", "taskonomy.training.finetuned"
 
 
@@ -105,7 +108,7 @@ class More:
         return pd.DataFrame(list(dict.fromkeys(rows)), columns=["key", "target", "sources"])
 
 
-def more_transfers(job: MoreJob, told: Callable[[int], object] = lambda done: None) -> More:
+def more_transfers(job: MoreJob, told: Callable[[int], object] = lambda done: None, engine: Engine = LOCAL) -> More:
     """Every transfer that `transfer.more` asks for; what the store knows is not trained again.
 
     A target is not transferred to by way of itself: where it is a token's source or intermediate, it has no such row.
@@ -113,10 +116,12 @@ def more_transfers(job: MoreJob, told: Callable[[int], object] = lambda done: No
     Args:
         job: Which.
         told: Called with the number of units that are there, as they come.
+        engine: Sees to what is missing.
 
     Raises:
         TaskonomyError: Codes or weights of a source are not there or do not fit; a loss that is not finite.
     """
+    job = replace(job, params=settled(job.params))
     planned, store = _planned(job), Store(job.store)
     units = {one.key: unit for one in planned if (unit := store.read(one.key)) is not None}
     told(len(units))
@@ -124,8 +129,8 @@ def more_transfers(job: MoreJob, told: Callable[[int], object] = lambda done: No
     missing = {one.key: one for one in planned if one.key not in units}
     middles = {one.middle: one for one in missing.values() if one.middle and store.read(one.middle) is None}
     throughs = {one.through: one for one in middles.values() if store.read(one.through) is None}
-    for make, todo in ((_make_through, throughs), (_make_middle, middles), (_make, missing)):
-        for _work, _none in on_every_core(make, [(job, one) for one in todo.values()]):
+    for make, todo in ((_through, throughs), (_middle, middles), (_last, missing)):
+        for _work, _none in engine.submit([make(job, one) for one in todo.values()]):
             told(1)
     return More(tuple(planned), units | {key: _known(store, key) for key in missing})
 
@@ -157,7 +162,7 @@ def encoder_weights(model: Path) -> dict[str, np.ndarray]:
     Raises:
         TaskonomyError: They are not there, or are damaged.
     """
-    path = model / "network.safetensors"
+    path = model / _WEIGHTS
     try:
         weights = load_file(path)
     except (OSError, SafetensorError, ValueError) as error:
@@ -213,6 +218,35 @@ def _samples(opened: Opened, one: Variant) -> Int[np.ndarray, " chosen"]:
 def _digest(weights: Mapping[str, np.ndarray]) -> str:
     names: Sequence[str] = sorted(weights)
     return key_of(names=names, arrays=digest_of(*(weights[name] for name in names)))
+
+
+def _through(job: MoreJob, one: Planned) -> Work:
+    """The transfer source -> intermediate, to be handed over; those below likewise."""
+    source, intermediate = one.variant.source, str(one.variant.intermediate)
+    reads = (*_files(job, intermediate), _codes(job, source, intermediate))
+    return Work(f"transfer {source} -> {intermediate}, kept", Kind.TRANSFER, _make_through, (job, one), reads, job.store, (one.through,))
+
+
+def _middle(job: MoreJob, one: Planned) -> Work:
+    reads = (*_files(job, one.target), _codes(job, one.variant.source, one.target), Store(job.store).path(one.through))
+    return Work(f"representation {one.variant.written}", Kind.TRANSFER, _make_middle, (job, one), reads, job.store, (one.middle,))
+
+
+def _last(job: MoreJob, one: Planned) -> Work:
+    name, files = f"transfer {one.variant.written} -> {one.target}", _files(job, one.target)
+    if one.middle:
+        reads, kind = (*files, Store(job.store).path(one.middle)), Kind.TRANSFER
+    else:
+        reads, kind = (*files, job.models / one.variant.source / _WEIGHTS), Kind.NETWORK
+    return Work(name, kind, _make, (job, one), reads, job.store, (one.key,))
+
+
+def _files(job: MoreJob, target: str) -> tuple[Path, ...]:
+    return (*prepared_files(job.prepared, target), job.cards / f"{target}.json")
+
+
+def _codes(job: MoreJob, source: str, target: str) -> Path:
+    return job.codes / source / f"{DICTIONARY[target].input.value}.npy"
 
 
 def _make_through(work: tuple[MoreJob, Planned]) -> None:

@@ -19,6 +19,7 @@ from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError
@@ -111,7 +112,7 @@ class Store:
         Raises:
             TaskonomyError: The file is there and cannot be read, or not removed.
         """
-        path = self._path(key)
+        path = self.path(key)
         try:
             data = path.read_bytes()
             if (unit := _unpacked(key, data)) is None:
@@ -130,17 +131,39 @@ class Store:
             TypeError: An array does not hold numbers, or the facts are not JSON.
             TaskonomyError: The disk is full, or the folder cannot be written.
         """
-        path = self._path(key)
-        data = _packed(key, arrays, facts)
+        self._keep(key, _packed(key, arrays, facts))
+
+    def packed(self, key: str) -> bytes:
+        """A unit as it lies there, for another store.
+
+        Raises:
+            TaskonomyError: It is not there.
+        """
         try:
-            write_bytes(path, data)
-            self._state(key).unlink(missing_ok=True)
+            return self.path(key).read_bytes()
         except OSError as error:
-            raise TaskonomyError(f"{path}: {error.strerror or error}") from None
+            raise TaskonomyError(f"{self.path(key)}: {error.strerror or error}") from None
+
+    def accept(self, key: str, data: bytes) -> None:
+        """Keep a unit that another store has packed.
+
+        Raises:
+            TaskonomyError: It was damaged on its way; or as `write`.
+        """
+        if _unpacked(key, data) is None:
+            raise TaskonomyError(f"{self.path(key)}: came damaged")
+        self._keep(key, data)
+
+    def identity(self) -> Path:
+        """A file that tells this store from any other: whoever sees it at its place, as it is, sees this store."""
+        path = self.root / ".identity"
+        if not path.exists():
+            write_bytes(path, uuid4().hex.encode())
+        return path
 
     def has(self, key: str) -> bool:
         """Whether a unit lies there, damaged or not."""
-        return self._path(key).is_file()
+        return self.path(key).is_file()
 
     def unfinished(self, key: str) -> Path:
         """Where the state of this unit's interrupted training lies; its folder exists."""
@@ -171,7 +194,7 @@ class Store:
 
     def remove(self, key: str) -> None:
         """Remove a unit, if it is there."""
-        self._path(key).unlink(missing_ok=True)
+        self.path(key).unlink(missing_ok=True)
 
     def clear(self, used: Collection[str] | None) -> tuple[int, int]:
         """Remove the units that are not in use, and states whose unit is finished; None removes every unit and state.
@@ -190,7 +213,16 @@ class Store:
                 left.unlink(missing_ok=True)  # of writers that were killed
         return len(units), len(states)
 
-    def _path(self, key: str) -> Path:
+    def _keep(self, key: str, data: bytes) -> None:
+        path = self.path(key)
+        try:
+            write_bytes(path, data)
+            self._state(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise TaskonomyError(f"{path}: {error.strerror or error}") from None
+
+    def path(self, key: str) -> Path:
+        """Where a unit lies, or would."""
         return self.root / _checked(key)[:2] / f"{key}.unit"
 
     def _state(self, key: str) -> Path:

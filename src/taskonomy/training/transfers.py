@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ from jaxtyping import Float, Int
 
 from taskonomy.affinity.ahp import affinities
 from taskonomy.affinity.wins import win_rates
-from taskonomy.cores import on_every_core
 from taskonomy.data.prepared import Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import TransferParams
+from taskonomy.execution.engines import LOCAL, Engine
+from taskonomy.execution.work import Work
+from taskonomy.params import Kind, Precision, TransferParams
 from taskonomy.seeds import generator
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.beam import Sources, candidates
 from taskonomy.training.cards import as_card
-from taskonomy.training.keys import TRANSFER_CODE, data_digest, network_key
+from taskonomy.training.keys import TRANSFER_CODE, data_digest, network_key, prepared_files
 from taskonomy.training.store import Store, Unit, code_digest, digest_of, key_of
 
 SCRATCH: Sources = ("scratch",)
@@ -46,6 +47,10 @@ class Job:
     store: Path
     card: str
     params: str
+
+    def settled(self) -> "Job":
+        """With what `precision: auto` means on this machine, whichever one the transfers are trained on."""
+        return replace(self, params=settled(self.params))
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,18 @@ class Transferred:
         return ["+".join(sources) for sources in sets], np.stack([self.units[sources].arrays[split] for sources in sets])
 
 
-def transfers_to(job: Job, told: Callable[[int], object] = lambda done: None) -> Transferred:
+def transfers_to(job: Job, told: Callable[[int], object] = lambda done: None, engine: Engine = LOCAL) -> Transferred:
     """Every transfer to a target that the parameters ask for, order by order; what the store knows is not trained again.
 
     Args:
         job: Which.
         told: Called with the number of units that are there, as they come.
+        engine: Sees to what is missing.
 
     Raises:
         TaskonomyError: A source's codes are not there or do not fit; a loss that is not finite.
     """
+    job = job.settled()
     opened = open_job(job)
     target, params = opened.task.task, opened.params
     pool = [name for name in opened.sources if name != target.name and DICTIONARY[name].label is not None]
@@ -94,20 +101,21 @@ def transfers_to(job: Job, told: Callable[[int], object] = lambda done: None) ->
     for order in range(1, params.max_order + 1):
         if order > 1:
             todo = candidates(order, _worth(units, target.name), pool, params.beam)
-        units |= _units(job, todo, told)
+        units |= _units(job, todo, told, engine)
     return Transferred(units, {sources: opened.key(sources) for sources in units})
 
 
-def _units(job: Job, todo: Sequence[Sources], told: Callable[[int], object]) -> dict[Sources, Unit]:
+def _units(job: Job, todo: Sequence[Sources], told: Callable[[int], object], engine: Engine) -> dict[Sources, Unit]:
     """From the store, or trained side by side; in the order asked for."""
     opened = open_job(job)
     known = {sources: unit for sources in todo if (unit := opened.store.read(opened.key(sources))) is not None}
     told(len(known))
-    missing = [(job, sources) for sources in todo if sources not in known]
-    for (_job, sources), _none in on_every_core(_train, missing):
-        unit = opened.store.read(opened.key(sources))
+    missing = [opened.work(sources) for sources in todo if sources not in known]
+    for work, _none in engine.submit(missing):
+        (_job, sources), (key,) = work.item, work.keys
+        unit = opened.store.read(key)
         if unit is None:
-            raise TaskonomyError(f"{job.store}: the unit {opened.key(sources)} vanished while it was used")
+            raise TaskonomyError(f"{job.store}: the unit {key} vanished while it was used")
         known[sources] = unit
         told(1)
     return {sources: known[sources] for sources in todo}
@@ -186,11 +194,32 @@ class Opened:
                 self._digests[source] = digest_of(self.codes(source))
         return key_of(kind="transfer", sources=list(sources), codes=[self._digests[source] for source in sources], **self._common)
 
+    def work(self, sources: Sources) -> Work:
+        """The unit, to be handed over."""
+        target = self.task.task
+        name = f"transfer {'+'.join(sources)} -> {target.name}"
+        codes = [] if sources == SCRATCH else [self.job.codes / source / f"{target.input.value}.npy" for source in sources]
+        return Work(
+            name,
+            Kind.TRANSFER,
+            _train,
+            (self.job, sources),
+            (*prepared_files(self.job.prepared, target.name), *codes),
+            self.store.root,
+            (self.key(sources),),
+        )
+
 
 @lru_cache(maxsize=1)
 def open_job(job: Job) -> Opened:
     """A job's shared data, opened once in a process: transfers to one target follow one another."""
     return Opened(job)
+
+
+def settled(params: str) -> str:
+    """The section `transfer`, as JSON, with what `precision: auto` means on this machine."""
+    values = json.loads(params)
+    return json.dumps({**values, "precision": Precision(values["precision"]).here().value})
 
 
 def chosen_samples(positions: Int[np.ndarray, " samples"], images: int, seed: int, target: str) -> Int[np.ndarray, " chosen"]:

@@ -5,7 +5,7 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from queue import Empty, Queue
 from threading import Event, Lock, Thread
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.tasks.own import Declared, declare, own_tasks
 from taskonomy.tokens import Tokens, give_back
 
 Item = TypeVar("Item")
@@ -121,7 +122,7 @@ class _Process(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, function, own_tasks()), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -141,8 +142,9 @@ class _Process(Generic[Item, Result]):
         self._process.join()
 
 
-def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object]) -> None:
-    """Answer item by item, until the other end is closed or dies."""
+def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], own: Mapping[str, Declared]) -> None:
+    """Answer item by item, until the other end is closed or dies; the tasks that are known there are known here."""
+    declare(own)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the other end decides
     Thread(target=_end_with_parent, daemon=True).start()
     while True:

@@ -342,6 +342,20 @@ class NormalizeParams(_Checked):
     seed: Annotated[int, Field(ge=0)]
 
 
+class QueryTask(_Checked):
+    """One new task: where its images and labels are."""
+
+    root: Annotated[str, Field(min_length=1)]
+
+
+class QueryParams(_Checked):
+    """New tasks that the run's sources are tried for."""
+
+    tasks: dict[str, QueryTask] = {}
+    images: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (200, 500, 1000, 2000)
+    splits: Splits = Splits(train=0.7, val=0.1, test=0.2)
+
+
 class ReportParams(_Checked):
     """The page."""
 
@@ -360,6 +374,7 @@ class Params(_Checked):
     front: FrontParams
     savings: SavingsParams
     evaluate: EvaluateParams
+    query: QueryParams = QueryParams()
     report: ReportParams
 
     @model_validator(mode="after")

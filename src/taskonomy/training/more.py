@@ -172,7 +172,7 @@ def _planned(job: MoreJob) -> list[Planned]:
     steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
     # Task by task: what all transfers to a task share is opened once.
     kept = {(into, source): key_of(kind="kept", transfer=open_job(job.to(into)).key((source,))) for into, source in steps}
-    weights = cache(lambda source: _digest(encoder_weights(job.models / source)))
+    weights = cache(lambda source: weights_digest(encoder_weights(job.models / source)))
     found = []
     for target in params.targets if wanted else ():
         opened = open_job(job.to(target))
@@ -185,7 +185,7 @@ def _planned(job: MoreJob) -> list[Planned]:
                 key = key_of(kind="transitive", middle=middle, transfer=opened.key((one.source,)), code=code_digest(*TRANSFER_CODE, _CHAINED))
                 found.append(Planned(target, one, key, through, middle))
             else:
-                found.append(Planned(target, one, _fine_tuned_key(opened, one, weights(one.source))))
+                found.append(Planned(target, one, fine_tuned_key(opened, one.source, weights(one.source), _samples(opened, one))))
     return found
 
 
@@ -194,12 +194,20 @@ def _middle_key(opened: Opened, one: Variant, through: str) -> str:
     return key_of(kind="representation", through=through, codes=codes, dtype=opened.params.codes, code=code_digest(*TRANSFER_CODE, _CHAINED))
 
 
-def _fine_tuned_key(opened: Opened, one: Variant, weights: str) -> str:
-    network = network_key(opened.prepared, opened.task, _card(opened), _samples(opened, one), "fine-tuned")
-    return key_of(kind="fine-tuned", network=network, source=one.source, weights=weights, code=code_digest(*NETWORK_CODE, _FINE_TUNED))
+def fine_tuned_key(opened: Opened, source: str, weights: str, samples: Int[np.ndarray, " chosen"]) -> str:
+    """Of the unit of a fine-tuned transfer.
+
+    Args:
+        opened: The target.
+        source: Of the encoder.
+        weights: Its digest.
+        samples: To learn from.
+    """
+    network = network_key(opened.prepared, opened.task, fine_tuned_card(opened), samples, "fine-tuned")
+    return key_of(kind="fine-tuned", network=network, source=source, weights=weights, code=code_digest(*NETWORK_CODE, _FINE_TUNED))
 
 
-def _card(opened: Opened) -> dict[str, Any]:
+def fine_tuned_card(opened: Opened) -> dict[str, Any]:
     """The target's, trained as transfers are: by their schedule, without an adversarial term."""
     params = opened.params
     how = {"schedule": params.schedule.model_dump(), "precision": params.precision.value, "adversarial": None, "seed": params.seed}
@@ -210,7 +218,8 @@ def _samples(opened: Opened, one: Variant) -> Int[np.ndarray, " chosen"]:
     return few_samples(opened.task, one.share or 1.0, opened.params.schedule.batch, opened.params.seed)
 
 
-def _digest(weights: Mapping[str, np.ndarray]) -> str:
+def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
+    """Of an encoder's weights, by name."""
     names: Sequence[str] = sorted(weights)
     return key_of(names=names, arrays=digest_of(*(weights[name] for name in names)))
 
@@ -244,7 +253,7 @@ def _make(work: tuple[MoreJob, Planned]) -> None:
         train_transfer(opened, one.key, (one.variant.written,), [_known(opened.store, one.middle).arrays[REPRESENTATION]])
         return
     weights = encoder_weights(job.models / source)
-    train_fine_tuned(opened.store, one.key, opened.prepared, opened.task, _card(opened), source, weights, _samples(opened, one.variant))
+    train_fine_tuned(opened.store, one.key, opened.prepared, opened.task, fine_tuned_card(opened), source, weights, _samples(opened, one.variant))
 
 
 def _known(store: Store, key: str) -> Unit:

@@ -4,6 +4,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, StrictUndefined
@@ -25,7 +26,9 @@ _MOST_ROWS = 30
 def page(found: Answer) -> str:
     """The answer as one HTML file."""
     orders = {order: found.ranking[found.ranking["order"] == order] for order in sorted(found.ranking["order"].unique().tolist())}
-    figures = {f"order-{order}": ranking_figure(rows) for order, rows in orders.items()}
+    ends = found.ranking[["affinity", "low", "high"]].to_numpy(float)
+    span = float(np.log10(np.nanmin(ends))) - 0.05, float(np.log10(np.nanmax(ends))) + 0.05
+    figures = {f"order-{order}": ranking_figure(rows, span) for order, rows in orders.items()}
     figures |= {name: curve_figure(found.curve, name) for name in ("loss", "gain")}
     families = [name for name in FAMILIES if any(family_of(source) == name for sources in found.ranking["sources"] for source in sources)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -48,8 +51,13 @@ def page(found: Answer) -> str:
     )
 
 
-def ranking_figure(rows: pd.DataFrame) -> go.Figure:
-    """Affinities of one order with their intervals, the best on top; a single source in its family's colour."""
+def ranking_figure(rows: pd.DataFrame, span: tuple[float, float]) -> go.Figure:
+    """Affinities of one order with their intervals, the best on top; sources of one family in its colour.
+
+    Args:
+        rows: The best first.
+        span: Of the axis, decadic logarithms: affinities are ratio scores (the odds of winning), and span decades.
+    """
     rows = rows.head(_MOST_ROWS)
     sources = [tuple(one) for one in rows["sources"]]
     names = [" + ".join(label(name) for name in one) for one in sources]
@@ -68,7 +76,7 @@ def ranking_figure(rows: pd.DataFrame) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_layout(height=90 + 21 * len(rows))
-    figure.update_xaxes(title="affinity (all transfers to this task sum to 1)", rangemode="tozero", gridcolor="rgba(128,128,128,.25)")
+    figure.update_xaxes(title="affinity (all transfers to this task sum to 1)", type="log", range=span, dtick=1, gridcolor="rgba(128,128,128,.25)")
     figure.update_yaxes(autorange="reversed", gridcolor="rgba(128,128,128,.15)")
     return _plain(figure)
 
@@ -91,7 +99,7 @@ def curve_figure(curve: pd.DataFrame, measure: str) -> go.Figure:
     figure.update_xaxes(
         type="log", tickvals=ticks, ticktext=[f"{one:,}" for one in ticks], title="labelled samples", gridcolor="rgba(128,128,128,.25)"
     )
-    named = {"loss": "mean loss on held-out images", "gain": "beats training from scratch, share of held-out images"}
+    named = {"loss": "mean loss on held-out images", "gain": "beats scratch, share of held-out images"}
     figure.update_yaxes(title=named[measure], gridcolor="rgba(128,128,128,.25)")
     figure.update_layout(height=360, legend={"orientation": "h", "y": 1.12})
     return _plain(figure)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -16,9 +17,12 @@ from taskonomy.query.encode import codes_key, codes_of_rows
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.labels import Input
 from taskonomy.training.beam import Sources
-from taskonomy.training.more import encoder_weights, fine_tuned_card, fine_tuned_key, weights_digest
-from taskonomy.training.store import Unit, key_of
+from taskonomy.training.keys import NETWORK_CODE, network_key
+from taskonomy.training.more import encoder_weights, weights_digest
+from taskonomy.training.store import Unit, code_digest, key_of
 from taskonomy.training.transfers import SCRATCH, Opened
+
+_FINE_TUNED = "taskonomy.training.finetuned"
 
 
 class Way(StrEnum):
@@ -66,10 +70,36 @@ class Enlarged(Opened):
             return key
         return key_of(kind="enlarged transfer", transfer=key, more=[codes_key(self.query, source, self.more) for source in sources])
 
+    @property
+    def fine_tuned_card(self) -> dict[str, Any]:
+        """The task's own: a fine-tuned network differs from the one from scratch in where its encoder starts, and in nothing else.
+
+        Transfers to all targets (`transfer.more`) are fine-tuned by the schedule of transfers instead. The second term is for networks alone.
+        """
+        return {**self.card, "adversarial": None}
+
+    def fine_tuned_key(self, source: str, weights: str) -> str:
+        """Of the network whose encoder starts from a source's.
+
+        Args:
+            source: Part of every seed.
+            weights: Digest of its encoder.
+        """
+        network = network_key(self.prepared, self.task, self.fine_tuned_card, self.train, "fine-tuned")
+        return key_of(kind="fine-tuned", network=network, source=source, weights=weights, code=code_digest(*NETWORK_CODE, _FINE_TUNED))
+
     def all_codes(self, source: str) -> np.ndarray:
         """Those of the run, and below them those of the samples of the train split."""
         stored = self.codes(source)
         return np.concatenate([stored, codes_of_rows(self.query, source, self.more)]) if len(self.more) else stored
+
+    def all_rows(self) -> Int[np.ndarray, " views"]:
+        """Row of each view among those; -1: none."""
+        from taskonomy.training.codes import row_of_view
+
+        rows = row_of_view(self.prepared.splits)
+        rows[self.more] = (rows >= 0).sum() + np.arange(len(self.more))
+        return rows
 
 
 def can_be_fine_tuned(source: str, target: str) -> bool:
@@ -91,7 +121,7 @@ def planned(query: Query, best: Sources, tuned: str | None) -> list[Point]:
         opened = _opened(query, images)
         points += [Point(Way.TRANSFER, images, best, opened.key(best)), Point(Way.SCRATCH, images, SCRATCH, opened.key(SCRATCH))]
         if tuned is not None:
-            points.append(Point(Way.FINE_TUNED, images, (tuned,), fine_tuned_key(opened, tuned, weights, opened.train)))
+            points.append(Point(Way.FINE_TUNED, images, (tuned,), opened.fine_tuned_key(tuned, weights)))
     return points
 
 
@@ -112,7 +142,6 @@ def units_of(query: Query, points: list[Point], told: Callable[[int], object]) -
 
 def _train(work: tuple[Query, Point]) -> None:
     """Train one network; torch is loaded here, where it is needed."""
-    from taskonomy.training.codes import row_of_view
     from taskonomy.training.finetuned import train_fine_tuned
     from taskonomy.training.networks import train_scratch
     from taskonomy.training.readouts import train_transfer
@@ -123,12 +152,10 @@ def _train(work: tuple[Query, Point]) -> None:
         train_scratch(opened.prepared, opened.card, opened.train, point.key, opened.store)
     elif point.way is Way.FINE_TUNED:
         (source,) = point.sources
-        weights, settings = encoder_weights(query.models / source), fine_tuned_card(opened)
-        train_fine_tuned(opened.store, point.key, opened.prepared, opened.task, settings, source, weights, opened.train)
+        weights, card = encoder_weights(query.models / source), opened.fine_tuned_card
+        train_fine_tuned(opened.store, point.key, opened.prepared, opened.task, card, source, weights, opened.train)
     else:
-        rows = row_of_view(opened.prepared.splits)
-        rows[opened.more] = (rows >= 0).sum() + np.arange(len(opened.more))
-        opened.held["rows"] = rows
+        opened.held["rows"] = opened.all_rows()
         train_transfer(opened, point.key, point.sources, [opened.all_codes(source) for source in point.sources])
 
 

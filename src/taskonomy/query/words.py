@@ -40,9 +40,14 @@ def crossing(found: Answer, way: Way) -> str:
     if not points:
         ahead = rows["gain"].mean() - 0.5
         return f"{subject} is {'better' if ahead > 0 else 'worse' if ahead < 0 else 'neither better nor worse'} than training from scratch {where}."
-    starts = "better" if rows["gain"].iloc[0] > 0.5 else "no better"
+    better = rows["gain"].iloc[0] > 0.5
+    if len(points) == 1:
+        where = (
+            f"up to about {points[0]:,.0f} labelled samples, and worse with more" if better else f"from about {points[0]:,.0f} labelled samples on"
+        )
+        return f"{subject} is better than training from scratch {where}."
     listed = ", ".join(f"{point:,.0f}" for point in points)
-    return f"{subject} starts out {starts} than training from scratch; the two cross at about {listed} labelled samples."
+    return f"{subject} starts out {'better' if better else 'no better'} than training from scratch; the two cross at about {listed} labelled samples."
 
 
 def lines(found: Answer) -> list[str]:
@@ -57,16 +62,16 @@ def lines(found: Answer) -> list[str]:
     singles = rows[rows["order"] == 1].head(6)
     listed = (f"{sources[0]} {affinity:.4f}" for sources, affinity in zip(singles["sources"], singles["affinity"], strict=True))
     out += ["", f"best single sources: {', '.join(listed)}", ""]
-    out.append(f"{'labelled samples':<24}" + "".join(f"{images:>16,}" for images in sorted(found.curve["images"].unique())))
+    out.append(f"{'labelled samples':<24}" + "".join(f"{images:>19,}" for images in sorted(found.curve["images"].unique())))
     for way in Way:
         held = found.curve[found.curve["way"] == way.value].sort_values("images")
         if not held.empty:
-            out.append(f"  {way.value + ', loss':<22}" + "".join(f"{value:>16.4g}" for value in held["loss"]))
+            out.append(f"  {way.value + ', loss':<22}" + "".join(f"{value:>19.4g}" for value in held["loss"]))
     for way in (Way.TRANSFER, Way.FINE_TUNED):
         held = found.curve[found.curve["way"] == way.value].sort_values("images")
         if not held.empty:
             cells = (f"{row.gain:.2f} ({row.gain_low:.2f}-{row.gain_high:.2f})" for row in held.itertuples())
-            out.append(f"  {way.value + ', gain':<22}" + "".join(f"{cell:>16}" for cell in cells))
+            out.append(f"  {way.value + ', gain':<22}" + "".join(f"{cell:>19}" for cell in cells))
     return [*out, "", *(sentence for way in (Way.TRANSFER, Way.FINE_TUNED) if (sentence := crossing(found, way)))]
 
 

@@ -185,7 +185,7 @@ def _planned(job: MoreJob) -> list[Planned]:
                 key = key_of(kind="transitive", middle=middle, transfer=opened.key((one.source,)), code=code_digest(*TRANSFER_CODE, _CHAINED))
                 found.append(Planned(target, one, key, through, middle))
             else:
-                found.append(Planned(target, one, fine_tuned_key(opened, one.source, weights(one.source), _samples(opened, one))))
+                found.append(Planned(target, one, _fine_tuned_key(opened, one, weights(one.source))))
     return found
 
 
@@ -194,20 +194,12 @@ def _middle_key(opened: Opened, one: Variant, through: str) -> str:
     return key_of(kind="representation", through=through, codes=codes, dtype=opened.params.codes, code=code_digest(*TRANSFER_CODE, _CHAINED))
 
 
-def fine_tuned_key(opened: Opened, source: str, weights: str, samples: Int[np.ndarray, " chosen"]) -> str:
-    """Of the unit of a fine-tuned transfer.
-
-    Args:
-        opened: The target.
-        source: Of the encoder.
-        weights: Its digest.
-        samples: To learn from.
-    """
-    network = network_key(opened.prepared, opened.task, fine_tuned_card(opened), samples, "fine-tuned")
-    return key_of(kind="fine-tuned", network=network, source=source, weights=weights, code=code_digest(*NETWORK_CODE, _FINE_TUNED))
+def _fine_tuned_key(opened: Opened, one: Variant, weights: str) -> str:
+    network = network_key(opened.prepared, opened.task, _card(opened), _samples(opened, one), "fine-tuned")
+    return key_of(kind="fine-tuned", network=network, source=one.source, weights=weights, code=code_digest(*NETWORK_CODE, _FINE_TUNED))
 
 
-def fine_tuned_card(opened: Opened) -> dict[str, Any]:
+def _card(opened: Opened) -> dict[str, Any]:
     """The target's, trained as transfers are: by their schedule, without an adversarial term."""
     params = opened.params
     how = {"schedule": params.schedule.model_dump(), "precision": params.precision.value, "adversarial": None, "seed": params.seed}
@@ -253,7 +245,7 @@ def _make(work: tuple[MoreJob, Planned]) -> None:
         train_transfer(opened, one.key, (one.variant.written,), [_known(opened.store, one.middle).arrays[REPRESENTATION]])
         return
     weights = encoder_weights(job.models / source)
-    train_fine_tuned(opened.store, one.key, opened.prepared, opened.task, fine_tuned_card(opened), source, weights, _samples(opened, one.variant))
+    train_fine_tuned(opened.store, one.key, opened.prepared, opened.task, _card(opened), source, weights, _samples(opened, one.variant))
 
 
 def _known(store: Store, key: str) -> Unit:

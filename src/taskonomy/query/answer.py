@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -144,11 +145,10 @@ def crossings(curve: pd.DataFrame) -> dict[str, list[float]]:
     for way, rows in curve[curve["way"] != Way.SCRATCH.value].groupby("way", sort=False):
         rows = rows.sort_values("images")
         images, ahead = np.log(rows["images"].to_numpy(float)), rows["gain"].to_numpy(float) - 0.5
-        found[str(way)] = [
-            float(np.exp(images[one] + (images[one + 1] - images[one]) * ahead[one] / (ahead[one] - ahead[one + 1])))
-            for one in range(len(images) - 1)
-            if ahead[one] * ahead[one + 1] < 0 or (ahead[one] == 0 and ahead[one + 1] != 0)
-        ]
+        decided = np.flatnonzero(ahead).tolist()  # a draw on the way is no side
+        turns = [one for one, other in pairwise(decided) if ahead[one] * ahead[other] < 0]
+        at = [images[one] + (images[one + 1] - images[one]) * ahead[one] / (ahead[one] - ahead[one + 1]) for one in turns]
+        found[str(way)] = [float(np.exp(point)) for point in at]
     return found
 
 

@@ -38,8 +38,9 @@ def crossing(found: Answer, way: Way) -> str:
     where = f"with {last:,} labelled samples" if first == last else f"at every size from {first:,} to {last:,} labelled samples"
     points = found.crossings.get(way.value, [])
     if not points:
-        ahead = rows["gain"].mean() - 0.5
-        return f"{subject} is {'better' if ahead > 0 else 'worse' if ahead < 0 else 'neither better nor worse'} than training from scratch {where}."
+        low, high = rows["gain"].min(), rows["gain"].max()
+        how = "better" if low > 0.5 else "worse" if high < 0.5 else "as good as or better" if low == 0.5 else "as good as or worse"
+        return f"{subject} is {how} than training from scratch {where}."
     better = rows["gain"].iloc[0] > 0.5
     if len(points) == 1:
         where = (

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from taskonomy.cores import on_every_core, progress
 from taskonomy.data.assign import assign
 from taskonomy.data.checks import Damage, damage_error
+from taskonomy.data.fitting import Given, listed_samples, refuse_constant
 from taskonomy.data.formats import ViewKey
 from taskonomy.data.prepared import SPLITS
 from taskonomy.data.reading import Job, labels_of_views, read_views
@@ -24,7 +25,8 @@ from taskonomy.geometry import Camera
 from taskonomy.params import DataParams, OnBad
 from taskonomy.tasks import DICTIONARY, Task
 from taskonomy.tasks.labels import Mask, Shot
-from taskonomy.tasks.samples import Views, nonfixated_pairs
+from taskonomy.tasks.own import declare, own_tasks
+from taskonomy.tasks.samples import Views, listed, nonfixated_pairs
 
 NO_ROW = -1  # of damage that spoils no view that we know of
 
@@ -49,7 +51,9 @@ def prepare(root: Path, output: Path, params: DataParams, processes: int | None 
 
 
 def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None) -> dict[str, Any]:
+    declare(params.own)
     data = open_data(root)
+    data.refuse_other_kinds({name: params.own[name] for name in params.tasks if name in params.own})
     keys = data.keys
     sizes = Counter(key.building for key in keys)
     split_of = assign(sizes, data.splits, params)
@@ -82,7 +86,9 @@ def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None
         raise TaskonomyError(f"{root}: no undamaged view is left for split {', '.join(empty)}")
     write_csv(folder / "index.csv", index)
     views = _views_of_buildings(index, good, others)
-    alone = {task.name: _finish_task(task, folder, index, views, options.get(task.name, {}), params.seed) for task in tasks}
+    rows = {keys[row]: position for position, row in enumerate(good)}
+    given = {task.name: listed_samples(task.name, data, rows, index["split"]) for task in tasks if task.group is listed}
+    alone = {task.name: _finish_task(task, folder, index, views, options.get(task.name, {}), params.seed, given.get(task.name)) for task in tasks}
     manifest = {
         "root": str(root),
         "resolution": params.resolution,
@@ -90,7 +96,8 @@ def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None
         "views": {split: int((index["split"] == split).sum()) for split in SPLITS},
         "buildings": {split: int(index.loc[index["split"] == split, "building"].nunique()) for split in SPLITS},
         "buildings_in_no_split": sorted(set(sizes) - set(split_of)),
-        "views_without_partners": {name: count for name, count in alone.items() if count},
+        "views_without_partners": {name: count for name, count in alone.items() if count and name not in given},
+        **({"samples_left_out": {name: one.left_out for name, one in given.items()}} if given else {}),
         "skipped": [{"file": where, "reason": reason} for _row, where, reason in damage],
     }
     write_json(folder / "manifest.json", manifest)
@@ -128,6 +135,10 @@ def _files(keys: Sequence[ViewKey], domains: Sequence[str]) -> int:
 
 def _refuse_missing_domains(root: Path, data: Data, tasks: Sequence[Task]) -> None:
     missing = {domain: names for domain, names in _needs(tasks).items() if domain not in data.domains}
+    if unlabelled := sorted(missing.keys() & own_tasks().keys()):
+        name, declared = unlabelled[0], own_tasks()[unlabelled[0]]
+        files = f"{name}.csv" if declared.of_images > 1 else f"a folder {name}/, or columns {name} in labels.csv"
+        raise TaskonomyError(f"{root}: has no labels of {name}, which data.own declares; expected {files} (see README), or take it out of data.tasks")
     if missing:
         parts = "; ".join(f"{domain} (for {', '.join(names)})" for domain, names in sorted(missing.items()))
         raise TaskonomyError(f"{root}: has no domain {parts}; add it, or take the tasks out of data.tasks")
@@ -172,12 +183,18 @@ def _views_of_buildings(index: pd.DataFrame, good: Int[np.ndarray, " good"], oth
     return out
 
 
-def _finish_task(task: Task, folder: Path, index: pd.DataFrame, views: Sequence[Views], options: Mapping[str, float], seed: int) -> int:
-    """Samples, labels that follow from cameras, and statistics. Returns how many views are without partners."""
+def _finish_task(
+    task: Task, folder: Path, index: pd.DataFrame, views: Sequence[Views], options: Mapping[str, float], seed: int, given: Given | None
+) -> int:
+    """Samples, labels that follow from cameras or are given with the samples, and statistics. Returns how many views are without partners."""
     home = folder / "tasks" / task.name
     home.mkdir(parents=True, exist_ok=True)
     samples = np.arange(len(index))[:, None]
-    if task.group is not None:
+    if given is not None:
+        samples = given.samples
+        np.save(home / "samples.npy", samples)
+        np.save(home / "label.npy", given.labels)
+    elif task.group is not None:
         samples = np.concatenate([task.group(one, seed) for one in views])
         if not len(samples):
             raise TaskonomyError(f"{task.name}: no view has the partners that a sample of {task.images} images needs; take it out of data.tasks")
@@ -185,7 +202,10 @@ def _finish_task(task: Task, folder: Path, index: pd.DataFrame, views: Sequence[
         _save_shots(task, home / "label.npy", samples, index, np.load(folder / "cameras.npy", mmap_mode="r"))
     splits = pd.Categorical(index["split"], categories=list(SPLITS)).codes.astype(np.int64)[samples[:, 0]]
     if task.label is not None and (empty := [split for number, split in enumerate(SPLITS) if not (splits == number).any()]):
-        raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; more buildings or points are needed")
+        mend = "more of them, or a column group in labels.csv that says which images belong together" if given else "more buildings or points"
+        raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; {mend} are needed")
+    if task.name in own_tasks():
+        refuse_constant(task.name, np.load(home / "label.npy", mmap_mode="r"), np.flatnonzero(splits == SPLITS.index("train")))
     statistics: dict[str, Any] = dict(options)
     if task.label is not None and task.label.statistics and task.head is not None:
         stored = np.load(home / "label.npy", mmap_mode="r")

@@ -9,12 +9,11 @@ from taskonomy.query.run import run_query
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task")
-    parser.add_argument("root", type=Path)
+    parser.add_argument("task", help="Of query.tasks")
     parser.add_argument("results", type=Path)
     args = parser.parse_args()
 
-    run_query(Path(), args.task, args.root, output=args.results)
+    run_query(Path(), args.task, output=args.results)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from taskonomy.data.prepared import SPLITS, Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.nets.encoder import make_encoder
 from taskonomy.nets.shapes import encoder_shape
+from taskonomy.params import QueryTask
 from taskonomy.query import points
 from taskonomy.query.asking import Run, ask, nested_samples, sizes
 from taskonomy.query.points import Enlarged
@@ -82,7 +83,7 @@ def held_out(prepared, trained, tmp_path_factory):
         pipeline = transfers_to(tiny_job(prepared.root, trained / "codes", run.store, "normal", *SOURCES))
         known = files_of(run.store)
         watch = Watch(patch)
-        query = ask(run, "normal", run.data, SIZES, run.params.query.splits, folder / "work")
+        query = ask(run, "normal", QueryTask(root=str(run.data)), SIZES, folder / "work")
         done = answer(query, run.params.normalize)
     return run, query, pipeline, known, watch, done
 
@@ -203,7 +204,7 @@ def test_a_task_that_the_run_left_out_is_prepared_from_its_images_and_reads_its_
     monkeypatch.setenv("TASKONOMY_CORES", "1")
     forget()
     run = run_in(tmp_path / "run", prepared, trained)
-    query = ask(run, "reshading", run.data, SIZES, run.params.query.splits, tmp_path / "work")
+    query = ask(run, "reshading", QueryTask(root=str(run.data)), SIZES, tmp_path / "work")
     assert query.to_encode == ()
     assert query.job.codes == run.codes
     assert query.job.prepared != run.prepared
@@ -223,7 +224,7 @@ def test_a_target_of_noise_that_the_run_did_not_solve_is_encoded(prepared, train
     for source in TRAINED:
         (run.codes / source).mkdir(parents=True)
         (run.codes / source / "image.npy").symlink_to(trained / f"codes/{source}/image.npy")
-    query = ask(run, "denoising", run.data, SIZES, run.params.query.splits, tmp_path / "work")
+    query = ask(run, "denoising", QueryTask(root=str(run.data)), SIZES, tmp_path / "work")
     assert set(query.to_encode) == set(TRAINED) - {"denoising"}
     from taskonomy.query.encode import encode_all
 
@@ -240,7 +241,7 @@ def test_a_target_of_noise_that_the_run_did_not_solve_is_encoded(prepared, train
 def test_what_is_no_target_is_refused(prepared, trained, tmp_path, task, said):
     run = run_in(tmp_path / "run", prepared, trained)
     with pytest.raises(TaskonomyError, match=said):
-        ask(run, task, run.data, SIZES, run.params.query.splits, tmp_path / "work")
+        ask(run, task, QueryTask(root=str(run.data)), SIZES, tmp_path / "work")
 
 
 def test_an_unfinished_run_is_refused_and_leaves_nothing(prepared, trained, tmp_path):
@@ -256,7 +257,7 @@ def test_the_stage_writes_tables_and_a_page_and_loads_no_torch_for_what_is_known
     run, _query, _pipeline, _known, _watch, done = held_out
     (run.root / ".dvc/config").write_text(f"[cache]\n    dir = {run.store.parent / 'cache'}\n")
     program = (
-        "import runpy, sys; sys.argv = ['query', 'normal', 'data/world', 'results/query/normal']\n"
+        "import runpy, sys; sys.argv = ['query', 'normal', 'results/query/normal']\n"
         f"runpy.run_path({str(ROOT / 'stages/query.py')!r}, run_name='__main__'); print('torch' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TASKONOMY_CORES": "1"}

@@ -2,17 +2,23 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taskonomy.errors import TaskonomyError
 
+if TYPE_CHECKING:
+    from taskonomy.params import QueryTask
+
 
 def query(
-    task: Annotated[str, typer.Argument(help="The new task: one of the dictionary, or of query.tasks in params.yaml.", show_default=False)],
+    task: Annotated[str, typer.Argument(help="The new task: one of the dictionary, of query.tasks in params.yaml, or a name of your own.")],
     root: Annotated[
         Path | None, typer.Argument(help="Its images and labels: a folder of your own; none: the images of the run.", show_default=False)
+    ] = None,
+    own: Annotated[
+        str | None, typer.Option(help="What the labels of a task of your own are, such as '{kind: vector, length: 3}'.", show_default=False)
     ] = None,
     run: Annotated[Path, typer.Option(help="The finished run whose tasks are the sources.")] = Path(),
     images: Annotated[str | None, typer.Option(help="Labelled samples of the learning curve, such as 200,500.", show_default="query.images")] = None,
@@ -22,10 +28,27 @@ def query(
     from taskonomy.query.run import run_query
     from taskonomy.query.words import lines
 
-    started = time.monotonic()
-    done = run_query(run, task, root, None if images is None else _numbers(images), output or Path("results/query") / task)
+    started, sizes = time.monotonic(), None if images is None else _numbers(images)
+    asked = None if root is None else _asked(task, root, own)
+    if asked is None and own is not None:
+        raise TaskonomyError("--own goes with a folder of images and labels: taskonomy query TASK FOLDER --own ...")
+    output = output or Path("results/query") / task
+    done = run_query(run, task, asked, sizes, output)
     spent = f"{len(done.units):,} units of work, {done.new:,} of them new: {time.monotonic() - started:.0f} s"
-    typer.echo("\n".join([*lines(done.answer), "", spent, str((output or Path("results/query") / task) / "index.html")]))
+    typer.echo("\n".join([*lines(done.answer), "", spent, str(output / "index.html")]))
+
+
+def _asked(task: str, root: Path, own: str | None) -> "QueryTask":
+    """The folder and what is said of its labels, checked as in params.yaml."""
+    import yaml
+
+    from taskonomy.params import QueryParams, checked
+
+    try:
+        declared = None if own is None else yaml.safe_load(own)
+    except yaml.YAMLError as error:
+        raise TaskonomyError(f"--own: {own!r} is no YAML: {' '.join(str(error).split())}") from None
+    return checked(QueryParams, {"tasks": {task: {"root": str(root), "own": declared}}}, "options").tasks[task]
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -14,8 +14,9 @@ from taskonomy.data.prepare import prepare
 from taskonomy.data.prepared import SPLITS, Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.files import write_csv
-from taskonomy.params import Params, Splits, TransferParams
+from taskonomy.params import Params, QueryTask, TransferParams
 from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.own import declare
 from taskonomy.training.cards import card
 from taskonomy.training.transfers import Job, chosen_samples
 
@@ -83,7 +84,7 @@ class Query:
         return replace(self.job, params=json.dumps({**json.loads(self.job.params), "images": images}))
 
 
-def ask(run: Run, name: str, root: Path, images: tuple[int, ...], splits: Splits, work: Path) -> Query:
+def ask(run: Run, name: str, asked: QueryTask, images: tuple[int, ...], work: Path) -> Query:
     """The query for a task.
 
     A task of the run itself is held out: neither its network nor its codes are a source. Its labels are read where the run prepared them. Of a task
@@ -92,32 +93,35 @@ def ask(run: Run, name: str, root: Path, images: tuple[int, ...], splits: Splits
     Args:
         run: With sources.
         name: Of the task.
-        root: Its images and labels: the run's own data, or a folder (`taskonomy.data.own`).
+        asked: Its images and labels: the run's own data, or a folder (`taskonomy.data.own`); and what they are, where the dictionary does not say.
         images: Sizes asked for.
-        splits: Of another folder that has no split lists.
         work: Folder for what is prepared; it has to live as long as the query.
 
     Raises:
         TaskonomyError: No such task, one that is no target, no finished run.
     """
+    params, root = run.params, Path(asked.root)
+    if asked.own is not None:
+        params = params.model_copy(update={"data": params.data.model_copy(update={"own": {**params.data.own, name: asked.own}})})
+        declare(params.data.own)
     if name not in DICTIONARY:
         raise unknown("query: tasks", [name], DICTIONARY)
     task = DICTIONARY[name]
     if task.label is None or "target" not in task.roles:
         raise TaskonomyError(f"query: {name} has no labels that can be transferred to: it is a source only")
-    sources = tuple(source for source in run.params.data.tasks if source != name)
+    sources = tuple(source for source in params.data.tasks if source != name)
     if missing := [source for source in sources if not (run.models / source / "network.safetensors").is_file()]:
         raise TaskonomyError(f"{run.models}: no network of {', '.join(missing)}; the run must be finished: taskonomy repro")
-    own = root.resolve() != run.data.resolve()
+    elsewhere = root.resolve() != run.data.resolve()
     prepared, codes = run.prepared, run.codes
-    if own or name not in run.params.data.tasks:
-        prepared = _prepared(run, name, root, splits if own else None, work / "prepared")
-    stored = not own and _same_images(prepared, run.prepared) and _have_codes(codes, sources, task.input.value)
+    if elsewhere or name not in params.data.tasks:
+        prepared = _prepared(params, name, root, work / "prepared", elsewhere=elsewhere)
+    stored = not elsewhere and _same_images(prepared, run.prepared) and _have_codes(codes, sources, task.input.value)
     if not stored:
         codes = work / "codes"
-    transfer = TransferParams(**{**run.params.transfer.model_dump(), "more": ()})
-    job = Job(prepared, codes, sources, run.store, json.dumps(card(task, run.params)), transfer.model_dump_json())
-    encoder = {"shape": run.params.train.encoder.model_dump(), "precision": run.params.train.precision.here().value, "dtype": transfer.codes}
+    transfer = TransferParams(**{**params.transfer.model_dump(), "more": ()})
+    job = Job(prepared, codes, sources, run.store, json.dumps(card(task, params)), transfer.model_dump_json())
+    encoder = {"shape": params.train.encoder.model_dump(), "precision": params.train.precision.here().value, "dtype": transfer.codes}
     there = sizes(Prepared(prepared).task(name), images)
     return Query(job, run.models, json.dumps(encoder), there, () if stored else sources)
 
@@ -140,16 +144,15 @@ def sizes(task: PreparedTask, asked: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted({min(size, there) for size in asked}))
 
 
-def _prepared(run: Run, name: str, root: Path, splits: Splits | None, folder: Path) -> Path:
+def _prepared(params: Params, name: str, root: Path, folder: Path, *, elsewhere: bool) -> Path:
     """The task's labels, with their images. Of another folder no image is one that the sources' encoders were trained on, so all of them that are not
     for validation or tests are for transfers."""
-    data = run.params.data
     changed: dict[str, Any] = {"root": str(root), "tasks": (name,)}
-    if splits is not None:
+    if elsewhere:
         # Of `val` most chooses among epochs: in a run it is there for transfers, here those have `train`.
-        changed |= {"splits": splits, "transfer_share": 0.1}
-    prepare(root, folder, data.model_copy(update=changed))
-    if splits is not None:
+        changed |= {"splits": params.query.splits, "transfer_share": 0.1}
+    prepare(root, folder, params.data.model_copy(update=changed))
+    if elsewhere:
         index = pd.read_csv(folder / "index.csv", dtype=str)
         write_csv(folder / "index.csv", index.assign(split=index["split"].replace(SPLITS[0], SPLITS[1])))
     return folder

@@ -21,7 +21,7 @@ import pandas as pd
 from taskonomy.affinity.table import join_sources
 from taskonomy.cores import progress
 from taskonomy.files import whole_folder, write_csv, write_json, write_text
-from taskonomy.params import NormalizeParams, read_params
+from taskonomy.params import NormalizeParams, QueryTask, read_params
 from taskonomy.query.answer import Answer, best_of_each_order, best_to_fine_tune, crossings, curve_of, ranked, ranked_first
 from taskonomy.query.asking import Query, Run, ask
 from taskonomy.query.encode import encode_all
@@ -83,13 +83,13 @@ def samples_of(query: Query) -> dict[str, int]:
     return {"ranking": len(opened.train), "labelled": len(task.of_split("transfer")) + len(task.of_split("train")), **counts}
 
 
-def run_query(run: Path, task: str, root: Path | None = None, images: tuple[int, ...] | None = None, output: Path | None = None) -> Done:
+def run_query(run: Path, task: str, asked: QueryTask | None = None, images: tuple[int, ...] | None = None, output: Path | None = None) -> Done:
     """Answer a query and write it, whole or not at all.
 
     Args:
         run: Workspace of a finished run.
         task: The new task.
-        root: Its images and labels; None: as `query.tasks` says, or else the run's own.
+        asked: Its images and labels; None: as `query.tasks` says, or else those of the run.
         images: Sizes of the learning curve; None: `query.images`.
         output: Folder to write; None: results/query/TASK.
 
@@ -98,12 +98,13 @@ def run_query(run: Path, task: str, root: Path | None = None, images: tuple[int,
     """
     params = read_params(run / "params.yaml")
     known = Run(run, params, store_root(run))
-    if root is None:
-        root = run / params.query.tasks[task].root if task in params.query.tasks else known.data
+    if asked is None:
+        asked = params.query.tasks.get(task, QueryTask(root=params.data.root))
+        asked = asked.model_copy(update={"root": str(run / asked.root)})
     with whole_folder(output or Path("results/query") / task) as folder:
-        asked = ask(known, task, root, images or params.query.images, params.query.splits, folder / "work")
+        query = ask(known, task, asked, images or params.query.images, folder / "work")
         with progress(0, f"query {task}", "units") as bar:
-            done = answer(asked, params.normalize, bar.update)
+            done = answer(query, params.normalize, bar.update)
         _write(folder, done)
         shutil.rmtree(folder / "work", ignore_errors=True)
     return done

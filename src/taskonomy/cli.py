@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taskonomy.commands import experiments
+from taskonomy.commands.query import query
 from taskonomy.errors import TaskonomyError, one_line
 
 if TYPE_CHECKING:
@@ -304,6 +305,9 @@ def check(
 
 
 app.add_typer(experiments.app, name="experiments")
+
+app.command()(query)
+
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.processor import has_bfloat16
-from taskonomy.tasks.own import KINDS, OwnTasks, declare
+from taskonomy.tasks.own import KINDS, OwnTask, OwnTasks, declare, own_name
 from taskonomy.variants import Variant, variant
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
@@ -375,6 +375,36 @@ class StudiesParams(_Checked):
     seed: Annotated[int, Field(ge=0)]
 
 
+class QueryTask(_Checked):
+    """One new task: where its images and labels are, and what they are where the dictionary has no such task."""
+
+    root: Annotated[str, Field(min_length=1)]
+    own: OwnTask | None = None
+
+
+class QueryParams(_Checked):
+    """New tasks that the run's sources are tried for."""
+
+    tasks: dict[str, QueryTask] = {}
+    images: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (200, 500, 1000, 2000)
+    splits: Splits = Splits(train=0.7, val=0.1, test=0.2)
+
+    @field_validator("tasks")
+    @classmethod
+    def _names_can_be_names(cls, tasks: dict[str, QueryTask]) -> dict[str, QueryTask]:
+        from taskonomy.tasks import DICTIONARY
+
+        for name, task in tasks.items():
+            if task.own is None and name not in DICTIONARY:
+                raise ValueError(f"{name} is no task of the dictionary; say what its labels are, such as own: {{kind: vector, length: 3}}")
+            if task.own is not None:
+                try:
+                    own_name(name)
+                except ValueError as error:
+                    raise ValueError(f"{name} {error}") from None
+        return tasks
+
+
 class ReportParams(_Checked):
     """The page."""
 
@@ -432,6 +462,7 @@ class Params(_Checked):
     savings: SavingsParams
     evaluate: EvaluateParams
     studies: StudiesParams
+    query: QueryParams = QueryParams()
     report: ReportParams
     execution: ExecutionParams = ExecutionParams()
 
@@ -533,6 +564,9 @@ def _key(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[str, type[B
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
+        elif part == "own" and location[0] in ("query", "own") and location[place + 1 : place + 2] and location[place + 1] in KINDS:
+            del parts[place + 1]
+            model = KINDS[location[place + 1]]
         elif part == "own" and location[place + 2 : place + 3] and location[place + 2] in KINDS:
             del parts[place + 2]  # which of the kinds NAME of `own.NAME` was taken for: no key of the file
             model = KINDS[location[place + 2]]

@@ -177,7 +177,7 @@ def _planned(job: MoreJob) -> list[Planned]:
     steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
     # Task by task: what all transfers to a task share is opened once.
     kept = {(into, source): key_of(kind="kept", transfer=open_job(job.to(into)).key((source,))) for into, source in steps}
-    weights = cache(lambda source: _digest(encoder_weights(job.models / source)))
+    weights = cache(lambda source: weights_digest(encoder_weights(job.models / source)))
     found = []
     for target in params.targets if wanted else ():
         opened = open_job(job.to(target))
@@ -215,7 +215,8 @@ def _samples(opened: Opened, one: Variant) -> Int[np.ndarray, " chosen"]:
     return few_samples(opened.task, one.share or 1.0, opened.params.schedule.batch, opened.params.seed)
 
 
-def _digest(weights: Mapping[str, np.ndarray]) -> str:
+def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
+    """Of an encoder's weights, by name."""
     names: Sequence[str] = sorted(weights)
     return key_of(names=names, arrays=digest_of(*(weights[name] for name in names)))
 

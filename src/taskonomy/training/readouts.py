@@ -33,7 +33,7 @@ def train_transfer(opened: Opened, key: str, sources: Sources, codes: Sequence[A
     if "labels" not in opened.held:
         judged = [task.of_split(split) for split in ("validation", "test_affinity", "test_policy")]
         opened.held["labels"] = Labels(task, np.concatenate([opened.train, *judged]))
-        opened.held["rows"] = row_of_view(opened.prepared.splits)
+        opened.held.setdefault("rows", row_of_view(opened.prepared.splits))
     inputs = Codes(list(codes), opened.held["rows"])
     schedule, precision = ScheduleParams(**opened.params.schedule.model_dump()), Precision(opened.params.precision)
     name = f"transfer {'+'.join(sources)} {task.task.name}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from taskonomy.commands import inference
 from taskonomy.errors import TaskonomyError, one_line
 
 if TYPE_CHECKING:
@@ -287,6 +288,8 @@ def check(
     typer.echo("\n".join(verdict.lines()))
     raise typer.Exit(not verdict.good)
 
+
+app.command()(inference.predict)
 
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")

@@ -1,0 +1,1 @@
+"""Groups of commands that `taskonomy.cli` registers."""

@@ -307,6 +307,8 @@ def check(
 
 
 app.command()(inference.predict)
+app.command()(inference.cost)
+app.command("export-onnx")(inference.export_onnx)
 
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")

@@ -66,3 +66,62 @@ def predict(
 
 def _names(options: list[str] | None) -> list[str]:
     return [name.strip() for option in options or () for name in option.split(",") if name.strip()]
+
+
+def cost(
+    predictors: Predictors = FOLDER,
+    repeats: Annotated[int, typer.Option(help="Runs that are timed.", min=1)] = 20,
+    device: Device = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What all targets of a policy cost to run once on the same images: weights, arithmetic, and milliseconds measured now.
+
+    With encoders shared, apart, and against independent networks.
+    """
+    from taskonomy.files import to_json
+    from taskonomy.inference.index import open_export
+    from taskonomy.inference.predictor import device_of, load_predictors
+    from taskonomy.inference.timing import milliseconds, own_network
+
+    exported, where = open_export(predictors), device_of(device)
+    loaded = load_predictors(None, predictors, device)
+    own = [(one.task, own_network(one.task, one.card["shapes"]).to(where)) for one in loaded]
+    taken = milliseconds(loaded, own, exported.side, where, repeats)
+    found = {way: {**exported.index["cost"][way], "milliseconds": taken[way]} for way in taken}
+    if json:
+        typer.echo(to_json(found), nl=False)
+        return
+    typer.echo(f"{len(loaded)} targets, {len(exported.index['encoders'])} encoders, {exported.side} px, {where.type}\n")
+    typer.echo(f"{'':12}{'encoder passes':>15}{'parameters':>14}{'MFLOPs':>10}{'ms':>8}")
+    for way, one in found.items():
+        typer.echo(f"{way:12}{one['encoder_passes']:>15}{one['parameters']:>14,}{one['flops'] / 1e6:>10,.1f}{one['milliseconds']:>8.1f}")
+    ratio = {name: found["shared"][name] / found["independent"][name] for name in ("parameters", "flops", "milliseconds")}
+    typer.echo(
+        f"\nshared, of independent networks: {ratio['parameters']:.0%} of the parameters, {ratio['flops']:.0%} of the FLOPs,"
+        f" {ratio['milliseconds']:.0%} of the time"
+    )
+
+
+def export_onnx(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write: TASK.onnx.", show_default=False)],
+    task: Tasks = None,
+    predictors: Predictors = FOLDER,
+) -> None:
+    """Predictors as ONNX graphs, from image to output, each checked against torch where onnxruntime is installed; all unless tasks are named."""
+    from importlib.util import find_spec
+
+    from taskonomy.inference.graph import TOLERANCE, difference, write_graph
+    from taskonomy.inference.predictor import load_predictors
+
+    checks = find_spec("onnxruntime") is not None
+    for one in load_predictors(_names(task) or None, predictors, "cpu"):
+        path = output / f"{one.task.name}.onnx"
+        write_graph(one, path)
+        said = "not checked: onnxruntime is not installed"
+        if checks:
+            apart = difference(one, path)
+            if apart > TOLERANCE:
+                path.unlink()
+                raise TaskonomyError(f"{path}: differs from torch by {apart:.1g}, more than {TOLERANCE:g} of the output; it is removed")
+            said = f"differs from torch by {apart:.1g} of the output"
+        typer.echo(f"{path}: {said}")

@@ -1,12 +1,13 @@
-"""Stage `policy`: affinity table -> supervision policy for `policy.budget`, with the next-best ones."""
+"""Stage `policy`: affinity table -> supervision policy for `policy.budget`, with the next-best ones, and the bill of its labels."""
 
 import argparse
 from pathlib import Path
 
 from taskonomy.affinity.table import read_table, unmeasured
 from taskonomy.errors import one_line
-from taskonomy.files import write_json
+from taskonomy.files import write_csv, write_json
 from taskonomy.params import read_params
+from taskonomy.policy.labels import told, totals
 from taskonomy.policy.solve import plan
 
 
@@ -22,8 +23,12 @@ def main() -> None:
     best, others = plan(table, params)
 
     write_json(args.results / "policy.json", {**best.reproducible(), "alternatives": [one.reproducible() for one in others]})
-    write_json(args.results / "policy_metrics.json", best.metrics())
+    bill = best.bill(params.labels)
+    priced = {} if params.labels.currency is None else {"bill": totals(bill, params.labels.currency)}
+    write_csv(args.results / "bill.csv", bill)
+    write_json(args.results / "policy_metrics.json", {**best.metrics(), **priced})
     print(f"{best.status}: {', '.join(best.sources)}; gain {best.mean_gain:.4f}, quality {best.mean_quality:.4f}")
+    print(told(bill, params.labels.currency))
 
 
 with one_line():

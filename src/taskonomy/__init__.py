@@ -4,10 +4,24 @@ Zamir et al., "Taskonomy: Disentangling Task Transfer Learning", CVPR 2018 (arXi
 """
 
 import os
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from taskonomy.inference.predictor import load_predictor
+
+__all__ = ["load_predictor"]
 __version__ = "0.1.0"
 
 # One thread per process, before numpy loads: sums then come out the same however many processes run side by side, and two
 # processes of one thread beat one of two. Who sets these variables keeps them.
 for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_library, "1")
+
+
+def __getattr__(name: str) -> Any:
+    """`from taskonomy import load_predictor`, which loads torch, when it is asked for."""
+    if name in __all__:
+        from taskonomy.inference import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taskonomy.commands import experiments
+from taskonomy.commands import experiments, inference
 from taskonomy.commands.query import query
 from taskonomy.errors import TaskonomyError, one_line
 
 if TYPE_CHECKING:
-    from taskonomy.params import PolicyParams
+    from taskonomy.params import LabelsParams, PolicyParams
     from taskonomy.policy.solve import Policy
 
 app = typer.Typer(
@@ -28,6 +28,13 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SelfEdgeOption = Annotated[str, typer.Option(help="A source solves itself by: gold (its full network) | transfer (its frozen encoder) | none.")]
 Cost = Annotated[list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; 1 where not named. Repeatable.", show_default=False)]
+Currency = Annotated[
+    str | None, typer.Option(help="Costs and budget are money: label prices of --prices, in this currency, such as EUR.", show_default=False)
+]
+PriceList = Annotated[
+    Path | None,
+    typer.Option(help="CSV: task,price[,full,transfer], of one labelled image and how many a task takes; task * for all others.", show_default=False),
+]
 Importance = Annotated[list[str] | None, typer.Option(help="Weight of a target, TASK=WEIGHT; 1 where not named. Repeatable.", show_default=False)]
 Exclude = Annotated[list[str] | None, typer.Option(help="Tasks that may not be sources, comma-separated.", show_default=False)]
 Require = Annotated[list[str] | None, typer.Option(help="Sources that the policy must use, comma-separated.", show_default=False)]
@@ -45,6 +52,8 @@ def policy(
     max_order: Annotated[int, typer.Option(help="Most sources of one transfer.")] = 4,
     self_edge: SelfEdgeOption = "transfer",
     cost: Cost = None,
+    currency: Currency = None,
+    prices: PriceList = None,
     importance: Importance = None,
     exclude: Exclude = None,
     require: Require = None,
@@ -55,6 +64,7 @@ def policy(
     time_limit: TimeLimit = 60.0,
     alternatives: Annotated[int, typer.Option(help="How many next-best policies to give as well.")] = 0,
     alternatives_differ_in: Annotated[str, typer.Option(help="In what each differs from all better ones: sources | transfers.")] = "sources",
+    bill: Annotated[Path | None, typer.Option(help="CSV to write: the labels of every task, and what they cost.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Choose the sources to label, and one transfer per target, under a label budget."""
@@ -62,10 +72,14 @@ def policy(
     from taskonomy.policy.solve import plan
 
     best, others = plan(_read(table), params)
+    if bill is not None:
+        from taskonomy.files import write_csv
+
+        write_csv(bill, best.bill(params.labels))
     if json:
         _print_json({**best.as_dict(), **({"alternatives": [one.as_dict() for one in others]} if alternatives else {})})
     else:
-        _show(best, others)
+        _show(best, others, params)
 
 
 @app.command()
@@ -75,6 +89,8 @@ def front(
     budgets: Annotated[str | None, typer.Option(help="These budgets only, such as 1,2,5-25.", show_default="all that matter")] = None,
     self_edge: SelfEdgeOption = "transfer",
     cost: Cost = None,
+    currency: Currency = None,
+    prices: PriceList = None,
     importance: Importance = None,
     exclude: Exclude = None,
     require: Require = None,
@@ -99,7 +115,8 @@ def front(
         _print_json([point.as_dict() for point in points])
     else:
         shown = as_frame(points)[["order", "budget", "cost", "objective", "mean_gain", "mean_quality", "more_quality", "status", "sources"]]
-        typer.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        amounts = {} if params.labels.currency is None else dict.fromkeys(("budget", "cost"), "{:,.2f}".format)
+        typer.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", formatters=amounts))
 
 
 @app.command()
@@ -308,6 +325,10 @@ app.add_typer(experiments.app, name="experiments")
 
 app.command()(query)
 
+app.command()(inference.predict)
+app.command()(inference.cost)
+app.command("export-onnx")(inference.export_onnx)
+
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")
 
@@ -369,9 +390,19 @@ def _policy_params(options: dict[str, Any]) -> "PolicyParams":
         "exclude": _names(options["exclude"]),
         "require": _names(options["require"]),
         "cost": _numbers(options["cost"], "--cost"),
+        "labels": _labels(options["currency"], options["prices"]),
         "importance": _numbers(options["importance"], "--importance"),
     }
     return checked(PolicyParams, values, "options")
+
+
+def _labels(currency: str | None, path: Path | None) -> "LabelsParams":
+    from taskonomy.params import LabelsParams
+    from taskonomy.policy.labels import read_prices
+
+    if (currency is None) != (path is None):
+        raise TaskonomyError("--currency and --prices go together")
+    return LabelsParams() if currency is None or path is None else read_prices(path, currency)
 
 
 def _read(path: Path) -> Any:
@@ -418,16 +449,23 @@ def _print_json(value: object) -> None:
     typer.echo(to_json(value), nl=False)
 
 
-def _show(best: "Policy", others: "list[Policy]") -> None:
+def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
+    from taskonomy.policy.labels import money, render, told
     from taskonomy.tasks import title_of
 
+    currency = params.labels.currency
+    cost, budget = money(best.cost, currency), money(best.budget, currency)
+
     proved = "proved optimal" if best.status == "optimal" else f"best found in the time limit, at most {best.gap:.2%} below the optimum"
-    typer.echo(f"{proved}: objective {best.objective:.6f}, cost {best.cost:g} of {best.budget:g}, {best.seconds:.2f} s")
+    typer.echo(f"{proved}: objective {best.objective:.6f}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
     typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{title_of(name)}" for name in best.sources) + "\n")
     typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
     for one in best.transfers:
         typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
+    if currency is not None:
+        bill = best.bill(params.labels)
+        typer.echo(f"\n{render(bill, currency)}\n{told(bill, currency)}")
     for number, other in enumerate(others, start=1):
         new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
         instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"

@@ -60,6 +60,41 @@ class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_enum_values=False)
 
 
+class LabelsOfTask(_Checked):
+    """Where one task's labels differ; what is not named is as for all."""
+
+    price: Weight | None = None
+    full: Count | None = None
+    transfer: Annotated[int, Field(ge=0)] | None = None
+
+
+class LabelsParams(_Checked):
+    """How many labelled images a task takes, and what one costs; with a currency, costs and budget are money."""
+
+    currency: Annotated[str, Field(min_length=1, max_length=12, pattern=r"^[^\W\d_]+$|^[$€£¥]$")] | None = None
+    price: Weight | None = None
+    full: Count = 120_000
+    transfer: Annotated[int, Field(ge=0)] = 16_000
+    tasks: dict[str, LabelsOfTask] = {}
+
+    def of(self, task: str) -> LabelsOfTask:
+        """A task's, with what it shares with all others; its price is None where nobody named one."""
+        mine = self.tasks.get(task, LabelsOfTask())
+        values = {name: getattr(self, name) if (own := getattr(mine, name)) is None else own for name in ("price", "full", "transfer")}
+        return LabelsOfTask(**values)
+
+    @model_validator(mode="after")
+    def _prices_have_a_currency_and_transfers_take_fewer_images(self) -> "LabelsParams":
+        if self.currency is None and (self.price is not None or any(one.price is not None for one in self.tasks.values())):
+            raise ValueError("currency is missing: in which are the prices?")
+        for name in (None, *self.tasks):
+            one = self if name is None else self.of(name)
+            if (one.transfer or 0) > (one.full or 0):
+                where = f"tasks.{name}." if name is not None else ""
+                raise ValueError(f"{where}transfer must be at most full, {one.full:,} (is {one.transfer:,})")
+        return self
+
+
 class PolicyParams(_Checked):
     """The supervision policy: what may be chosen, and what a choice costs (paper section 3.4)."""
 
@@ -69,6 +104,7 @@ class PolicyParams(_Checked):
     balance: Balance = Balance.NONE
     importance: dict[str, Weight] = {}
     cost: dict[str, Weight] = {}
+    labels: LabelsParams = LabelsParams()
     roles: dict[str, Role] = {}
     exclude: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
@@ -81,6 +117,12 @@ class PolicyParams(_Checked):
     def _no_source_both_required_and_excluded(self) -> "PolicyParams":
         if both := sorted(set(self.require) & set(self.exclude)):
             raise ValueError(f"{', '.join(both)} cannot be both required and excluded")
+        return self
+
+    @model_validator(mode="after")
+    def _costs_are_either_money_or_not(self) -> "PolicyParams":
+        if self.cost and self.labels.currency is not None:
+            raise ValueError("cost and labels.currency exclude each other: with a currency, costs follow from labels")
         return self
 
 

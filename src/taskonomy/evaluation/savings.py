@@ -9,7 +9,7 @@ import pandas as pd
 from taskonomy.affinity.table import SELF, is_gold, labelled
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.labels import FULL_QUALITY, labels_share
-from taskonomy.params import PolicyParams, Role, SavingsParams, SelfEdge
+from taskonomy.params import LabelsParams, PolicyParams, Role, SavingsParams, SelfEdge
 from taskonomy.policy.front import Point, front
 from taskonomy.policy.solve import Planner
 from taskonomy.seeds import generator
@@ -50,7 +50,9 @@ def random_sets(
     Returns:
         One row per draw and budget: `draw`, `budget`, `labels` (share of training each independently), `gain`, `quality`.
     """
-    params = policy.model_copy(update={"self_edge": SelfEdge.GOLD, "max_order": savings.max_order, "cost": {}, "require": ()})
+    params = policy.model_copy(
+        update={"self_edge": SelfEdge.GOLD, "max_order": savings.max_order, "cost": {}, "labels": LabelsParams(), "require": ()}
+    )
     measured = table[is_gold(table)]
     eligible = sorted(name for name in set(measured["target"]) if params.roles.get(name) is not Role.SOURCE)
     if len(eligible) < savings.set_size:

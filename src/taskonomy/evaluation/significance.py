@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.policy.labels import money
 from taskonomy.policy.problem import Problem
 from taskonomy.policy.solve import Policy
 from taskonomy.seeds import generator
@@ -63,7 +64,9 @@ def random_policies(problem: Problem, budget: float, count: int, draw: Draw, see
         left -= len(kept)
         if left == 0:
             return RandomPolicies(*np.concatenate(found).T)
-    raise TaskonomyError(f"only {count - left} of {count} random policies within budget {budget:g} serve every target; raise policy.budget")
+    raise TaskonomyError(
+        f"only {count - left} of {count} random policies within budget {money(budget, problem.currency)} serve every target; raise policy.budget"
+    )
 
 
 def significance(policy: Policy, problem: Problem, count: int, seed: int) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def _random_sources(problem: Problem, budget: float, rng: np.random.Generator) -
     required = np.array([source in problem.required for source in problem.sources])
     keys = rng.random((_DRAWS_AT_ONCE, len(cost))) - required
     on = np.zeros(keys.shape, dtype=bool)
-    spent = np.zeros(_DRAWS_AT_ONCE)
+    spent = np.full(_DRAWS_AT_ONCE, problem.paid)
     rows = np.arange(_DRAWS_AT_ONCE)
     for column in np.argsort(keys, axis=1).T:
         pays = spent + cost[column] <= budget * (1 + 1e-9) + 1e-9

@@ -44,10 +44,9 @@ class Solution:
 class Engine(ABC):
     """A solver with one program loaded. Every solve starts afresh: what was solved before changes nothing."""
 
-    def solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> Solution:
-        """Maximise within a budget, with some binaries fixed, under additional cuts."""
+    def solve(self, allowed: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> Solution:
+        """Maximise with the budget's row at most this, with some binaries fixed, under additional cuts."""
         started = time.perf_counter()
-        allowed = budget + BUDGET_TOLERANCE * max(1.0, budget)
         status, bound, values = self._solve(allowed, bounds, cuts, seconds)
         return Solution(status, bound, time.perf_counter() - started, values)
 

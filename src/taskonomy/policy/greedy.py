@@ -22,6 +22,7 @@ def greedy(problem: Problem, budget: float) -> list[int] | None:
         best = np.maximum.reduceat(np.where(missing == 0, worth, 0.0), starts)
         return -int(np.minimum.reduceat(missing, starts).sum()), float(best.sum())
 
+    budget -= problem.paid
     if cost[on].sum() > budget:
         return None
     while True:

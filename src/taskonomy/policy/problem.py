@@ -9,6 +9,7 @@ import pandas as pd
 from taskonomy.affinity.table import SELF, labelled, task_names
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.params import Balance, PolicyParams, Role, SelfEdge
+from taskonomy.policy.labels import check_variants, prices
 from taskonomy.tasks import DICTIONARY
 
 
@@ -34,17 +35,30 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Problem:
-    """The input of the Boolean program but for the budget."""
+    """The input of the Boolean program but for the budget.
+
+    Attributes:
+        cost: Of each source, beyond what every policy pays.
+        paid: What every policy pays: with prices, the labels for transfers to all targets.
+        currency: Of costs; None: they count tasks.
+    """
 
     targets: tuple[str, ...]
     sources: tuple[str, ...]
     transfers: tuple[Transfer, ...]
     cost: dict[str, float]
     required: frozenset[str]
+    paid: float = 0.0
+    currency: str | None = None
+
+    @property
+    def unit(self) -> float:
+        """Of costs in the program: GLPK, whose tolerances are absolute, has been wrong about costs of thousands beside affinities below 1."""
+        return 1.0 if self.currency is None else max(self.cost.values(), default=0.0) or 1.0
 
     def cost_of(self, sources: Iterable[str]) -> float:
-        """Label cost of a set of sources."""
-        return float(sum(self.cost[name] for name in sorted(sources)))
+        """Label cost of a policy with these sources."""
+        return float(sum((self.cost[name] for name in sorted(sources)), start=self.paid))
 
     def into(self, target: str) -> list[int]:
         """The transfers into a target, by their number."""
@@ -71,7 +85,11 @@ def admissible(table: pd.DataFrame, params: PolicyParams) -> Problem:
     used = sorted({name for transfer in transfers for name in transfer.needs})
     if missing := sorted(set(params.require) - set(used)):
         raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
-    return Problem(solvable, tuple(used), transfers, {name: params.cost.get(name, 1.0) for name in used}, frozenset(params.require))
+    if params.labels.currency is None:
+        return Problem(solvable, tuple(used), transfers, {name: params.cost.get(name, 1.0) for name in used}, frozenset(params.require))
+    check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
+    found = prices(params.labels, solvable, used)
+    return Problem(solvable, tuple(used), transfers, found.sources, frozenset(params.require), found.transfers, params.labels.currency)
 
 
 def _transfer(row: object) -> Transfer:
@@ -109,6 +127,9 @@ def _check_names(params: PolicyParams, targets: list[str], sources: list[str]) -
         known = tasks | DICTIONARY.keys() if key == "exclude" else tasks
         if missing := sorted(set(getattr(params, key)) - known):
             raise unknown(f"policy.{key}", missing, tasks)
+    # A price list may be longer than a table.
+    if missing := sorted(set(params.labels.tasks) - tasks - DICTIONARY.keys()):
+        raise unknown("policy.labels.tasks", missing, tasks | DICTIONARY.keys())
 
 
 def _check_served(targets: tuple[str, ...], rows: list[Transfer], allowed: list[Transfer], params: PolicyParams) -> None:

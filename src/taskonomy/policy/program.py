@@ -9,7 +9,7 @@ from io import StringIO
 import pyomo.core as pyo
 from pyomo.repn.plugins.lp_writer import LPWriter
 
-from taskonomy.policy.engines import Cut, Engine, Solution, engine
+from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Engine, Solution, engine
 from taskonomy.policy.problem import Problem
 
 
@@ -37,7 +37,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model = pyo.ConcreteModel()
     model.x = pyo.Var(range(len(problem.transfers)), domain=pyo.Binary)
     model.y = pyo.Var(problem.sources, domain=pyo.Binary)
-    spent = sum(problem.cost[source] * model.y[source] for source in problem.sources)
+    spent = sum(problem.cost[source] / problem.unit * model.y[source] for source in problem.sources)
 
     # Maximise sum_i c_i x_i, c_i = importance of target(i) times the affinity of i.
     worth = sum(transfer.worth * model.x[number] for number, transfer in enumerate(problem.transfers))
@@ -70,7 +70,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model.one_transfer = pyo.Constraint(problem.targets, rule=one_transfer)
 
     # III. The sources' labels stay within the supervision budget; the right-hand side is set for each solve.
-    model.supervision_budget = pyo.Constraint(expr=spent <= problem.cost_of(problem.sources) + 1)
+    model.supervision_budget = pyo.Constraint(expr=spent <= sum(problem.cost.values()) / problem.unit + 1)
 
     # Ours: a source that no chosen transfer uses is not labelled, so y says which sources a policy needs.
     model.no_idle_source = pyo.Constraint(problem.sources, rule=lambda m, source: m.y[source] <= sum(m.x[i] for i in users[source]))
@@ -96,7 +96,8 @@ class Program:
     def solve(self, budget: float, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0) -> Solution:
         """The best admissible transfers; `fixed` sources are on (1) or off (0)."""
         bounds = {self._y[source]: value for source, value in (fixed or {}).items()}
-        return self._engine.solve(budget, bounds, cuts, seconds)
+        allowed = (budget - self.problem.paid + BUDGET_TOLERANCE * max(1.0, budget)) / self.problem.unit
+        return self._engine.solve(allowed, bounds, cuts, seconds)
 
     def chosen(self, solution: Solution) -> list[int]:
         """The numbers of the transfers that a solution uses, its binaries rounded."""

@@ -12,9 +12,10 @@ import pandas as pd
 from jaxtyping import Float64
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Difference, PolicyParams
+from taskonomy.params import Difference, LabelsParams, PolicyParams
 from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Solution, Status
 from taskonomy.policy.greedy import greedy
+from taskonomy.policy.labels import bill, money
 from taskonomy.policy.problem import Problem, Transfer, admissible
 from taskonomy.policy.program import Goal, Program
 
@@ -74,6 +75,10 @@ class Policy:
     def reproducible(self) -> dict[str, Any]:
         """What a stage writes: as `--json`, without the time it took, so that the same inputs give the same bits."""
         return {name: value for name, value in self.as_dict().items() if name != "seconds"}
+
+    def bill(self, labels: LabelsParams) -> pd.DataFrame:
+        """Its labels, task by task, as `taskonomy.policy.labels.bill` describes them."""
+        return bill(labels, [one.target for one in self.transfers], self.sources, [(one.target, one.sources) for one in self.transfers])
 
     def metrics(self) -> dict[str, Any]:
         """What `dvc metrics show` compares."""
@@ -158,9 +163,9 @@ class Planner:
     def _cheapest(self, budget: float) -> _Choice | None:
         """An optimum at the lowest cost of any: while a tighter budget is as good, tighten it."""
         choice = self._best(budget)
-        while choice is not None and choice.solution.status is Status.OPTIMAL and choice.cost > 0:
+        while choice is not None and choice.solution.status is Status.OPTIMAL and choice.cost > self.problem.paid:
             less = self._best(self.below(choice.cost))
-            if less is None or not self._equals(less, choice):
+            if less is None or less.cost >= choice.cost or not self._equals(less, choice):
                 break
             choice = less
         return choice
@@ -179,8 +184,8 @@ class Planner:
         return float(self.costs[within - 1]) if within else -1.0
 
     def below(self, cost: float) -> float:
-        """A budget that only cheaper sets of sources keep to."""
-        return cost - 10 * BUDGET_TOLERANCE * max(1.0, cost)
+        """A budget that only cheaper sets of sources keep to: less by more than solvers take for whole (1e-5 of GLPK)."""
+        return cost - 20 * BUDGET_TOLERANCE * max(1.0, cost)
 
     def _first_by_name(self, choice: _Choice) -> _Choice:
         """Of the optima at this cost, the one that takes the earliest names. Most are unique, which one more solve shows."""
@@ -219,7 +224,10 @@ class Planner:
             chosen = self._settled(chosen)
         objective = math.fsum(self.problem.transfers[number].worth for number in chosen)
         used = self._used(chosen)
-        return _Choice(tuple(chosen), objective, used, self.problem.cost_of(used), solution)
+        cost = self.problem.cost_of(used)
+        if cost > budget + 2 * BUDGET_TOLERANCE * max(1.0, budget):  # binaries that were not quite whole
+            return self._solve(budget, fixed, (*cuts, self._program.not_these_sources(used)))
+        return _Choice(tuple(chosen), objective, used, cost, solution)
 
     def _best_in_time(self, budget: float, chosen: list[int], solution: Solution) -> tuple[list[int], Solution]:
         """The better of what the solver and what greed found; no policy exceeds every target's best transfer, whatever the solver proved."""
@@ -270,14 +278,17 @@ class Planner:
             return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
         enough = self.smallest_budget()
         if enough <= budget:
-            raise RuntimeError(f"the solver calls budget {budget:g} infeasible and {enough:g} enough")
+            raise RuntimeError(f"the solver calls budget {budget!r} infeasible and {enough!r} enough")
         solution, _, served = self._solve_goal(Goal.COVERAGE, budget)
-        if solution.status is Status.INFEASIBLE:
+        if budget < problem.paid:
+            what = f"the labels for transfers to all {len(problem.targets)} targets alone cost {money(problem.paid, problem.currency)}"
+        elif solution.status is Status.INFEASIBLE:
             what = f"the required sources {', '.join(sorted(problem.required))} alone cost more"
         else:
             left = [target for target in problem.targets if target not in served]
             what = f"it cannot serve {', '.join(left)}" + (" beside the others" if len(left) < len(problem.targets) else "")
-        return f"policy.budget {budget:g} is too small: {what}; the smallest budget that serves every target is {enough:g}"
+        limits = [money(amount, problem.currency) for amount in (budget, enough)]
+        return f"policy.budget {limits[0]} is too small: {what}; the smallest budget that serves every target is {limits[1]}"
 
     def _solve_goal(self, goal: Goal, budget: float) -> tuple[Solution, float, set[str]]:
         program = Program(self.problem, self.params.solver.value, goal)
@@ -299,7 +310,7 @@ def plan(table: pd.DataFrame, params: PolicyParams) -> tuple[Policy, list[Policy
 
 def _possible_costs(problem: Problem) -> Float64[np.ndarray, " costs"] | None:
     """The costs that sets of sources can have, ascending; None where there are too many to list."""
-    sums = np.zeros(1)
+    sums = np.full(1, problem.paid)
     for name in problem.sources:
         sums = np.unique(np.round(np.concatenate([sums, sums + problem.cost[name]]), 9))
         if len(sums) > _MOST_COSTS:

@@ -24,6 +24,8 @@ FAMILIES = {
     "self-supervised": "labels that cost nothing",
     "other": "not in the paper's dictionary",
 }
+# Whose labels are computed from the image alone: nobody has to be paid for them.
+FREE = frozenset({"2D", "self-supervised"})
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,11 @@ DICTIONARY = {task.name: task for task in _ENTRIES}
 def family_of(name: str) -> str:
     """The family of a task; one that is not in the dictionary is `other`, as are the user's own."""
     return DICTIONARY[name].family if name in DICTIONARY else "other"
+
+
+def labels_itself(name: str) -> bool:
+    """Whether a task's labels cost nothing."""
+    return family_of(name) in FREE
 
 
 def title_of(name: str) -> str:

@@ -1,0 +1,248 @@
+"""A policy's predictors, written: the few transfers that were chosen, with their weights, behind the encoders that they share."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from taskonomy.affinity.losses import read_losses
+from taskonomy.affinity.table import SELF, join_sources, read_table
+from taskonomy.cores import on_every_core
+from taskonomy.data.prepared import SPLITS, Prepared
+from taskonomy.errors import TaskonomyError
+from taskonomy.files import whole_folder, write_csv, write_json
+from taskonomy.inference.cost import Size, size_of, together
+from taskonomy.inference.index import FORMAT
+from taskonomy.inference.network import Readout, fresh_encoder, fresh_readout
+from taskonomy.nets.network import in_channels_of
+from taskonomy.tasks import DICTIONARY, title_of
+from taskonomy.training.cards import read_card
+from taskonomy.training.keys import data_digest
+from taskonomy.training.more import MoreJob, encoder_weights
+from taskonomy.training.networks import network_of
+from taskonomy.training.outputs import TESTS
+from taskonomy.training.state import load_weights, save_weights
+from taskonomy.training.store import digest_of, key_of
+from taskonomy.training.transfers import open_job
+from taskonomy.variants import variant
+
+Card = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One transfer of a policy.
+
+    Attributes:
+        target: The task it solves.
+        sources: As tables write them; `self`: the target's own network.
+        metrics: Affinity, gain and quality, as the policy has them.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    metrics: dict[str, float | None]
+
+    @property
+    def own(self) -> bool:
+        """Whether the target is solved by its own fully supervised network."""
+        return self.sources == (SELF,)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Tasks whose encoders it starts from."""
+        return (self.target,) if self.own else self.sources
+
+
+def read_chosen(path: Path) -> tuple[dict[str, Any], list[Chosen]]:
+    """The policy that the stage `policy` wrote, and its transfers.
+
+    Raises:
+        TaskonomyError: It is not there or damaged; a transfer of it is of a form that cannot be exported.
+    """
+    try:
+        policy = json.loads(path.read_text(encoding="utf-8"))
+        names = ("affinity", "gain", "quality")
+        chosen = [Chosen(one["target"], tuple(one["sources"]), {name: one[name] for name in names}) for one in policy["transfers"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TaskonomyError(f"{path}: no readable policy ({error}); the stage `policy` writes it") from None
+    for one in chosen:
+        if other := [source for source in one.sources if variant(source) is not None]:
+            raise TaskonomyError(
+                f"{path}: {one.target} is solved by {other[0]}, which cannot be exported: only transfers from frozen encoders and own networks can;"
+                " take it out of transfer.more"
+            )
+        if unknown := [name for name in (one.target, *one.encoders) if name not in DICTIONARY]:
+            raise TaskonomyError(f"{path}: {unknown[0]} is not in the dictionary of tasks")
+    return policy, chosen
+
+
+def export(job: MoreJob, policy: Path, held_out: Path, output: Path, told: Callable[[int], object] = lambda done: None) -> dict[str, Any]:
+    """Write the predictors of a policy; transfers whose weights the store does not have are trained once more, with the bits that were measured.
+
+    Args:
+        job: Where everything is.
+        policy: What the stage `policy` wrote.
+        held_out: The table of gain and quality on the images that the policy was not chosen on.
+        output: Folder to write, whole or not at all.
+        told: Called with 1 as each target's weights are there.
+
+    Returns:
+        The index.
+
+    Raises:
+        TaskonomyError: As `read_chosen`; weights that are not there or do not fit.
+    """
+    facts, chosen = read_chosen(policy)
+    for _work, _none in on_every_core(_train, [(job, one) for one in chosen if not one.own]):
+        told(1)
+    elsewhere = {(row.target, frozenset(row.sources)): row for row in read_table(held_out).itertuples()}  # type: ignore[arg-type]
+    prepared = Prepared(job.prepared)
+    with whole_folder(output) as folder:
+        (folder / "encoders").mkdir()
+        (folder / "targets").mkdir()
+        encoders = {name: _write_encoder(job, name, folder) for name in sorted({name for one in chosen for name in one.encoders})}
+        targets = [_write_target(job, one, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders) for one in chosen]
+        index = _index(prepared, facts, encoders, targets)
+        write_json(folder / "index.json", index)
+        for card in targets:
+            write_json(folder / "targets" / f"{card['task']}.json", card)
+        rows = [(card["unit"], card["task"], join_sources(card["sources"])) for card in targets]
+        write_csv(folder / "units.csv", pd.DataFrame(rows, columns=["key", "target", "sources"]))
+    return index
+
+
+def _train(work: tuple[MoreJob, Chosen]) -> None:
+    from taskonomy.training.readouts import transfer_with_weights
+
+    job, one = work
+    transfer_with_weights(job.to(one.target), one.sources)
+
+
+def _write_encoder(job: MoreJob, source: str, folder: Path) -> Card:
+    """A source's encoder, and what the index says of it."""
+    shape = read_card(job.cards / f"{source}.json")["encoder"]
+    encoder = fresh_encoder(DICTIONARY[source], shape)
+    weights = encoder_weights(job.models / source)
+    _fill(encoder.encoder, weights, job.models / source)
+    save_weights(folder / "encoders" / f"{source}.safetensors", encoder.encoder, {"task": source})
+    side = int(Prepared(job.prepared).images.shape[1])
+    size = size_of(encoder, torch.zeros(1, 3, side, side))
+    return {
+        "title": title_of(source),
+        "reads": "lightness" if encoder.grey else "colours",
+        "shape": shape,
+        "code": [shape["channels"], side // shape["stride"], side // shape["stride"]],
+        "weights": digest_of(*(weights[name] for name in sorted(weights))),
+        **size.as_dict(),
+    }
+
+
+def _write_target(job: MoreJob, one: Chosen, elsewhere: Any, folder: Path, encoders: dict[str, Card]) -> Card:
+    """A target's transfer and decoder; returns its card."""
+    opened = open_job(job.to(one.target))
+    task, side = opened.task.task, int(opened.prepared.images.shape[1])
+    if task.head is None:
+        raise TaskonomyError(f"{one.target} has no network of its own: there is nothing to export")
+    shapes = {"head": vars(task.head), **{name: opened.card[name] for name in ("encoder", "decoder", "tile_side")}, "side": side}
+    readout = fresh_readout(task, 0 if one.own else len(one.sources), shapes)
+    found = _own(job, one.target, readout) if one.own else _transferred(job, one, readout)
+    save_weights(folder / "targets" / f"{one.target}.safetensors", readout, {"task": one.target, "encoders": list(one.encoders)})
+    channels, height, width = (int(number) for number in encoders[one.encoders[0]]["code"])
+    codes = torch.zeros(1, task.tiles, channels * len(one.encoders), height, width)
+    own = size_of(network_of(task, opened.card, opened.prepared), torch.zeros(1, task.tiles, in_channels_of(task), side, side))
+    beyond = {name: _number(getattr(elsewhere, name)) for name in ("gain", "quality")} if elsewhere is not None else {}
+    return {
+        "task": one.target,
+        "title": task.title,
+        "kind": "own network" if one.own else "transfer",
+        "sources": list(one.sources),
+        "encoders": list(one.encoders),
+        "images": task.images,
+        "metrics": {**one.metrics, "held_out": beyond, **found["metrics"]},
+        "statistics": opened.task.statistics,
+        "shapes": shapes,
+        "precision": opened.params.precision.value,
+        "data": data_digest(opened.prepared, opened.task, opened.train, images=False),
+        "unit": found["unit"],
+        "readout": size_of(readout, codes).as_dict(),
+        "own_network": own.as_dict(),  # what would be trained without a policy
+    }
+
+
+def _transferred(job: MoreJob, one: Chosen, readout: Readout) -> dict[str, Any]:
+    """The weights of a transfer, and what its training measured."""
+    from taskonomy.training.readouts import transfer_with_weights
+
+    to = job.to(one.target)
+    network, unit = transfer_with_weights(to, one.sources)
+    readout.load_state_dict(network.state_dict())
+    epoch = unit.facts["chosen"]
+    losses = {split: unit.facts[split][epoch] for split in ("train", "validation")}
+    losses |= {split: float(unit.arrays[split].mean(dtype=np.float64)) for split in TESTS}
+    return {"metrics": {"epoch": epoch + 1, "losses": losses}, "unit": key_of(kind="weights", transfer=open_job(to).key(one.sources))}
+
+
+def _own(job: MoreJob, target: str, readout: Readout) -> dict[str, Any]:
+    """The decoder of a target's own network, and what its training measured."""
+    model, opened = job.models / target, open_job(job.to(target))
+    network = network_of(opened.task.task, opened.card, opened.prepared)
+    epoch = load_weights(model / "network.safetensors", network)["epoch"]
+    readout.load_state_dict({f"decoder.{name}": value for name, value in network.decoder.state_dict().items()})  # type: ignore[union-attr]
+    losses = {split: float(read_losses(model / f"{split}.npz", SELF)[0].mean(dtype=np.float64)) for split in TESTS}
+    keys = pd.read_csv(model / "units.csv").set_index("name")["key"]
+    return {"metrics": {"epoch": epoch, "losses": losses}, "unit": str(keys[SELF])}
+
+
+def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card], targets: list[Card]) -> dict[str, Any]:
+    """What is known of all predictors together."""
+    sizes = {name: Size(card["parameters"], card["flops"]) for name, card in encoders.items()}
+    by_part = {part: {card["task"]: Size(**card[part]) for card in targets} for part in ("readout", "own_network")}
+    sources = {card["task"]: card["encoders"] for card in targets}
+    images = {card["task"]: card["images"] for card in targets}
+    metrics = ("gain", "quality")
+    return {
+        "format": FORMAT,
+        "policy": {name: policy[name] for name in ("status", "budget", "cost", "max_order", "self_edge", "sources", "mean_gain", "mean_quality")},
+        "data": {
+            "views": {split: int((prepared.splits == number).sum()) for number, split in enumerate(SPLITS)},
+            "index": file_digest(prepared.root / "index.csv"),
+            "images": file_digest(prepared.root / "images.npy"),
+        },
+        "torch": version("torch"),
+        "side": int(prepared.images.shape[1]),
+        "encoders": encoders,
+        "targets": {
+            card["task"]: {
+                **{name: card[name] for name in ("title", "kind", "images", "sources")},
+                **{name: card["metrics"][name] for name in metrics},
+            }
+            for card in targets
+        },
+        "cost": together(sizes, by_part["readout"], by_part["own_network"], sources, images),
+    }
+
+
+def file_digest(path: Path) -> str:
+    """MD5 of a file, as DVC names its content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _fill(network: nn.Module, weights: Mapping[str, np.ndarray], model: Path) -> None:
+    try:
+        network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+    except RuntimeError as error:
+        raise TaskonomyError(f"{model}: weights of another network ({' '.join(str(error).split())[:200]}); train again") from None
+
+
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)

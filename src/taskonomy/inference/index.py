@@ -1,0 +1,104 @@
+"""What the stage `export` writes, read without torch: an index of predictors, and the card of each.
+
+```
+predictors/index.json                    the policy, the encoders, the targets, what all of it costs to run
+predictors/encoders/SOURCE.safetensors   a source's encoder: once, whoever uses it
+predictors/targets/TARGET.safetensors    transfer and decoder; of a target that is solved by its own network, the decoder
+predictors/targets/TARGET.json           card: metrics, sources, data, shapes, parameters
+predictors/units.csv                     key, target, sources: units of work that hold the same weights
+```
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.tasks import DICTIONARY, Task
+
+FORMAT = 1
+FOLDER = Path("predictors")
+_NAME = re.compile(r"[\w-]+")  # a name in an index becomes part of a path
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A folder of predictors.
+
+    Attributes:
+        root: The folder.
+        index: Its `index.json`.
+    """
+
+    root: Path
+    index: dict[str, Any]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Tasks that there is a predictor for."""
+        return tuple(self.index["targets"])
+
+    @cached_property
+    def side(self) -> int:
+        """Of the images that the networks read, pixels."""
+        return int(self.index["side"])
+
+    def card(self, target: str) -> dict[str, Any]:
+        """A predictor's card.
+
+        Raises:
+            TaskonomyError: There is none for this task, with the task that may have been meant; the card is damaged.
+        """
+        if target not in self.index["targets"]:
+            if target in DICTIONARY:
+                raise TaskonomyError(f"{self.root}: the policy does not solve {target}; it solves {', '.join(self.targets)}")
+            raise unknown(f"{self.root}: task", [target], self.targets)
+        return _read(self.root / "targets" / f"{target}.json", ("task", "sources", "statistics", "shapes"))
+
+    def task(self, target: str) -> Task:
+        """The target's entry in the dictionary.
+
+        Raises:
+            TaskonomyError: The dictionary of this version does not have it.
+        """
+        if target not in DICTIONARY:
+            raise TaskonomyError(f"{self.root}: {target} is not in the dictionary of tasks")
+        return DICTIONARY[target]
+
+    def encoder(self, source: str) -> Path:
+        """File of a source's encoder."""
+        return self.root / "encoders" / f"{source}.safetensors"
+
+    def readout(self, target: str) -> Path:
+        """File of a target's transfer and decoder."""
+        return self.root / "targets" / f"{target}.safetensors"
+
+
+def open_export(root: Path = FOLDER) -> Exported:
+    """The predictors in a folder.
+
+    Raises:
+        TaskonomyError: There are none yet, or what is there is damaged or of another version.
+    """
+    root = Path(root)
+    if not (root / "index.json").is_file():
+        raise TaskonomyError(f"{root}: no predictors; the stage `export` writes them: taskonomy repro export")
+    index = _read(root / "index.json", ("format", "side", "targets", "encoders"))
+    if index["format"] != FORMAT:
+        raise TaskonomyError(f"{root}/index.json: format {index['format']!r}, this version reads {FORMAT}; export again")
+    if bad := [name for name in (*index["targets"], *index["encoders"]) if not _NAME.fullmatch(name)]:
+        raise TaskonomyError(f"{root}/index.json: {bad[0]!r} is not a task name")
+    return Exported(root, index)
+
+
+def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TaskonomyError(f"{path}: unreadable ({error}); export again") from None
+    if not isinstance(values, dict) or any(name not in values for name in needed):
+        raise TaskonomyError(f"{path}: not what the stage `export` writes; export again")
+    return values

@@ -1,0 +1,164 @@
+"""Predictors: what the stage `export` wrote, loaded and run on a user's images."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.inference.answers import Answer
+from taskonomy.inference.images import central_square, read_image
+from taskonomy.inference.index import FOLDER, Exported, open_export
+from taskonomy.inference.network import Encoder, Whole, fresh_encoder, fresh_readout
+from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.labels import Head, resized
+
+Picture = UInt8[np.ndarray, "height width 3"]
+Given = Path | str | Picture
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class Predictor:
+    """One target's network.
+
+    Args:
+        exported: The folder.
+        target: The task.
+        encoders: Loaded ones, which predictors share; those that it needs are added.
+        device: Where it computes.
+
+    Attributes:
+        task: The target's entry, with the head of its network.
+        card: What the stage `export` says of it: metrics, sources, data, parameters.
+    """
+
+    def __init__(self, exported: Exported, target: str, encoders: dict[str, Encoder], device: torch.device) -> None:
+        self.card = exported.card(target)
+        shapes = self.card["shapes"]
+        self.task = replace(exported.task(target), head=Head(**shapes["head"]))
+        self.side, self.device = exported.side, device
+        for source in self.card["encoders"]:
+            if source not in encoders:
+                encoders[source] = _loaded(fresh_encoder(DICTIONARY[source], exported.index["encoders"][source]["shape"]), exported.encoder(source))
+                encoders[source].to(device)
+        self.encoders = {source: encoders[source] for source in self.card["encoders"]}
+        self.readout = fresh_readout(self.task, 0 if self.card["kind"] == "own network" else len(self.encoders), shapes)
+        _loaded(self.readout, exported.readout(target)).to(device)
+
+    def __call__(self, *images: Given) -> Answer:
+        """The answer for one sample.
+
+        Args:
+            images: Files, or RGB arrays, of any size: as many as the task takes, 1, 2 or 3.
+
+        Raises:
+            TaskonomyError: Another number of images; one that cannot be read.
+        """
+        return next(predict([self], [images]))[0]
+
+    @property
+    def network(self) -> Whole:
+        """From images [batch, images, 3, side, side] in [0, 1] to outputs, as one module."""
+        return Whole(self.encoders, self.readout).eval()
+
+    def check(self, images: int) -> None:
+        """That it is asked with as many images as it takes.
+
+        Raises:
+            TaskonomyError: It is not.
+        """
+        if images != self.task.images:
+            takes = "1 image" if self.task.images == 1 else f"{self.task.images} images of one scene, in order"
+            raise TaskonomyError(f"{self.task.name} takes {takes} (got {images})")
+
+    def answer(self, codes: dict[str, Tensor], squares: tuple[Picture, ...]) -> Answer:
+        """From the codes of a sample's images, [images, channels, height, width] by source."""
+        with torch.no_grad():
+            output = self.readout(torch.cat([codes[source] for source in self.encoders], 1)[None])[0]
+        mine = {source: codes[source].float().cpu().numpy() for source in self.encoders}
+        return Answer(self.task, squares, output.float().cpu().numpy(), self.card["statistics"], mine)
+
+
+def load_predictor(task: str, folder: Path | str = FOLDER, device: str = "auto") -> Predictor:
+    """A target's predictor.
+
+    Args:
+        task: The target.
+        folder: Which the stage `export` wrote.
+        device: cpu, cuda, or auto: a GPU where there is one.
+
+    Raises:
+        TaskonomyError: There are no predictors, none of this task, damaged weights, or no such device.
+    """
+    return load_predictors([task], folder, device)[0]
+
+
+def load_predictors(tasks: Iterable[str] | None = None, folder: Path | str = FOLDER, device: str = "auto") -> list[Predictor]:
+    """Several targets' predictors, None: all; encoders that some of them share are loaded once."""
+    exported, encoders, where = open_export(Path(folder)), dict[str, Encoder](), device_of(device)
+    return [Predictor(exported, task, encoders, where) for task in (exported.targets if tasks is None else tasks)]
+
+
+def predict(predictors: Sequence[Predictor], samples: Iterable[Sequence[Given]], *, share: bool = True) -> Iterator[list[Answer]]:
+    """Each sample's answers, one for each predictor.
+
+    Args:
+        predictors: That take as many images as a sample has.
+        samples: Files or arrays.
+        share: Whether an encoder that several predictors read runs once on an image. The answers are the same.
+    """
+    for sample in samples:
+        for one in predictors:
+            one.check(len(sample))
+        squares = tuple(central_square(image if isinstance(image, np.ndarray) else read_image(Path(image))) for image in sample)
+        seen = {one.device: as_seen(squares, one.side).to(one.device) for one in predictors}
+        known: dict[str, Tensor] = {}
+        answers = []
+        for one in predictors:
+            codes = known if share else {}
+            encode(one.encoders, seen[one.device], codes)
+            answers.append(one.answer(codes, squares))
+        yield answers
+
+
+@torch.no_grad()
+def encode(encoders: dict[str, Encoder], images: Float[Tensor, "images 3 side side"], known: dict[str, Tensor]) -> None:
+    """Add the codes of images by these encoders to those that are known."""
+    for source, encoder in encoders.items():
+        if source not in known:
+            known[source] = encoder(images)
+
+
+def as_seen(squares: Sequence[UInt8[np.ndarray, "_ _ 3"]], side: int) -> Float[Tensor, "images 3 {side} {side}"]:
+    """Squares of any size at the networks' side: averaged when smaller, bilinear when larger, as prepared images are; in [0, 1]."""
+    images = np.stack([resized(square, side) for square in squares])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+
+def device_of(name: str) -> torch.device:
+    """A device by name.
+
+    Raises:
+        TaskonomyError: There is no such device.
+    """
+    if name not in DEVICES:
+        raise TaskonomyError(f"--device must be {', '.join(DEVICES)} (is {name!r})")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TaskonomyError("--device cuda: torch sees no CUDA device; use cpu")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _loaded(module: Any, path: Path) -> Any:
+    inner: nn.Module = module.encoder if isinstance(module, Encoder) else module
+    try:
+        inner.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise TaskonomyError(f"{path}: not the weights that were exported ({' '.join(str(error).split())[:200]}); export again") from None
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,194 @@
+"""What a policy's labels cost: images that each task takes, their price, and the policy's bill.
+
+A source is labelled in full. A target that is no source takes the labelled images of a transfer; one that is has them already. All targets are
+solved, so the labels for transfers are paid for by every policy, and a source costs what its labels in full cost beyond those.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import LabelsParams, checked
+from taskonomy.tasks import labels_itself
+from taskonomy.variants import variant
+
+OTHERS = "*"  # in a price list: every task that has no row of its own
+COLUMNS = ("price", "full", "transfer")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What labels cost in one table.
+
+    Attributes:
+        sources: Cost of each source, beyond what every policy pays.
+        transfers: What every policy pays: the labels for the transfers to its targets.
+    """
+
+    sources: dict[str, float]
+    transfers: float
+
+
+def prices(params: LabelsParams, targets: Iterable[str], sources: Iterable[str]) -> Prices:
+    """In the currency of the parameters.
+
+    Raises:
+        TaskonomyError: Tasks that have no price.
+    """
+    targets, sources = tuple(targets), tuple(sources)
+    of = {name: _price(params, name) for name in (*targets, *sources)}
+    if missing := sorted(name for name, price in of.items() if price is None):
+        raise TaskonomyError(
+            f"policy.labels: no price for {', '.join(missing)}; set policy.labels.price for all tasks, or policy.labels.tasks.{missing[0]}.price"
+        )
+    cost = {name: (of[name] or 0.0) * (_full(params, name) - (_transfer(params, name) if name in targets else 0)) for name in sources}
+    return Prices(cost, sum((of[name] or 0.0) * _transfer(params, name) for name in targets))
+
+
+def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+    """That the labels of every transfer are paid for: those of other forms may take more than a target's images for a transfer.
+
+    Raises:
+        TaskonomyError: Naming the first that takes more.
+    """
+    targets = set(targets)
+    for target, sources in transfers:
+        for one in filter(None, map(variant, sources)):
+            if one.intermediate is not None and one.intermediate not in targets and _price(params, one.intermediate) != 0:
+                raise TaskonomyError(
+                    f"policy.labels: {one.written} -> {target} takes labels of {one.intermediate}, which is no target, so that no budget"
+                    " pays for them; leave it out of transfer.more"
+                )
+            if _fine_tuning(params, target, one.share) > _transfer(params, target) and _price(params, target) != 0:
+                raise TaskonomyError(
+                    f"policy.labels: {one.written} -> {target} takes {_fine_tuning(params, target, one.share):,} labelled images, more than the"
+                    f" {_transfer(params, target):,} of a transfer; prices of such transfers are not known to the program"
+                )
+
+
+def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> pd.DataFrame:
+    """A policy's labels, a row a task: what they are for, how many images, the price of one, and the sum; beside them, training in full.
+
+    Args:
+        params: Images and prices.
+        targets: The tasks that the policy solves.
+        sources: Those it labels in full.
+        transfers: Target and sources of each.
+
+    Returns:
+        `task`, `labels` (full, transfer, or none: the images label themselves), `images` labelled, `price`, `sum`, and `images_in_full`,
+        `sum_in_full`: what the targets' own networks would take. Prices and sums are NaN without a currency.
+    """
+    targets, sources = set(targets), set(sources)
+    fine = {
+        target: max((_fine_tuning(params, target, one.share) for one in filter(None, map(variant, group))), default=0) for target, group in transfers
+    }
+    through = {one.intermediate for _target, group in transfers for one in filter(None, map(variant, group)) if one.intermediate is not None}
+    rows: list[dict[str, Any]] = []
+    for name in sorted({*targets, *sources, *through}):
+        free = _is_free(params, name)
+        images = _full(params, name) if name in sources else max(_transfer(params, name), fine.get(name, 0))
+        whole = _full(params, name) if name in targets else 0
+        price = float("nan") if (known := _price(params, name)) is None or params.currency is None else known
+        rows.append(
+            {
+                "task": name,
+                "labels": "none" if free else "full" if name in sources else "transfer",
+                "images": 0 if free else images,
+                "price": price,
+                "sum": images * price,
+                "images_in_full": 0 if free else whole,
+                "sum_in_full": whole * price,
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["labels", "task"], ignore_index=True)
+
+
+def totals(table: pd.DataFrame, currency: str | None) -> dict[str, Any]:
+    """A bill in one line: images and, with a currency, money, each beside training every target in full."""
+    found: dict[str, Any] = {"images": int(table["images"].sum()), "images_in_full": int(table["images_in_full"].sum())}
+    if currency is not None:
+        found |= {"currency": currency, "sum": round(float(table["sum"].sum()), 2), "sum_in_full": round(float(table["sum_in_full"].sum()), 2)}
+    return found
+
+
+def told(table: pd.DataFrame, currency: str | None) -> str:
+    """A bill in one sentence."""
+    found = totals(table, currency)
+    parts = [f"{found['images']:,} labelled images, {found['images'] / max(1, found['images_in_full']):.0%} of labelling every target in full"]
+    if currency is not None:
+        share = f", {found['sum'] / found['sum_in_full']:.0%} of" if found["sum_in_full"] else " of"
+        parts.append(f"{money(found['sum'], currency)}{share} {money(found['sum_in_full'], currency)}")
+    return "; ".join(parts)
+
+
+def render(table: pd.DataFrame, currency: str | None) -> str:
+    """A bill for a terminal, dearest first."""
+    rows: list[tuple[str, ...]] = [("task", "labels", "images", "price", f"sum, {currency}", "in full")]
+    for row in table.sort_values(["sum", "task"], ascending=[False, True]).itertuples():
+        amounts = [f"{row.price:,.4g}", f"{row.sum:,.2f}", f"{row.sum_in_full:,.2f}"]
+        rows.append((str(row.task), str(row.labels), f"{row.images:,}", *amounts))
+    sums = totals(table, currency)
+    rows.append(("together", "", f"{sums['images']:,}", "", f"{sums['sum']:,.2f}", f"{sums['sum_in_full']:,.2f}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = 2  # columns of words
+    return "\n".join(
+        "  ".join(cell.ljust(width) if place < left else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )
+
+
+def money(amount: float, currency: str | None) -> str:
+    """An amount as people read it; costs without a currency are plain numbers."""
+    return f"{amount:g}" if currency is None else f"{amount:,.2f} {currency}"
+
+
+def read_prices(path: Path, currency: str) -> LabelsParams:
+    """A price list: CSV with the columns task, price[, full, transfer]; the row of task * is for all others.
+
+    Raises:
+        TaskonomyError: What of it cannot be.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"task": str}, skipinitialspace=True)
+    except FileNotFoundError:
+        raise TaskonomyError(f"{path}: no such price list") from None
+    except (ValueError, OSError) as error:
+        raise TaskonomyError(f"{path}: not a readable CSV: {str(error).splitlines()[0]}") from None
+    if "task" not in table or (bad := [name for name in table if name not in ("task", *COLUMNS)]):
+        raise TaskonomyError(f"{path}: columns must be task, {', '.join(COLUMNS)}" + (f" (is also {bad[0]!r})" if "task" in table else ""))
+    if twice := sorted(set(table.loc[table["task"].duplicated(), "task"])):
+        raise TaskonomyError(f"{path}: {twice[0]} stands twice")
+    rows = {row["task"]: {name: _plain(row[name]) for name in COLUMNS if name in row and not pd.isna(row[name])} for row in table.to_dict("records")}
+    return checked(LabelsParams, {"currency": currency, **rows.pop(OTHERS, {}), "tasks": rows}, str(path))
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _price(params: LabelsParams, name: str) -> float | None:
+    """A price that a task names itself counts, also of one that labels itself."""
+    own = params.tasks[name].price if name in params.tasks else None
+    return own if own is not None else 0.0 if labels_itself(name) else params.price
+
+
+def _is_free(params: LabelsParams, name: str) -> bool:
+    """Whether nobody labels anything: of a task that labels itself and that has no price of its own."""
+    return labels_itself(name) and (name not in params.tasks or params.tasks[name].price is None)
+
+
+def _full(params: LabelsParams, name: str) -> int:
+    return params.of(name).full or 0
+
+
+def _transfer(params: LabelsParams, name: str) -> int:
+    return params.of(name).transfer or 0
+
+
+def _fine_tuning(params: LabelsParams, target: str, share: float | None) -> int:
+    return round((share or 0.0) * _full(params, target))

@@ -22,6 +22,10 @@ from taskonomy.policy.solve import Policy, plan
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+DRAWN = """([nodes, edges]) => {
+  const drawn = document.querySelector("#graph")._cyreg.cy;
+  return drawn.nodes().length === nodes && drawn.edges().length === edges;
+}"""
 PATIENCE = 60_000  # milliseconds; a busy machine is no failure
 
 
@@ -90,8 +94,7 @@ def shows(page: Page, policy: Policy) -> None:
     expect(page.locator("#tile-quality")).to_have_text(f"{policy.mean_quality:.3f}")
     expect(page.locator("#transfers tbody tr")).to_have_count(len(policy.transfers))
     edges = sum(len(one.sources) for one in policy.transfers)
-    page.wait_for_function("([n, e]) => { const cy = document.querySelector('#graph')._cyreg.cy; return cy.nodes().length === n && cy.edges().length === e; }",
-                           arg=[len(policy.sources) + len(policy.transfers), edges])  # fmt: skip
+    page.wait_for_function(DRAWN, arg=[len(policy.sources) + len(policy.transfers), edges])
     expect(page.locator("#results")).not_to_have_class("old")
 
 

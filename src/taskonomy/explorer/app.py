@@ -79,10 +79,8 @@ def choices_of(opened: Opened, general: dict[str, Any], may: list[list[str]], im
 def build(explorer: Explorer) -> Dash:
     """The application; everything it serves lies on this machine."""
     opened = explorer.opened
-    server = Flask("taskonomy.explorer")
     app = Dash(
         "taskonomy.explorer",
-        server=server,
         assets_folder=str(Path(__file__).with_name("assets")),
         use_pages=False,
         serve_locally=True,
@@ -95,7 +93,7 @@ def build(explorer: Explorer) -> Dash:
     _answer(app, explorer)
     _alternatives(app, explorer)
     _in_the_browser(app)
-    _files(server, explorer)
+    _files(app.server, explorer)
     return app
 
 

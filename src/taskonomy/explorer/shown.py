@@ -72,7 +72,9 @@ def _transfer(one: Transfer, before: Transfer | None) -> Component:
         own = "its encoder" if written == one.target else words.source_title(written)
         sources.append(html.Span([html.I(style={"background": colour}), own]))
     other = before is not None and before.sources != one.sources
-    marked = {"className": "rerouted", "title": f"before: {words.sources_title(before.sources)}"} if before is not None and other else {}
+    marked: dict[str, Any] = (
+        {"className": "rerouted", "title": f"before: {words.sources_title(before.sources)}"} if before is not None and other else {}
+    )
     cells = [html.Td(sources), html.Td(_cell(one.gain, before.gain if before is not None and other else None))]
     cells.append(html.Td(_cell(one.quality, before.quality if before is not None and other else None)))
     return html.Tr([html.Th(title_of(one.target), scope="row"), *cells], **marked)

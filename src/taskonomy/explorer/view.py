@@ -25,7 +25,9 @@ COLUMNS = {
 _SELF_EDGES = {SelfEdge.TRANSFER: "its encoder", SelfEdge.GOLD: "its own network", SelfEdge.NONE: "neither"}
 _BALANCES = {Balance.NONE: "as measured", Balance.SUM: "to sum 1", Balance.PEAK: "to best 1"}
 
-Component = Any  # dash's own are untyped
+_LIVE: dict[str, Any] = {"aria-live": "polite"}
+
+Component = Any  # html's and dcc's have only a generated base in common
 
 
 def layout(opened: Opened, choices: Choices) -> Component:
@@ -60,7 +62,7 @@ def _fields(opened: Opened, choices: Choices) -> Component:
     rows = [_row(opened, choices, number, name) for number, name in enumerate(opened.tasks)]
     table = html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll", id="tasks")
     problems = [problem(f"{name}-problem") for name in ("link", "solver", "tasks")]
-    return html.Section([html.Div(general, id="general"), *problems, table], id="fields", **{"aria-label": "What may be chosen"})
+    return html.Section([html.Div(general, id="general"), *problems, table], id="fields", **_named("What may be chosen"))
 
 
 def _field(name: str, label: str, meaning: str, control: Component) -> Component:
@@ -70,8 +72,8 @@ def _field(name: str, label: str, meaning: str, control: Component) -> Component
 
 def _typed(name: str, value: str) -> Component:
     """A number, typed or stepped; text, so that what is no number comes to be answered."""
-    field = dcc.Input(id=name, value=value, type="text", inputMode="numeric", debounce=TYPING, autoComplete="off")
-    steps = [html.Button(sign, id=f"{name}-{what}", **{"aria-label": f"{name}: one {what}"}) for sign, what in (("\u2212", "less"), ("+", "more"))]
+    field = dcc.Input(id=name, value=value, type="text", debounce=TYPING, autoComplete="off")
+    steps = [html.Button(sign, id=f"{name}-{what}", **_named(f"{name}: one {what}")) for sign, what in (("\u2212", "less"), ("+", "more"))]
     return html.Div([steps[0], field, steps[1]], className="stepped")
 
 
@@ -97,9 +99,7 @@ def _row(opened: Opened, choices: Choices, number: int, name: str) -> Component:
 def _weight(what: str, label: str, number: int, name: str, value: str, usable: bool) -> Component:
     key = _key(what, number)
     as_dom = json.dumps(key, sort_keys=True, separators=(",", ":"))  # what dash makes of such an id
-    field = dcc.Input(
-        id=key, value=value, type="text", inputMode="decimal", placeholder="1", debounce=TYPING, disabled=not usable, autoComplete="off"
-    )
+    field = dcc.Input(id=key, value=value, type="text", placeholder="1", debounce=TYPING, disabled=not usable, autoComplete="off")
     return html.Div([html.Label(f"{title_of(name)}: {label}", htmlFor=as_dom, className="unseen"), field])
 
 
@@ -120,14 +120,12 @@ def _results(opened: Opened) -> Component:
         clearOnUnhover=True,
         responsive=True,
     )
-    drawn = html.Div(
-        html.Div(graph, role="img", **{"aria-label": "Sources left, targets right; the table says the same"}), className="scroll", id="drawn"
-    )
+    drawn = html.Div(html.Div(graph, role="img", **_named("Sources left, targets right; the table says the same")), className="scroll", id="drawn")
     return html.Section(
         [
             html.Div("The fields hold what cannot be solved; below is the last policy that could.", id="old"),
             html.Div(id="tiles"),
-            html.Div(id="changed", **{"aria-live": "polite"}),
+            html.Div(id="changed", **_LIVE),
             html.Div(
                 [html.Div([html.Div(legend, id="legend"), drawn]), html.Div(html.Div(id="transfers"), className="scroll", id="table")], id="policy"
             ),
@@ -135,8 +133,13 @@ def _results(opened: Opened) -> Component:
             html.Div([html.Span(note) for note in opened.notes], id="notes"),
         ],
         id="results",
-        **{"aria-label": "The policy"},
+        **_named("The policy"),
     )
+
+
+def _named(label: str) -> dict[str, Any]:
+    """For readers of the screen."""
+    return {"aria-label": label}
 
 
 def _dot(name: str) -> Component:

@@ -164,7 +164,7 @@ def _answer(app: Dash, explorer: Explorer) -> None:
             "tiles": shown.tiles(policy, seconds),
             "changed": shown.changed(previous, policy),
             "elements": graph.elements(policy),
-            "size": {"width": "100%", "height": f"{graph.height(len(policy.transfers))}px"},
+            "size": {"width": "100%", "height": f"{graph.height(max(len(policy.sources), len(policy.transfers)))}px"},
             "transfers": shown.transfers(previous, policy),
             "good": query,
             "links": [f"/export/{name}?{query}" for name in FILES],

@@ -152,7 +152,7 @@ def from_query(query: str, opened: Opened) -> Choices:
         elif what == "role":
             tasks[name] = replace(row, may=_role(value, name) & may_be(opened, name) | row.may & {MUST})
         else:
-            tasks[name] = replace(row, **{what: value})
+            tasks[name] = replace(row, importance=value) if what == "importance" else replace(row, cost=value)
     return Choices(**general, tasks=tasks)
 
 

@@ -30,10 +30,10 @@ def elements(policy: Policy) -> list[Element]:
             edges.append((source, one.target, "dotted" if written == SELF else "solid"))
     ordered = sorted(policy.sources, key=lambda name: (sum(feeds[name]) / len(feeds[name]), name))
     sources = {name: number for number, name in enumerate(ordered)}
-    step = len(targets) / max(len(sources), 1)
+    rows = ROW * max(len(targets), len(sources))
     nodes = [
-        *(_node(f"s{number}", name, "from", 0.0, ((number + 0.5) * step - 0.5) * ROW) for name, number in sources.items()),
-        *(_node(f"t{number}", name, "to", WIDTH, number * ROW) for name, number in targets.items()),
+        *(_node(f"s{number}", name, "from", 0.0, (number + 0.5) * rows / len(sources)) for name, number in sources.items()),
+        *(_node(f"t{number}", name, "to", WIDTH, (number + 0.5) * rows / len(targets)) for name, number in targets.items()),
     ]
     place = {node["data"]["id"]: node["position"]["y"] for node in nodes}
     lines = []
@@ -44,9 +44,9 @@ def elements(policy: Policy) -> list[Element]:
     return [*nodes, *lines]
 
 
-def height(targets: int) -> int:
-    """Pixels for so many targets."""
-    return max(8, targets) * ROW + 20
+def height(rows: int) -> int:
+    """Pixels for so many sources or targets, whichever are more."""
+    return max(8, rows) * ROW + 20
 
 
 def stylesheet(theme: str) -> list[Element]:

@@ -179,6 +179,20 @@ def tree(
         write_text(output, standalone(tree_figure(found), "Task similarity tree"))
 
 
+@app.command()
+def explore(
+    path: Annotated[Path, typer.Argument(metavar="TABLE|RUN", help="An affinity table, or a project's folder that ran.", show_default=False)],
+    port: Annotated[int, typer.Option(help="Port on this machine; 0: any free one.", min=0, max=65535)] = 8050,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    time_limit: Annotated[float, typer.Option(help="Seconds for one program.")] = 10.0,
+) -> None:
+    """A page on this machine: choose sources, targets, costs and budget, and see the policy."""
+    from taskonomy.explorer.opening import open_path
+    from taskonomy.explorer.server import serve
+
+    serve(open_path(path, time_limit), port, browser=not no_browser)
+
+
 @app.command("import-published")
 def import_published(
     files: Annotated[list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.")], output: Output

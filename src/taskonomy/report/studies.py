@@ -96,7 +96,7 @@ def _novel(table: pd.DataFrame) -> Study:
     figure = go.Figure()
     others = table[~table["way"].isin(_WAYS)]
     figure.add_scatter(
-        x=others["gain"], y=[_label(name) for name in others["target"]], mode="markers", name="self-supervised or random features",
+        x=others["gain"], y=[_label(name) for name in others["target"]], mode="markers", name="unsupervised features",
         marker={"color": MUTED, "symbol": "line-ns-open", "size": 9}, text=[_label(name) for name in others["way"]], hovertemplate="%{text}: %{x:.2f}",
     )  # fmt: skip
     for way, (colour, symbol) in _WAYS.items():

@@ -1,0 +1,96 @@
+"""The page's server: on this machine only, and for pages of its own only."""
+
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, request
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.explorer.app import Explorer, build
+from taskonomy.explorer.opening import Opened
+
+HOST = "127.0.0.1"
+
+
+class _Quiet(WSGIRequestHandler):
+    """No line per request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing."""
+
+
+class Server:
+    """One table's page. It listens from construction on, and answers while `run` runs.
+
+    Raises:
+        TaskonomyError: if the port cannot be had.
+    """
+
+    def __init__(self, opened: Opened, port: int) -> None:
+        self._socket = _listening(port)
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}/"
+        self._explorer = Explorer(opened)
+        self._explorer.begin()
+        app = build(self._explorer)
+        _guard(app.server, app.csp_hashes())
+        # Debugger and reloader are those of app.run(), which is never called.
+        self._server: BaseWSGIServer = make_server(HOST, 0, app.server, threaded=True, request_handler=_Quiet, fd=self._socket.fileno())
+
+    def run(self) -> None:
+        """Until interrupted, or stopped from another thread."""
+        self._server.serve_forever()
+
+    def stop(self) -> None:
+        """From another thread than that of `run`, which returns."""
+        self._server.shutdown()
+
+    def close(self) -> None:
+        """Give back the port, and free every program."""
+        self._server.server_close()
+        self._socket.close()
+        self._explorer.solver.close()
+
+
+def serve(opened: Opened, port: int, *, browser: bool) -> None:
+    """Serve the page until interrupted; print its address, and open it in the user's browser."""
+    server = Server(opened, port)
+    print(f"{server.url}  ({opened.title}; Ctrl-C ends)", flush=True)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+def _listening(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was closed a moment ago is free
+    try:
+        listening.bind((HOST, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise TaskonomyError(f"--port {port}: {(error.strerror or str(error)).lower()}; --port 0 takes any free one") from None
+    return listening
+
+
+def _guard(server: Flask, hashes: Iterable[str]) -> None:
+    """Other sites' pages get nothing: neither under a name of theirs that leads here, nor by a request of theirs to this address."""
+    policy = f"default-src 'self'; script-src 'self' {' '.join(hashes)}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"
+
+    @server.before_request
+    def ours() -> None:
+        origin = request.headers.get("Origin")
+        if urlsplit(f"//{request.host}").hostname not in (HOST, "localhost") or (origin is not None and urlsplit(origin).netloc != request.host):
+            abort(403)
+
+    @server.after_request
+    def nothing_from_elsewhere(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = f"{policy}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response

@@ -1,0 +1,99 @@
+"""The real program, solved in one thread of its own; what was solved is kept."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pandas as pd
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.params import PolicyParams
+from taskonomy.policy.solve import Planner, Policy
+
+_PLANNERS, _ANSWERS = 16, 500
+Value = TypeVar("Value")
+_log = logging.getLogger(__name__)
+
+
+class Solver:
+    """Policies of one table.
+
+    GLPK keeps its memory per thread, so one thread makes, uses and frees every program; a web server has many. Errors cross over as text: as
+    exceptions they would hold on to a planner, and free it in another thread.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._table = table
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="glpk")
+        self._planners: OrderedDict[str, Planner] = OrderedDict()
+        self._policies: OrderedDict[str, Policy | str] = OrderedDict()
+        self._alternatives: OrderedDict[str, list[Policy] | str] = OrderedDict()
+
+    def policy(self, params: PolicyParams) -> Policy:
+        """The policy that `taskonomy.policy.solve.plan` gives for the same table.
+
+        Raises:
+            TaskonomyError: as there, and where the solver fails on the numbers.
+        """
+        found = self._thread.submit(self._policy, params).result()
+        if isinstance(found, str):
+            raise TaskonomyError(found)
+        return found
+
+    def alternatives(self, params: PolicyParams) -> list[Policy]:
+        """The next-best policies that `plan` gives.
+
+        Raises:
+            TaskonomyError: as for the policy.
+        """
+        found = self._thread.submit(self._next_best, params).result()
+        if isinstance(found, str):
+            raise TaskonomyError(found)
+        return found
+
+    def prepare(self, params: PolicyParams) -> None:
+        """Begin to solve what will be asked for; nobody waits, and an error is told to whoever asks."""
+        self._thread.submit(self._next_best, params)
+
+    def close(self) -> None:
+        """Free every program, where it was made."""
+        self._thread.submit(self._planners.clear).result()
+        self._thread.shutdown()
+
+    def _policy(self, params: PolicyParams) -> Policy | str:
+        return _kept(self._policies, params.model_dump_json(), _ANSWERS, lambda: _told(lambda: self._planner(params).policy(params.budget)))
+
+    def _next_best(self, params: PolicyParams) -> list[Policy] | str:
+        if isinstance(best := self._policy(params), str):
+            return best
+        key = params.model_dump_json()
+        return _kept(self._alternatives, key, _ANSWERS, lambda: _told(lambda: list(self._planner(params).alternatives(best, params.alternatives))))
+
+    def _planner(self, params: PolicyParams) -> Planner:
+        """One program serves every budget."""
+        any_budget = params.model_copy(update={"budget": 0.0, "alternatives": 0})
+        return _kept(self._planners, any_budget.model_dump_json(), _PLANNERS, lambda: Planner(self._table, any_budget))
+
+
+def _kept(kept: "OrderedDict[str, Value]", key: str, most: int, make: Callable[[], Value]) -> Value:
+    """What was made for a key, or is made now; what was asked for longest ago makes room."""
+    if key not in kept:
+        kept[key] = make()
+    kept.move_to_end(key)
+    while len(kept) > most:
+        kept.popitem(last=False)
+    return kept[key]
+
+
+def _told(solve: Callable[[], Value]) -> Value | str:
+    """The value, or why there is none."""
+    try:
+        return solve()
+    except TaskonomyError as error:
+        return str(error)
+    except (RuntimeError, ArithmeticError) as error:
+        # Numbers that overflow in the solver, such as costs of 1e308: the page stays, the terminal says where.
+        _log.exception("the solver failed")
+        return f"the solver failed on these numbers: {error}"

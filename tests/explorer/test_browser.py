@@ -1,0 +1,221 @@
+"""The page in a real browser: what a person does, and what it shows then."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pandas as pd
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from taskonomy.affinity.table import parse_table, read_table
+from taskonomy.explorer.opening import Opened, opened
+from taskonomy.explorer.server import Server
+from taskonomy.params import PolicyParams
+from taskonomy.policy.solve import Policy, plan
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+DRAWN = """([nodes, edges]) => {
+  const drawn = document.querySelector("#graph")._cyreg.cy;
+  return drawn.nodes().length === nodes && drawn.edges().length === edges;
+}"""
+PATIENCE = 60_000  # milliseconds; a busy machine is no failure
+
+
+@contextmanager
+def serving(what: Opened) -> Iterator[str]:
+    server = Server(what, 0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield server.url
+    server.stop()
+    thread.join()
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def url(published: pd.DataFrame) -> Iterator[str]:
+    with serving(opened(published, "published", 30.0)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield one
+        one.close()
+
+
+@contextmanager
+def opened_page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page that must not ask anybody else, nor fail in its scripts."""
+    expect.set_options(timeout=PATIENCE)
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    wrong: list[str] = []
+    page.on("request", lambda one: None if urlsplit(one.url).netloc in (urlsplit(url).netloc, "") else wrong.append(f"asked {one.url}"))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda one: wrong.append(one.text) if one.type == "error" else None)
+    page.goto(url)
+    expect(page.locator("#tile-objective")).not_to_be_empty()
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    with opened_page(browser, url) as one:
+        yield one
+
+
+def start(published: pd.DataFrame) -> dict[str, object]:
+    return {"budget": opened(published, "", 1.0).start.budget, "exclude": ("class_object_100", "random_projection"), "alternatives": 3}
+
+
+def solved(published: pd.DataFrame, **params: object) -> Policy:
+    return plan(published, PolicyParams.model_validate({**start(published), "alternatives": 0, **params}))[0]
+
+
+def shows(page: Page, policy: Policy) -> None:
+    """The page shows this policy and no other."""
+    expect(page.locator("#tile-objective")).to_have_text(f"{policy.objective:.6f}")
+    expect(page.locator("#tile-sources")).to_have_text(str(len(policy.sources)))
+    expect(page.locator("#tile-gain")).to_have_text(f"{policy.mean_gain:.3f}")
+    expect(page.locator("#tile-quality")).to_have_text(f"{policy.mean_quality:.3f}")
+    expect(page.locator("#transfers tbody tr")).to_have_count(len(policy.transfers))
+    edges = sum(len(one.sources) for one in policy.transfers)
+    page.wait_for_function(DRAWN, arg=[len(policy.sources) + len(policy.transfers), edges])
+    expect(page.locator("#results")).not_to_have_class("old")
+
+
+def test_it_opens_with_a_solved_policy_its_graph_and_the_next_best(page: Page, published: pd.DataFrame) -> None:
+    best, others = plan(published, PolicyParams.model_validate(start(published)))
+    shows(page, best)
+    rows = page.locator("#alternatives tbody tr")
+    expect(rows).to_have_count(3)
+    for row, other in zip(rows.all(), others, strict=True):
+        expect(row).to_contain_text(f"\u2212{best.objective - other.objective:.6f}")
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+def test_another_budget_gives_another_policy_and_back_undoes_it(page: Page, published: pd.DataFrame) -> None:
+    first, second = solved(published), solved(published, budget=4)
+    page.get_by_label("Budget", exact=True).fill("4")
+    shows(page, second)
+    for name in set(first.sources) - set(second.sources):
+        expect(page.locator(f"#changed .removed:has-text('{_title(name)}')")).to_have_count(1)
+    moved = {one.target for one in second.transfers} - {one.target for one in first.transfers if one in second.transfers}
+    expect(page.locator("#transfers tr.rerouted")).to_have_count(len(moved))
+    page.reload()
+    shows(page, second)
+    page.get_by_label("budget: one more").click()
+    shows(page, solved(published, budget=5))
+    page.go_back()
+    shows(page, second)
+    page.go_back()
+    shows(page, first)
+
+
+def test_a_task_that_is_out_is_neither_source_nor_target(page: Page, published: pd.DataFrame) -> None:
+    page.get_by_label("Surface normals: source").uncheck()
+    shows(page, solved(published, roles={"normal": "target"}))
+    page.get_by_label("Surface normals: target").uncheck()
+    without = solved(published, roles={"normal": "source"}, exclude=("normal", "class_object_100", "random_projection"))
+    shows(page, without)
+    expect(page.locator("#changed")).to_contain_text("no target now: Surface normals")
+    page.get_by_label("Reshading: cost").fill("0.5")
+    page.get_by_label("Semantic segmentation: weight").fill("3")
+    page.get_by_label("its own network").check()
+    rules = {"roles": {"normal": "source"}, "exclude": ("normal", "class_object_100", "random_projection"), "cost": {"reshading": 0.5}}
+    shows(page, solved(published, **rules, importance={"segment_semantic": 3}, self_edge="gold"))
+
+
+def test_bad_input_is_answered_beside_its_field_and_the_last_good_policy_stays(page: Page, published: pd.DataFrame) -> None:
+    first = solved(published)
+    shows(page, first)
+    budget, cost = page.get_by_label("Budget", exact=True), page.get_by_label("Denoising: cost")
+    problem = page.locator("#budget-problem")
+    for text, line in (
+        ("many", "policy.budget must be a valid number, unable to parse string as a number (is 'many')"),
+        ("0", "policy.budget 0 is too small: "),
+        ("-2", "policy.budget must be greater than or equal to 0 (is '-2')"),
+    ):
+        budget.fill(text)
+        expect(problem).to_contain_text(line)
+        expect(page.locator("#old")).to_be_visible()
+        expect(page.locator("#tile-objective")).to_have_text(f"{first.objective:.6f}")
+    cost.fill("-1")
+    row = page.locator("#tasks tr", has=page.get_by_label("Denoising: cost"))
+    expect(row.locator(".problem")).to_have_text("policy.cost.denoising must be greater than or equal to 0 (is '-1')")
+    budget.fill(f"{first.budget:g}")
+    expect(problem).to_be_empty()
+    expect(page.locator("#old")).to_be_visible()
+    cost.fill("")
+    shows(page, first)
+
+
+def test_no_target_left_is_answered(browser: Browser, url: str, published: pd.DataFrame) -> None:
+    query = "&".join(f"role.{name}={'source' if name != 'normal' else 'source%2Btarget'}" for name in sorted(set(published["target"])))
+    with opened_page(browser, f"{url}?budget=3&{query}") as page:
+        page.get_by_label("Surface normals: target").uncheck()
+        expect(page.locator("#tasks-problem")).to_have_text("policy.roles leave no target")
+        expect(page.locator("#old")).to_be_visible()
+
+
+def test_a_policy_is_exported_in_four_forms(page: Page, published: pd.DataFrame, tmp_path: Path) -> None:
+    page.get_by_label("Budget", exact=True).fill("5")
+    page.get_by_label("Denoising: cost").fill("1.5")
+    best, others = plan(published, PolicyParams.model_validate({**start(published), "budget": 5, "cost": {"denoising": 1.5}}))
+    shows(page, best)
+    for name in ("JSON", "CSV", "params.yaml", "PNG"):
+        with page.expect_download() as download:
+            page.locator("#exports").get_by_text(name, exact=True).click()
+        download.value.save_as(tmp_path / download.value.suggested_filename)
+    written = json.loads((tmp_path / "policy.json").read_text())
+    assert written == json.loads(json.dumps({**best.reproducible(), "alternatives": [one.reproducible() for one in others]}))
+    rows = read_table(tmp_path / "policy.csv")
+    assert dict(zip(rows["target"], rows["sources"], strict=True)) == {one.target: one.sources for one in best.transfers}
+    params = PolicyParams.model_validate(yaml.safe_load((tmp_path / "params.yaml").read_text())["policy"])
+    assert plan(published, params)[0].reproducible() == best.reproducible()
+    picture = (tmp_path / "policy.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    assert width > 500
+    assert height > 500
+
+
+def test_names_are_shown_and_never_run(browser: Browser) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    names = [evil, "</script><script>alert(2)</script>", "a\"b'&c"]
+    rows = [f'"{t}","{s}",{0.1 + i / 10},0.5,{0.1 * i:.1f}'.replace('a"b', 'a""b') for t in names for i, s in enumerate(names)]
+    table = parse_table("target,sources,affinity,gain,quality\n" + "\n".join(rows), "T")
+    with serving(opened(table, evil, 10.0)) as address, opened_page(browser, address) as page:
+        dialogs: list[str] = []
+        page.on("dialog", lambda one: (dialogs.append(one.message), one.dismiss()))
+        page.get_by_label("Budget", exact=True).fill("2")
+        expect(page.locator("#tile-sources")).to_have_text("2")
+        page.get_by_label(f"{evil}: cost").fill("-1")
+        expect(page.locator("#tasks .problem").get_by_text(evil)).to_have_count(1)
+        page.get_by_label(f"{evil}: cost").fill("2")
+        expect(page.locator("#tile-sources")).to_have_text("1")
+        expect(page.locator("#about")).to_contain_text(evil)
+        for name in names:
+            assert name in page.locator("#transfers").inner_text()
+        assert page.locator("img").count() == 0
+        assert dialogs == []
+
+
+def _title(name: str) -> str:
+    from taskonomy.tasks import title_of
+
+    return title_of(name)

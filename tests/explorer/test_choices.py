@@ -1,0 +1,234 @@
+"""From fields to parameters to a policy, without a browser: as the pipeline does it, and in the pipeline's words."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, random_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskonomy.affinity.table import parse_table, read_table, write_table
+from taskonomy.errors import TaskonomyError
+from taskonomy.explorer import exports
+from taskonomy.explorer.app import Explorer, choices_of
+from taskonomy.explorer.choices import MUST, SOURCE, TARGET, Choices, RefusedError, TaskChoice, from_query, may_be, params_of, start, to_query
+from taskonomy.explorer.difference import difference
+from taskonomy.explorer.graph import elements
+from taskonomy.explorer.opening import Opened, open_path, opened
+from taskonomy.params import PolicyParams, Role, SelfEdge, read_params
+from taskonomy.policy.solve import Policy, plan
+
+TABLE = random_table(np.random.default_rng(3), tasks=6, targets=4)
+NUMBERS = st.sampled_from(["", "0", "0.5", "1", "2.25", "3"])
+
+
+def small() -> Opened:
+    return opened(TABLE, "small", 10.0)
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> Choices:
+    """Fields that hold what they should; whether they can be solved is another matter."""
+    here = small()
+    rows = {}
+    for name in here.tasks:
+        may = draw(st.sets(st.sampled_from(sorted(may_be(here, name)))))
+        must = {MUST} if SOURCE in may and draw(st.integers(0, 9)) == 0 else set()
+        rows[name] = TaskChoice(frozenset(may | must), draw(NUMBERS), draw(NUMBERS))
+    general = draw(st.tuples(st.sampled_from(["0", "1", "2.5", "4"]), st.sampled_from("123"), st.sampled_from(["transfer", "gold", "none"])))
+    return Choices(*general, draw(st.sampled_from(["none", "sum", "peak"])), rows)
+
+
+@given(choices())
+def test_a_link_holds_every_field(chosen: Choices) -> None:
+    here = small()
+    assert from_query(to_query(chosen, here), here) == chosen
+    assert from_query("?" + to_query(chosen, here), here) == chosen
+
+
+@settings(max_examples=25)
+@given(choices())
+def test_the_exported_section_gives_the_policy_that_is_shown(chosen: Choices) -> None:
+    explorer = Explorer(small())
+    try:
+        expected = plan(TABLE, params_of(chosen, explorer.opened))
+    except TaskonomyError as error:
+        with pytest.raises(RefusedError) as refused:
+            explorer.solved(chosen)
+        explorer.solver.close()
+        assert list(refused.value.problems.values()) == [str(error)]  # noqa: PT017, what is expected is what the pipeline says
+        return
+    params, policy = explorer.solved(chosen)
+    others = explorer.solver.alternatives(params)
+    explorer.solver.close()
+    assert policy.reproducible() == expected[0].reproducible()
+    section = yaml.safe_load(exports.as_section(params))["policy"]
+    again, alternatives = plan(TABLE, PolicyParams.model_validate(section))
+    assert again.reproducible() == policy.reproducible()
+    assert [one.reproducible() for one in alternatives] == [one.reproducible() for one in others]
+
+
+@given(choices())
+def test_fields_say_what_a_task_may_be(chosen: Choices) -> None:
+    here = small()
+    params = params_of(chosen, here)
+    for name, row in chosen.tasks.items():
+        role = params.roles.get(name, Role.BOTH)
+        if name in here.sources:
+            assert (SOURCE in row.may) == (role is not Role.TARGET and name not in params.exclude)
+        if name in here.targets:
+            assert (TARGET in row.may) == (role is not Role.SOURCE)
+        assert params.importance.get(name, 1.0) == float(row.importance or 1)
+        assert params.cost.get(name, 1.0) == float(row.cost or 1)
+
+
+def test_the_page_starts_with_the_parameters_of_the_run() -> None:
+    params = read_params(ROOT / "params.yaml").policy
+    values = {"roles": {"t0": "source", "t1": "target"}, "exclude": ["t2"], "require": ["t3"], "cost": {"t0": 1.37}, "importance": {"t1": 1e-5}}
+    given_ = PolicyParams.model_validate({**params.model_dump(), "budget": 3, **values})
+    here = opened(TABLE, "small", given_.time_limit, given_)
+    assert params_of(start(here), here) == given_
+
+
+def test_parameters_that_name_no_task_of_the_table_are_refused_at_once() -> None:
+    with pytest.raises(TaskonomyError, match=r"policy\.cost: unknown 'nrmal'"):
+        opened(TABLE, "small", 10.0, PolicyParams(budget=1, cost={"nrmal": 2}))
+
+
+BAD = [
+    ("budget", "a few"), ("budget", "-1"), ("budget", ""), ("budget", "inf"), ("max_order", "0"), ("max_order", "1.5"), ("self_edge", "gilt"),
+    ("balance", "<b>"), ("cost.t1", "-3"), ("cost.t0", "1e999"), ("importance.t2", "heavy"), ("importance.t0", "nan"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "text"), BAD)
+def test_a_bad_field_is_answered_in_the_words_of_the_pipeline(field: str, text: str, tmp_path: Any) -> None:
+    here = small()
+    with pytest.raises(RefusedError) as refused:
+        params_of(from_query(f"?budget=2&{field}={text}", here) if field != "budget" else from_query(f"?budget={text}", here), here)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    key, _dot, name = field.partition(".")
+    values["policy"][key] = {name: text} if name else text
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(TaskonomyError) as raised:
+        read_params(tmp_path / "params.yaml")
+    assert refused.value.problems == {field: str(raised.value).removeprefix(f"{tmp_path / 'params.yaml'}: ")}
+
+
+def test_every_bad_field_is_named_at_once() -> None:
+    here = small()
+    with pytest.raises(RefusedError) as refused:
+        params_of(from_query("?budget=x&max_order=y&cost.t0=-1&cost.t1=2", here), here)
+    assert list(refused.value.problems) == ["budget", "max_order", "cost.t0"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "line"),
+    [
+        ("budget=0", "budget", "policy.budget 0 is too small: "),
+        ("budget=2&role.t0=source&role.t1=source&role.t2=source&role.t3=source", "tasks", "policy.roles leave no target"),
+        ("budget=2&require=t0&role.t0=out", "tasks", "policy: t0 cannot be both required and excluded"),
+        ("budget=2&role.t0=target&role.t1=target&role.t2=target&role.t3=target&role.t4=out&role.t5=out", "tasks", "no transfer is left for "),
+    ],
+)
+def test_what_follows_from_several_fields_is_told_beside_the_one_to_change(query: str, field: str, line: str) -> None:
+    explorer = Explorer(small())
+    with pytest.raises(RefusedError) as refused:
+        explorer.solved(from_query(query, explorer.opened))
+    explorer.solver.close()
+    assert list(refused.value.problems) == [field]
+    assert refused.value.problems[field].startswith(line)
+
+
+def test_numbers_that_the_solver_cannot_hold_are_answered_too(published: pd.DataFrame) -> None:
+    explorer = Explorer(opened(published, "published", 10.0))
+    with pytest.raises(RefusedError) as refused:
+        explorer.solved(from_query("budget=8&cost.normal=1e308&cost.reshading=1e308", explorer.opened))
+    assert list(refused.value.problems) == ["solver"]
+    assert explorer.solved(from_query("budget=8", explorer.opened))[1].status == "optimal"
+    explorer.solver.close()
+
+
+@pytest.mark.parametrize("query", ["bugdet=3", "cost.t9=1", "role.t1=boss", "require=t9"])
+def test_a_link_that_nobody_understands_is_refused(query: str) -> None:
+    with pytest.raises(TaskonomyError, match="link"):
+        from_query(query, small())
+
+
+def test_what_the_browser_sends_is_read_row_by_row() -> None:
+    here, blank = small(), [None] * len(small().tasks)
+    general = {"budget": "2", "max_order": "1", "self_edge": "none", "balance": "none"}
+    found = choices_of(here, general, [[SOURCE]] + [[]] * (len(blank) - 1), blank, ["3", *blank[1:]])
+    assert found.tasks[here.tasks[0]] == TaskChoice(frozenset({SOURCE}), "", "3")
+    assert found.tasks[here.tasks[1]] == TaskChoice(frozenset(), "", "")
+
+
+def policies(published: pd.DataFrame, *params: dict[str, Any]) -> list[Policy]:
+    return [plan(published, PolicyParams(**one))[0] for one in params]
+
+
+def test_a_difference_names_what_is_other_and_only_that(published: pd.DataFrame) -> None:
+    before, after = policies(published, {"budget": 3, "max_order": 1}, {"budget": 5, "max_order": 2, "roles": {"egomotion": "source"}})
+    found = difference(before, after)
+    assert set(found.sources_added) == set(after.sources) - set(before.sources)
+    assert set(found.sources_removed) == set(before.sources) - set(after.sources)
+    assert (found.targets_added, found.targets_removed) == ((), ("egomotion",))
+    old, new = ({one.target: one.sources for one in policy.transfers} for policy in (before, after))
+    assert {one.after.target for one in found.rerouted} == {name for name in new if new[name] != old[name]}
+    assert found.gain == after.mean_gain - before.mean_gain
+    assert difference(after, after).none
+    assert not found.none
+
+
+def test_exported_transfers_read_as_a_table(published: pd.DataFrame, tmp_path: Any) -> None:
+    (policy,) = policies(published, {"budget": 4})
+    (tmp_path / "policy.csv").write_text(exports.as_csv(policy))
+    read = read_table(tmp_path / "policy.csv")
+    assert list(zip(read["target"], read["sources"], read["affinity"], strict=True)) == [(o.target, o.sources, o.affinity) for o in policy.transfers]
+
+
+@pytest.mark.parametrize("edge", list(SelfEdge))
+def test_the_graph_has_an_edge_for_each_source_of_each_transfer(published: pd.DataFrame, edge: SelfEdge) -> None:
+    (policy,) = policies(published, {"budget": 4, "self_edge": edge})
+    found = elements(policy)
+    title = {one["data"]["id"]: one["data"]["title"] for one in found if "id" in one["data"]}
+    edges = [(title[one["data"]["source"]], title[one["data"]["target"]]) for one in found if "source" in one["data"]]
+    assert len(edges) == sum(len(one.sources) for one in policy.transfers)
+    assert sum(key.startswith("s") for key in title) == len(policy.sources)
+    places = {key: [one["position"] for one in found if one["data"].get("id", "").startswith(key)] for key in "st"}
+    assert len({one["x"] for one in places["s"]}) == len({one["x"] for one in places["t"]}) == 1
+    for column in places.values():
+        assert np.diff(sorted(one["y"] for one in column)).min() >= 20
+
+
+VARIANTS = "target,sources,affinity\nx,a>b,0.3\ny,b@0.5,0.4\nx,b,0.1\ny,self,0.2\n"
+
+
+def test_transitive_and_fine_tuned_transfers_start_at_the_task_that_is_labelled() -> None:
+    policy, _ = plan(parse_table(VARIANTS, "T"), PolicyParams(budget=2))
+    found = elements(policy)
+    assert sorted(one["data"]["title"] for one in found if one.get("classes") == "from") == ["a", "b"]
+
+
+def test_a_run_is_shown_with_the_gain_and_quality_of_held_out_images(tmp_path: Any) -> None:
+    run = tmp_path / "run"
+    measured = TABLE.assign(gain=0.25, quality=0.25)
+    (run / "results/measured").mkdir(parents=True)
+    with pytest.raises(TaskonomyError, match=r"no results/measured/affinities\.csv; run the pipeline there"):
+        open_path(run, 10.0)
+    write_table(run / "results/measured/affinities.csv", measured)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["policy"] |= {"budget": 5}
+    (run / "params.yaml").write_text(yaml.safe_dump(values))
+    assert (open_path(run, 10.0).table["gain"] == 0.25).all()
+    write_table(run / "results/measured/held_out.csv", TABLE.iloc[::-1])
+    shown = open_path(run, 10.0)
+    assert shown.title == "run"
+    assert shown.start.budget == 5
+    assert shown.table["gain"].tolist() == TABLE["gain"].tolist()
+    write_table(run / "results/measured/held_out.csv", TABLE.iloc[2:])
+    with pytest.raises(TaskonomyError, match=r"held_out\.csv: lacks 2 transfers"):
+        open_path(run, 10.0)

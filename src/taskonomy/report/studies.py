@@ -95,9 +95,10 @@ def _novel(table: pd.DataFrame) -> Study:
     names = by_family(sorted(set(table["target"])))
     figure = go.Figure()
     others = table[~table["way"].isin(_WAYS)]
+    names_of = [_label(name) for name in others["way"]]
     figure.add_scatter(
-        x=others["gain"], y=[_label(name) for name in others["target"]], mode="markers", name="unsupervised features",
-        marker={"color": MUTED, "symbol": "line-ns-open", "size": 9}, text=[_label(name) for name in others["way"]], hovertemplate="%{text}: %{x:.2f}",
+        x=others["gain"], y=[_label(name) for name in others["target"]], mode="markers", name="self-supervised or random features", text=names_of,
+        marker={"color": MUTED, "symbol": "line-ns-open", "size": 9}, hovertemplate="%{text}: %{x:.2f}",
     )  # fmt: skip
     for way, (colour, symbol) in _WAYS.items():
         rows = table[table["way"] == way]

@@ -10,11 +10,11 @@ from pathlib import Path
 import yaml
 from conftest import ROOT
 
-PARTS = ("stages", "src", "data/published", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
+PARTS = ("stages", "src", "data/published", "results/experiments", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "studies", "report"}
-MEASURED = {"normalize", "agreement"} | OF_A_TABLE
-STAGES = {"world", "prepare", "cards", "train", "transfer", "more"} | MEASURED
+MEASURED = {"normalize", "facts", "agreement"} | OF_A_TABLE
+STAGES = {"world", "prepare", "cards", "train", "transfer", "more", "samples"} | MEASURED
 
 
 def clone(folder: Path) -> Path:
@@ -61,6 +61,11 @@ def each(stage: str, *items: str) -> set[str]:
 
 def units(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / ".dvc/units").rglob("*.unit")}
+
+
+def seen(folder: Path) -> set[str]:
+    """The units that keep the weights of the transfers that are drawn: which these are depends on how good all are."""
+    return set((folder / "results/measured/samples/units.csv").read_text().replace(",", "\n").split())
 
 
 def change(folder: Path, section: str, key: str, value: object) -> None:

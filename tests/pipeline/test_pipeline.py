@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, make, ran, repro, run, units
+from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, make, ran, repro, run, seen, units
 from tiny import once
 
 
@@ -27,6 +27,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
         ("policy", "alternatives", 0, {"policy", "evaluate", "report"}),
         ("front", "orders", [1], {"front", "report"}),
         ("savings", "draws", 2, {"savings", "report"}),
+        ("samples", "views", 2, {"samples", "facts", "report"}),
         ("evaluate", "seed", 1, {"evaluate", "report"}),
         ("report", "title", "Ours", {"report"}),
         ("policy", "balance", "peak", OF_A_TABLE),
@@ -40,14 +41,14 @@ def test_a_changed_parameter_reruns_what_it_affects_and_nothing_else(copied: Pat
     assert repro(copied) == set()
 
 
-OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "agreement"}
+OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "facts", "agreement"}
 
 
 def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copied: Path) -> None:
     before = units(copied)
     change(copied, "train", "tasks", {"jigsaw": {"rate": 0.001}})
-    assert ran(copied) == {"cards", "train@jigsaw", "more"} | each("transfer", *TARGETS) | OF_MEASURED
-    new = units(copied).keys() - before.keys()
+    assert ran(copied) == {"cards", "train@jigsaw", "more", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    new = units(copied).keys() - before.keys() - seen(copied)
     # Its network; to each target the transfer from it alone and the two pairs that it is in. Its constant knows no rate.
     assert len(new) == 1 + len(TARGETS) * 3
     change(copied, "train", "tasks", {})
@@ -58,8 +59,8 @@ def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copie
 def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Path) -> None:
     before = units(copied)
     change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
-    assert ran(copied) == {"prepare", "train@edge_texture", "more"} | each("transfer", *TARGETS) | OF_MEASURED
-    new = units(copied).keys() - before.keys()
+    assert ran(copied) == {"prepare", "train@edge_texture", "more", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    new = units(copied).keys() - before.keys() - seen(copied)
     # As a target everything: its network, its constant, from scratch, 5 of order 1 and 3 of order 2. As a source: alone and in two pairs, twice.
     assert len(new) == 2 + (1 + 5 + 3) + 2 * 3
 
@@ -67,7 +68,7 @@ def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Pat
 def test_transfer_parameters_train_no_task(copied: Path) -> None:
     before = units(copied)
     change(copied, "transfer", "max_order", 1)
-    assert ran(copied) == each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"samples"} | each("transfer", *TARGETS) | OF_MEASURED
     assert units(copied) == before
 
 

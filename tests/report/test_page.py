@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,8 @@ from taskonomy.params import PolicyParams, SavingsParams
 from taskonomy.policy.front import front
 from taskonomy.policy.problem import Problem
 from taskonomy.policy.solve import Planner, Policy
-from taskonomy.report.page import Results, embedded_json, page
+from taskonomy.report.page import embedded_json, page
+from taskonomy.report.results import Results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
@@ -39,6 +41,8 @@ def page_of(
     networks: pd.DataFrame | None = None,
     elsewhere: pd.DataFrame | None = None,
     excluded: tuple[str, ...] | None = None,
+    budgets: list[float] | None = None,
+    **more: Any,
 ) -> str:
     planner = Planner(table, params)
     best = planner.policy(params.budget)
@@ -46,18 +50,25 @@ def page_of(
     sets = random_sets(table, params, savings)
     excluded = params.exclude if excluded is None else excluded
     problem = planner.problem if elsewhere is None else held_out(planner.problem, elsewhere)
+    points = [point.as_dict() for point in front(table, params, orders)] if budgets is None else [some(planner, budget) for budget in budgets]
     results = Results(
         table=table,
         excluded=excluded,
         policy=json.loads(to_json(best.as_dict())),
-        front=json.loads(to_json([point.as_dict() for point in front(table, params, orders)])),
+        front=json.loads(to_json(points)),
         significance=significance(on(best, problem), problem, 1000, 0),
         savings={"whole table": [{"level": 0.9, "budget": None, "quality": None}], "random sets": summary(sets, [0.9])},
         task_sets=sets,
         tree=similarity_tree(without_sources(table, excluded), metric="euclidean"),
         networks=networks,
+        **more,
     )
     return page("A title", results)
+
+
+def some(planner: Planner, budget: float) -> dict[str, Any]:
+    """One point of a front, without the others."""
+    return {**planner.policy(budget).as_dict(), "one_more_label": {"cost": None, "gain": None, "quality": None}}
 
 
 def on(policy: Policy, problem: Problem) -> Policy:

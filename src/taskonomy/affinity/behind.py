@@ -12,7 +12,6 @@ from taskonomy.affinity.table import SELF
 from taskonomy.affinity.wins import win_rate_against
 from taskonomy.data.prepared import SPLITS, Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.tasks import DICTIONARY
 
 SCRATCH = "scratch"
 
@@ -75,8 +74,8 @@ def win_rate_of_few(
 
 def buildings(prepared: Prepared, target: str, split: str) -> Shaped[np.ndarray, " samples"]:
     """The building of each of a target's samples of one split, in the order of its losses."""
-    several = DICTIONARY[target].group is not None
-    first = np.load(prepared.root / "tasks" / target / "samples.npy")[:, 0] if several else np.arange(len(prepared.index))
+    samples = prepared.root / "tasks" / target / "samples.npy"  # of tasks of several images; of others every view is one
+    first = np.load(samples)[:, 0] if samples.is_file() else np.arange(len(prepared.index))
     names = prepared.index["building"].to_numpy(str)[first]
     return names[prepared.splits[first] == SPLITS.index(split)]
 

@@ -54,7 +54,7 @@ def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
     best = max(point["gain"][0] for point in reached)
     enough = next(point for point in reached if point["gain"][0] >= ENOUGH * best)
     said = (
-        f"{count(len(enough['sources']), 'labelled task')} of the {len(reached[-1]['sources'])} that are ever chosen already "
+        f"{count(len(enough['sources']), 'labelled task')} of the {len(reached[-1]['sources'])} that the largest budget takes already "
         f"{'brings' if len(enough['sources']) == 1 else 'bring'} {percent(ENOUGH)} of the best mean gain ({percent(best)})."
     )
     budget, low = results.policy["budget"], min(point["max_order"] for point in shown)

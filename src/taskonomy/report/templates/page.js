@@ -122,7 +122,7 @@ function drawFront(id, field, title) {
   const band = pointsOf(shown.max_order).filter((point) => point[field][1] !== null);
   if (band.length > 1) {
     traces.unshift({
-      x: [...band, ...band.toReversed()].map((point) => point.budget), y: [...band.map((point) => point[field][2]), ...band.toReversed().map((point) => point[field][1])],
+      x: [...band, ...[...band].reverse()].map((point) => point.budget), y: [...band.map((point) => point[field][2]), ...[...band].reverse().map((point) => point[field][1])],
       fill: "toself", mode: "lines", line: { width: 0 }, fillcolor: "rgba(0,114,178,.14)", name: "interval", hoverinfo: "skip",
     });
   }

@@ -18,6 +18,7 @@ from taskonomy.explorer.opening import Opened, opened
 from taskonomy.explorer.server import Server
 from taskonomy.params import PolicyParams
 from taskonomy.policy.solve import Policy, plan
+from taskonomy.tasks import title_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
@@ -113,9 +114,10 @@ def test_another_budget_gives_another_policy_and_back_undoes_it(page: Page, publ
     page.get_by_label("Budget", exact=True).fill("4")
     shows(page, second)
     for name in set(first.sources) - set(second.sources):
-        expect(page.locator(f"#changed .removed:has-text('{_title(name)}')")).to_have_count(1)
+        expect(page.locator(f"#changed .removed:has-text('{title_of(name)}')")).to_have_count(1)
     moved = {one.target for one in second.transfers} - {one.target for one in first.transfers if one in second.transfers}
     expect(page.locator("#transfers tr.rerouted")).to_have_count(len(moved))
+    page.wait_for_load_state("networkidle")  # the next best arrive after the answer
     page.reload()
     shows(page, second)
     page.get_by_label("budget: one more").click()
@@ -213,9 +215,3 @@ def test_names_are_shown_and_never_run(browser: Browser) -> None:
             assert name in page.locator("#transfers").inner_text()
         assert page.locator("img").count() == 0
         assert dialogs == []
-
-
-def _title(name: str) -> str:
-    from taskonomy.tasks import title_of
-
-    return title_of(name)

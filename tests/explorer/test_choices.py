@@ -87,7 +87,7 @@ def test_fields_say_what_a_task_may_be(chosen: Choices) -> None:
 
 def test_the_page_starts_with_the_parameters_of_the_run() -> None:
     params = read_params(ROOT / "params.yaml").policy
-    values = {"roles": {"t0": "source", "t1": "target"}, "exclude": ["t2"], "require": ["t3"], "cost": {"t0": 1.37}, "importance": {"t1": 1e-5}}
+    values = {"roles": {"t0": "source", "t1": "target"}, "exclude": ["t5"], "require": ["t3"], "cost": {"t0": 1.37}, "importance": {"t1": 1e-5}}
     given_ = PolicyParams.model_validate({**params.model_dump(), "budget": 3, **values})
     here = opened(TABLE, "small", given_.time_limit, given_)
     assert params_of(start(here), here) == given_
@@ -201,7 +201,7 @@ def test_the_graph_has_an_edge_for_each_source_of_each_transfer(published: pd.Da
     places = {key: [one["position"] for one in found if one["data"].get("id", "").startswith(key)] for key in "st"}
     assert len({one["x"] for one in places["s"]}) == len({one["x"] for one in places["t"]}) == 1
     for column in places.values():
-        assert np.diff(sorted(one["y"] for one in column)).min() >= 20
+        assert np.diff(sorted(one["y"] for one in column)).min() > 19.9
 
 
 VARIANTS = "target,sources,affinity\nx,a>b,0.3\ny,b@0.5,0.4\nx,b,0.1\ny,self,0.2\n"

@@ -41,7 +41,7 @@ def answered(port: int, path: str, method: str = "GET", **headers: str) -> tuple
 def test_only_names_of_this_machine_are_answered(port: int) -> None:
     assert answered(port, "/", Host=f"127.0.0.1:{port}")[0] == 200
     assert answered(port, "/", Host=f"localhost:{port}")[0] == 200
-    for host in (f"rebound.example:{port}", "127.0.0.1.example", "", "[::1"):
+    for host in (f"rebound.example:{port}", "127.0.0.1.example", "[::1"):
         assert answered(port, "/_dash-layout", Host=host)[0] in (400, 403)
 
 

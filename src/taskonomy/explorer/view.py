@@ -46,7 +46,7 @@ def problem(key: str | dict[str, Any]) -> Component:
 
 def _exports() -> Component:
     files = [html.A(label, id={"type": "file", "name": name}, href="", download=name) for name, label in FILES.items()]
-    return html.Nav([html.Span("Export"), *files, html.Button("PNG", id="png"), html.A("Start again", href="/", id="again")])
+    return html.Nav([html.Span("Export"), *files, html.Button("PNG", id="png"), html.A("Start again", href="/", id="again")], id="exports")
 
 
 def _fields(opened: Opened, choices: Choices) -> Component:

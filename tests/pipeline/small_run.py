@@ -13,7 +13,7 @@ from conftest import ROOT
 PARTS = ("stages", "src", "data/published", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "report"}
-MEASURED = {"normalize", "agreement"} | OF_A_TABLE
+MEASURED = {"normalize", "agreement", "export"} | OF_A_TABLE
 STAGES = {"world", "prepare", "cards", "train", "transfer", "more"} | MEASURED
 
 
@@ -61,6 +61,11 @@ def each(stage: str, *items: str) -> set[str]:
 
 def units(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / ".dvc/units").rglob("*.unit")}
+
+
+def kept(folder: Path) -> set[str]:
+    """The units that hold the weights of the exported policy: which those are is for the policy to say."""
+    return {f"{row.split(',')[0]}.unit" for row in (folder / "predictors/units.csv").read_text().splitlines()[1:]}
 
 
 def change(folder: Path, section: str, key: str, value: object) -> None:

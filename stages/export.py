@@ -5,7 +5,7 @@ from pathlib import Path
 
 from taskonomy.cores import progress
 from taskonomy.errors import one_line
-from taskonomy.inference.export import export
+from taskonomy.inference.export import export, headline
 from taskonomy.params import read_params
 from taskonomy.training.more import MoreJob
 from taskonomy.training.store import store_root
@@ -20,12 +20,7 @@ def main() -> None:
     job = MoreJob(args.cards, args.prepared, args.codes, args.models, store_root(), read_params().transfer.model_dump_json())
     with progress(0, "export", "transfers") as bar:
         index = export(job, args.policy, args.held_out, args.predictors, bar.update)
-    shared, independent = (index["cost"][way] for way in ("shared", "independent"))
-    print(
-        f"{len(index['targets'])} targets from {len(index['encoders'])} encoders: {shared['parameters']:,} parameters"
-        f" ({shared['parameters'] / independent['parameters']:.0%} of independent networks), {shared['flops']:,} FLOPs"
-        f" ({shared['flops'] / independent['flops']:.0%})"
-    )
+    print("\n".join([*index["left_out"].values(), headline(index)]))
 
 
 if __name__ == "__main__":

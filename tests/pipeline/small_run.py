@@ -10,10 +10,13 @@ from pathlib import Path
 import yaml
 from conftest import ROOT
 
-PARTS = ("stages", "src", "data/published", "results/experiments", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
+PARTS = (
+    "stages", "src", "data/published", "results/experiments", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore",
+    ".gitignore",
+)  # fmt: skip
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "studies", "report"}
-MEASURED = {"normalize", "facts", "agreement"} | OF_A_TABLE
+MEASURED = {"normalize", "facts", "agreement", "export"} | OF_A_TABLE
 STAGES = {"world", "prepare", "cards", "train", "transfer", "more", "samples"} | MEASURED
 
 
@@ -63,9 +66,10 @@ def units(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / ".dvc/units").rglob("*.unit")}
 
 
-def seen(folder: Path) -> set[str]:
-    """The units that keep the weights of the transfers that are drawn: which these are depends on how good all are."""
-    return set((folder / "results/measured/samples/units.csv").read_text().replace(",", "\n").split())
+def kept(folder: Path) -> set[str]:
+    """The units that hold the weights of transfers that are drawn or exported: which those are is for affinities and policy to say."""
+    files = (folder / "predictors/units.csv", folder / "results/measured/samples/units.csv")
+    return {f"{row.split(',')[0]}.unit" for path in files for row in path.read_text().splitlines()[1:]}
 
 
 def change(folder: Path, section: str, key: str, value: object) -> None:

@@ -68,7 +68,7 @@ def every_policy(table: pd.DataFrame, params: LabelsParams) -> list[tuple[float,
 
 
 @pytest.mark.parametrize("solver", ["glpk", "highs"])
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(25))
 def test_the_policy_is_the_best_that_the_money_buys(seed: int, solver: str) -> None:
     rng = np.random.default_rng(seed)
     table, params = random_table(rng), random_labels(rng)
@@ -93,7 +93,7 @@ def test_the_policy_is_the_best_that_the_money_buys(seed: int, solver: str) -> N
 def test_a_bill_by_hand() -> None:
     table = parse_table(TABLE, "t")
     params = labels(tasks={"class_scene": {"price": 2.0, "full": 300, "transfer": 30}, "normal": {"price": 0.12}})
-    best, _ = plan(table, PolicyParams(budget=280, labels=params))
+    best, _ = plan(table, PolicyParams(budget=280, exclude=("reshading",), labels=params))
     # normal: 1000 x 0.12; reshading: 100 x 0.05; class_scene: 30 x 2; denoising labels itself.
     assert best.sources == ("denoising", "normal")
     assert best.cost == pytest.approx(120 + 5 + 60)

@@ -33,7 +33,7 @@ class Answer:
     """
 
     task: Task
-    images: tuple[UInt8[np.ndarray, "side side 3"], ...]
+    images: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
     output: Float[np.ndarray, " outputs *side"]
     statistics: dict[str, Any]
     codes: dict[str, Shaped[np.ndarray, "images channels height width"]] = field(default_factory=dict)

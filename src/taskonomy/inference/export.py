@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from taskonomy.affinity.losses import read_losses
-from taskonomy.affinity.table import SELF, join_sources, read_table
+from taskonomy.affinity.table import SELF, join_sources, labelled, read_table
 from taskonomy.cores import on_every_core
 from taskonomy.data.prepared import SPLITS, Prepared
 from taskonomy.errors import TaskonomyError
@@ -57,6 +57,12 @@ class Chosen:
         return self.sources == (SELF,)
 
     @property
+    def left_out(self) -> str:
+        """Why it is not exported; empty: it is."""
+        other = next((source for source in self.sources if variant(source) is not None), None)
+        return "" if other is None else f"{self.target} is solved by {other}: only transfers from frozen encoders and own networks are exported"
+
+    @property
     def encoders(self) -> tuple[str, ...]:
         """Tasks whose encoders it starts from."""
         return (self.target,) if self.own else self.sources
@@ -66,7 +72,7 @@ def read_chosen(path: Path) -> tuple[dict[str, Any], list[Chosen]]:
     """The policy that the stage `policy` wrote, and its transfers.
 
     Raises:
-        TaskonomyError: It is not there or damaged; a transfer of it is of a form that cannot be exported.
+        TaskonomyError: It is not there or damaged, or names tasks that the dictionary does not have.
     """
     try:
         policy = json.loads(path.read_text(encoding="utf-8"))
@@ -75,12 +81,7 @@ def read_chosen(path: Path) -> tuple[dict[str, Any], list[Chosen]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TaskonomyError(f"{path}: no readable policy ({error}); the stage `policy` writes it") from None
     for one in chosen:
-        if other := [source for source in one.sources if variant(source) is not None]:
-            raise TaskonomyError(
-                f"{path}: {one.target} is solved by {other[0]}, which cannot be exported: only transfers from frozen encoders and own networks can;"
-                " take it out of transfer.more"
-            )
-        if unknown := [name for name in (one.target, *one.encoders) if name not in DICTIONARY]:
+        if unknown := [name for name in (one.target, *map(labelled, one.encoders)) if name not in DICTIONARY]:
             raise TaskonomyError(f"{path}: {unknown[0]} is not in the dictionary of tasks")
     return policy, chosen
 
@@ -96,12 +97,13 @@ def export(job: MoreJob, policy: Path, held_out: Path, output: Path, told: Calla
         told: Called with 1 as each target's weights are there.
 
     Returns:
-        The index.
+        The index. Targets whose transfer is of a form that is not exported (`a>b`, `a@0.02`) stand in it under `left_out`, with the reason.
 
     Raises:
         TaskonomyError: As `read_chosen`; weights that are not there or do not fit.
     """
-    facts, chosen = read_chosen(policy)
+    facts, all_of_them = read_chosen(policy)
+    chosen = [one for one in all_of_them if not one.left_out]
     for _work, _none in on_every_core(_train, [(job, one) for one in chosen if not one.own]):
         told(1)
     elsewhere = {(row.target, frozenset(row.sources)): row for row in read_table(held_out).itertuples()}  # type: ignore[arg-type]
@@ -111,13 +113,23 @@ def export(job: MoreJob, policy: Path, held_out: Path, output: Path, told: Calla
         (folder / "targets").mkdir()
         encoders = {name: _write_encoder(job, name, folder) for name in sorted({name for one in chosen for name in one.encoders})}
         targets = [_write_target(job, one, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders) for one in chosen]
-        index = _index(prepared, facts, encoders, targets)
+        index = _index(prepared, facts, encoders, targets) | {"left_out": {one.target: one.left_out for one in all_of_them if one.left_out}}
         write_json(folder / "index.json", index)
         for card in targets:
             write_json(folder / "targets" / f"{card['task']}.json", card)
         rows = [(card["unit"], card["task"], join_sources(card["sources"])) for card in targets]
         write_csv(folder / "units.csv", pd.DataFrame(rows, columns=["key", "target", "sources"]))
     return index
+
+
+def headline(index: dict[str, Any]) -> str:
+    """An export in one sentence."""
+    shared, independent = (index["cost"][way] for way in ("shared", "independent"))
+    amounts = [
+        f"{shared[name]:,} {unit} ({shared[name] / independent[name]:.0%} of independent networks)" if independent[name] else f"no {unit}"
+        for name, unit in (("parameters", "parameters"), ("flops", "FLOPs"))
+    ]
+    return f"{len(index['targets'])} targets from {len(index['encoders'])} encoders: {', '.join(amounts)}"
 
 
 def _train(work: tuple[MoreJob, Chosen]) -> None:

@@ -38,7 +38,8 @@ def write_graph(predictor: Predictor, path: Path) -> None:
         # The exporter that needs no onnxscript announces its age; that constants are constants is meant.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            predictor.network, (example,), buffer, dynamo=False, opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],
+            predictor.network, (example,), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
+            opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],
             dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
         )  # fmt: skip
     model = onnx.load_model_from_string(buffer.getvalue())

@@ -35,7 +35,7 @@ def read_image(path: Path) -> Image:
         raise TaskonomyError(f"{path}: {error}; images are .png or .jpg") from None
 
 
-def central_square(image: Image) -> Image:
+def central_square(image: Image) -> UInt8[np.ndarray, "side side 3"]:
     """What is seen of an image: its central square. Nothing is squeezed."""
     height, width = image.shape[:2]
     side = min(height, width)

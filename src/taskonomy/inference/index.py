@@ -53,6 +53,8 @@ class Exported:
             TaskonomyError: There is none for this task, with the task that may have been meant; the card is damaged.
         """
         if target not in self.index["targets"]:
+            if target in self.index["left_out"]:
+                raise TaskonomyError(f"{self.root}: {self.index['left_out'][target]}")
             if target in DICTIONARY:
                 raise TaskonomyError(f"{self.root}: the policy does not solve {target}; it solves {', '.join(self.targets)}")
             raise unknown(f"{self.root}: task", [target], self.targets)
@@ -86,7 +88,7 @@ def open_export(root: Path = FOLDER) -> Exported:
     root = Path(root)
     if not (root / "index.json").is_file():
         raise TaskonomyError(f"{root}: no predictors; the stage `export` writes them: taskonomy repro export")
-    index = _read(root / "index.json", ("format", "side", "targets", "encoders"))
+    index = _read(root / "index.json", ("format", "side", "targets", "encoders", "left_out", "cost"))
     if index["format"] != FORMAT:
         raise TaskonomyError(f"{root}/index.json: format {index['format']!r}, this version reads {FORMAT}; export again")
     if bad := [name for name in (*index["targets"], *index["encoders"]) if not _NAME.fullmatch(name)]:

@@ -20,7 +20,7 @@ from taskonomy.inference.network import Encoder, Whole, fresh_encoder, fresh_rea
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.labels import Head, resized
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 Given = Path | str | Picture
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -11,6 +11,7 @@ import yaml
 from conftest import ROOT
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.execution.settings import ADDRESS, of_this_run
 from taskonomy.files import write_json, write_text
 from taskonomy.params import read_params
 
@@ -71,12 +72,35 @@ def changed(tmp_path: Path, section: str, key: str, value: object) -> Path:
         ("transfer", "more", ["class_object_100@0.1"], r"transfer\.more: class_object_100@0\.1 names class_object_100, not in data\.tasks"),
         ("transfer", "codes", "float64", r"transfer\.codes must be 'float16' or 'float32' \(is 'float64'\)"),
         ("normalize", "method", "mean", r"normalize\.method must be 'ahp' or 'linear' \(is 'mean'\)"),
+        ("execution", "engine", "slurm", r"execution\.engine must be 'local' or 'ray' \(is 'slurm'\)"),
+        ("execution", "address", "ray://head:10001", r"execution\.address: must be auto or HOST:PORT \(is 'ray://head:10001'\)"),
+        ("execution", "device", "gpu", r"execution\.device: must be auto, cpu, cuda or cuda:N \(is 'gpu'\)"),
+        ("execution", "kinds", {"transfers": {}}, r"execution\.kinds\.transfers is not a known key; known keys: network, transfer"),
+        ("execution", "kinds", {"network": {"gpu": 1}}, r"execution\.kinds\.network\.gpu is not a known key; known keys: cpus, gpus, memory"),
         ("data", "tasks", ["normal", "reshading"], "transfer.targets names .*room_layout.*, not in data.tasks"),
     ],
 )
 def test_a_bad_value_names_the_key_the_value_and_what_is_allowed(tmp_path: Path, section: str, key: str, value: object, message: str) -> None:
     with pytest.raises(TaskonomyError, match=message):
         read_params(changed(tmp_path, section, key, value))
+
+
+def test_a_cluster_gives_each_worker_its_gpu_so_none_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = read_params(changed(tmp_path, "execution", "device", "cuda:1")).execution
+    assert of_this_run(params) is params
+    monkeypatch.setenv(ADDRESS, "head:6379")
+    with pytest.raises(TaskonomyError, match=r"--address: device must be auto, cpu or cuda with engine ray"):
+        of_this_run(params)
+    here = of_this_run(read_params(ROOT / "params.yaml").execution)
+    assert (here.engine, here.address) == ("ray", "head:6379")
+
+
+def test_no_stage_and_no_unit_depends_on_how_units_are_computed() -> None:
+    """Or a change would run everything again."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for stage in (entry.get("do", entry) for entry in stages.values()):
+        assert not [name for name in stage.get("params", ()) if name.split(".")[0] == "execution"]
+        assert not [path for path in stage["deps"] if "execution" in path or "cores" in path or "helpers" in path]
 
 
 def test_other_transfers_are_read_as_they_are_written(tmp_path: Path) -> None:

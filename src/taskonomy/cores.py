@@ -38,8 +38,9 @@ def on_every_core(function: Callable[[Item], Result], items: Iterable[Item], pro
     Raises:
         TaskonomyError: A process was killed.
     """
-    count = processes or cores()
-    if count == 1:
+    items = list(items)
+    count = min(processes or cores(), len(items))
+    if count <= 1:
         for item in items:
             yield item, function(item)
         return

@@ -1,5 +1,6 @@
 """`params.yaml` as typed, checked objects: unknown keys and bad values are errors that name the key."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -469,19 +470,40 @@ class Needs(_Checked):
     retries: Annotated[int, Field(ge=0)] = 2
 
 
+class Kinds(_Checked):
+    """Kinds of units."""
+
+    network: Needs = Needs()
+    transfer: Needs = Needs()
+
+
 class ExecutionParams(_Checked):
     """Where units of work are computed: it changes how, not what."""
 
     engine: Literal["local", "ray"] = "local"
-    address: Annotated[str, Field(pattern=r"^(auto|[^\s/:]+:\d+)$")] = "auto"
+    address: str = "auto"
     inputs: Literal["auto", "path", "copy"] = "auto"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$")] = "auto"
+    device: str = "auto"
     deterministic: bool = True
-    kinds: dict[Kind, Needs] = {}
+    kinds: Kinds = Kinds()
 
     def needs(self, kind: Kind) -> Needs:
         """Of a kind of unit."""
-        return self.kinds.get(kind, Needs())
+        return {Kind.NETWORK: self.kinds.network, Kind.TRANSFER: self.kinds.transfer}[kind]
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_one(cls, address: str) -> str:
+        if not re.fullmatch(r"auto|[^\s/:]+:\d+", address):
+            raise ValueError(f"must be auto or HOST:PORT (is {address!r})")
+        return address
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_one(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            raise ValueError(f"must be auto, cpu, cuda or cuda:N (is {device!r})")
+        return device
 
     @model_validator(mode="after")
     def _a_cluster_gives_each_worker_its_gpu(self) -> "ExecutionParams":

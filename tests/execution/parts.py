@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from taskonomy.errors import TaskonomyError
 from taskonomy.execution.work import Work
 from taskonomy.params import Kind
 from taskonomy.training.store import Store, key_of
@@ -56,6 +57,12 @@ def double(part: Part) -> int:
     numbers = np.frombuffer(part.read.read_bytes(), np.uint8)
     Store(part.store).write(part.key, {"doubled": 2 * numbers.astype(np.int64) + part.number}, {"number": part.number})
     return part.number
+
+
+def fails(part: Part) -> None:
+    with open(part.events, "a") as file:
+        file.write("tried\n")
+    raise TaskonomyError("it cannot be done")
 
 
 def until(condition: Callable[[], object], seconds: float = 120) -> None:

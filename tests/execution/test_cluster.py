@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from parts import Part, lines, until
+from parts import Part, fails, lines, until
 from tiny import files_of, tiny_job
 
 from taskonomy.errors import TaskonomyError
@@ -28,14 +28,16 @@ NODE = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 80 << 20, "include_
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    """Ray's own two nodes."""
+    """Ray's own two nodes; their workers find the functions of these tests."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args=NODE)
-    cluster.add_node(**NODE)
-    cluster.wait_for_nodes()
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        cluster = Cluster(initialize_head=True, head_node_args=NODE)
+        cluster.add_node(**NODE)
+        cluster.wait_for_nodes()
+        yield cluster
+        cluster.shutdown()
 
 
 def on(nodes: Any, **changes: Any) -> ExecutionParams:
@@ -146,12 +148,6 @@ def test_an_error_of_a_unit_is_raised_once_and_not_tried_again(nodes, tmp_path):
         list(cluster.submit([wrong]))
     assert "in a worker of the cluster" in caught.value.__notes__[0]
     assert len(lines(part.events)) == 1
-
-
-def fails(part: Part) -> None:
-    with open(part.events, "a") as file:
-        file.write("tried\n")
-    raise TaskonomyError("it cannot be done")
 
 
 def test_no_cluster_is_one_line():

@@ -385,11 +385,11 @@ class TransferParams(_Checked):
 class SamplesParams(_Checked):
     """Predictions that people look at."""
 
-    targets: tuple[str, ...]
-    sources: Annotated[int, Field(ge=2, le=12)]
-    views: Annotated[int, Field(ge=1, le=12)]
-    side: Annotated[int, Field(ge=32, le=512)]
-    seed: Annotated[int, Field(ge=0)]
+    targets: tuple[str, ...] = ()
+    sources: Annotated[int, Field(ge=2, le=12)] = 5
+    views: Annotated[int, Field(ge=1, le=12)] = 3
+    side: Annotated[int, Field(ge=32, le=512)] = 160
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("targets")
     @classmethod
@@ -413,9 +413,9 @@ class NormalizeParams(_Checked):
 class StudiesParams(_Checked):
     """The paper's experiments on one table."""
 
-    budgets: Annotated[tuple[Weight, ...], Field(min_length=1)]
-    random_policies: Annotated[int, Field(ge=100)]
-    seed: Annotated[int, Field(ge=0)]
+    budgets: Annotated[tuple[Weight, ...], Field(min_length=1)] = (1, 2, 3, 4, 6, 8, 11, 15, 20, 25)
+    random_policies: Annotated[int, Field(ge=100)] = 2000
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class QueryTask(_Checked):
@@ -512,20 +512,30 @@ class ExecutionParams(_Checked):
         return self
 
 
-class Params(_Checked):
-    """Every knob of the pipeline; sections are named as the stages, but for `execution`, which is about all of them."""
+def _not_there() -> Any:
+    return None
 
-    world: WorldParams
+
+class Params(_Checked):
+    """Every knob of the pipeline; sections are named as the stages, but for `execution`, which is about all of them.
+
+    Attributes:
+        version: Of the code, in projects of `taskonomy init`, which `taskonomy stage` holds against the installed one.
+        world: Not there (None) in such projects: they have no stage of that name.
+    """
+
+    version: Annotated[str, Field(min_length=1)] | None = None
+    world: WorldParams = Field(default_factory=_not_there, validate_default=False)
     data: DataParams
     train: TrainParams
     transfer: TransferParams
-    samples: SamplesParams
+    samples: SamplesParams = SamplesParams()
     normalize: NormalizeParams
     policy: PolicyParams
     front: FrontParams
     savings: SavingsParams
     evaluate: EvaluateParams
-    studies: StudiesParams
+    studies: StudiesParams = StudiesParams()
     query: QueryParams = QueryParams()
     report: ReportParams
     execution: ExecutionParams = ExecutionParams()
@@ -593,6 +603,16 @@ def read_params(path: Path | str = "params.yaml") -> Params:
     if not isinstance(values, dict):
         raise TaskonomyError(f"{path}: must hold the sections {', '.join(Params.model_fields)}")
     return checked(Params, values, str(path))
+
+
+def know_own_tasks(path: Path | str = "params.yaml") -> None:
+    """Outside of stages, too, the dictionary has the tasks that the project around declares, if there is one.
+
+    Raises:
+        TaskonomyError: As `read_params`.
+    """
+    if Path(path).is_file():
+        read_params(path)
 
 
 def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:

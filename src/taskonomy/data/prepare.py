@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from taskonomy.cores import on_every_core, progress
 from taskonomy.data.assign import assign
 from taskonomy.data.checks import Damage, damage_error
-from taskonomy.data.fitting import Given, listed_samples, refuse_constant
+from taskonomy.data.fitting import Given, Misfit, listed_samples, misfit_error, refuse_constant
 from taskonomy.data.formats import ViewKey
 from taskonomy.data.prepared import SPLITS
 from taskonomy.data.reading import Job, labels_of_views, read_views
@@ -74,6 +74,8 @@ def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None
     needed = sorted(_needs(tasks))
     damage += [(NO_ROW, where, reason) for where, reason in data.broken_tars(needed)]
     damage.sort()
+    if params.on_bad is OnBad.ERROR and (misfits := [(where, reason) for _row, where, reason in damage if isinstance(reason, Misfit)]):
+        raise misfit_error(misfits)
     if damage and params.on_bad is OnBad.ERROR:
         raise damage_error([Damage(where, reason, "") for _row, where, reason in damage], _files(keys, needed))
 

@@ -83,7 +83,9 @@ def finish(
     return manifest
 
 
-def _write_index(path: Path, keys: Keys, good: Int[np.ndarray, " good"], building: Int[np.ndarray, " good"], splits: Int[np.ndarray, " good"]) -> None:
+def _write_index(
+    path: Path, keys: Keys, good: Int[np.ndarray, " good"], building: Int[np.ndarray, " good"], splits: Int[np.ndarray, " good"]
+) -> None:
     """A block at a time: its text is much larger than what it says."""
     path.unlink(missing_ok=True)
     for start in range(0, max(len(good), 1), BLOCK * BLOCK):

@@ -78,9 +78,7 @@ def pair_views(job: PairJob) -> Paired:
     return Paired(damage, data.problems(job.keys.buildings, wanted), len(good))
 
 
-def _partners(
-    data: Data, building: str, keys: Sequence[ViewKey], first: int, tasks: Sequence[Task]
-) -> tuple[dict[int, tuple[int, ...]], list[Row]]:
+def _partners(data: Data, building: str, keys: Sequence[ViewKey], first: int, tasks: Sequence[Task]) -> tuple[dict[int, tuple[int, ...]], list[Row]]:
     """Per point of a building, the rows of the views that see it without fixating it; and the views that lack a partner which a task needs."""
     rows: dict[int, dict[int, int]] = {}
     for row, key in enumerate(keys, start=first):
@@ -104,9 +102,7 @@ def _partners(
     return others, damage
 
 
-def _views_of_buildings(
-    keys: Keys, first: int, good: Int[np.ndarray, " good"], others: Sequence[Mapping[int, tuple[int, ...]]]
-) -> list[Views]:
+def _views_of_buildings(keys: Keys, first: int, good: Int[np.ndarray, " good"], others: Sequence[Mapping[int, tuple[int, ...]]]) -> list[Views]:
     """The undamaged views of each building, by their place among all undamaged ones of the job."""
     place_of = {first + int(row): place for place, row in enumerate(good)}
     out = []

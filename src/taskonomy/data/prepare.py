@@ -183,9 +183,7 @@ class _Work:
                 continue
             if not self.can_read:
                 return False
-            jobs[first] = PairJob(
-                self.data.opener(names), self.folder, self.keys.only(names), first, spoiled, several, self.params.seed, output
-            )
+            jobs[first] = PairJob(self.data.opener(names), self.folder, self.keys.only(names), first, spoiled, several, self.params.seed, output)
         with progress(len(self.groups), "samples of several images", "parts") as bar:
             bar.update(len(found))
             for job, done in on_every_core(pair_views, jobs.values(), self.processes):

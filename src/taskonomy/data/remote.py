@@ -66,7 +66,9 @@ class Remote:
             found = self._ask(lambda: _system(self.url).ls(self.url, detail=True))
         except FileNotFoundError:
             return []
-        entries = [Entry(one["name"].rstrip("/").rpartition("/")[2], one["type"] == "directory", int(one.get("size") or 0), _mark(one)) for one in found]
+        entries = [
+            Entry(one["name"].rstrip("/").rpartition("/")[2], one["type"] == "directory", int(one.get("size") or 0), _mark(one)) for one in found
+        ]
         return sorted(one for one in entries if one.name and one.name != self.name)
 
     def facts(self) -> tuple[int, str]:

@@ -87,7 +87,9 @@ def open_anew(root: Place | str) -> Data:
         return Released(open_index(place))
     if (place / "images").is_dir():
         if isinstance(place, Remote):
-            raise TaskonomyError(f"{place}: images and labels by name are read from folders of this machine only; of object storage, released layouts")
+            raise TaskonomyError(
+                f"{place}: images and labels by name are read from folders of this machine only; of object storage, released layouts"
+            )
         return Own(place)
     return Released(open_source(place))
 

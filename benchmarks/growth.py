@@ -1,6 +1,6 @@
 """What grows with the number of tasks: stages and DVC's own time, units of work and their store, AHP, the program, the page.
 
-Losses are made up; everything that handles them is the project's own. The pipeline has the shape of dvc.yaml, and commands that only write their outputs.
+Losses are made up; everything that handles them is the project's own. The pipeline has the shape of dvc.yaml, its commands only write outputs.
 """
 
 import argparse
@@ -147,7 +147,7 @@ def measured(folder: Path, names: list[str], params: Params) -> dict[str, float]
     seconds, size = store(folder / "units", count + 2 * len(names))
     out: dict[str, float] = {"units": count + 2 * len(names), "read units": seconds, "units, MB": size}
     normalize: NormalizeParams = params.normalize
-    out["AHP"], (table, held_out, _facts) = timed(lambda: affinity_tables(folder / "transfers", names, normalize))
+    out["AHP"], (table, _held_out, _facts) = timed(lambda: affinity_tables(folder / "transfers", names, normalize))
     policy: PolicyParams = params.policy.model_copy(update={"exclude": (), "max_order": 3, "time_limit": 600.0})
     out["program"], (best, _others) = timed(lambda: plan(table, policy))
     orders: FrontParams = params.front.model_copy(update={"orders": (1, 2, 3)})

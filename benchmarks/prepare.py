@@ -117,10 +117,8 @@ def main() -> None:
             f"peak memory: {own:.2f} GiB this process ({before / 2**20:.2f} before), at most {child:.2f} each of {cores()} others: {together:.2f} GiB"
         )
     alone, rate = decoding(args.side)
-    mine = count / seconds / cores()
-    print(
-        f"one core: {mine:,.0f} files/s, {size / seconds / cores() / 1e6:,.1f} MB/s; the decoder alone {alone:,.0f} and {rate:,.1f}: {mine / alone:.0%}"
-    )
+    mine, speed = count / seconds / cores(), size / seconds / cores() / 1e6
+    print(f"one core: {mine:,.0f} files/s, {speed:,.1f} MB/s; the decoder alone {alone:,.0f} and {rate:,.1f}: {mine / alone:.0%}")
 
 
 if __name__ == "__main__":

@@ -297,9 +297,7 @@ app.add_typer(data, name="data")
 
 @data.command()
 def inspect(
-    root: Annotated[
-        str, typer.Argument(help="The built-in world, a released dataset (folders or tars; s3://, gs://; its index), or a folder of your own.")
-    ],
+    root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
     sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
 ) -> None:
     """Layout, domains, counts, splits, and damage."""

@@ -84,14 +84,14 @@ def test_every_file_is_the_same_one_by_one_and_many_at_once(bucket: str, root: P
         for domain in here.domains:
             assert there.read(key, domain) == here.read(key, domain)
             assert there.where(key, domain) == here.where(key, domain).replace(str(root), bucket)
-    with pytest.raises(DamagedFileError, match="^missing$"):
+    with pytest.raises(DamagedFileError, match=r"^missing$"):
         there.read(ViewKey("b0", 77, 0), "rgb")
 
 
 def test_what_cannot_be_is_one_line(server: str, bucket: str, tmp_path: Path, monkeypatch) -> None:
-    with pytest.raises(TaskonomyError, match="^s3://nobody/taskonomy: no such bucket, s3://nobody$"):
+    with pytest.raises(TaskonomyError, match=r"^s3://nobody/taskonomy: no such bucket, s3://nobody$"):
         open_data("s3://nobody/taskonomy")
-    with pytest.raises(TaskonomyError, match="^s3://bucket/nowhere: no such folder in s3://bucket$"):
+    with pytest.raises(TaskonomyError, match=r"^s3://bucket/nowhere: no such folder in s3://bucket$"):
         open_data("s3://bucket/nowhere")
     with pytest.raises(TaskonomyError, match=r"^s3://bucket/deep: no released data: .*did you mean s3://bucket/deep/release\?"):
         open_data("s3://bucket/deep")
@@ -99,7 +99,7 @@ def test_what_cannot_be_is_one_line(server: str, bucket: str, tmp_path: Path, mo
         open_data("ftp://host/data")
     with pytest.raises(TaskonomyError, match=r"^s3://bucket/deep: cannot be read: .*"):
         Remote("s3://bucket/deep")._ask(lambda: 1 / 0)
-    with pytest.raises(TaskonomyError, match="^s3://bucket/deep: no permission to read it .*environment$"):
+    with pytest.raises(TaskonomyError, match=r"^s3://bucket/deep: no permission to read it .*environment$"):
         Remote("s3://bucket/deep")._ask(lambda: (_ for _ in ()).throw(PermissionError("Access Denied")))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(TaskonomyError, match=r"^gs://: needs gcsfs: pip install 'taskonomy\[remote\]'$"):
@@ -108,7 +108,7 @@ def test_what_cannot_be_is_one_line(server: str, bucket: str, tmp_path: Path, mo
 
 def test_images_by_name_are_not_read_from_a_bucket(server: str) -> None:
     fsspec.filesystem("s3", use_listings_cache=False).pipe(f"{server}/mine/images/a.png", b"x")
-    with pytest.raises(TaskonomyError, match="^s3://bucket/mine: images and labels by name are read from folders of this machine only"):
+    with pytest.raises(TaskonomyError, match=r"^s3://bucket/mine: images and labels by name are read from folders of this machine only"):
         open_data("s3://bucket/mine")
 
 

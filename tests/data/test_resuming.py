@@ -1,6 +1,5 @@
 """A preparation that is killed or fails is gone on with, and gives the bits of one that nothing happened to."""
 
-import os
 import shutil
 import signal
 import subprocess

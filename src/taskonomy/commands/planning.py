@@ -7,7 +7,7 @@ import typer
 
 def plan(
     profile: Annotated[
-        str | None, typer.Option(help="A file of profiles/, without its ending; params.yaml is left as it is.", show_default=False)
+        str | None, typer.Option(help="A file of profiles/, without its ending; params.yaml stays as it is.", show_default=False)
     ] = None,
     views: Annotated[int | None, typer.Option(help="Views there will be, where data.root is not there yet.", min=10, show_default=False)] = None,
     calibration: Annotated[bool, typer.Option(help="Measure some training steps on this machine.")] = True,

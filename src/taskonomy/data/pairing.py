@@ -127,7 +127,7 @@ def _labels_of_shots(
     task: Task, samples: Int[np.ndarray, "samples images"], job: PairJob, good: Int[np.ndarray, " good"], cameras: Any
 ) -> Shaped[np.ndarray, "samples ..."]:
     label = task.label
-    assert label is not None and label.of_shots is not None  # noqa: S101, PT018
+    assert label is not None and label.of_shots is not None  # noqa: PT018
     labels = np.empty((len(samples), *label.array_shape(0)), np.dtype(label.dtype))
     held = cameras[job.first + good] if len(good) else np.zeros((0, 7))
     buildings, points = job.keys.building_of[good], job.keys.points[good]

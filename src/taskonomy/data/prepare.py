@@ -26,7 +26,7 @@ from taskonomy.data.finishing import COMPACTED, finish
 from taskonomy.data.journal import Journal
 from taskonomy.data.keys import Keys
 from taskonomy.data.pairing import Paired, PairJob, pair_views
-from taskonomy.data.reading import Done, Job, Row, read_views
+from taskonomy.data.reading import Job, Row, read_views
 from taskonomy.data.sources import Data, Problem, open_anew
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import resumable_folder, unfinished_of

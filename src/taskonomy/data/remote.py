@@ -210,6 +210,10 @@ def _of_protocol(protocol: str) -> Any:
     return fsspec.filesystem(protocol, use_listings_cache=False)
 
 
+def _name(found: dict[str, Any]) -> str:
+    return str(found["name"]).rstrip("/").rpartition("/")[2]
+
+
 def _mark(found: dict[str, Any]) -> str:
     return str(found.get("ETag") or found.get("etag") or found.get("LastModified") or found.get("mtime") or "").strip('"')
 

@@ -154,7 +154,7 @@ class Shelf:
 
     @cached_property
     def _copy(self) -> IO[bytes]:
-        assert isinstance(self.path, Remote)  # noqa: S101
+        assert isinstance(self.path, Remote)
         file = tempfile.TemporaryFile(prefix="taskonomy-")  # noqa: SIM115  # closed, and thereby gone, with the shelf
         self.path.copy_to(file)
         return file

@@ -62,6 +62,7 @@ class Data(ABC):
 
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
         """Get what will be read next, where that is worth it."""
+        return
 
     def others(self, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
         """Rows of the views that see a point without fixating it."""

@@ -55,6 +55,23 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Hours:
+    """Of one group of units.
+
+    Attributes:
+        what: Which.
+        count: How many.
+        seconds: Of one process, for all of them.
+        tflop: Of their arithmetic.
+    """
+
+    what: str
+    count: int
+    seconds: float
+    tflop: float
+
+
+@dataclass(frozen=True)
 class Units:
     """How many units of work there are.
 
@@ -108,6 +125,11 @@ def sets_of(order: int, pool: int, beam: Beam | int) -> int:
         # Of pairs it is known how many are one: two of the kept singles, from either side.
         below = comb(pool, 2) - comb(pool - kept, 2) if size == 2 else min(kept * max(pool - size + 1, 0), comb(pool, size))
     return below
+
+
+def code_inputs(params: Params) -> int:
+    """In how many forms images are encoded: as they are, and as single targets change them."""
+    return len({DICTIONARY[name].input for name in params.transfer.targets} | {DICTIONARY["normal"].input})
 
 
 def stages_of(params: Params, pipeline: Path = Path("dvc.yaml")) -> Counter[str]:
@@ -180,7 +202,7 @@ def world_splits(world: WorldParams) -> dict[str, str]:
 
 def _by_split(sizes: Mapping[str, int], lists: Mapping[str, str], params: Params, known: str) -> Images:
     split_of = assign(sizes, lists, params.data)
-    found = Counter({split: 0 for split in SPLITS})
+    found = Counter(dict.fromkeys(SPLITS, 0))
     for name, split in split_of.items():
         found[split] += sizes[name]
     return Images(found, known)

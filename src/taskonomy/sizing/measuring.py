@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from taskonomy.data.prepared import SPLITS, PreparedTask
 from taskonomy.nets.encoder import make_encoder
-from taskonomy.nets.network import task_network, transfer_network
+from taskonomy.nets.network import outputs_of, task_network, transfer_network
 from taskonomy.nets.shapes import decoder_shape, encoder_shape
 from taskonomy.params import Params, Precision, ScheduleParams
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Head, Input, Mask
+from taskonomy.tasks.labels import Input, Mask
 from taskonomy.training.batches import Batches, Codes, Images, Inputs, Labels
 from taskonomy.training.cards import as_card, card
 from taskonomy.training.device import fastest
@@ -79,7 +79,7 @@ def train_rate(
     network: nn.Module, task: PreparedTask, inputs: Inputs, positions: Any, plan: ScheduleParams, precision: Precision, steps: int = STEPS
 ) -> Rate:
     """Seconds per sample in an epoch that is not the first, batches made as they are needed."""
-    assert task.task.loss is not None  # noqa: S101
+    assert task.task.loss is not None
     few, many = (Batches(Labels(task), inputs, np.resize(positions, n * plan.batch), plan.batch) for n in (1, steps))
     with tempfile.TemporaryDirectory() as folder:
         ends, how = Stamps(), {"precision": precision, "save_every": 1e9, "checkpoint": Path(folder) / "none"}
@@ -167,7 +167,7 @@ class Nets:
         """With its card's head, and made-up labels: whatever they are, a step takes the same time."""
         task, rng = DICTIONARY[name], np.random.default_rng(0)
         label, head = task.label, task.head
-        assert label is not None and head is not None  # noqa: S101, PT018
+        assert label is not None and head is not None  # noqa: PT018
         shape, dtype = (SAMPLES, *label.array_shape(self.side)), np.dtype(label.dtype)
         stored = rng.integers(0, 2, shape).astype(dtype) if dtype.kind in "iu" else (rng.random(shape) + 0.01).astype(dtype)
         plain = {"mean": [0.0] * head.channels, "std": [1.0] * head.channels, "weights": [1.0] * head.channels}
@@ -198,29 +198,26 @@ class Nets:
         """Of the best constant for a task."""
         task = self.task(kind.name)
         head = task.task.head
-        assert head is not None  # noqa: S101
-        channels = self._outputs(head, kind)
+        assert head is not None
+        channels = outputs_of(task.task)
         shape = (channels,) if head.layers else (channels, self.side // head.shrink, self.side // head.shrink)
         plan = self.schedule(kind).model_copy(update={"batch": 64})
         return train_rate(Constant(shape).to(fastest()), task, Nothing(), np.arange(SAMPLES), plan, Precision.FLOAT32)
 
-    def _outputs(self, head: Head, kind: Kind) -> int:
-        from taskonomy.nets.network import outputs_of
-
-        return outputs_of(replace(DICTIONARY[kind.name], head=head))
-
     @torch.no_grad()
-    def encoding(self) -> float:
-        """Seconds to encode one image."""
-        encoder = make_encoder(self.encoder).eval().to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def _encode(self, encoder: nn.Module, images: torch.Tensor) -> float:
+        began = time.perf_counter()
+        with autocast(images.device, self.precision):
+            encoder(images).float().cpu()
+        return time.perf_counter() - began
+
+    def encoding(self) -> tuple[Size, float]:
+        """An encoder's size, and the seconds in which it encodes one image."""
         with torch.device("meta"):
-            flop = size_of(make_encoder(self.encoder), torch.zeros(2, 3, self.side, self.side)).flop / 3
-        images = torch.zeros(max(1, min(64, int(STEP / flop))), 3, self.side, self.side).to(fastest())
-        for _again in range(2):
-            began = time.perf_counter()
-            with autocast(images.device, self.precision):
-                encoder(images).float().cpu()
-        return (time.perf_counter() - began) / len(images)
+            size = size_of(make_encoder(self.encoder), torch.zeros(2, 3, self.side, self.side))
+        encoder = make_encoder(self.encoder).eval().to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        images = torch.zeros(max(1, min(SAMPLES, int(3 * STEP / size.flop))), 3, self.side, self.side).to(fastest())
+        return size, min(self._encode(encoder, images) for _again in range(2)) / len(images)
 
 
 def calibrated(nets: Nets, sizes: dict[Kind, Size], seconds: float) -> Iterator[tuple[Kind, Rate]]:

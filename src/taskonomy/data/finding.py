@@ -1,14 +1,17 @@
 """Walks the first levels of a root for folders and tars of one building and domain, in every layout of `layouts`."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 from taskonomy.data.names import domain_of, parse_tar
-from taskonomy.data.remote import Place, entries_of
+from taskonomy.data.remote import Place, Remote, entries_of
 from taskonomy.data.shelf import Shelf
 
 TAR = "<building>_<domain>.tar"
 FOLDERS = "<building>/<domain>/"
 OMNIDATA = "<domain>/taskonomy/<building>/"
+Listed = tuple[bool, list[str], list[str]]  # whether there are files of views; names of folders, and of tars
+_AT_ONCE = 16
 
 
 class Finder:
@@ -24,6 +27,7 @@ class Finder:
         self.shelves: list[Shelf] = []
         self.layouts: list[str] = []
         self.unread: list[str] = []
+        self._known: dict[Place, Listed] = {}
         _files, folders = self._look(root)
         for folder in folders:
             if domain := domain_of(folder.name):
@@ -65,20 +69,14 @@ class Finder:
 
     def _look(self, folder: Place, *, building: str | None = None, domain: str | None = None) -> tuple[bool, list[Place]]:
         """Whether a folder holds files of views, and if not, its folders; its tars are taken up."""
-        folders, tars = [], []
-        for entry in entries_of(folder):
-            if entry.name.startswith("."):
-                continue
-            is_folder = entry.is_dir()
-            if entry.name.startswith("point_") and not is_folder:
-                return True, []  # thousands of names more say nothing new
-            if is_folder:
-                folders.append(entry.name)
-            elif re.search(r"\.(tar(\.\w+)?|tgz)$", entry.name, re.IGNORECASE):
-                tars.append(entry.name)
+        files, folders, tars = self._known.pop(folder, None) or _listed(folder)
         for tar in sorted(tars):
             self._take(folder / tar, building, domain)
-        return False, [folder / name for name in sorted(folders)]
+        below = [folder / name for name in sorted(folders)]
+        if isinstance(folder, Remote):  # each listing there takes its time, so they are asked for side by side
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                self._known |= dict(zip(below, pool.map(_listed, below), strict=True))
+        return files, below
 
     def _take(self, tar: Place, building: str | None, domain: str | None) -> None:
         """A tar by its released name; in the folder of a domain it may have the name of the building alone, and the reverse."""
@@ -99,3 +97,18 @@ class Finder:
         self.shelves.append(Shelf(path, building, domain))
         if layout not in self.layouts:
             self.layouts.append(layout)
+
+
+def _listed(folder: Place) -> Listed:
+    folders, tars = [], []
+    for entry in entries_of(folder):
+        if entry.name.startswith("."):
+            continue
+        is_folder = entry.is_dir()
+        if entry.name.startswith("point_") and not is_folder:
+            return True, [], []  # thousands of names more say nothing new
+        if is_folder:
+            folders.append(entry.name)
+        elif re.search(r"\.(tar(\.\w+)?|tgz)$", entry.name, re.IGNORECASE):
+            tars.append(entry.name)
+    return False, folders, tars

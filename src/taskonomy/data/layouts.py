@@ -34,7 +34,7 @@ from taskonomy.errors import TaskonomyError
 
 __all__ = ["ReleasedSource", "Source", "open_source", "read_splits", "write_building", "write_splits"]
 
-_AT_ONCE = 16  # listings, and copies of tars, that are asked of object storage at once
+AT_ONCE = 16  # listings, and copies of tars, that are asked of object storage at once
 _EXPECTED = f"<building>/<domain>/point_..., <domain>/taskonomy/<building>/point_... or {TAR}"
 
 
@@ -149,7 +149,7 @@ class ReleasedSource(Source):
 
     def index(self) -> Keys:
         """As `views`, in eight bytes each; what listing them took is forgotten at once."""
-        with ThreadPoolExecutor(_AT_ONCE if isinstance(self._root, Remote) else 1) as pool:
+        with ThreadPoolExecutor(AT_ONCE if isinstance(self._root, Remote) else 1) as pool:
             return Keys.of(zip(self.buildings, pool.map(self._listed_once, self.buildings), strict=True))
 
     def _listed_once(self, building: str) -> Int64[np.ndarray, " files"]:
@@ -166,7 +166,7 @@ class ReleasedSource(Source):
         for key in keys:
             wanted.setdefault(key.building, []).append(key[1:])
         todo = [(shelf, views) for name, views in wanted.items() for domain in domains for shelf in self._shelves.get((name, domain), [])]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             for _none in pool.map(lambda one: one[0].fetch(one[1]), todo):
                 pass
 

@@ -3,6 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from taskonomy.data.checks import damaged_tars
 from taskonomy.data.formats import DamagedFileError, ViewKey, from_bytes
 from taskonomy.data.indexed import open_index
 from taskonomy.data.keys import Keys
-from taskonomy.data.layouts import ReleasedSource, open_source
+from taskonomy.data.layouts import AT_ONCE, ReleasedSource, open_source
 from taskonomy.data.own import OwnSource
 from taskonomy.data.remote import Place, Remote, place_of
+from taskonomy.data.shelf import Shelf
 from taskonomy.data.view import ReadView, View
 from taskonomy.errors import TaskonomyError
 from taskonomy.geometry import Camera
@@ -134,7 +136,9 @@ class Released(Data):
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
         """When each folder and tar was last changed."""
         names, wanted = {name.lower() for name in buildings}, set(domains)
-        return "\n".join(f"{one.path} {one.mark()}" for one in self.source.shelves if one.building in names and one.domain in wanted)
+        shelves = [one for one in self.source.shelves if one.building in names and one.domain in wanted]
+        with ThreadPoolExecutor(AT_ONCE if isinstance(self.source.root, Remote) else 1) as pool:
+            return "\n".join(f"{one.path} {mark}" for one, mark in zip(shelves, pool.map(Shelf.mark, shelves), strict=True))
 
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
         """Out of object storage."""

@@ -41,7 +41,10 @@ def on_every_core(function: Callable[[Item], Result], items: Iterable[Item], pro
             yield item, function(item)
         return
     left = iter(items)
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+    from taskonomy.tasks.own import declare, own_tasks  # the processes know the tasks that this one knows
+
+    known: dict[str, Any] = {"initializer": declare, "initargs": (own,)} if (own := own_tasks()) else {}
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), **known) as pool:
         under_way: dict[Future[Result], Item] = {}
         try:
             while True:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.processor import has_bfloat16
+from taskonomy.tasks.own import KINDS, OwnTasks, declare
 from taskonomy.variants import Variant, variant
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
@@ -173,6 +174,7 @@ class DataParams(_Checked):
     root: Annotated[str, Field(min_length=1)]
     on_bad: OnBad
     resolution: Annotated[int, Field(ge=32, le=2048, multiple_of=16)]
+    own: OwnTasks = {}
     tasks: Annotated[tuple[str, ...], Field(min_length=2)]
     labels: dict[str, dict[str, Annotated[FiniteFloat, Field(gt=0)]]]
     splits: Splits
@@ -190,8 +192,11 @@ class DataParams(_Checked):
     def _tasks_and_labels_are_known(self) -> "DataParams":
         from taskonomy.tasks import DICTIONARY
 
+        declare(self.own)  # before anybody asks: the sections that follow name them, too
         if missing := [name for name in (*self.tasks, *self.labels) if name not in DICTIONARY]:
             raise ValueError(str(unknown("tasks", missing, DICTIONARY)))
+        if own := [name for name in self.labels if name in self.own]:
+            raise ValueError(f"labels names {', '.join(own)}: declared by data.own, which says all there is to their labels")
         if twice := sorted({name for name in self.tasks if self.tasks.count(name) > 1}):
             raise ValueError(f"tasks names {', '.join(twice)} twice")
         for name, values in self.labels.items():
@@ -439,27 +444,35 @@ def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(model, problem) for problem in error.errors())
-        raise TaskonomyError(f"{where}: {problems}") from None
+        found = error.errors()
+        # A bad declaration leaves its task unknown, which is no mistake of those who name it.
+        of_own = [problem for problem in found if "own" in problem["loc"][:2]]
+        raise TaskonomyError(f"{where}: {'; '.join(_problem(model, problem) for problem in of_own or found)}") from None
 
 
 def _problem(model: type[BaseModel], problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    key, last = _key(model, problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
-            return f"{key} is not a known key; {_siblings(model, problem['loc'])}"
+            return f"{key} is not a known key; known keys: {', '.join(last.model_fields)}"
         case "missing":
             return f"{key} is missing"
         case "value_error":
             return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+        case "union_tag_invalid" | "union_tag_not_found":
+            return f"{key}.kind must be one of {', '.join(KINDS)} (is {problem['ctx'].get('tag', 'missing')})"
     allowed = problem["msg"].replace("Input should be", "must be").replace("Value should", "must")
     return f"{key} {allowed} (is {problem['input']!r})"
 
 
-def _siblings(model: type[BaseModel], location: tuple[Any, ...]) -> str:
-    for part in location[:-1]:
+def _key(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[str, type[BaseModel]]:
+    """A key as params.yaml has it, and the innermost section around it: what pydantic's location of an error means."""
+    parts = [str(part) for part in location if part != "[key]"]
+    for place, part in enumerate(location):
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        model = annotation
-    return f"known keys: {', '.join(model.model_fields)}"
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+        elif part == "own" and location[place + 2 : place + 3] and location[place + 2] in KINDS:
+            del parts[place + 2]  # which of the kinds NAME of `own.NAME` was taken for: no key of the file
+            model = KINDS[location[place + 2]]
+    return ".".join(parts), model

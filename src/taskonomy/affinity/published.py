@@ -127,7 +127,7 @@ def _column_of(path: Path) -> str:
 
 
 def _names(key: str, path: Path) -> list[str]:
-    known = {task.published_key: task.name for task in DICTIONARY.values()} | _ALIASES
+    known = {task.published_key: task.name for task in DICTIONARY.values() if task.published_key} | _ALIASES
     parts = key.split("__")
     if missing := [part for part in parts if part not in known and part != _BASELINE]:
         raise unknown(f"{path}: entry {key!r}", missing, known)

@@ -106,6 +106,6 @@ def disk_needed(tasks: Sequence[Task], size: int, views: int) -> int:
     for task in tasks:
         if task.group is not None:
             row += task.images * np.dtype(np.int64).itemsize
-            if task.label is not None and task.label.of_shots is not None:
+            if task.label is not None and task.label.make is None:
                 row += np.dtype(task.label.dtype).itemsize * prod(task.label.array_shape(0))
     return views * row + _SMALL

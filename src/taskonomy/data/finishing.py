@@ -10,13 +10,17 @@ import pandas as pd
 from jaxtyping import Int
 
 from taskonomy.data.arrays import Rows, arrays_of
+from taskonomy.data.fitting import Given, listed_samples, refuse_constant
 from taskonomy.data.keys import Keys
 from taskonomy.data.prepared import SPLITS
+from taskonomy.data.sources import Data
 from taskonomy.data.statistics import BLOCK, STATISTICS
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_json, write_text
 from taskonomy.params import DataParams
 from taskonomy.tasks import Task
+from taskonomy.tasks.own import own_tasks
+from taskonomy.tasks.samples import listed
 
 Parts = Sequence[tuple[Path, int]]
 COMPACTED = "compacted"  # a file that is there once rows of damaged views begin to be taken out
@@ -24,6 +28,7 @@ COMPACTED = "compacted"  # a file that is there once rows of damaged views begin
 
 def finish(
     folder: Path,
+    data: Data,
     root: str,
     keys: Keys,
     good: Int[np.ndarray, " good"],
@@ -32,13 +37,13 @@ def finish(
     tasks: Sequence[Task],
     params: DataParams,
     skipped: list[dict[str, str]],
-    buildings: Sequence[str],
 ) -> dict[str, Any]:
     """Everything but the arrays of views, which have been written.
 
     Args:
         folder: The prepared data.
-        root: Where it is from.
+        data: What was read.
+        root: Where that is.
         keys: Views of all rows.
         good: Rows of the undamaged ones; the others are taken out of all arrays.
         split_of: Split of each building.
@@ -46,7 +51,6 @@ def finish(
         tasks: Which are prepared.
         params: The section `data`.
         skipped: What was damaged.
-        buildings: All that have views.
 
     Returns:
         The manifest.
@@ -65,7 +69,8 @@ def finish(
         raise TaskonomyError(f"{root}: no undamaged view is left for split {', '.join(empty)}")
     _write_index(folder / "index.csv", keys, good, building, splits)
     options = {task.name: {**task.label.options, **params.labels.get(task.name, {})} for task in tasks if task.label}
-    alone = {task.name: _finish_task(task, folder, splits, parts, options.get(task.name, {})) for task in tasks}
+    given = _given(tasks, data, keys, good, splits)
+    alone = {task.name: _finish_task(task, folder, splits, parts, options.get(task.name, {}), given.get(task.name)) for task in tasks}
     there = np.unique(building)
     manifest = {
         "root": root,
@@ -73,8 +78,9 @@ def finish(
         "tasks": list(params.tasks),
         "views": {split: int((splits == number).sum()) for number, split in enumerate(SPLITS)},
         "buildings": {split: int((split_of_building[there] == number).sum()) for number, split in enumerate(SPLITS)},
-        "buildings_in_no_split": sorted(set(buildings) - set(split_of)),
-        "views_without_partners": {name: count for name, count in alone.items() if count},
+        "buildings_in_no_split": sorted(set(data.keys.buildings) - set(split_of)),
+        "views_without_partners": {name: count for name, count in alone.items() if count and name not in given},
+        **({"samples_left_out": {name: one.left_out for name, one in given.items()}} if given else {}),
         "skipped": skipped,
     }
     write_json(folder / "manifest.json", manifest)
@@ -118,12 +124,26 @@ def _keep_rows(path: Path, good: Int[np.ndarray, " good"]) -> None:
     os.replace(kept, path)
 
 
-def _finish_task(task: Task, folder: Path, splits: Int[np.ndarray, " views"], parts: Parts, options: Mapping[str, float]) -> int:
-    """Samples, labels that follow from cameras, and statistics. Returns how many views are without partners."""
+def _given(tasks: Sequence[Task], data: Data, keys: Keys, good: Int[np.ndarray, " good"], splits: Int[np.ndarray, " good"]) -> dict[str, Given]:
+    """Samples of several images that a user lists."""
+    wanted = [task.name for task in tasks if task.group is listed]
+    if not wanted:
+        return {}
+    rows = {keys[int(row)]: position for position, row in enumerate(good)}
+    names = pd.Series([SPLITS[one] for one in splits])
+    return {name: listed_samples(name, data, rows, names) for name in wanted}
+
+
+def _finish_task(task: Task, folder: Path, splits: Int[np.ndarray, " views"], parts: Parts, options: Mapping[str, float], given: Given | None) -> int:
+    """Samples, labels that follow from cameras or are given with the samples, and statistics. Returns how many views are without partners."""
     home = folder / "tasks" / task.name
     home.mkdir(parents=True, exist_ok=True)
     firsts = np.arange(len(splits))
-    if task.group is not None:
+    if given is not None:
+        np.save(home / "samples.npy", given.samples)
+        np.save(home / "label.npy", given.labels)
+        firsts = given.samples[:, 0]
+    elif task.group is not None:
         samples = np.concatenate([found + first for found, first in _loaded(parts, f"{task.name}/samples")])
         if not len(samples):
             raise TaskonomyError(f"{task.name}: no view has the partners that a sample of {task.images} images needs; take it out of data.tasks")
@@ -134,7 +154,10 @@ def _finish_task(task: Task, folder: Path, splits: Int[np.ndarray, " views"], pa
             _concatenated(home / "label.npy", np.dtype(task.label.dtype), shape, (found for found, _first in _loaded(parts, f"{task.name}/labels")))
     of_sample = splits[firsts]
     if task.label is not None and (empty := [split for number, split in enumerate(SPLITS) if not (of_sample == number).any()]):
-        raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; more buildings or points are needed")
+        mend = "more of them, or a column group in labels.csv that says which images belong together" if given else "more buildings or points"
+        raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; {mend} are needed")
+    if task.name in own_tasks():
+        refuse_constant(task.name, Rows(home / "label.npy"), np.flatnonzero(of_sample == SPLITS.index("train")))
     statistics: dict[str, Any] = dict(options)
     if task.label is not None and task.label.statistics and task.head is not None:
         train = np.flatnonzero(of_sample == SPLITS.index("train"))

@@ -8,8 +8,10 @@
         group or building          optional: images of one group belong to the same split
         <task>                     one number
         <task>.0, <task>.1, ...    or several
+    <task>.csv                     labels of two or three images: a row for each sample (`taskonomy.data.listed`)
 
-Each image has a label of each task, and each label an image. Classes are written as numbers. Names that begin with a dot are nobody's data.
+Each image has a label of each task that has folders or columns, and each label an image. Classes are written as numbers. Names that begin with a
+dot are nobody's data.
 """
 
 import re
@@ -24,6 +26,7 @@ import pandas as pd
 from jaxtyping import Shaped, UInt8
 
 from taskonomy.data.formats import DamagedFileError, array_from, has_palette, image_from
+from taskonomy.data.listed import Listed, is_list, read_list
 from taskonomy.data.names import few
 from taskonomy.data.splits import SPLITS
 from taskonomy.errors import TaskonomyError, unknown
@@ -40,6 +43,7 @@ class OwnSource:
         root: The folder.
         names: Of the images, without extension; numbers in them sort as numbers.
         tasks: Names of the tasks that have labels, sorted.
+        listed: Of the tasks whose samples have several images: the samples.
 
     Raises:
         TaskonomyError: What does not pair, with how many and the first few.
@@ -61,7 +65,11 @@ class OwnSource:
         self._columns = self._task_columns()
         if both := sorted(self._files.keys() & self._columns.keys()):
             raise TaskonomyError(f"{self._table_path}: {few(both)}: is a column and also a folder; a task has one kind of label")
-        self.tasks: tuple[str, ...] = tuple(sorted({*self._files, *self._columns}))
+        tables = [path for path in sorted(self.root.glob("*.csv")) if path != self._table_path and path.is_file() and is_list(path)]
+        self.listed: dict[str, Listed] = {path.stem: read_list(path, self._images, _IMAGES) for path in tables}
+        if both := sorted(self.listed.keys() & {*self._files, *self._columns}):
+            raise TaskonomyError(f"{self.root}: {few(both)}: has labels of single images and a table of several; a task has one kind of label")
+        self.tasks: tuple[str, ...] = tuple(sorted({*self._files, *self._columns, *self.listed}))
         if not self.tasks:
             raise TaskonomyError(f"{self.root}: has images/ and no labels; expected folders <task>/, or labels.csv with columns image, <task>")
 
@@ -74,10 +82,15 @@ class OwnSource:
             f"images      {len(self.names):,}: {few(self.names, 5)}",
             f"groups      {len(set(self.groups.values())):,}" if self.groups else "groups      none: every image is on its own",
             f"splits      {splits}",
-            "labels      " + ", ".join(f"{task} ({'files' if task in self._files else 'table'})" for task in self.tasks),
+            "labels      " + ", ".join(f"{task} ({self._kept(task)})" for task in self.tasks),
             f"damage      {few(damaged, 5) if damaged else 'none'}",
         ]
         return "\n".join(lines)
+
+    def _kept(self, task: str) -> str:
+        if task in self.listed:
+            return f"{len(self.listed[task].images):,} samples of {len(self.listed[task].images[0])} images"
+        return "files" if task in self._files else "table"
 
     def _damage(self) -> Iterator[tuple[str, str]]:
         for name in self.names:

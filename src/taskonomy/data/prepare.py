@@ -23,15 +23,18 @@ from taskonomy.data.arrays import arrays_of, disk_needed, needs
 from taskonomy.data.assign import assign
 from taskonomy.data.checks import Damage, damage_error
 from taskonomy.data.finishing import COMPACTED, finish
+from taskonomy.data.fitting import Misfit, misfit_error
 from taskonomy.data.journal import Journal
 from taskonomy.data.keys import Keys
 from taskonomy.data.pairing import Paired, PairJob, pair_views
-from taskonomy.data.reading import Job, Row, read_views
+from taskonomy.data.reading import Done, Job, Row, read_views
 from taskonomy.data.sources import Data, Problem, open_anew
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import resumable_folder, unfinished_of
 from taskonomy.params import DataParams, OnBad
 from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.tasks.own import declare, own_tasks
+from taskonomy.tasks.samples import listed
 
 NO_ROW = -1  # of damage that spoils no view that we know of
 PORTION = 512  # views that are read at a time
@@ -54,7 +57,9 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
         TaskonomyError: Nothing to read, a domain that a task needs is not there, a disk that is too small, damaged files (with `on_bad: error`), an
             empty split.
     """
+    declare(params.own)
     data = open_anew(root)
+    data.refuse_other_kinds({name: params.own[name] for name in params.tasks if name in params.own})
     tasks = [DICTIONARY[name] for name in params.tasks]
     split_of = assign(data.keys.sizes, data.splits, params)
     _refuse_missing_domains(root, data, tasks)
@@ -64,7 +69,7 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
         work = _Work(str(root), folder, data, keys, tasks, params, processes or cores())
         work.read()
         good = work.refuse_or_leave_out()
-        manifest = finish(folder, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage), data.keys.buildings)
+        manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
         work.tidy()
     return manifest
 
@@ -147,7 +152,7 @@ class _Work:
             bar.update(known)
             for job, done in on_every_core(read_views, jobs(), self.processes):
                 number = number_of[job.first]
-                gave = asdict(done)
+                gave = _as_json(done)
                 self.journal.note(f"read {number}", marks[number], gave)
                 self._take(gave, problems)
                 totals += len(job.keys), done.files, done.bytes
@@ -163,12 +168,12 @@ class _Work:
         self.damage.sort()
 
     def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
-        self.damage += [(row, where, reason) for row, where, reason in gave["damage"]]
+        self.damage += [(row, where, Misfit(*task, reason) if task else reason) for row, where, reason, *task in gave["damage"]]
         problems += [(where, reason) for where, reason in gave["problems"]]
 
     def _pair(self, problems: list[Problem]) -> bool:
         """The samples of several images; whether it could be done."""
-        several = tuple(task.name for task in self.tasks if task.group is not None)
+        several = tuple(task.name for task in self.tasks if task.group not in (None, listed))
         if not several:
             return True
         bad = sorted({row for row, _where, _reason in self.damage})
@@ -207,6 +212,8 @@ class _Work:
             for number, (a, b) in enumerate(self.jobs):
                 if ((rows >= a) & (rows < b)).any():
                     self.journal.note(f"read {number}", "", None)
+            if misfits := [(where, reason) for _row, where, reason in self.damage if isinstance(reason, Misfit)]:
+                raise misfit_error(misfits)
             raise damage_error([Damage(where, reason, "") for _row, where, reason in self.damage], _files(self.keys, needs(self.tasks)))
         return np.setdiff1d(np.arange(len(self.keys)), [row for row, _where, _reason in self.damage])
 
@@ -222,6 +229,12 @@ class _Work:
         self.journal.path.unlink()
         (self.folder / COMPACTED).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "pairs", ignore_errors=True)
+
+
+def _as_json(done: Done) -> dict[str, Any]:
+    """For the journal; a misfit keeps its task."""
+    damage = [[row, where, str(reason), *([reason.task] if isinstance(reason, Misfit) else [])] for row, where, reason in done.damage]
+    return {**asdict(done), "damage": damage}
 
 
 def _as_list(damage: Sequence[Row]) -> list[dict[str, str]]:
@@ -244,6 +257,10 @@ def _files(keys: Keys, domains: Sequence[str] | dict[str, list[str]]) -> int:
 
 def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task]) -> None:
     missing = {domain: names for domain, names in needs(tasks).items() if domain not in data.domains}
+    if unlabelled := sorted(missing.keys() & own_tasks().keys()):
+        name, declared = unlabelled[0], own_tasks()[unlabelled[0]]
+        files = f"{name}.csv" if declared.of_images > 1 else f"a folder {name}/, or columns {name} in labels.csv"
+        raise TaskonomyError(f"{root}: has no labels of {name}, which data.own declares; expected {files} (see README), or take it out of data.tasks")
     if missing:
         parts = "; ".join(f"{domain} (for {', '.join(names)})" for domain, names in sorted(missing.items()))
         raise TaskonomyError(f"{root}: has no domain {parts}; add it, or take the tasks out of data.tasks")

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 
 from taskonomy.data.checks import damaged_tars
+from taskonomy.data.fitting import fitted
 from taskonomy.data.formats import DamagedFileError, ViewKey, from_bytes
 from taskonomy.data.indexed import open_index
 from taskonomy.data.keys import Keys
 from taskonomy.data.layouts import AT_ONCE, ReleasedSource, open_source
+from taskonomy.data.listed import COLUMNS, Listed
 from taskonomy.data.own import OwnSource
 from taskonomy.data.remote import Place, Remote, place_of
 from taskonomy.data.shelf import Shelf
 from taskonomy.data.view import ReadView, View
 from taskonomy.errors import TaskonomyError
 from taskonomy.geometry import Camera
+from taskonomy.tasks.own import Declared, own_tasks
 
 Problem = tuple[str, str]  # what is damaged as a whole, and how
 
@@ -77,6 +80,19 @@ class Data(ABC):
     def without_views(self) -> set[str]:
         """Buildings with files but no images, which would go unnoticed."""
         return set()
+
+    def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
+        """Hold how the user's own tasks are stored against how many images their samples are declared to have.
+
+        Raises:
+            TaskonomyError: One is stored as if it had another number of images.
+        """
+        if several := [name for name, declared in tasks.items() if declared.of_images > 1]:
+            raise TaskonomyError(f"data.own.{several[0]}: samples of several images are listed in a folder of one's own data; released data has none")
+
+    def listed(self, task: str) -> tuple[list[tuple[ViewKey, ...]], Listed]:
+        """The samples of several images that a user lists for a task."""
+        raise NotImplementedError
 
 
 def open_anew(root: Place | str) -> Data:
@@ -207,6 +223,30 @@ class Own(Data):
         with os.scandir(self.source.root) as entries:
             return "\n".join(sorted(f"{one.name} {one.stat().st_mtime_ns}" for one in entries))
 
+    def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
+        """Samples of several images are listed in a table of their own.
+
+        Raises:
+            TaskonomyError: What is there, what is declared, and what would be right.
+        """
+        for name, declared in tasks.items():
+            if name not in self.source.tasks:
+                continue
+            table, listed = self.source.root / f"{name}.csv", self.source.listed.get(name)
+            if listed is None and declared.of_images > 1:
+                columns = ", ".join(COLUMNS[: declared.of_images])
+                raise TaskonomyError(f"data.own.{name}: images: {declared.of_images} needs the table {table} with columns {columns}, value")
+            if listed is not None and len(listed.images[0]) != declared.of_images:
+                raise TaskonomyError(
+                    f"{table}: lists samples of {len(listed.images[0])} images; data.own.{name} must say images: {len(listed.images[0])}"
+                )
+
+    def listed(self, task: str) -> tuple[list[tuple[ViewKey, ...]], Listed]:
+        """As the table says."""
+        found = self.source.listed[task]
+        key_of = {self.source.names[key.point]: key for key in self.keys}
+        return [tuple(key_of[name] for name in names) for names in found.images], found
+
 
 class OwnView(ReadView):
     """One of a user's images, its central square, and its labels."""
@@ -237,9 +277,11 @@ class OwnView(ReadView):
             self._shape = (image := self.source.image(self.name)).shape[:2]
             return _square(image)
         self.stored("rgb")
-        values = np.asarray(self.source.label(self.name, domain))
+        values = np.atleast_1d(np.asarray(self.source.label(self.name, domain)))
+        if (declared := own_tasks().get(domain)) is not None:
+            values = fitted(domain, declared, values)
         if values.ndim < 2:
-            return np.atleast_1d(values)
+            return values
         if values.shape[:2] != self._shape:
             raise DamagedFileError(f"is {values.shape[1]} x {values.shape[0]}, its image {self._shape[1]} x {self._shape[0]} pixels")
         return _square(values)

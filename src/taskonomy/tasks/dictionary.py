@@ -1,7 +1,7 @@
 """The tasks of Taskonomy (paper section 3.0 and figure 3), under the names of the released label domains.
 
 One entry a task, and nothing else in the project lists them. A new task is one more entry; only where its label is of a new kind, one more function
-in `labels`.
+in `labels`. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.own`).
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ FAMILIES = {
     "geometric": "pose and layout, in a few numbers",
     "semantic": "what is there",
     "self-supervised": "labels that cost nothing",
-    "other": "not in the dictionary",
+    "other": "not in the paper's dictionary",
 }
 
 
@@ -43,6 +43,7 @@ class Task:
         group: Which views form a sample of several images.
         roles: What it may be: source, target.
         picture: How people see its label: a key of `taskonomy.tasks.show.PICTURES`; empty: numbers.
+        classes: What its class ids are called, where the declaration of a user's own task says so.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Task:
     group: Callable[..., Any] | None = None
     roles: tuple[str, ...] = ("source", "target")
     picture: str = ""
+    classes: tuple[str, ...] = ()
 
     @property
     def tiles(self) -> int:
@@ -179,11 +181,12 @@ _ENTRIES = (
     Task("random_projection", "Random projection", "self-supervised", "random", roles=("source",)),
 )  # fmt: skip
 
+# The tasks that this process knows: `taskonomy.tasks.own` enters the user's own.
 DICTIONARY = {task.name: task for task in _ENTRIES}
 
 
 def family_of(name: str) -> str:
-    """The family of a task; a user's own task that is not in the dictionary is `other`."""
+    """The family of a task; one that is not in the dictionary is `other`, as are the user's own."""
     return DICTIONARY[name].family if name in DICTIONARY else "other"
 
 

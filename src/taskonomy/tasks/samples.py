@@ -68,6 +68,11 @@ def matching_pairs(views: Views, seed: int) -> Rows:
     return _rows(pairs, 2)
 
 
+def listed(views: Views, seed: int) -> Rows:
+    """The samples of a user's own task of several images: the source lists them, each with its label, so no view can say which it is in."""
+    raise TypeError("samples that a source lists do not follow from views")
+
+
 def _partners(views: Views) -> list[tuple[int, list[int]]]:
     return [(int(row), views.of_same_point(position)) for position, row in enumerate(views.rows)]
 

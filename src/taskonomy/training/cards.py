@@ -15,13 +15,15 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.params import AdversarialParams, Params
 from taskonomy.tasks import DICTIONARY, Task
 from taskonomy.tasks.labels import Head, Input, Loss
+from taskonomy.tasks.own import declare_also
 
 
 def card(task: Task, params: Params) -> dict[str, Any]:
     """All that training a task's network and computing its codes depend on, beside images, labels and code; as JSON."""
-    train = params.train
+    train, own = params.train, params.data.own.get(task.name)
     return {
         "task": task.name,
+        **({"own": own.decides()} if own else {}),
         "entry": entry(_with_embedding(task, train.embedding)),
         "encoder": train.encoder.model_dump(),
         "decoder": train.decoder.model_dump(mode="json"),
@@ -35,7 +37,7 @@ def card(task: Task, params: Params) -> dict[str, Any]:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """What the stage `cards` wrote.
+    """What the stage `cards` wrote; from here on the dictionary has the task, if it is the user's own.
 
     Raises:
         TaskonomyError: It is not there, or is damaged.
@@ -46,6 +48,8 @@ def read_card(path: Path) -> dict[str, Any]:
         raise TaskonomyError(f"{path}: no readable card ({error}); the stage `cards` writes it") from None
     if not isinstance(values, dict) or "task" not in values:
         raise TaskonomyError(f"{path}: no card of a task; the stage `cards` writes it")
+    if "own" in values:
+        declare_also(values["task"], values["own"])
     return values
 
 

@@ -65,7 +65,7 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
     keys = data.keys.only(split_of)
     _refuse_small_disk(Path(output), tasks, len(keys), params)
     with resumable_folder(output, _key(keys, params)) as folder:
-        work = _Work(str(root), folder, data, keys, tasks, params, processes or cores())
+        work = _Work(folder, data, keys, tasks, params, processes or cores())
         work.read()
         good = work.refuse_or_leave_out()
         manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
@@ -75,7 +75,6 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
 
 @dataclass
 class _Work:
-    root: str
     folder: Path
     data: Data
     keys: Keys
@@ -208,9 +207,11 @@ class _Work:
         """
         if self.damage and self.params.on_bad is OnBad.ERROR:
             rows = np.array(sorted({row for row, _where, _reason in self.damage}))
-            for number, (a, b) in enumerate(self.jobs):
-                if ((rows >= a) & (rows < b)).any():
-                    self.journal.note(f"read {number}", "", None)
+            parts = [(f"read {number}", *job) for number, job in enumerate(self.jobs)]
+            parts += [(f"pair {number}", first, end) for number, (_names, first, end) in enumerate(self.groups)]
+            for part, first, end in parts:
+                if ((rows >= first) & (rows < end)).any():
+                    self.journal.note(part, "", None)
             raise damage_error([Damage(where, reason, "") for _row, where, reason in self.damage], _files(self.keys, needs(self.tasks)))
         return np.setdiff1d(np.arange(len(self.keys)), [row for row, _where, _reason in self.damage])
 

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from taskonomy.data.prepare import prepare
 from taskonomy.data.prepared import Prepared, PreparedTask
@@ -27,13 +26,13 @@ from taskonomy.nets.network import transfer_network
 from taskonomy.nets.shapes import decoder_shape, encoder_shape
 from taskonomy.params import Params, ScheduleParams, Splits, checked
 from taskonomy.profiles import overlaid
+from taskonomy.sizing.measuring import PEAKS, Stamps, flop_of_step, train_rate
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.labels import Input
 from taskonomy.training.batches import Batches, Codes, Images, Inputs, Labels
 from taskonomy.training.cards import as_card, card
 from taskonomy.training.codes import coded_rows, codes_of, row_of_view
-from taskonomy.training.fit import Schedule, autocast, fit, seeded
-from taskonomy.training.losses import per_sample
+from taskonomy.training.fit import autocast, seeded
 from taskonomy.training.networks import network_of
 from taskonomy.training.store import Store, key_of
 from taskonomy.training.transfers import chosen_samples
@@ -47,7 +46,6 @@ WAYS = {"stored": "stored codes", "frozen": "encoder each step", "whole": "whole
 WORLD = {"buildings": 14, "points": 36, "views": 3, "resolution": 32, "samples": 1, "splits": Splits(train=0.08, val=0.57, test=0.35)}
 MOST, MOST_EPOCHS = 600, 4
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-PEAKS = {"H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125}  # TFLOP/s, dense bfloat16
 STEPS = 40  # of which a rate is the mean
 # Of the paper: networks, transfers at 16,000 images, images to train networks, to train transfers and to test, GPU hours.
 NETWORKS, TRANSFERS, FULL, SMALL, TEST, HOURS = 26, 1740, 120_000, 16_000, 17_000, 47_886
@@ -71,17 +69,6 @@ class WithEncoder(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             codes = self.encoder(images.flatten(0, 1)).unflatten(0, images.shape[:2])
         return self.transfer(codes)
-
-
-class Stamps(list[float]):
-    """When it was made, and when each epoch ended, its validation included."""
-
-    def __init__(self) -> None:
-        super().__init__([time.perf_counter()])
-
-    def __call__(self, epoch: int, curve: object) -> None:
-        """As `fit` tells of an epoch."""
-        self.append(time.perf_counter())
 
 
 class Bench:
@@ -160,16 +147,10 @@ class Bench:
 
     def rate(self, network: nn.Module, task: PreparedTask, inputs: Inputs, plan: ScheduleParams) -> tuple[float, float]:
         """Seconds and TFLOP per sample in an epoch that is not the first; labels are encoded for each batch, as at full scale."""
-        assert task.task.loss is not None
-        few, many = (Batches(Labels(task), inputs, np.resize(task.of_split("transfer"), n * plan.batch), plan.batch) for n in (1, STEPS))
-        ends, how = Stamps(), {"precision": self.params.train.precision.here(), "save_every": 1e9, "checkpoint": self.folder / "none"}
-        fit(network, task.task.loss, many, few, Schedule(2, plan.rate), name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]
-        batch = next(few.in_order()).to(DEVICE)
-        with FlopCounterMode(display=False) as counter:
-            with autocast(DEVICE, self.params.train.precision.here()):
-                output = network.train()(batch.seen)
-            per_sample(task.task.loss, output, batch.targets).mean().backward()
-        return (ends[2] - ends[1]) / STEPS / plan.batch, counter.get_total_flops() / plan.batch / 1e12
+        positions, precision = task.of_split("transfer"), self.params.train.precision.here()
+        seconds = train_rate(network, task, inputs, positions, plan, precision, STEPS).train
+        batch = next(Batches(Labels(task), inputs, np.resize(positions, plan.batch), plan.batch).in_order()).to(DEVICE)
+        return seconds, flop_of_step(network, batch.seen, precision) / plan.batch / 1e12
 
     def rates(self) -> None:
         """Every task's network and every target's transfer for some steps, and what that makes of the paper."""

@@ -11,7 +11,7 @@ from taskonomy.params import read_params
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path)
+    parser.add_argument("root")
     parser.add_argument("output", type=Path)
     parser.add_argument("metrics", type=Path)
     args = parser.parse_args()

@@ -1,9 +1,10 @@
-"""Stage `world`: parameters -> buildings, rendered and annotated, as a released dataset would lie on disk."""
+"""Stage `world`: parameters -> buildings, rendered and annotated, as a released dataset would lie on disk; nothing, where other data is read."""
 
 import argparse
 from pathlib import Path
 
 from taskonomy.errors import one_line
+from taskonomy.files import whole_folder, write_text
 from taskonomy.params import read_params
 from taskonomy.world.make import make_world
 
@@ -12,7 +13,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path)
     args = parser.parse_args()
-    make_world(args.root, read_params().world)
+    params = read_params()
+    if Path(params.data.root) == args.root:
+        make_world(args.root, params.world)
+        return
+    with whole_folder(args.root) as folder:
+        write_text(folder / "not_rendered.txt", "data.root names other data, so the built-in world is not rendered\n")
 
 
 if __name__ == "__main__":

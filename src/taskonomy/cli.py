@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taskonomy.commands import experiments, inference, own
+from taskonomy.commands import experiments, inference, own, planning
 from taskonomy.commands.query import query
 from taskonomy.errors import TaskonomyError, one_line
 
@@ -345,6 +345,7 @@ app.command()(inference.predict)
 app.command()(inference.cost)
 app.command("export-onnx")(inference.export_onnx)
 app.add_typer(own.app)  # taskonomy init, taskonomy stage
+app.command()(planning.plan)
 
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")
@@ -352,22 +353,36 @@ app.add_typer(data, name="data")
 
 @data.command()
 def inspect(
-    root: Annotated[Path, typer.Argument(help="The built-in world, a released dataset (folders or tars), or a folder of your own.")],
+    root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
     sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
 ) -> None:
     """Layout, domains, counts, splits, and damage."""
     from taskonomy.data.inspect import inspect as look
-    from taskonomy.data.own import OwnSource
+    from taskonomy.data.sources import Own, Released, open_data
 
-    if (root / "images").is_dir():
-        typer.echo(OwnSource(root).render())
-    else:
-        typer.echo(look(root, sample or None, progress=_progress).render())
+    match open_data(root):
+        case Own(source=own):
+            typer.echo(own.render())
+        case Released(source=released):
+            typer.echo(look(released, sample or None, progress=_progress).render())
+
+
+@data.command()
+def index(
+    root: Annotated[str, typer.Argument(help="A released dataset: folders or tars, also in object storage (s3://, gs://).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False)],
+) -> None:
+    """A small file for data.root that stands for a large root: DVC compares it, and need not hash terabytes."""
+    from taskonomy.data.indexed import write_index
+
+    written = write_index(root, output, _progress)
+    held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {_human(written.bytes)}"
+    typer.echo(f"{output}: {held}; set data.root: {output}, and write it anew when data has changed")
 
 
 @data.command()
 def preview(
-    root: Annotated[Path, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
+    root: Annotated[str, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).", show_default=False)],
     views: Annotated[int, typer.Option(help="Views shown.", min=1)] = 2,
     side: Annotated[int, typer.Option(help="Side of one picture, pixels.", min=32)] = 160,

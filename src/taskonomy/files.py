@@ -1,5 +1,6 @@
 """Outputs are written whole or not at all."""
 
+import fcntl
 import json
 import math
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 import psutil  # type: ignore[import-untyped]
+
+from taskonomy.errors import TaskonomyError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,6 +53,45 @@ def whole_folder(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def resumable_folder(path: Path, key: str) -> Iterator[Path]:
+    """A folder to fill that a killed or failed process leaves as it is, for the next one that wants the same; it takes the place of `path` whole.
+
+    Args:
+        path: Where it goes when all went well.
+        key: Of all that determines its content; what was left by a process that wanted something else is removed.
+
+    Raises:
+        TaskonomyError: Another process is filling it.
+    """
+    path = Path(path)
+    unfinished = unfinished_of(path)
+    unfinished.mkdir(parents=True, exist_ok=True)
+    place = os.open(unfinished, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TaskonomyError(f"{unfinished}: another process is writing it") from None
+        name = unfinished / "key"
+        if not name.is_file() or name.read_text() != key:
+            for left in unfinished.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            write_text(name, key)
+        yield unfinished
+        name.unlink()
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(unfinished, path)
+    finally:
+        os.close(place)
+
+
+def unfinished_of(path: Path) -> Path:
+    """Where `resumable_folder` fills a folder."""
+    return path.with_name(f".{path.name}.unfinished")
 
 
 def write_json(path: Path, value: Any) -> None:

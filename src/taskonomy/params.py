@@ -224,6 +224,13 @@ class DataParams(_Checked):
     transfer_share: Share
     seed: Annotated[int, Field(ge=0)]
 
+    @field_validator("root")
+    @classmethod
+    def _dvc_can_compare_it(cls, root: str) -> str:
+        if "://" in root:
+            raise ValueError(f"{root} is in object storage: name its index, which DVC can compare: taskonomy data index {root} -o data/index.json")
+        return root
+
     @model_validator(mode="after")
     def _tasks_and_labels_are_known(self) -> "DataParams":
         from taskonomy.tasks import DICTIONARY

@@ -23,15 +23,25 @@ def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
     Raises:
         TaskonomyError: There is no such profile, or params.yaml would not be valid with it.
     """
+    values, changes, path = _read(name, params)
+    checked(Params, overlaid(values, changes), str(path))
+    return [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in _leaves(values, changes)]
+
+
+def with_profile(name: str, params: Path = Path("params.yaml")) -> Params:
+    """The parameters as a profile would set them; nothing is written. Raises as `read_profile`."""
+    values, changes, path = _read(name, params)
+    return checked(Params, overlaid(values, changes), str(path))
+
+
+def _read(name: str, params: Path) -> tuple[Any, Any, Path]:
     profiles = known_profiles()
     if name not in profiles:
         raise unknown("profile", [name], profiles)
     try:
-        values, changes = yaml.safe_load(params.read_text()), yaml.safe_load(profiles[name].read_text())
+        return yaml.safe_load(params.read_text()), yaml.safe_load(profiles[name].read_text()), profiles[name]
     except (OSError, yaml.YAMLError) as error:
         raise TaskonomyError(f"{params}, {profiles[name]}: not readable YAML ({' '.join(str(error).split())})") from None
-    checked(Params, overlaid(values, changes), str(profiles[name]))
-    return [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in _leaves(values, changes)]
 
 
 def known_profiles() -> dict[str, Path]:

@@ -177,7 +177,7 @@ def test_damage_is_listed_and_stops(root: Path, tmp_path: Path) -> None:
     for reason in ("missing", "empty file", "no valid depth", "and 3 more"):
         assert reason in str(error.value)
     assert not (tmp_path / "out").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["damaged"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.unfinished", "damaged"]
 
 
 def test_skipping_leaves_out_what_is_damaged_and_says_so(root: Path, prepared: Prepared, tmp_path: Path) -> None:

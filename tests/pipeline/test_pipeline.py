@@ -3,11 +3,18 @@
 import json
 import re
 import shutil
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, kept, make, ran, repro, run, units
 from tiny import once
+
+from taskonomy.params import read_params
+from taskonomy.sizing.counting import stages_of, units_of
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +25,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copied", symlinks=True))
+
+
+def counted(values: Iterable[object]) -> dict[object, int]:
+    return dict(Counter(values))
+
+
+def test_the_plan_counts_the_units_and_stages_that_the_run_made(finished: Path) -> None:
+    params = read_params(finished / "params.yaml")
+    units = units_of(params)
+    models = pd.concat([pd.read_csv(path) for path in finished.glob("models/*/units.csv") if path.stat().st_size > len("key,name\n")])
+    transfers = pd.concat([pd.read_csv(path) for path in finished.glob("data/transfers/*/units.csv")])
+    assert counted(models["name"]) == {"self": units.networks, "average": units.constants}
+    assert counted(transfers["order"]) == {0: units.scratch, **units.transfers}
+    assert len(pd.read_csv(finished / "data/more/units.csv")) == units.more + units.steps
+    lock = yaml.safe_load((finished / "dvc.lock").read_text())["stages"]
+    assert counted(name.partition("@")[0] for name in lock) == dict(stages_of(params, finished / "dvc.yaml"))
 
 
 @pytest.mark.parametrize(

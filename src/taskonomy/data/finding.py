@@ -1,15 +1,17 @@
 """Walks the first levels of a root for folders and tars of one building and domain, in every layout of `layouts`."""
 
-import os
 import re
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 from taskonomy.data.names import domain_of, parse_tar
+from taskonomy.data.remote import Place, Remote, entries_of
 from taskonomy.data.shelf import Shelf
 
 TAR = "<building>_<domain>.tar"
 FOLDERS = "<building>/<domain>/"
 OMNIDATA = "<domain>/taskonomy/<building>/"
+Listed = tuple[bool, list[str], list[str]]  # whether there are files of views; names of folders, and of tars
+_AT_ONCE = 16
 
 
 class Finder:
@@ -21,10 +23,11 @@ class Finder:
         unread: One line for each thing that looks like data and is no shelf.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.shelves: list[Shelf] = []
         self.layouts: list[str] = []
         self.unread: list[str] = []
+        self._known: dict[Place, Listed] = {}
         _files, folders = self._look(root)
         for folder in folders:
             if domain := domain_of(folder.name):
@@ -32,7 +35,7 @@ class Finder:
             else:
                 self._of_building_or_component(folder)
 
-    def _of_domain(self, folder: Path, domain: str, only_building: str) -> None:
+    def _of_domain(self, folder: Place, domain: str, only_building: str) -> None:
         files, folders = self._look(folder, domain=domain)
         if files:
             self._add(folder, only_building, domain, "<domain>/ (one building)")
@@ -45,7 +48,7 @@ class Finder:
             elif leaves:
                 self.unread.append(f"{sub}: neither a building with files of {domain} nor the folder taskonomy")
 
-    def _of_building_or_component(self, folder: Path) -> None:
+    def _of_building_or_component(self, folder: Place) -> None:
         _files, folders = self._look(folder, building=folder.name)
         for sub in folders:
             if domain := domain_of(sub.name):
@@ -57,32 +60,25 @@ class Finder:
             else:
                 self.unread.append(f"{sub}: {sub.name} is no domain")
 
-    def _leaves(self, leaves: list[Path], domain: str, layout: str) -> None:
+    def _leaves(self, leaves: list[Place], domain: str, layout: str) -> None:
         for leaf in leaves:
             if self._look(leaf)[0]:
                 self._add(leaf, leaf.name, domain, layout)
             else:
                 self.unread.append(f"{leaf}: has no file of {domain}")
 
-    def _look(self, folder: Path, *, building: str | None = None, domain: str | None = None) -> tuple[bool, list[Path]]:
+    def _look(self, folder: Place, *, building: str | None = None, domain: str | None = None) -> tuple[bool, list[Place]]:
         """Whether a folder holds files of views, and if not, its folders; its tars are taken up."""
-        folders, tars = [], []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                is_folder = entry.is_dir()
-                if entry.name.startswith("point_") and not is_folder:
-                    return True, []  # thousands of names more say nothing new
-                if is_folder:
-                    folders.append(folder / entry.name)
-                elif re.search(r"\.(tar(\.\w+)?|tgz)$", entry.name, re.IGNORECASE):
-                    tars.append(folder / entry.name)
+        files, folders, tars = self._known.pop(folder, None) or _listed(folder)
         for tar in sorted(tars):
-            self._take(tar, building, domain)
-        return False, sorted(folders)
+            self._take(folder / tar, building, domain)
+        below = [folder / name for name in sorted(folders)]
+        if isinstance(folder, Remote):  # each listing there takes its time, so they are asked for side by side
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                self._known |= dict(zip(below, pool.map(_listed, below), strict=True))
+        return files, below
 
-    def _take(self, tar: Path, building: str | None, domain: str | None) -> None:
+    def _take(self, tar: Place, building: str | None, domain: str | None) -> None:
         """A tar by its released name; in the folder of a domain it may have the name of the building alone, and the reverse."""
         if tar.suffix.lower() != ".tar":
             self.unread.append(f"{tar}: is compressed; only a plain tar can be read in place")
@@ -97,7 +93,22 @@ class Finder:
         else:
             self._add(tar, *is_of, TAR)
 
-    def _add(self, path: Path, building: str, domain: str, layout: str) -> None:
+    def _add(self, path: Place, building: str, domain: str, layout: str) -> None:
         self.shelves.append(Shelf(path, building, domain))
         if layout not in self.layouts:
             self.layouts.append(layout)
+
+
+def _listed(folder: Place) -> Listed:
+    folders, tars = [], []
+    for entry in entries_of(folder):
+        if entry.name.startswith("."):
+            continue
+        is_folder = entry.is_dir()
+        if entry.name.startswith("point_") and not is_folder:
+            return True, [], []  # thousands of names more say nothing new
+        if is_folder:
+            folders.append(entry.name)
+        elif re.search(r"\.(tar(\.\w+)?|tgz)$", entry.name, re.IGNORECASE):
+            tars.append(entry.name)
+    return False, folders, tars

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from taskonomy.data.checks import Damage, Progress, check, damaged_tars
 from taskonomy.data.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
 from taskonomy.data.layouts import ReleasedSource, open_source
 from taskonomy.data.names import MATCHES, few
+from taskonomy.data.remote import Place
 from taskonomy.data.splits import SPLITS
 
 _SHOWN = 5  # names listed of a kind
@@ -51,7 +51,7 @@ class Summary:
         unread: What looks like data and is not read, one line each.
     """
 
-    root: Path
+    root: Place
     layouts: tuple[str, ...]
     buildings: tuple[str, ...]
     views: int
@@ -98,18 +98,18 @@ class Summary:
         return f"{said}; in no list: {few(nowhere, _SHOWN)}" if nowhere else said
 
 
-def inspect(root: Path, sample: int | None = 200, progress: Progress | None = None) -> Summary:
+def inspect(root: Place | str | ReleasedSource, sample: int | None = 200, progress: Progress | None = None) -> Summary:
     """Count what is there and missing, and decode every file of a sample of views, spread evenly.
 
     Args:
-        root: Of released data.
+        root: Of released data, or what was found there.
         sample: How many views to check; None: all.
         progress: Told of each view.
 
     Raises:
         TaskonomyError: No released data there, or split lists that contradict themselves.
     """
-    source = open_source(root)
+    source = root if isinstance(root, ReleasedSource) else open_source(root)
     views = source.views()
     per_point = Counter(key[:2] for key in views).values()
     if sample is None or sample >= len(views):

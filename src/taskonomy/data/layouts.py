@@ -13,8 +13,10 @@ Read are, mixed at will, under a root:
 Names of buildings are compared, and given, in lower case, as in the split lists. Names that begin with a dot are nobody's data.
 """
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -22,7 +24,9 @@ from jaxtyping import Int64
 
 from taskonomy.data.finding import TAR, Finder
 from taskonomy.data.formats import DamagedFileError, ViewKey, file_name
+from taskonomy.data.keys import Keys
 from taskonomy.data.names import ALL, MATCHES, domain_of, few, place
+from taskonomy.data.remote import Place, Remote, entries_of, must_be_there, place_of
 from taskonomy.data.shelf import Shelf, overlaps
 from taskonomy.data.splits import find_splits, read_splits, write_splits
 from taskonomy.data.writing import write_building
@@ -30,6 +34,7 @@ from taskonomy.errors import TaskonomyError
 
 __all__ = ["ReleasedSource", "Source", "open_source", "read_splits", "write_building", "write_splits"]
 
+AT_ONCE = 16  # listings, and copies of tars, that are asked of object storage at once
 _EXPECTED = f"<building>/<domain>/point_..., <domain>/taskonomy/<building>/point_... or {TAR}"
 
 
@@ -38,7 +43,7 @@ class Source(Protocol):
     """What every layout offers."""
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Place:
         """Its folder."""
         ...
 
@@ -85,19 +90,30 @@ class Source(Protocol):
         ...
 
 
-def open_source(root: Path) -> "ReleasedSource":
+@dataclass(frozen=True)
+class Found:
+    """What `Finder` finds, or an index says: see there."""
+
+    shelves: list[Shelf]
+    layouts: list[str]
+    unread: list[str]
+
+
+def open_source(root: Place | str) -> "ReleasedSource":
     """Find the released files under a folder. Each building's files of a domain are listed when first asked for.
 
     Raises:
         TaskonomyError: There are none, or no images; it says what was found and what is expected.
     """
-    root = Path(root)
-    if not root.is_dir():
+    root = place_of(root)
+    if isinstance(root, Remote):
+        must_be_there(root)
+    elif not root.is_dir():
         raise TaskonomyError(f"{root}: {'is not a folder' if root.exists() else 'no such folder'}")
     found = Finder(root)
     if not found.shelves:
         raise TaskonomyError(f"{root}: no released data: {_what_is_there(root, found)}; expected {_EXPECTED}")
-    source = ReleasedSource(root, found)
+    source = ReleasedSource(root, Found(found.shelves, found.layouts, found.unread))
     if "rgb" not in source.domains:
         raise TaskonomyError(f"{root}: has {few(source.domains, 20)} but no rgb, which every view must have")
     return source
@@ -106,7 +122,7 @@ def open_source(root: Path) -> "ReleasedSource":
 class ReleasedSource(Source):
     """A `Source` of folders and tars."""
 
-    def __init__(self, root: Path, found: Finder) -> None:
+    def __init__(self, root: Place, found: Found) -> None:
         self._root = root
         self._layouts = tuple(found.layouts)
         self._unread = tuple(found.unread)
@@ -116,9 +132,43 @@ class ReleasedSource(Source):
             self._shelves.setdefault((shelf.building, shelf.domain), []).append(shelf)
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Place:
         """Its folder."""
         return self._root
+
+    @cached_property
+    def shelves(self) -> list[Shelf]:
+        """Every folder and tar of one building and domain."""
+        return [shelf for _place, group in sorted(self._shelves.items()) for shelf in group]
+
+    def only(self, buildings: Iterable[str]) -> "ReleasedSource":
+        """The same of some buildings, with nothing looked up: it is small, and travels between processes."""
+        wanted = {name.lower() for name in buildings}
+        shelves = [Shelf(one.path, one.building, one.domain) for one in self.shelves if one.building in wanted]
+        return ReleasedSource(self._root, Found(shelves, list(self._layouts), []))
+
+    def index(self) -> Keys:
+        """As `views`, in eight bytes each; what listing them took is forgotten at once."""
+        with ThreadPoolExecutor(AT_ONCE if isinstance(self._root, Remote) else 1) as pool:
+            return Keys.of(zip(self.buildings, pool.map(self._listed_once, self.buildings), strict=True))
+
+    def _listed_once(self, building: str) -> Int64[np.ndarray, " files"]:
+        keys = self.keys(building, "rgb")
+        for shelf in self._shelves.get((building, "rgb"), []):
+            shelf.let_go()
+        return keys
+
+    def fetch(self, keys: Iterable[ViewKey], domains: Iterable[str]) -> None:
+        """Get what will be read next out of object storage; a folder of this machine needs none of it."""
+        if not isinstance(self._root, Remote):
+            return
+        wanted: dict[str, list[tuple[int, int]]] = {}
+        for key in keys:
+            wanted.setdefault(key.building, []).append(key[1:])
+        todo = [(shelf, views) for name, views in wanted.items() for domain in domains for shelf in self._shelves.get((name, domain), [])]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _none in pool.map(lambda one: one[0].fetch(one[1]), todo):
+                pass
 
     @property
     def layouts(self) -> tuple[str, ...]:
@@ -189,8 +239,7 @@ class ReleasedSource(Source):
 
     def unread(self) -> list[str]:
         """One line for each place under the root with something that looks like data and is not read. Lists every folder and tar."""
-        shelves = [shelf for _place, group in sorted(self._shelves.items()) for shelf in group]
-        return [*self._unread, *(f"{shelf.path}: {few(shelf.ignored)}: no file of {shelf.domain}" for shelf in shelves if shelf.ignored)]
+        return [*self._unread, *(f"{shelf.path}: {few(shelf.ignored)}: no file of {shelf.domain}" for shelf in self.shelves if shelf.ignored)]
 
     def _find(self, key: ViewKey, domain: str) -> tuple[Shelf, int] | None:
         view = ALL if domain == MATCHES else key.view
@@ -200,15 +249,15 @@ class ReleasedSource(Source):
         return None
 
 
-def _what_is_there(root: Path, found: Finder) -> str:
+def _what_is_there(root: Place, found: Finder) -> str:
     """What a person mistook for a root, and which folder they may have meant."""
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir() if not entry.name.startswith("."))
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in entries_of(root) if not entry.name.startswith("."))
     there = f"holds {few(names, 5)}" if names else "is empty"
     if found.unread:
         there += f" ({few(found.unread, 2)})"
     if domain_of(root.name):
         return f"{there} (it is the folder of a domain: give the one above it)"
-    below = [root / name for name in names[:20] if name.endswith("/")]
+    below = [root / name.removesuffix("/") for name in names[:20] if name.endswith("/")]
     if meant := [folder for folder in below if Finder(folder).shelves]:
         return f"{there} (did you mean {meant[0]}?)"
     return f"{there} (images/ is of your own data, not of released data)" if "images/" in names else there

@@ -1,42 +1,52 @@
-"""Any source -> memory-mapped arrays: every file is read once, building by building, in as many processes as there are cores."""
+"""Any source -> memory-mapped arrays: every file is read once, in as many processes as there are cores.
 
-import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+Views are read in portions. What a portion gave is noted, so that a process that is killed or fails has lost the portions under way and no more:
+the next one goes on from there, with the same bits. Only the index is held in memory: eight bytes a view.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from taskonomy.cores import on_every_core, progress
+from taskonomy.cores import cores, on_every_core, progress
+from taskonomy.data.arrays import arrays_of, disk_needed, needs
 from taskonomy.data.assign import assign
 from taskonomy.data.checks import Damage, damage_error
-from taskonomy.data.fitting import Given, Misfit, listed_samples, misfit_error, refuse_constant
-from taskonomy.data.formats import ViewKey
-from taskonomy.data.prepared import SPLITS
-from taskonomy.data.reading import Job, labels_of_views, read_views
-from taskonomy.data.sources import Data, open_data
-from taskonomy.data.statistics import BLOCK, STATISTICS
+from taskonomy.data.finishing import COMPACTED, finish
+from taskonomy.data.fitting import Misfit, misfit_error
+from taskonomy.data.journal import Journal
+from taskonomy.data.keys import Keys
+from taskonomy.data.pairing import Paired, PairJob, pair_views
+from taskonomy.data.reading import Job, Row, read_views
+from taskonomy.data.sources import Data, Problem, open_anew
 from taskonomy.errors import TaskonomyError
-from taskonomy.files import whole_folder, write_csv, write_json
-from taskonomy.geometry import Camera
+from taskonomy.files import resumable_folder, unfinished_of
 from taskonomy.params import DataParams, OnBad
 from taskonomy.tasks import DICTIONARY, Task
-from taskonomy.tasks.labels import Mask, Shot
 from taskonomy.tasks.own import declare, own_tasks
-from taskonomy.tasks.samples import Views, listed, nonfixated_pairs
+from taskonomy.tasks.samples import listed
 
 NO_ROW = -1  # of damage that spoils no view that we know of
+PORTION = 512  # views that are read at a time
+_CODE = ("data", "tasks", "geometry.py")  # below the package: what the bits depend on
 
 
-def prepare(root: Path, output: Path, params: DataParams, processes: int | None = None) -> dict[str, Any]:
+def prepare(root: Path | str, output: Path, params: DataParams, processes: int | None = None) -> dict[str, Any]:
     """Read a source and write what networks are trained on (`taskonomy.data.prepared` describes it).
 
     Args:
-        root: The built-in world, a released dataset in any layout, or a folder of a user's own (`taskonomy.data.own`).
-        output: Folder to write; it appears whole, or not at all.
+        root: The built-in world, a released dataset in any layout (also in object storage, or by its index), or a folder of a user's own.
+        output: Folder to write; it appears whole, or not at all. What a killed or failed process has done of it lies beside it, and is gone on with.
         params: The section `data`.
         processes: How many; None: one per core. The bits do not depend on it.
 
@@ -44,99 +54,205 @@ def prepare(root: Path, output: Path, params: DataParams, processes: int | None 
         The manifest.
 
     Raises:
-        TaskonomyError: Nothing to read, a domain that a task needs is not there, damaged files (with `on_bad: error`), an empty split.
+        TaskonomyError: Nothing to read, a domain that a task needs is not there, a disk that is too small, damaged files (with `on_bad: error`), an
+            empty split.
     """
-    with whole_folder(output) as unfinished:
-        return _prepare(root, unfinished, params, processes)
-
-
-def _prepare(root: Path, folder: Path, params: DataParams, processes: int | None) -> dict[str, Any]:
     declare(params.own)
-    data = open_data(root)
+    data = open_anew(root)
     data.refuse_other_kinds({name: params.own[name] for name in params.tasks if name in params.own})
-    keys = data.keys
-    sizes = Counter(key.building for key in keys)
-    split_of = assign(sizes, data.splits, params)
-    keys = [key for key in keys if key.building in split_of]
     tasks = [DICTIONARY[name] for name in params.tasks]
-    options = {task.name: {**task.label.options, **params.labels.get(task.name, {})} for task in tasks if task.label}
+    split_of = assign(data.keys.sizes, data.splits, params)
     _refuse_missing_domains(root, data, tasks)
-    _allocate(folder, len(keys), params.resolution, tasks)
-
-    jobs = [Job(root, folder, tuple(keys[a:b]), a, params.resolution, params.tasks, options) for a, b in _portions(keys)]
-    damage: list[tuple[int, str, str]] = []
-    others: dict[str, dict[int, tuple[int, ...]]] = {}
-    with progress(len(keys), "prepare", "views") as bar:
-        for job, done in on_every_core(read_views, jobs, processes):
-            damage += done.damage
-            others |= done.others
-            bar.update(len(job.keys))
-    needed = sorted(_needs(tasks))
-    damage += [(NO_ROW, where, reason) for where, reason in data.broken_tars(needed)]
-    damage.sort()
-    if params.on_bad is OnBad.ERROR and (misfits := [(where, reason) for _row, where, reason in damage if isinstance(reason, Misfit)]):
-        raise misfit_error(misfits)
-    if damage and params.on_bad is OnBad.ERROR:
-        raise damage_error([Damage(where, reason, "") for _row, where, reason in damage], _files(keys, needed))
-
-    good = np.setdiff1d(np.arange(len(keys)), [row for row, _where, _reason in damage])
-    if len(good) < len(keys):
-        _keep_rows(folder, good)
-    index = pd.DataFrame([keys[row] for row in good], columns=["building", "point", "view"])
-    index["split"] = index["building"].map(split_of)
-    if empty := [split for split in SPLITS if not (index["split"] == split).any()]:
-        raise TaskonomyError(f"{root}: no undamaged view is left for split {', '.join(empty)}")
-    write_csv(folder / "index.csv", index)
-    views = _views_of_buildings(index, good, others)
-    rows = {keys[row]: position for position, row in enumerate(good)}
-    given = {task.name: listed_samples(task.name, data, rows, index["split"]) for task in tasks if task.group is listed}
-    alone = {task.name: _finish_task(task, folder, index, views, options.get(task.name, {}), params.seed, given.get(task.name)) for task in tasks}
-    manifest = {
-        "root": str(root),
-        "resolution": params.resolution,
-        "tasks": list(params.tasks),
-        "views": {split: int((index["split"] == split).sum()) for split in SPLITS},
-        "buildings": {split: int(index.loc[index["split"] == split, "building"].nunique()) for split in SPLITS},
-        "buildings_in_no_split": sorted(set(sizes) - set(split_of)),
-        "views_without_partners": {name: count for name, count in alone.items() if count and name not in given},
-        **({"samples_left_out": {name: one.left_out for name, one in given.items()}} if given else {}),
-        "skipped": [{"file": where, "reason": reason} for _row, where, reason in damage],
-    }
-    write_json(folder / "manifest.json", manifest)
-    # Stages depend on the folder of masks, so it is there even where nothing is masked.
-    write_json(folder / "masks/masks.json", {"depth": (folder / "masks/depth.npy").is_file()})
+    keys = data.keys.only(split_of)
+    _refuse_small_disk(Path(output), tasks, len(keys), params)
+    with resumable_folder(output, _key(keys, params)) as folder:
+        work = _Work(folder, data, keys, tasks, params, processes or cores())
+        work.read()
+        good = work.refuse_or_leave_out()
+        manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
+        work.tidy()
     return manifest
 
 
-def _portions(keys: Sequence[ViewKey]) -> list[tuple[int, int]]:
-    """Whole buildings, as few as hold a block of views: what one process reads at a time."""
-    ends = [row for row in range(1, len(keys)) if keys[row].building != keys[row - 1].building] + [len(keys)]
-    portions, start = [], 0
-    for end in ends:
-        if end - start >= BLOCK or end == len(keys):
-            portions.append((start, end))
-            start = end
-    return portions
+@dataclass
+class _Work:
+    folder: Path
+    data: Data
+    keys: Keys
+    tasks: list[Task]
+    params: DataParams
+    processes: int
+
+    def __post_init__(self) -> None:
+        self.damage: list[Row] = []
+        self.paired: list[Paired] = []
+        self.jobs = list(_portions(self.keys, None if self.data.whole else PORTION))
+        self.journal = Journal(self.folder / "journal")
+        if not self.journal.gave("arrays", ""):
+            self._start()
+
+    def _start(self) -> None:
+        """From nothing."""
+        for name in ("journal", COMPACTED):
+            (self.folder / name).unlink(missing_ok=True)
+        self.journal = Journal(self.folder / "journal")
+        for array in arrays_of(self.tasks, self.params.resolution):
+            array.make(self.folder, len(self.keys))
+        self.journal.note("arrays", "", True)
+
+    @property
+    def can_read(self) -> bool:
+        """Rows have their places; once damaged ones were taken out, none can be read again."""
+        return not (self.folder / COMPACTED).exists()
+
+    @cached_property
+    def groups(self) -> list[tuple[tuple[str, ...], int, int]]:
+        """Whole buildings, as few as hold a portion of views, with their first and last row."""
+        found, names, start = [], [], 0
+        for name, _first, end in self.keys.parts():
+            names.append(name)
+            if end - start >= PORTION or end == len(self.keys):
+                found.append((tuple(names), start, end))
+                names, start = [], end
+        return found
+
+    def read(self) -> None:
+        """Every portion that is not done, then the samples of several images."""
+        self.damage = []
+        began, known = time.perf_counter(), 0
+        options = {task.name: {**task.label.options, **self.params.labels.get(task.name, {})} for task in self.tasks if task.label}
+        domains = sorted(needs(self.tasks))
+        names = [self.keys.buildings_of(a, b) for a, b in self.jobs]
+        marks = [_short(self.data.mark(one, domains)) for one in names]
+        problems: list[Problem] = []
+        totals = np.zeros(3, np.int64)
+
+        def jobs() -> Iterator[Job]:
+            for number in todo:
+                a, b = self.jobs[number]
+                opener = self.data.opener(names[number])
+                yield Job(opener, self.folder, tuple(self.keys[a:b]), a, self.params.resolution, self.params.tasks, options)
+
+        todo = []
+        for number, mark in enumerate(marks):
+            if (gave := self.journal.gave(f"read {number}", mark)) is None:
+                todo.append(number)
+                continue
+            known += self.jobs[number][1] - self.jobs[number][0]
+            self._take(gave, problems)
+        if todo and not self.can_read:
+            self._start()
+            self.read()
+            return
+        number_of = {self.jobs[number][0]: number for number in todo}
+        if known:
+            print(f"prepare: goes on with {known:,} of {len(self.keys):,} views read", file=sys.stderr)
+        with progress(len(self.keys), "prepare", "views") as bar:
+            bar.update(known)
+            for job, done in on_every_core(read_views, jobs(), self.processes):
+                number = number_of[job.first]
+                gave = asdict(done)
+                self.journal.note(f"read {number}", marks[number], gave)
+                self._take(gave, problems)
+                totals += len(job.keys), done.files, done.bytes
+                bar.update(len(job.keys))
+        if todo:
+            _say_rates(totals.tolist(), time.perf_counter() - began, self.processes)
+        if not self._pair(problems):
+            self._start()
+            self.read()
+            return
+        problems += self.data.problems(sorted(self.data.without_views()), domains)
+        self.damage += [(NO_ROW, where, reason) for where, reason in dict.fromkeys(problems)]
+        self.damage.sort()
+
+    def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
+        self.damage += [(row, where, reason) for row, where, reason in gave["damage"]]
+        problems += [(where, reason) for where, reason in gave["problems"]]
+
+    def _pair(self, problems: list[Problem]) -> bool:
+        """The samples of several images; whether it could be done."""
+        several = tuple(task.name for task in self.tasks if task.group not in (None, listed))
+        if not several:
+            return True
+        bad = sorted({row for row, _where, _reason in self.damage})
+        found: dict[int, Paired] = {}
+        jobs, marks = {}, {}
+        for number, (names, first, end) in enumerate(self.groups):
+            spoiled = frozenset(bad[np.searchsorted(bad, first) : np.searchsorted(bad, end)])
+            marks[first] = _short(f"{sorted(spoiled)} {self.data.mark(names, ['nonfixated_matches'])}")
+            gave, output = self.journal.gave(f"pair {number}", marks[first]), self.folder / f"pairs/{number:06}.npz"
+            if gave is not None and output.is_file():
+                found[first] = Paired([tuple(row) for row in gave["damage"]], [tuple(one) for one in gave["problems"]], gave["good"])
+                continue
+            if not self.can_read:
+                return False
+            jobs[first] = PairJob(self.data.opener(names), self.folder, self.keys.only(names), first, spoiled, several, self.params.seed, output)
+        with progress(len(self.groups), "samples of several images", "parts") as bar:
+            bar.update(len(found))
+            for job, done in on_every_core(pair_views, jobs.values(), self.processes):
+                self.journal.note(f"pair {int(job.output.stem)}", marks[job.first], asdict(done))
+                found[job.first] = done
+                bar.update(1)
+        for one in found.values():
+            self.damage += one.damage
+            problems += one.problems
+        self.paired = [found[first] for _names, first, _end in self.groups]
+        return True
+
+    def refuse_or_leave_out(self) -> Int[np.ndarray, " good"]:
+        """Rows of the undamaged views.
+
+        Raises:
+            TaskonomyError: Files are damaged, and that is an error. What was read is kept; portions with damage will be read again.
+        """
+        if self.damage and self.params.on_bad is OnBad.ERROR:
+            rows = np.array(sorted({row for row, _where, _reason in self.damage}))
+            parts = [(f"read {number}", *job) for number, job in enumerate(self.jobs)]
+            parts += [(f"pair {number}", first, end) for number, (_names, first, end) in enumerate(self.groups)]
+            for part, first, end in parts:
+                if ((rows >= first) & (rows < end)).any():
+                    self.journal.note(part, "", None)
+            # (Of a run that was killed between reading and here the journal holds reasons as text: those portions are told as damage.)
+            if misfits := [(where, reason) for _row, where, reason in self.damage if isinstance(reason, Misfit)]:
+                raise misfit_error(misfits)
+            raise damage_error([Damage(where, reason, "") for _row, where, reason in self.damage], _files(self.keys, needs(self.tasks)))
+        return np.setdiff1d(np.arange(len(self.keys)), [row for row, _where, _reason in self.damage])
+
+    def parts(self, good: Int[np.ndarray, " good"]) -> list[tuple[Path, int]]:
+        """Where the samples of several images are, and which row their first view has among the undamaged ones."""
+        if not self.paired:
+            return []
+        firsts = np.searchsorted(good, [first for _names, first, _end in self.groups]).tolist()
+        return [(self.folder / f"pairs/{number:06}.npz", first) for number, first in enumerate(firsts)]
+
+    def tidy(self) -> None:
+        """What the output does not hold."""
+        self.journal.path.unlink()
+        (self.folder / COMPACTED).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "pairs", ignore_errors=True)
 
 
-def _needs(tasks: Iterable[Task]) -> dict[str, list[str]]:
-    """Domain -> the tasks that need it."""
-    needs: dict[str, list[str]] = {"rgb": ["every task"]}
-    for task in tasks:
-        domains = task.label.domains if task.label else ()
-        for domain in (*domains, *(["nonfixated_matches"] if task.group is nonfixated_pairs else [])):
-            needs.setdefault(domain, []).append(task.name)
-    return needs
+def _as_list(damage: Sequence[Row]) -> list[dict[str, str]]:
+    return [{"file": where, "reason": reason} for _row, where, reason in damage]
 
 
-def _files(keys: Sequence[ViewKey], domains: Sequence[str]) -> int:
+def _portions(keys: Keys, size: int | None) -> Iterator[tuple[int, int]]:
+    """First row and the row after the last of what is read at a time; None: a building."""
+    if size is None:
+        yield from ((a, b) for _name, a, b in keys.parts())
+        return
+    yield from ((first, min(first + size, len(keys))) for first in range(0, len(keys), size))
+
+
+def _files(keys: Keys, domains: Sequence[str] | dict[str, list[str]]) -> int:
     """How many files there are to read."""
-    points = len({key[:2] for key in keys})
+    points = sum(len(np.unique(keys.points[a:b])) for _name, a, b in keys.parts())
     return sum(points if domain == "nonfixated_matches" else len(keys) for domain in domains)
 
 
-def _refuse_missing_domains(root: Path, data: Data, tasks: Sequence[Task]) -> None:
-    missing = {domain: names for domain, names in _needs(tasks).items() if domain not in data.domains}
+def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task]) -> None:
+    missing = {domain: names for domain, names in needs(tasks).items() if domain not in data.domains}
     if unlabelled := sorted(missing.keys() & own_tasks().keys()):
         name, declared = unlabelled[0], own_tasks()[unlabelled[0]]
         files = f"{name}.csv" if declared.of_images > 1 else f"a folder {name}/, or columns {name} in labels.csv"
@@ -146,88 +262,43 @@ def _refuse_missing_domains(root: Path, data: Data, tasks: Sequence[Task]) -> No
         raise TaskonomyError(f"{root}: has no domain {parts}; add it, or take the tasks out of data.tasks")
 
 
-def _allocate(folder: Path, count: int, size: int, tasks: Sequence[Task]) -> None:
-    """Empty arrays of their final size; pages that nobody writes take no space."""
-
-    def array(name: str, dtype: str, *shape: int) -> None:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (count, *shape))
-
-    array("images.npy", "uint8", size, size, 3)
-    if any("point_info" in _needs([task]) for task in tasks):
-        array("cameras.npy", "float64", 7)
-    if any(task.label and task.label.mask is Mask.DEPTH for task in tasks):
-        array("masks/depth.npy", "bool", size, size)
-    for name, label in labels_of_views(tasks).items():
-        array(f"tasks/{name}/label.npy", label.dtype, *label.array_shape(size))
+def _refuse_small_disk(output: Path, tasks: Sequence[Task], views: int, params: DataParams) -> None:
+    """Say what will be written, before hours of reading. Where damaged views may be left out, each array is written twice, one after the other."""
+    needed = disk_needed(tasks, params.resolution, views)
+    if params.on_bad is OnBad.SKIP:
+        needed += views * max(array.row for array in arrays_of(tasks, params.resolution))
+    left = unfinished_of(output)
+    place = next(parent for parent in output.absolute().parents if parent.exists())
+    there = sum(path.stat().st_blocks * 512 for path in left.rglob("*") if path.is_file()) if left.exists() else 0
+    free = shutil.disk_usage(place).free + there
+    what = f"{views:,} views of {len(tasks)} tasks at {params.resolution} px need {_size(needed)} in {output}"
+    if needed > free:
+        raise TaskonomyError(f"{what}, {_size(free)} are free there; make room, or lower data.resolution or the number of data.tasks")
+    print(f"prepare: {what}, {_size(free)} are free there", file=sys.stderr)
 
 
-def _keep_rows(folder: Path, good: Int[np.ndarray, " good"]) -> None:
-    """Leave out the rows of damaged views, a block at a time."""
-    for path in sorted(folder.rglob("*.npy")):
-        before = np.load(path, mmap_mode="r")
-        kept = path.with_name(f"kept_{path.name}")
-        after = np.lib.format.open_memmap(kept, "w+", before.dtype, (len(good), *before.shape[1:]))
-        for start in range(0, len(good), BLOCK):
-            after[start : start + BLOCK] = before[good[start : start + BLOCK]]
-        after.flush()
-        os.replace(kept, path)
+def _say_rates(totals: Sequence[int], seconds: float, processes: int) -> None:
+    views, files, size = totals
+    rates = f"{files / seconds / processes:,.0f} files/s and {size / 1e6 / seconds / processes:,.1f} MB/s on each of {processes} cores"
+    print(f"prepare: {views:,} views in {seconds:,.1f} s, {views / seconds:,.0f} a second; {files:,} files, {_size(size)}: {rates}", file=sys.stderr)
 
 
-def _views_of_buildings(index: pd.DataFrame, good: Int[np.ndarray, " good"], others: Mapping[str, Mapping[int, tuple[int, ...]]]) -> list[Views]:
-    """The undamaged views of each building, by their new rows."""
-    new_row = {int(row): position for position, row in enumerate(good)}
-    out = []
-    for building, group in index.groupby("building", sort=False):
-        seen = {point: tuple(new_row[row] for row in rows if row in new_row) for point, rows in others[str(building)].items()}
-        out.append(Views(str(building), group.index.to_numpy(np.int64), group["point"].to_numpy(np.int64), seen))
-    return out
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"
 
 
-def _finish_task(
-    task: Task, folder: Path, index: pd.DataFrame, views: Sequence[Views], options: Mapping[str, float], seed: int, given: Given | None
-) -> int:
-    """Samples, labels that follow from cameras or are given with the samples, and statistics. Returns how many views are without partners."""
-    home = folder / "tasks" / task.name
-    home.mkdir(parents=True, exist_ok=True)
-    samples = np.arange(len(index))[:, None]
-    if given is not None:
-        samples = given.samples
-        np.save(home / "samples.npy", samples)
-        np.save(home / "label.npy", given.labels)
-    elif task.group is not None:
-        samples = np.concatenate([task.group(one, seed) for one in views])
-        if not len(samples):
-            raise TaskonomyError(f"{task.name}: no view has the partners that a sample of {task.images} images needs; take it out of data.tasks")
-        np.save(home / "samples.npy", samples)
-        _save_shots(task, home / "label.npy", samples, index, np.load(folder / "cameras.npy", mmap_mode="r"))
-    splits = pd.Categorical(index["split"], categories=list(SPLITS)).codes.astype(np.int64)[samples[:, 0]]
-    if task.label is not None and (empty := [split for number, split in enumerate(SPLITS) if not (splits == number).any()]):
-        mend = "more of them, or a column group in labels.csv that says which images belong together" if given else "more buildings or points"
-        raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; {mend} are needed")
-    if task.name in own_tasks():
-        refuse_constant(task.name, np.load(home / "label.npy", mmap_mode="r"), np.flatnonzero(splits == SPLITS.index("train")))
-    statistics: dict[str, Any] = dict(options)
-    if task.label is not None and task.label.statistics and task.head is not None:
-        stored = np.load(home / "label.npy", mmap_mode="r")
-        statistics |= STATISTICS[task.label.statistics](stored, np.flatnonzero(splits == SPLITS.index("train")), task.head.channels)
-    write_json(home / "card.json", {"task": task.name, "samples": len(samples), "statistics": statistics})
-    return len(index) - len(samples)
+def _key(keys: Keys, params: DataParams) -> str:
+    """Of what is prepared: which views, how, and by which code. Whether damage is an error changes no bit of what was read."""
+    package = Path(__file__).parents[1]
+    code = blake2b(digest_size=16)
+    for path in sorted(path for part in _CODE for path in ([package / part] if part.endswith(".py") else (package / part).rglob("*.py"))):
+        code.update(path.read_bytes())
+    return "\n".join([keys.digest(), params.model_dump_json(exclude={"root", "on_bad"}), code.hexdigest(), np.__version__, cv2.__version__, ""])
 
 
-def _save_shots(
-    task: Task, path: Path, samples: Int[np.ndarray, "samples images"], index: pd.DataFrame, cameras: Float[np.ndarray, "views 7"]
-) -> None:
-    if task.label is None or task.label.of_shots is None:
-        return
-    labels = np.lib.format.open_memmap(path, "w+", np.dtype(task.label.dtype), (len(samples), *task.label.array_shape(0)))
-    buildings, points = index["building"].to_numpy(), index["point"].to_numpy()
-    for number, rows in enumerate(samples):
-        labels[number] = task.label.of_shots(*(_shot(cameras[row], str(buildings[row]), int(points[row])) for row in rows))
-    labels.flush()
-
-
-def _shot(numbers: Float[np.ndarray, "7"], building: str, point: int) -> Shot:
-    x, y, z, a, b, c, fov = map(float, numbers)
-    return Shot(Camera((x, y, z), (a, b, c), fov, 1), building, point)
+def _short(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -25,7 +25,7 @@ MARGIN, TITLE = 10, 22
 METRES = {"mean": 0.0, "std": 1.0}  # people read metres and radians, not z-scores
 
 
-def sheet(root: Path, *, views: int = 2, side: int = 160, columns: int = 9, seed: int = 0) -> Picture:
+def sheet(root: Path | str, *, views: int = 2, side: int = 160, columns: int = 9, seed: int = 0) -> Picture:
     """For some views, spread evenly over the source: the image, and each task's label, made as `prepare` makes it.
 
     Args:

@@ -1,6 +1,7 @@
-"""Files of some buildings into their rows of the prepared arrays: what every process of `prepare` does."""
+"""Files of some views into their rows of the prepared arrays: what every process of `prepare` does."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +9,33 @@ from typing import Any
 
 import numpy as np
 
+from taskonomy.data.arrays import arrays_of, labels_of_views, needs
 from taskonomy.data.formats import DamagedFileError, ViewKey
-from taskonomy.data.sources import Data, open_data
-from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.data.sources import Data, Problem
+from taskonomy.data.view import ReadView
+from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.labels import Label, ViewFiles, resized
-from taskonomy.tasks.samples import fixated_pairs, nonfixated_pairs, triplets
 
 VALID_DEPTH = 64500  # the reference takes raw depths from here on as holes: resizing may have mixed them with one
+_AHEAD = 8  # views whose files are fetched at once, where they are not on this machine
+Row = tuple[int, str, str]  # of damage: row, file, reason
 
 
 @dataclass(frozen=True)
 class Job:
-    """The views of some whole buildings, and where their rows go."""
+    """Some views, and where their rows go.
 
-    root: Path
+    Attributes:
+        open: Opens the data of their buildings.
+        folder: The prepared data.
+        keys: The views, in their order.
+        first: Row of the first.
+        size: Side of the prepared images.
+        tasks: Whose labels are prepared.
+        options: Of each task's label.
+    """
+
+    open: Callable[[], Data]
     folder: Path
     keys: tuple[ViewKey, ...]
     first: int
@@ -32,59 +46,46 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What the files were: damage as (row, file, reason), and per building and point the rows of the views that see it unfixated."""
+    """What the files were.
 
-    damage: list[tuple[int, str, str]]
-    others: dict[str, dict[int, tuple[int, ...]]]
+    Attributes:
+        damage: Of single files.
+        problems: Of whole tars.
+        files: How many were read.
+        bytes: Of all of them.
+        seconds: That this took one process.
+    """
 
-
-def labels_of_views(tasks: Iterable[Task]) -> dict[str, Label]:
-    """The labels that are made from one view's files, by task."""
-    return {task.name: task.label for task in tasks if task.label is not None and task.label.make is not None}
+    damage: list[Row]
+    problems: list[Problem]
+    files: int
+    bytes: int
+    seconds: float
 
 
 def read_views(job: Job) -> Done:
     """Fill a job's rows; damage is collected, never skipped over in silence."""
-    data, tasks = open_data(job.root), [DICTIONARY[name] for name in job.tasks]
-    arrays = {path.relative_to(job.folder).as_posix(): np.lib.format.open_memmap(path, "r+") for path in sorted(job.folder.rglob("*.npy"))}
-    damage: list[tuple[int, str, str]] = []
-    for row, key in enumerate(job.keys, start=job.first):
+    began = time.perf_counter()
+    data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
+    arrays = {array.name: array.rows(job.folder, job.first, len(job.keys)) for array in arrays_of(tasks, job.size)}
+    domains = sorted(set(needs(tasks)) - {"nonfixated_matches"})
+    makes = [(f"tasks/{name}/label.npy", label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]
+    damage: list[Row] = []
+    files = size = 0
+    for place, key in enumerate(job.keys):
+        if place % _AHEAD == 0:
+            data.fetch(job.keys[place : place + _AHEAD], domains)
         view = data.view(key, job.size)
-        _read_view(view, row, arrays, tasks, job.options)
-        damage += [(row, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
+        _read_view(view, place, arrays, makes)
+        damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
+        files, size = files + view.files, size + view.bytes
     for array in arrays.values():
         array.flush()
-    others: dict[str, dict[int, tuple[int, ...]]] = {}
-    for building in dict.fromkeys(key.building for key in job.keys):
-        found, bad = _partners(data, job, building, tasks)
-        others[building] = found
-        damage += bad
-    return Done(damage, others)
+    problems = data.problems(dict.fromkeys(key.building for key in job.keys), domains)
+    return Done(damage, problems, files, size, time.perf_counter() - began)
 
 
-def _partners(data: Data, job: Job, building: str, tasks: Sequence[Task]) -> tuple[dict[int, tuple[int, ...]], list[tuple[int, str, str]]]:
-    """Per point of a building, the views that see it without fixating it; and the views that lack a partner which a task needs."""
-    rows: dict[int, dict[int, int]] = {}
-    for row, key in enumerate(job.keys, start=job.first):
-        if key.building == building:
-            rows.setdefault(key.point, {})[key.view] = row
-    row_of = {(point, view): row for point, views in rows.items() for view, row in views.items()}
-    needed = max((task.images for task in tasks if task.group in (fixated_pairs, triplets)), default=1)
-    others: dict[int, tuple[int, ...]] = {}
-    damage = []
-    for point, views in sorted(rows.items()):
-        if len(views) < needed:
-            reason = f"view without its partner: {len(views)} of the point, {needed} needed"
-            damage += [(row, f"{building}: point {point}, view {view}", reason) for view, row in sorted(views.items())]
-        if any(task.group is nonfixated_pairs for task in tasks):
-            try:
-                others[point] = data.others(building, point, row_of)
-            except DamagedFileError as error:
-                damage += [(row, f"{building}: nonfixated_matches of point {point}", str(error)) for _view, row in sorted(views.items())[:1]]
-    return others, damage
-
-
-def _read_view(view: ViewFiles, row: int, arrays: Mapping[str, Any], tasks: Sequence[Task], options: Mapping[str, Mapping[str, float]]) -> None:
+def _read_view(view: ReadView, row: int, arrays: Mapping[str, Any], makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:
     """Fill one row of every array; what is damaged is noted in the view, and everything else is still tried."""
     try:
         arrays["images.npy"][row] = resized(view.stored("rgb"), view.size)
@@ -97,10 +98,9 @@ def _read_view(view: ViewFiles, row: int, arrays: Mapping[str, Any], tasks: Sequ
     if "masks/depth.npy" in arrays:
         with suppress(DamagedFileError):
             arrays["masks/depth.npy"][row] = _depth_mask(view)
-    for name, label in labels_of_views(tasks).items():
-        wanted = label.options_of_make(options[name])
+    for name, label, options in makes:
         with suppress(DamagedFileError):
-            arrays[f"tasks/{name}/label.npy"][row] = label.make(view, **wanted) if label.make else None
+            arrays[name][row] = label.make(view, **options) if label.make else None
 
 
 def _depth_mask(view: ViewFiles) -> Any:

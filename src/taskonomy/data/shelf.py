@@ -1,16 +1,24 @@
-"""One building's files of one domain, in a folder or in a tar that is read where it lies."""
+"""One building's files of one domain, in a folder or in a tar that is read where it lies.
+
+In object storage a request takes as long as some megabytes: files of a folder are fetched many at once, before they are asked for, and a tar as a
+whole, into a file without a name on this machine's disk (`TMPDIR`) that is gone with the shelf.
+"""
 
 import os
 import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Int64, UInt32
 
 from taskonomy.data.formats import DamagedFileError
 from taskonomy.data.names import format_file, parse_file
+from taskonomy.data.remote import Place, Remote, entries_of
 
 _BLOCK = 512
 
@@ -37,11 +45,16 @@ class Shelf:
         domain: Released name.
     """
 
-    def __init__(self, path: Path, building: str, domain: str) -> None:
+    def __init__(self, path: Place, building: str, domain: str) -> None:
         self.path = path
         self.building = building.lower()
         self.domain = domain
         self.is_tar = path.suffix.lower() == ".tar"
+        self._ahead: dict[int, bytes] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It travels between processes without what it has looked up."""
+        return Shelf, (self.path, self.building, self.domain)
 
     @property
     def keys(self) -> Int64[np.ndarray, " files"]:
@@ -83,20 +96,80 @@ class Shelf:
         index = self._index
         try:
             if index.offset is None or index.size is None:
-                return (self.path / self.name(position)).read_bytes()
-            # Opened anew each time: a handle kept would be shared, with its place, by forked processes.
-            with open(self.path, "rb", buffering=0) as file:
-                file.seek(int(index.offset[position]))
-                data = file.read(size := int(index.size[position]))
+                return self._ahead.pop(position, None) or (self.path / self.name(position)).read_bytes()
+            with self._opened() as file:
+                data = os.pread(file.fileno(), size := int(index.size[position]), int(index.offset[position]))
         except OSError as error:
             raise DamagedFileError(f"unreadable: {error.strerror or error}") from None
         if len(data) < size:
             raise DamagedFileError("cut off: the tar ends inside it")
         return data
 
+    def fetch(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Get files (point, view) out of object storage that will be read soon, and forget those fetched before that were not."""
+        if not isinstance(self.path, Remote):
+            return
+        if self.is_tar:
+            _ = self._index
+            return
+        wanted = {self.path / self.name(position): position for point, view in keys if (position := self.find(point, view)) is not None}
+        self._ahead = {wanted[place]: data for place, data in Remote.read_many(list(wanted)).items()}
+
+    def let_go(self) -> None:
+        """Forget the index, and the copy of a tar in object storage."""
+        self.__dict__.pop("_index", None)
+        self.__dict__.pop("_copy", None)
+
+    def facts(self) -> tuple[int, int, str]:
+        """How many files there are (a tar is one), how large they are together, and what changes when one of them does.
+
+        Raises:
+            OSError: One cannot be looked at.
+        """
+        if self.is_tar:
+            return 1, *_facts(self.path)
+        if isinstance(self.path, Remote):
+            found = [(one.name, one.size, one.mark) for one in self.path.entries()]
+        else:
+            found = [(one.name, *_facts(self.path / one.name)) for one in sorted(entries_of(self.path), key=lambda one: one.name)]
+        return len(found), sum(size for _name, size, _mark in found), "\n".join(f"{name} {size} {mark}" for name, size, mark in found)
+
+    def mark(self) -> str:
+        """Changes when files come, go or are replaced by others; not when one in a folder is written over. Of object storage a tar's only."""
+        if isinstance(self.path, Remote) and not self.is_tar:
+            return ""
+        try:
+            return "{} {}".format(*_facts(self.path))
+        except OSError as error:
+            return f"unreadable: {error.strerror or error}"
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        """The tar. Opened anew each time: a handle kept would be shared by forked processes; that of a copy is read without moving its place."""
+        if isinstance(self.path, Remote):
+            yield self._copy
+            return
+        with open(self.path, "rb", buffering=0) as file:
+            yield file
+
+    @cached_property
+    def _copy(self) -> IO[bytes]:
+        assert isinstance(self.path, Remote)
+        file = tempfile.TemporaryFile(prefix="taskonomy-")  # noqa: SIM115  # closed, and thereby gone, with the shelf
+        self.path.copy_to(file)
+        return file
+
     @cached_property
     def _index(self) -> _Index:
-        return _tar_index(self.path, self.domain) if self.is_tar else _folder_index(self.path, self.domain)
+        if not self.is_tar:
+            return _folder_index(self.path, self.domain)
+        try:
+            with self._opened() as file:
+                return _tar_index(file, self.domain)
+        except OSError as error:
+            return _unreadable(self.domain, error.strerror or str(error))
+        except DamagedFileError as error:
+            return _unreadable(self.domain, str(error))
 
 
 class _Builder:
@@ -137,21 +210,21 @@ class _Builder:
         )
 
 
-def _folder_index(path: Path, domain: str) -> _Index:
+def _folder_index(path: Place, domain: str) -> _Index:
     builder = _Builder(domain)
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if not entry.name.startswith("."):
-                builder.add("", entry.name)
+    for entry in entries_of(path):
+        if not entry.name.startswith("."):
+            builder.add("", entry.name)
     builder.ignored.sort()
     return builder.index(in_tar=False)
 
 
-def _tar_index(path: Path, domain: str) -> _Index:
+def _tar_index(file: IO[bytes], domain: str) -> _Index:
     builder = _Builder(domain)
     end = 0
+    file.seek(0)
     try:
-        with tarfile.open(path, "r:") as tar:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
                 prefix, slash, name = member.name.rpartition("/")
@@ -160,7 +233,8 @@ def _tar_index(path: Path, domain: str) -> _Index:
                         builder.add(prefix + slash, name, member.offset_data, member.size)
                 elif not member.isdir():
                     builder.ignored.append(member.name)
-        builder.problems += _ending(path, end)
+                tar.members.clear()  # it would keep all that it has seen
+        builder.problems += _ending(file, end)
     except (tarfile.TarError, EOFError) as error:
         builder.problems.append(f"is damaged: {error}" if builder.rows else f"is no tar: {error}")
     except OSError as error:
@@ -168,14 +242,27 @@ def _tar_index(path: Path, domain: str) -> _Index:
     return builder.index(in_tar=True)
 
 
-def _ending(path: Path, end: int) -> list[str]:
+def _unreadable(domain: str, reason: str) -> _Index:
+    builder = _Builder(domain)
+    builder.problems.append(f"unreadable: {reason}")
+    return builder.index(in_tar=True)
+
+
+def _ending(file: IO[bytes], end: int) -> list[str]:
     """A cut-off download that ends between two files, or a bad header, is to `tarfile` an ordinary end."""
-    with open(path, "rb") as file:
-        file.seek(end)
-        block = file.read(_BLOCK)
+    file.seek(end)
+    block = file.read(_BLOCK)
     if not block:
         return ["is cut off: its end mark is missing"]
     return ["is damaged: what follows its last readable file is no header"] if any(block) else []
+
+
+def _facts(path: Place) -> tuple[int, str]:
+    """Size, and what changes when the file does."""
+    if isinstance(path, Remote):
+        return path.facts()
+    found = path.stat()
+    return found.st_size, str(found.st_mtime_ns)
 
 
 def overlaps(shelves: list[Shelf]) -> list[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """Where data may come from, behind one door: released layouts (the built-in world among them), or a user's own folder."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,19 @@ import numpy as np
 from taskonomy.data.checks import damaged_tars
 from taskonomy.data.fitting import fitted
 from taskonomy.data.formats import DamagedFileError, ViewKey, from_bytes
-from taskonomy.data.layouts import open_source
+from taskonomy.data.indexed import open_index
+from taskonomy.data.keys import Keys
+from taskonomy.data.layouts import AT_ONCE, ReleasedSource, open_source
 from taskonomy.data.listed import COLUMNS, Listed
 from taskonomy.data.own import OwnSource
+from taskonomy.data.remote import Place, Remote, place_of
+from taskonomy.data.shelf import Shelf
 from taskonomy.data.view import ReadView, View
 from taskonomy.errors import TaskonomyError
 from taskonomy.geometry import Camera
 from taskonomy.tasks.own import Declared, own_tasks
+
+Problem = tuple[str, str]  # what is damaged as a whole, and how
 
 
 class Data(ABC):
@@ -25,13 +33,21 @@ class Data(ABC):
 
     Attributes:
         domains: What there is of labels.
-        keys: Every view, whole buildings one after the other.
-        splits: Building (lower case) to train, val or test; empty where nothing says.
+        whole: Whether a building is best read at once: in object storage, its tars are fetched whole.
     """
 
     domains: frozenset[str]
-    keys: list[ViewKey]
-    splits: dict[str, str]
+    whole: bool = False
+
+    @property
+    @abstractmethod
+    def keys(self) -> Keys:
+        """Every view, whole buildings one after the other."""
+
+    @property
+    @abstractmethod
+    def splits(self) -> dict[str, str]:
+        """Building (lower case) to train, val or test; empty where nothing says."""
 
     @abstractmethod
     def view(self, key: ViewKey, size: int) -> ReadView:
@@ -41,13 +57,29 @@ class Data(ABC):
     def where(self, key: ViewKey, domain: str) -> str:
         """What people call a file."""
 
+    @abstractmethod
+    def opener(self, buildings: Iterable[str]) -> "Callable[[], Data]":
+        """Opens these buildings in another process, which need not look through the others."""
+
+    @abstractmethod
+    def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
+        """Changes when files of these buildings come, go or are replaced."""
+
+    def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
+        """Get what will be read next, where that is worth it."""
+        return
+
     def others(self, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
         """Rows of the views that see a point without fixating it."""
         return ()
 
-    def broken_tars(self, domains: Sequence[str]) -> list[tuple[str, str]]:
-        """Files of many views that are damaged as a whole, and how: nobody knows which views they held."""
+    def problems(self, buildings: Iterable[str], domains: Sequence[str]) -> list[Problem]:
+        """Files of many views that are damaged as a whole: nobody knows which views they held."""
         return []
+
+    def without_views(self) -> set[str]:
+        """Buildings with files but no images, which would go unnoticed."""
+        return set()
 
     def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
         """Hold how the user's own tasks are stored against how many images their samples are declared to have.
@@ -63,18 +95,47 @@ class Data(ABC):
         raise NotImplementedError
 
 
+def open_anew(root: Place | str) -> Data:
+    """A folder with `images/` is a user's own, a file an index of released data; anything else must be a released layout.
+
+    Raises:
+        TaskonomyError: There is none of them.
+    """
+    place = place_of(root)
+    if isinstance(place, Path) and place.is_file():
+        return Released(open_index(place))
+    if (place / "images").is_dir():
+        if isinstance(place, Remote):
+            raise TaskonomyError(
+                f"{place}: images and labels by name are read from folders of this machine only; of object storage, released layouts"
+            )
+        return Own(place)
+    return Released(open_source(place))
+
+
 @cache
-def open_data(root: Path) -> Data:
-    """A folder with `images/` is a user's own; anything else must be a released layout."""
-    return Own(root) if (root / "images").is_dir() else Released(root)
+def open_data(root: Place | str) -> Data:
+    """As `open_anew`, once in a process."""
+    return open_anew(root)
 
 
 class Released(Data):
     """Any layout of the release."""
 
-    def __init__(self, root: Path) -> None:
-        self.source = open_source(root)
-        self.domains, self.keys, self.splits = frozenset(self.source.domains), self.source.views(), self.source.splits()
+    def __init__(self, source: ReleasedSource) -> None:
+        self.source = source
+        self.domains = frozenset(source.domains)
+        self.whole = isinstance(source.root, Remote) and any(shelf.is_tar for shelf in source.shelves)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """By building, point and view."""
+        return self.source.index()
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """Of the lists in the root."""
+        return self.source.splits()
 
     def view(self, key: ViewKey, size: int) -> ReadView:
         """Its files, read when asked for."""
@@ -84,9 +145,28 @@ class Released(Data):
         """Path, or tar and member."""
         return self.source.where(key, domain)
 
-    def broken_tars(self, domains: Sequence[str]) -> list[tuple[str, str]]:
-        """Tars that end before their end."""
-        return [(one.where, one.reason) for one in damaged_tars(self.source, self.source.buildings, domains)]
+    def opener(self, buildings: Iterable[str]) -> Callable[[], Data]:
+        """Of these buildings' folders and tars alone."""
+        return partial(Released, self.source.only(buildings))
+
+    def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
+        """When each folder and tar was last changed."""
+        names, wanted = {name.lower() for name in buildings}, set(domains)
+        shelves = [one for one in self.source.shelves if one.building in names and one.domain in wanted]
+        with ThreadPoolExecutor(AT_ONCE if isinstance(self.source.root, Remote) else 1) as pool:
+            return "\n".join(f"{one.path} {mark}" for one, mark in zip(shelves, pool.map(Shelf.mark, shelves), strict=True))
+
+    def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
+        """Out of object storage."""
+        self.source.fetch(keys, domains)
+
+    def problems(self, buildings: Iterable[str], domains: Sequence[str]) -> list[Problem]:
+        """Tars that end before their end, and files that lie in two places."""
+        return [(one.where, one.reason) for one in damaged_tars(self.source, buildings, domains)]
+
+    def without_views(self) -> set[str]:
+        """Buildings with files but no images."""
+        return set(self.source.buildings) - set(self.keys.buildings)
 
     def others(self, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
         """As `nonfixated_matches` says.
@@ -110,11 +190,20 @@ class Own(Data):
     def __init__(self, root: Path) -> None:
         self.source = OwnSource(root)
         self.domains = frozenset({"rgb", *self.source.tasks})
-        building = {name: self.source.groups.get(name, name) for name in self.source.names}
-        numbered = sorted((building[name], number) for number, name in enumerate(self.source.names))
-        self.keys = [ViewKey(group, number, 0) for group, number in numbered]
-        self.splits = {building[name].lower(): split for name, split in self.source.splits.items()}
-        self._key = {self.source.names[key.point]: key for key in self.keys}
+        self._building = {name: self.source.groups.get(name, name) for name in self.source.names}
+
+    @cached_property
+    def keys(self) -> Keys:
+        """By group and number."""
+        numbers: dict[str, list[int]] = {}
+        for number, name in enumerate(self.source.names):
+            numbers.setdefault(self._building[name], []).append(number)
+        return Keys.of((group, np.array(found, np.int64) << 32) for group, found in sorted(numbers.items()))
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """Of the table."""
+        return {self._building[name].lower(): split for name, split in self.source.splits.items()}
 
     def view(self, key: ViewKey, size: int) -> ReadView:
         """Its image and labels, read when asked for."""
@@ -124,6 +213,15 @@ class Own(Data):
         """Path, or table, image and column."""
         name = self.source.names[key.point]
         return self.source.where(name) if domain == "rgb" else self.source.where(name, domain)
+
+    def opener(self, buildings: Iterable[str]) -> Callable[[], Data]:
+        """All of it, once in a process: names of images say nothing of their groups."""
+        return partial(open_data, self.source.root)
+
+    def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
+        """When folders and tables were last changed."""
+        with os.scandir(self.source.root) as entries:
+            return "\n".join(sorted(f"{one.name} {one.stat().st_mtime_ns}" for one in entries))
 
     def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
         """Samples of several images are listed in a table of their own.
@@ -146,7 +244,8 @@ class Own(Data):
     def listed(self, task: str) -> tuple[list[tuple[ViewKey, ...]], Listed]:
         """As the table says."""
         found = self.source.listed[task]
-        return [tuple(self._key[name] for name in names) for names in found.images], found
+        key_of = {self.source.names[key.point]: key for key in self.keys}
+        return [tuple(key_of[name] for name in names) for names in found.images], found
 
 
 class OwnView(ReadView):

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from taskonomy.data.remote import Place, Remote
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_text
 
@@ -11,7 +12,7 @@ SPLITS = ("train", "val", "test")
 _HEADER = ["id", *SPLITS]
 
 
-def read_splits(path: Path) -> dict[str, str]:
+def read_splits(path: Place) -> dict[str, str]:
     """Building, in lower case, to `train`, `val` or `test`; lines may end in CR, LF or both. A building with no 1 is in none.
 
     Raises:
@@ -45,18 +46,25 @@ def write_splits(path: Path, rows: Mapping[str, str]) -> None:
     write_text(path, "\r".join(lines))
 
 
-def find_splits(root: Path) -> dict[str, str]:
+def split_lists(root: Place) -> list[Place]:
+    """The split lists in a folder."""
+    if isinstance(root, Remote):
+        tables = [root / one.name for one in root.entries() if one.name.endswith(".csv") and not one.is_folder]
+    else:
+        tables = sorted(root.glob("*.csv"))
+    # The debug list of omnidata has one building in all three splits.
+    return [path for path in tables if not path.stem.endswith("debug") and _rows(path)[:1] == [_HEADER]]
+
+
+def find_splits(root: Place) -> dict[str, str]:
     """The split lists found in a folder, merged: the released ones (tiny to fullplus) are nested. {} where there is none.
 
     Raises:
         TaskonomyError: Two lists contradict each other.
     """
     merged: dict[str, str] = {}
-    source: dict[str, Path] = {}
-    for path in sorted(root.glob("*.csv")):
-        # The debug list of omnidata has one building in all three splits.
-        if path.stem.endswith("debug") or _rows(path)[:1] != [_HEADER]:
-            continue
+    source: dict[str, Place] = {}
+    for path in split_lists(root):
         for building, split in read_splits(path).items():
             if merged.setdefault(building, split) != split:
                 raise TaskonomyError(f"{path}: {building} is in {split}, in {source[building]} in {merged[building]}")
@@ -64,10 +72,10 @@ def find_splits(root: Path) -> dict[str, str]:
     return merged
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _rows(path: Place) -> list[list[str]]:
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         return []
-    # read_text translates CR and CRLF to LF.
+    # Lines end in CR, LF or both: splitlines knows them all.
     return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]

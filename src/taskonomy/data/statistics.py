@@ -14,9 +14,18 @@ BLOCK = 256
 
 def mean_std(stored: Any, rows: Int[np.ndarray, " rows"], outputs: int) -> dict[str, Any]:
     """Mean and standard deviation of each number; a number that never varies keeps the spread 1."""
-    values = np.asarray(stored[rows], np.float64)
-    std = values.std(0)
-    return {"mean": values.mean(0).tolist(), "std": np.where(std > 1e-6, std, 1).tolist()}
+    mean = _total(stored, rows, lambda values: values) / len(rows)
+    std = np.sqrt(_total(stored, rows, lambda values: np.square(values - mean)) / len(rows))
+    return {"mean": mean.tolist(), "std": np.where(std > 1e-6, std, 1).tolist()}
+
+
+def _total(stored: Any, rows: Int[np.ndarray, " rows"], of: Callable[[Any], Any]) -> Any:
+    """The sum over all rows, one after the other as NumPy adds them: whatever the blocks are, the bits are the same."""
+    total: Any = None
+    for block in _blocks(rows):
+        values = of(np.asarray(stored[block], np.float64))
+        total = np.add.reduce(values if total is None else np.concatenate([total[None], values]), axis=0)
+    return total
 
 
 def class_weights(stored: Any, rows: Int[np.ndarray, " rows"], outputs: int) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class ReadView(ViewFiles):
     """A view that remembers what was damaged."""
 
     damage: dict[str, str]  # domain -> what is wrong with its file
+    files: int = 0  # that were read
+    bytes: int = 0  # of them
 
 
 class View(ReadView):
@@ -54,7 +56,9 @@ class View(ReadView):
             if domain in self.damage:
                 raise DamagedFileError(self.damage[domain])
             try:
-                values = from_bytes(domain, self.source.read(self.key, domain), self._side(domain))
+                data = self.source.read(self.key, domain)
+                self.files, self.bytes = self.files + 1, self.bytes + len(data)
+                values = from_bytes(domain, data, self._side(domain))
                 if domain in ("depth_zbuffer", "depth_euclidean") and (values == HOLE).all():
                     raise DamagedFileError("no valid depth")
             except DamagedFileError as error:

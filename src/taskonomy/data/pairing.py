@@ -1,0 +1,141 @@
+"""Samples of several images, building by building, once all of a building's files were read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from taskonomy.data.arrays import Rows
+from taskonomy.data.formats import DamagedFileError, ViewKey
+from taskonomy.data.keys import Keys
+from taskonomy.data.names import ALL
+from taskonomy.data.reading import Row
+from taskonomy.data.sources import Data, Problem
+from taskonomy.geometry import Camera
+from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.tasks.labels import Shot
+from taskonomy.tasks.samples import Views, fixated_pairs, nonfixated_pairs, triplets
+
+
+@dataclass(frozen=True)
+class PairJob:
+    """The samples of some whole buildings.
+
+    Attributes:
+        open: Opens the data of their buildings.
+        folder: The prepared data.
+        keys: Their views.
+        first: Row of the first, before damaged views are left out.
+        bad: Rows of damaged views.
+        tasks: Those of several images.
+        seed: Draws partners.
+        output: File to write: of each task, samples by their place among the job's undamaged views, and labels.
+    """
+
+    open: Callable[[], Data]
+    folder: Path
+    keys: Keys
+    first: int
+    bad: frozenset[int]
+    tasks: tuple[str, ...]
+    seed: int
+    output: Path
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What became of a job: damage that shows only here, and how many of its views are undamaged."""
+
+    damage: list[Row]
+    problems: list[Problem]
+    good: int
+
+
+def pair_views(job: PairJob) -> Paired:
+    """Find partners and compute the labels that follow from cameras."""
+    data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
+    damage: list[Row] = []
+    seen: list[dict[int, tuple[int, ...]]] = []
+    for building, first, end in job.keys.parts():
+        others, bad = _partners(data, building, job.keys[first:end], job.first + first, tasks)
+        damage += bad
+        seen.append(others)
+    spoiled = job.bad | {row for row, _where, _reason in damage}
+    good = np.array([row for row in range(len(job.keys)) if job.first + row not in spoiled], np.int64)
+    views = _views_of_buildings(job.keys, job.first, good, seen)
+    cameras, arrays = Rows(job.folder / "cameras.npy"), {}
+    for task in tasks:
+        samples = np.concatenate([_grouped(task, one, job.seed) for one in views]) if views else _none(task)
+        arrays[f"{task.name}/samples"] = samples
+        if task.label is not None and task.label.of_shots is not None:
+            arrays[f"{task.name}/labels"] = _labels_of_shots(task, samples, job, good, cameras)
+    job.output.parent.mkdir(exist_ok=True)
+    np.savez(job.output, **arrays)  # type: ignore[arg-type]  # numpy's stubs take any name for an option
+    wanted = ["nonfixated_matches"] if nonfixated_pairs in [task.group for task in tasks] else []
+    return Paired(damage, data.problems(job.keys.buildings, wanted), len(good))
+
+
+def _partners(data: Data, building: str, keys: Sequence[ViewKey], first: int, tasks: Sequence[Task]) -> tuple[dict[int, tuple[int, ...]], list[Row]]:
+    """Per point of a building, the rows of the views that see it without fixating it; and the views that lack a partner which a task needs."""
+    rows: dict[int, dict[int, int]] = {}
+    for row, key in enumerate(keys, start=first):
+        rows.setdefault(key.point, {})[key.view] = row
+    row_of = {(point, view): row for point, views in rows.items() for view, row in views.items()}
+    needed = max((task.images for task in tasks if task.group in (fixated_pairs, triplets)), default=1)
+    with_matches = any(task.group is nonfixated_pairs for task in tasks)
+    others: dict[int, tuple[int, ...]] = {}
+    damage: list[Row] = []
+    if with_matches:
+        data.fetch([ViewKey(building, point, ALL) for point in rows], ["nonfixated_matches"])
+    for point, views in sorted(rows.items()):
+        if len(views) < needed:
+            reason = f"view without its partner: {len(views)} of the point, {needed} needed"
+            damage += [(row, f"{building}: point {point}, view {view}", reason) for view, row in sorted(views.items())]
+        if with_matches:
+            try:
+                others[point] = data.others(building, point, row_of)
+            except DamagedFileError as error:
+                damage += [(row, f"{building}: nonfixated_matches of point {point}", str(error)) for _view, row in sorted(views.items())[:1]]
+    return others, damage
+
+
+def _views_of_buildings(keys: Keys, first: int, good: Int[np.ndarray, " good"], others: Sequence[Mapping[int, tuple[int, ...]]]) -> list[Views]:
+    """The undamaged views of each building, by their place among all undamaged ones of the job."""
+    place_of = {first + int(row): place for place, row in enumerate(good)}
+    out = []
+    for (building, start, end), seen in zip(keys.parts(), others, strict=True):
+        a, b = np.searchsorted(good, (start, end))
+        if a == b:
+            continue
+        kept = {point: tuple(place_of[row] for row in rows if row in place_of) for point, rows in seen.items()}
+        out.append(Views(building, np.arange(a, b), keys.points[good[a:b]], kept))
+    return out
+
+
+def _grouped(task: Task, views: Views, seed: int) -> Int[np.ndarray, "samples images"]:
+    return task.group(views, seed) if task.group else _none(task)
+
+
+def _none(task: Task) -> Int[np.ndarray, "samples images"]:
+    return np.zeros((0, task.images), np.int64)
+
+
+def _labels_of_shots(
+    task: Task, samples: Int[np.ndarray, "samples images"], job: PairJob, good: Int[np.ndarray, " good"], cameras: Any
+) -> Shaped[np.ndarray, "samples ..."]:
+    label = task.label
+    assert label is not None and label.of_shots is not None  # noqa: PT018
+    labels = np.empty((len(samples), *label.array_shape(0)), np.dtype(label.dtype))
+    held = cameras[job.first + good] if len(good) else np.zeros((0, 7))
+    buildings, points = job.keys.building_of[good], job.keys.points[good]
+    for number, rows in enumerate(samples):
+        labels[number] = label.of_shots(*(_shot(held[row], job.keys.buildings[buildings[row]], int(points[row])) for row in rows))
+    return labels
+
+
+def _shot(numbers: Float[np.ndarray, "7"], building: str, point: int) -> Shot:
+    x, y, z, a, b, c, fov = map(float, numbers)
+    return Shot(Camera((x, y, z), (a, b, c), fov, 1), building, point)

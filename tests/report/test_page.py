@@ -37,6 +37,7 @@ def page_of(
     params: PolicyParams,
     orders: list[int],
     set_size: int,
+    /,
     *,
     networks: pd.DataFrame | None = None,
     elsewhere: pd.DataFrame | None = None,

@@ -77,7 +77,14 @@ def ranking_figure(rows: pd.DataFrame, span: tuple[float, float]) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_layout(height=90 + 21 * len(rows))
-    figure.update_xaxes(title="affinity (all transfers to this task sum to 1)", type="log", range=span, dtick=1, gridcolor="rgba(128,128,128,.25)")
+    figure.update_xaxes(
+        title="affinity (all transfers to this task sum to 1)",
+        type="log",
+        range=span,
+        dtick=1,
+        exponentformat="none",
+        gridcolor="rgba(128,128,128,.25)",
+    )
     figure.update_yaxes(autorange="reversed", gridcolor="rgba(128,128,128,.15)")
     return _plain(figure)
 

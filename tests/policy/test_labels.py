@@ -155,7 +155,7 @@ def test_a_front_in_money_is_each_cost_at_which_the_optimum_changes() -> None:
 def test_two_solvers_agree_where_prices_make_more_sums_than_can_be_listed(published: pd.DataFrame) -> None:
     rng = np.random.default_rng(5)
     names = sorted({*published["target"], *(name for group in published["sources"] for name in group)} - {"self"})
-    params = LabelsParams(currency="EUR", tasks={name: {"price": round(float(rng.random()), 3)} for name in names})
+    params = LabelsParams(currency="EUR", tasks={name: {"price": round(float(rng.random()), 6)} for name in names})
     rules = PolicyParams(budget=0, max_order=1, exclude=("random_projection", "class_object_100"), labels=params)
     first, second = (Planner(published, rules.model_copy(update={"solver": solver})) for solver in SolverName)
     assert first.costs is None

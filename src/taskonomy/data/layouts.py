@@ -215,9 +215,7 @@ class ReleasedSource(Source):
         if shelves := self._shelves.get((building, domain)):
             return shelves[0].where(name)
         layout = "tar" if self._layouts == (TAR,) else "folders"
-        root = self._root
-        there = place(root, layout, building, domain) if isinstance(root, Remote) else place(root, layout, building, domain)
-        return Shelf(there, building, domain).where(name)
+        return Shelf(place(self._root, layout, building, domain), building, domain).where(name)
 
     def splits(self) -> dict[str, str]:
         """See `Source`."""

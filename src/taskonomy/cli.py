@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taskonomy.commands import planning
+from taskonomy.commands import own, planning
 from taskonomy.errors import TaskonomyError, one_line
 
 if TYPE_CHECKING:
@@ -177,8 +177,10 @@ def import_published(
 @app.command()
 def tasks() -> None:
     """The dictionary: every task with its family, images, label, loss, head and roles."""
+    from taskonomy.params import know_own_tasks
     from taskonomy.tasks import DICTIONARY, FAMILIES
 
+    know_own_tasks()
     rows = [("task", "title", "family", "images", "label", "loss", "head", "roles")]
     for family in FAMILIES:
         for task in (one for one in DICTIONARY.values() if one.family == family):
@@ -290,6 +292,7 @@ def check(
 
 
 app.command()(planning.plan)
+app.add_typer(own.app)  # taskonomy init, taskonomy stage
 
 data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 app.add_typer(data, name="data")
@@ -335,7 +338,9 @@ def preview(
     from taskonomy.data.formats import to_bytes
     from taskonomy.data.preview import sheet
     from taskonomy.files import write_bytes
+    from taskonomy.params import know_own_tasks
 
+    know_own_tasks()
     write_bytes(output, to_bytes("rgb", sheet(root, views=views, side=side)))
     typer.echo(str(output))
 
@@ -416,8 +421,10 @@ def _print_json(value: object) -> None:
 
 
 def _show(best: "Policy", others: "list[Policy]") -> None:
+    from taskonomy.params import know_own_tasks
     from taskonomy.tasks import title_of
 
+    know_own_tasks()
     proved = "proved optimal" if best.status == "optimal" else f"best found in the time limit, at most {best.gap:.2%} below the optimum"
     typer.echo(f"{proved}: objective {best.objective:.6f}, cost {best.cost:g} of {best.budget:g}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")

@@ -360,10 +360,20 @@ class ReportParams(_Checked):
     title: Annotated[str, Field(min_length=1)]
 
 
-class Params(_Checked):
-    """Every knob of the pipeline; sections are named as the stages."""
+def _not_there() -> Any:
+    return None
 
-    world: WorldParams
+
+class Params(_Checked):
+    """Every knob of the pipeline; sections are named as the stages.
+
+    Attributes:
+        version: Of the code, in projects of `taskonomy init`, which `taskonomy stage` holds against the installed one.
+        world: Not there (None) in such projects: they have no stage of that name.
+    """
+
+    version: Annotated[str, Field(min_length=1)] | None = None
+    world: WorldParams = Field(default_factory=_not_there, validate_default=False)
     data: DataParams
     train: TrainParams
     transfer: TransferParams
@@ -437,6 +447,16 @@ def read_params(path: Path | str = "params.yaml") -> Params:
     if not isinstance(values, dict):
         raise TaskonomyError(f"{path}: must hold the sections {', '.join(Params.model_fields)}")
     return checked(Params, values, str(path))
+
+
+def know_own_tasks(path: Path | str = "params.yaml") -> None:
+    """Outside of stages, too, the dictionary has the tasks that the project around declares, if there is one.
+
+    Raises:
+        TaskonomyError: As `read_params`.
+    """
+    if Path(path).is_file():
+        read_params(path)
 
 
 def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:

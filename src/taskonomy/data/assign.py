@@ -58,5 +58,6 @@ def assign(sizes: Mapping[str, int], lists: Mapping[str, str], params: DataParam
         split |= {name: parts[part] for name, part in divide(within, shares, params.seed, one).items()}
     if empty := [name for name in SPLITS if name not in split.values()]:
         found = ", ".join(f"{sum(value == name for value in released.values())} {name}" for name in ("train", "val", "test"))
-        raise TaskonomyError(f"data: split {', '.join(empty)} has no building; needed: 1 train, 2 val and 2 test at least (found: {found})")
+        least = "1 train, 2 val and 2 test at least"
+        raise TaskonomyError(f"data: split {', '.join(empty)} has no building (of one's own data: no group); needed: {least} (found: {found})")
     return split

@@ -1,7 +1,7 @@
 """The user's own labels, held against what `data.own` declares of them: one line says what was found, and what would be right."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ import pandas as pd
 from jaxtyping import Int, Num, Shaped
 
 from taskonomy.data.formats import DamagedFileError, ViewKey
-from taskonomy.data.names import few
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks.labels import NO_CLASS
 from taskonomy.tasks.own import Declared, OwnClass, OwnMap, OwnPixelClasses, OwnVector, own_tasks
@@ -20,6 +19,45 @@ if TYPE_CHECKING:
 
 Values = Shaped[np.ndarray, "..."]
 _BLOCK = 256  # samples
+
+
+class Misfit(str):
+    """What is wrong with a label that is whole, but not what `data.own` declares; travels as the reason of damage does.
+
+    Attributes:
+        task: Whose.
+    """
+
+    task: str
+
+    def __new__(cls, task: str, reason: str) -> "Misfit":
+        """The reason, with the task beside it."""
+        made = super().__new__(cls, reason)
+        made.task = task
+        return made
+
+    def __reduce__(self) -> tuple[type["Misfit"], tuple[str, str]]:
+        """Both travel between processes."""
+        return Misfit, (self.task, str(self))
+
+
+class MisfitError(DamagedFileError):
+    """Raised for such a label; its only argument is the `Misfit`."""
+
+
+def misfit_error(found: Sequence[tuple[str, Misfit]]) -> TaskonomyError:
+    """`data.own.parts: 12 labels do not fit: ...`, in one line, of the first task that has any.
+
+    Args:
+        found: What people call the label, and the reason; at least one.
+    """
+    task = found[0][1].task
+    own = [(where, reason) for where, reason in found if reason.task == task]
+    labels = "1 label does" if len(own) == 1 else f"{len(own):,} labels do"
+    where, reason = own[0]
+    others = sorted({other.task for _where, other in found} - {task})
+    more = f"; labels of {', '.join(others)} do not fit either" if others else ""
+    return TaskonomyError(f"data.own.{task}: {labels} not fit, the first is {where}: {reason}; correct either, or set data.on_bad: skip{more}")
 
 
 @dataclass(frozen=True)
@@ -46,12 +84,12 @@ def fitted(name: str, declared: Declared, values: Values) -> Values:
         values: What was found.
 
     Raises:
-        DamagedFileError: It is something else; the line names the task, what was found and what would be right.
+        MisfitError: It is something else; the line names the task, what was found and what would be right.
     """
     found = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     if not np.isfinite(found).all():
         odd = int((~np.isfinite(found)).sum())
-        raise _misfit(name, declared, f"{odd:,} of {found.size:,} values are no finite numbers", "every value must be one")
+        raise _misfit(name, declared, f"has {odd:,} of {found.size:,} values that are no finite numbers", "finite ones")
     match declared:
         case OwnMap():
             return _map(name, declared, found)
@@ -76,10 +114,10 @@ def listed_samples(task: str, data: "Data", row_of: Mapping[ViewKey, int], split
     for number, values in enumerate(found.values):
         try:
             labels.append(declared.compact(fitted(task, declared, values), 0))
-        except DamagedFileError as error:
-            wrong.append(f"{found.where(number)}: {error}")
+        except MisfitError as error:
+            wrong.append((found.where(number), error.args[0]))
     if wrong:
-        raise TaskonomyError(f"{len(wrong):,} of {len(keys):,} samples do not fit: {few(wrong, 2)}")
+        raise misfit_error(wrong)
     splits = split.to_numpy()
     rows = [tuple(row_of.get(key, -1) for key in sample) for sample in keys]
     kept = [number for number, row in enumerate(rows) if min(row) >= 0 and len({splits[one] for one in row}) == 1]
@@ -147,8 +185,8 @@ def _row(name: str, declared: Declared, found: Num[np.ndarray, "..."], length: i
     return row
 
 
-def _misfit(name: str, declared: Declared, found: str, right: str) -> DamagedFileError:
-    return DamagedFileError(f"{found}, but data.own.{name} is a {declared.describe()}; right would be {right}")
+def _misfit(name: str, declared: Declared, found: str, right: str) -> MisfitError:
+    return MisfitError(Misfit(name, f"it {found}, declared is {declared.describe()}; {right} would be right"))
 
 
 def _kind_of(found: Any) -> str:

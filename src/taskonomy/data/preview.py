@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from taskonomy.data.fitting import fitted
 from taskonomy.data.formats import DamagedFileError, ViewKey
 from taskonomy.data.sources import Data, open_data
 from taskonomy.data.view import ReadView
@@ -15,7 +16,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.seeds import generator
 from taskonomy.tasks import DICTIONARY, Task
 from taskonomy.tasks.labels import Input, Shot, ViewFiles
-from taskonomy.tasks.samples import Views
+from taskonomy.tasks.own import own_tasks
+from taskonomy.tasks.samples import Views, listed
 from taskonomy.tasks.show import INK, PAPER, Sample, fit, input_picture, label_picture
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -78,6 +80,8 @@ def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: 
     """A task's label of the sample that begins with this view; None where the view has no partners."""
     if task.label is None:
         return None
+    if task.group is listed:
+        return _listed(task, key, source, side)
     members, stored = [key], _stored(task, images[key])
     if task.group is not None and task.label.of_shots is not None:
         rows = task.group(_views(list(images), source, seed), seed)
@@ -93,7 +97,19 @@ def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: 
         return half
     target = task.label.encode(stored, {**METRES, **task.label.options})
     fov = images[key].camera.fov if "point_info" in source.domains else None
-    return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side))
+    return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side, task.classes))
+
+
+def _listed(task: Task, key: ViewKey, source: Data, side: int) -> Any:
+    """The label of the first sample that a source lists with this view in front."""
+    samples, found = source.listed(task.name)
+    mine = next((number for number, sample in enumerate(samples) if sample[0] == key), None)
+    if mine is None or task.label is None:
+        return None
+    declared = own_tasks()[task.name]
+    stored = declared.compact(fitted(task.name, declared, found.values[mine]), side)
+    target = task.label.encode(stored, {**METRES, **task.label.options})
+    return label_picture(task, Sample(target, [source.view(one, side).stored("rgb") for one in samples[mine]], None, side, task.classes))
 
 
 def _stored(task: Task, view: ViewFiles) -> Any:

@@ -268,7 +268,7 @@ class OwnView(ReadView):
             try:
                 self._stored[domain] = self._read(domain)
             except DamagedFileError as error:
-                self.damage[domain] = str(error)
+                self.damage[domain] = error.args[0]  # as it is: a `Misfit` says whose
                 raise
         return self._stored[domain]
 

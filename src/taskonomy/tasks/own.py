@@ -38,7 +38,14 @@ class Declared(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    title: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    title: str | None = None
+
+    @field_validator("title")
+    @classmethod
+    def _title_is_one_line(cls, title: str | None) -> str | None:
+        if title is not None:
+            _must_be_plain("must", title)
+        return title
 
     @property
     def of_images(self) -> int:
@@ -130,8 +137,10 @@ class _Classes(Declared, ABC):
     @classmethod
     def _number_or_names(cls, classes: Any) -> Any:
         names = list(classes) if isinstance(classes, list | tuple) else []
-        if odd := [name for name in names if not isinstance(name, str) or not name]:
+        if odd := [name for name in names if not isinstance(name, str)]:
             raise ValueError(f"names must be text, in quotes where YAML sees something else (are also {', '.join(map(repr, odd))})")
+        for name in names:
+            _must_be_plain("names must", name)
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"names {', '.join(twice)} twice")
         count = len(names) if names else classes
@@ -211,7 +220,7 @@ class OwnVector(_OfImages):
     def entry(self, name: str) -> Task:
         """Trained as the room's layout is."""
         label = self._label(name, (self.length,), "float32", to.scores, statistics="mean_std")
-        return self._task(name, label, Loss(self.loss), Head(self.length, layers=2), "")
+        return self._task(name, label, Loss(self.loss), Head(self.length, layers=2), "vector")
 
 
 class OwnClass(_Classes, _OfImages):
@@ -230,7 +239,7 @@ class OwnClass(_Classes, _OfImages):
     def entry(self, name: str) -> Task:
         """Trained as point matching and jigsaw are."""
         label = self._label(name, (1,), "uint8", to.same)
-        return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count, layers=2), "")
+        return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count, layers=2), "id")
 
 
 def own_name(name: str) -> str:
@@ -285,6 +294,12 @@ def own_tasks() -> dict[str, Declared]:
 
 def _enter(name: str, declared: Declared) -> None:
     DICTIONARY[name], _declared[name] = declared.entry(name), declared
+
+
+def _must_be_plain(what: str, text: str) -> None:
+    """Figures take < and > for markup."""
+    if not 1 <= len(text) <= 80 or not text.isprintable() or set("<>") & set(text):
+        raise ValueError(f"{what} be a line of 1 to 80 characters without < and > (is {text!r})")
 
 
 def _of(count: int, what: str) -> str:

@@ -29,12 +29,14 @@ class Sample:
         images: The sample's images.
         fov: Field of view of the first, radians; None where there are no cameras.
         side: Of the picture, pixels.
+        names: Of class ids; empty: their numbers.
     """
 
     target: Any
     images: list[Picture]
     fov: float | None
     side: int
+    names: tuple[str, ...] = ()
 
 
 def input_picture(task: Task, image: Picture, rng: np.random.Generator) -> Picture:
@@ -98,10 +100,36 @@ def _classes(sample: Sample) -> Picture:
     colours = np.concatenate([_palette(NO_CLASS), np.zeros((1, 3), np.uint8)])
     picture = fit(colours[np.asarray(sample.target)], sample.side)
     present = [one for one in np.unique(sample.target) if 0 < one <= len(OBJECTS)]
-    for number, one in enumerate(present[:5]):
-        cv2.rectangle(picture, (4, 6 + 15 * number), (14, 16 + 15 * number), tuple(map(int, colours[one])), -1)
-        cv2.putText(picture, OBJECTS[one - 1].name, (18, 16 + 15 * number), cv2.FONT_HERSHEY_SIMPLEX, 0.38, INK, 1, cv2.LINE_AA)
+    return _legend(picture, [(OBJECTS[one - 1].name, colours[one]) for one in present[:5]])
+
+
+def _legend(picture: Picture, entries: list[tuple[str, Any]]) -> Picture:
+    for number, (name, colour) in enumerate(entries):
+        cv2.rectangle(picture, (4, 6 + 15 * number), (14, 16 + 15 * number), tuple(map(int, colour)), -1)
+        cv2.putText(picture, name, (18, 16 + 15 * number), cv2.FONT_HERSHEY_SIMPLEX, 0.38, INK, 1, cv2.LINE_AA)
     return picture
+
+
+def _ids(sample: Sample) -> Picture:
+    """The classes of a user's own task; pixels without one are black."""
+    colours = np.concatenate([_palette(NO_CLASS), np.zeros((1, 3), np.uint8)])
+    picture = fit(colours[np.asarray(sample.target)], sample.side)
+    return _legend(picture, [(sample.names[one], colours[one]) for one in np.unique(sample.target)[:6] if one < len(sample.names)])
+
+
+def _id(sample: Sample) -> Picture:
+    one = int(np.ravel(sample.target)[0])
+    return _words(sample, [sample.names[one] if sample.names else f"class {one}"])
+
+
+def _vector(sample: Sample) -> Picture:
+    values = np.ravel(np.asarray(sample.target, np.float32))
+    return _words(sample, [" ".join(f"{value:+.3g}" for value in values[start : start + 3]) for start in range(0, min(len(values), 15), 3)])
+
+
+def _words(sample: Sample, lines: list[str]) -> Picture:
+    """Below the images, where there are several."""
+    return _below(sample.images, sample.side, lines) if len(sample.images) > 1 else write(_blank(sample.side), lines)
 
 
 def _blank(side: int) -> Picture:
@@ -225,6 +253,9 @@ PICTURES: dict[str, Callable[[Sample], Picture]] = {
     "scenes": _top(list(PLACES)),
     "colours": _colour,
     "tiles": _jigsaw,
+    "ids": _ids,
+    "id": _id,
+    "vector": _vector,
 }
 
 

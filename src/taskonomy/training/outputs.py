@@ -22,6 +22,7 @@ import pandas as pd
 
 from taskonomy.affinity.losses import read_losses
 from taskonomy.affinity.table import SELF
+from taskonomy.errors import TaskonomyError
 from taskonomy.files import whole_folder, write_csv
 from taskonomy.training.transfers import SCRATCH, Transferred
 
@@ -42,9 +43,13 @@ class Curves:
     def __enter__(self) -> "Curves":
         """Start to log."""
         from dvclive.live import Live
+        from scmrepo.exceptions import SCMError
         from tqdm import tqdm
 
-        self._live = Live(str(self._folder / "curves"), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
+        try:
+            self._live = Live(str(self._folder / "curves"), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
+        except SCMError as error:
+            raise TaskonomyError(f"git: {error}: training curves of DVC need a first commit; git add -A && git commit") from None
         self._bar = tqdm(total=self._epochs, desc=f"train {self._name}", unit=" epochs", disable=None, mininterval=0.5)
         return self
 

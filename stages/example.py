@@ -1,0 +1,19 @@
+"""Stage `example`, of projects that `taskonomy init` lays down: pictures of balls and boxes with a task of every kind."""
+
+import argparse
+from pathlib import Path
+
+from taskonomy.errors import one_line
+from taskonomy.own.example import write_example
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path)
+    args = parser.parse_args()
+    write_example(args.root)
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

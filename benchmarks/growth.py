@@ -27,7 +27,8 @@ from taskonomy.evaluation.tree import similarity_tree, without_sources
 from taskonomy.params import FrontParams, NormalizeParams, Params, PolicyParams, checked
 from taskonomy.policy.front import front
 from taskonomy.policy.solve import Planner, plan
-from taskonomy.report.page import Results, page
+from taskonomy.report.page import page
+from taskonomy.report.results import Results
 from taskonomy.training.store import Store, key_of
 
 ROOT = Path(__file__).parents[1]

@@ -52,7 +52,7 @@ def write_index(root: Place | str, path: Path, progress: Progress = lambda shelv
         TaskonomyError: No released data there.
     """
     source = open_source(root)
-    rows = []
+    rows: list[list[Any]] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for shelf, (files, size, marks) in zip(progress(source.shelves, "folders and tars"), pool.map(Shelf.facts, source.shelves), strict=True):
             rows.append([shelf.building, shelf.domain, _below(shelf.path, source.root), files, size, _digest(marks.encode())])

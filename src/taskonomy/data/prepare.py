@@ -167,7 +167,7 @@ class _Work:
         self.damage.sort()
 
     def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
-        self.damage += [(row, where, Misfit(*task, reason) if task else reason) for row, where, reason, *task in gave["damage"]]
+        self.damage += [(row, where, Misfit(task[0], reason) if task else reason) for row, where, reason, *task in gave["damage"]]
         problems += [(where, reason) for where, reason in gave["problems"]]
 
     def _pair(self, problems: list[Problem]) -> bool:

@@ -97,10 +97,10 @@ def _write_index(
     for start in range(0, max(len(good), 1), BLOCK * BLOCK):
         part = slice(start, start + BLOCK * BLOCK)
         columns = {
-            "building": pd.Categorical.from_codes(building[part].tolist(), list(keys.buildings)),
+            "building": pd.Categorical.from_codes(building[part], pd.Index(keys.buildings)),
             "point": keys.points[good[part]],
             "view": keys.views[good[part]],
-            "split": pd.Categorical.from_codes(splits[part].tolist(), list(SPLITS)),
+            "split": pd.Categorical.from_codes(splits[part], pd.Index(SPLITS)),
         }
         pd.DataFrame(columns).to_csv(path, index=False, lineterminator="\n", mode="a", header=not start)
 

@@ -35,7 +35,13 @@ ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
 POLICY = ("policy@*", "evaluate@*", "report@*", "export")
 RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
-TABLE = ("normalize", "agreement", "facts", "export", *(f"{stage.removesuffix('*')}measured" for stage in RULES if "@" in stage))  # all that a changed loss may change
+TABLE = (
+    "normalize",
+    "agreement",
+    "facts",
+    "export",
+    *(f"{stage.removesuffix('*')}measured" for stage in RULES if "@" in stage),
+)  # all that a changed loss may change
 TRANSFERS = ("transfer@*", "more", "samples", *TABLE)
 
 
@@ -263,8 +269,8 @@ def _about(edit: Edit, sources: str, target: str) -> bool:
 def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
-    order = ("world", "prepare", "cards", "train", "transfer", "more", "samples", "facts", "normalize", "agreement", "policy", "front", "savings",
-        "evaluate", "studies", "export", "report")  # fmt: skip
+    order = ["world", "prepare", "cards", "train", "transfer", "more", "samples", "facts", "normalize", "agreement", "policy", "front", "savings"]
+    order += ["evaluate", "studies", "export", "report"]
     stages = ", ".join(f"{name} ({counts[name]})" if counts[name] > 1 else name for name in order if counts[name])
     about = sum(_about(edit, *one) for one in cost.transfers)
     transfers = f"{about}" + (f" + {rest} newly ranked" if (rest := len(cost.transfers) - about) else "")

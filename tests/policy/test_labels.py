@@ -141,7 +141,7 @@ def test_where_nothing_labels_itself_the_share_of_images_is_that_of_the_savings(
     table = parse_table("target,sources,affinity\n" + "".join(f"t{n},t{n},{n}\nt{n},t9,0.5\n" for n in range(4)), "t")
     best, _ = plan(table, PolicyParams(budget=2))
     found = totals(best.bill(LabelsParams(full=1000, transfer=100)), None)
-    assert found["images"] / found["images_in_full"] == pytest.approx(labels_share(best, 1000, 100))
+    assert found["images"] / found["images_in_full"] == pytest.approx(labels_share([one.target for one in best.transfers], best.sources, 1000, 100))
 
 
 def test_a_front_in_money_is_each_cost_at_which_the_optimum_changes() -> None:

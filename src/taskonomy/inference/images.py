@@ -64,4 +64,4 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
 
 
 def _natural(path: Path) -> tuple[tuple[bool, int, str], ...]:
-    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", path.name) if part)
+    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", path.stem) if part)

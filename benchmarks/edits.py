@@ -33,10 +33,16 @@ from taskonomy.profiles import overlaid
 
 ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
-POLICY = ("policy@*", "evaluate@*", "report@*")
+POLICY = ("policy@*", "evaluate@*", "report@*", "export")
 RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
-TABLE = ("normalize", "agreement", *(f"{stage.removesuffix('*')}measured" for stage in RULES))  # all that a changed loss may change
-TRANSFERS = ("transfer@*", "more", *TABLE)
+TABLE = (
+    "normalize",
+    "agreement",
+    "facts",
+    "export",
+    *(f"{stage.removesuffix('*')}measured" for stage in RULES if "@" in stage),
+)  # all that a changed loss may change
+TRANSFERS = ("transfer@*", "more", "samples", *TABLE)
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ EDITS = {
     "evaluate": Edit("`evaluate.random_policies`", params(evaluate={"random_policies": 1001}), ("evaluate@*", "report@*")),
     "report": Edit("`report.title`", params(report={"title": "Mine"}), ("report@*",)),
     "normalize": Edit("`normalize.resamples`", params(normalize={"resamples": 51}), ("normalize", "report@measured"), TABLE),
-    "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TABLE),
+    "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TRANSFERS),
     "more": Edit("`transfer.more`", params(transfer={"more": ["normal>reshading"]}), ("more", "normalize"), ("cards", *TABLE), transfers="normal"),
     "images": Edit("`transfer.images`", params(transfer={"images": 10}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
     "seed": Edit("`transfer.seed`", params(transfer={"seed": 1}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
@@ -263,7 +269,8 @@ def _about(edit: Edit, sources: str, target: str) -> bool:
 def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
-    order = ("world", "prepare", "cards", "train", "transfer", "more", "normalize", "agreement", "policy", "front", "savings", "evaluate", "report")
+    order = ["world", "prepare", "cards", "train", "transfer", "more", "samples", "facts", "normalize", "agreement", "policy", "front", "savings"]
+    order += ["evaluate", "studies", "export", "report"]
     stages = ", ".join(f"{name} ({counts[name]})" if counts[name] > 1 else name for name in order if counts[name])
     about = sum(_about(edit, *one) for one in cost.transfers)
     transfers = f"{about}" + (f" + {rest} newly ranked" if (rest := len(cost.transfers) - about) else "")

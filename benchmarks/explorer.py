@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ def request(dependencies: list[dict[str, Any]], tasks: int, choices: Choices, go
     }
 
 
+def planned(explorer: Explorer, choices: Choices) -> object:
+    """As `taskonomy policy` plans, from the file."""
+    return plan(read_table(TABLE), params_of(choices, explorer.opened).model_copy(update={"alternatives": 0}))
+
+
 def median(taken: list[tuple[float, float]]) -> str:
     clock, processor = (statistics.median(one[which] for one in taken) for which in (0, 1))
     return f"{clock:.3f} s ({processor:.3f} s of the processor; slowest {max(one[1] for one in taken):.3f})"
@@ -91,17 +97,15 @@ if __name__ == "__main__":
     everything: list[tuple[float, float]] = []
     cold: list[tuple[float, float]] = []
     for name, several in changes(first).items():
-        fresh = [
-            timed(lambda one=one: plan(read_table(TABLE), params_of(one, explorer.opened).model_copy(update={"alternatives": 0}))) for one in several
-        ]
-        taken = [timed(lambda one=one: answer(one)) for one in several]
-        again = [timed(lambda one=one: answer(one)) for one in several]
+        fresh = [timed(partial(planned, explorer, one)) for one in several]
+        taken = [timed(partial(answer, one)) for one in several]
+        again = [timed(partial(answer, one)) for one in several]
         print(
             f"{name}\n  planned from the file  {median(fresh)}\n  answered               {median(taken)}\n  answered again         {median(again)}",
             flush=True,
         )
         everything, cold = everything + taken, cold + fresh
-    others = [timed(lambda one=one: explorer.solver.alternatives(params_of(one, explorer.opened))) for one in changes(first)["budget"]]
+    others = [timed(partial(explorer.solver.alternatives, params_of(one, explorer.opened))) for one in changes(first)["budget"]]
     print(f"three next-best policies, which come after the answer: {median(others)}")
     ratio = sum(one[1] for one in cold) / sum(one[1] for one in everything)
     print(f"all changes: answered {median(everything)}; planned from the file {median(cold)}: {ratio:.1f}x")

@@ -156,7 +156,7 @@ def test_outputs_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_nothing_outside_networks_imports_torch() -> None:
     for path in (ROOT / "src/taskonomy").rglob("*.py"):
-        if path.parent.name in ("nets", "training", "inference"):
+        if path.parent.name in ("nets", "training", "inference") or path.name in ("measuring.py", "timing.py"):  # what `taskonomy plan` times
             continue
         imported = {
             name.split(".")[0]

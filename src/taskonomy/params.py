@@ -655,7 +655,7 @@ def _key(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[str, type[B
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
-        elif part == "own" and location[0] in ("query", "own") and location[place + 1 : place + 2] and location[place + 1] in KINDS:
+        elif part == "own" and place >= 2 and location[place - 2] == "tasks" and location[place + 1 : place + 2] and location[place + 1] in KINDS:
             del parts[place + 1]
             model = KINDS[location[place + 1]]
         elif part == "own" and location[place + 2 : place + 3] and location[place + 2] in KINDS:

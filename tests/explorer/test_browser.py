@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,14 @@ def solved(published: pd.DataFrame, **params: object) -> Policy:
     return plan(published, PolicyParams.model_validate({**start(published), "alternatives": 0, **params}))[0]
 
 
+def until(page: Page, script: str, argument: object) -> None:
+    """Wait for what a script says; Playwright's own way of waiting needs eval, which the page's policy forbids."""
+    ends = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(script, argument):
+        assert time.monotonic() < ends, f"never came true for {argument}"
+        page.wait_for_timeout(50)
+
+
 def shows(page: Page, policy: Policy) -> None:
     """The page shows this policy and no other."""
     expect(page.locator("#tile-objective")).to_have_text(f"{policy.objective:.6f}")
@@ -95,7 +104,7 @@ def shows(page: Page, policy: Policy) -> None:
     expect(page.locator("#tile-quality")).to_have_text(f"{policy.mean_quality:.3f}")
     expect(page.locator("#transfers tbody tr")).to_have_count(len(policy.transfers))
     edges = sum(len(one.sources) for one in policy.transfers)
-    page.wait_for_function(DRAWN, arg=[len(policy.sources) + len(policy.transfers), edges])
+    until(page, DRAWN, [len(policy.sources) + len(policy.transfers), edges])
     expect(page.locator("#results")).not_to_have_class("old")
 
 

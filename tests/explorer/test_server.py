@@ -49,7 +49,7 @@ def test_pages_of_others_cannot_ask(port: int) -> None:
     for path, method in (("/export/policy.json", "GET"), ("/_dash-update-component", "POST")):
         assert answered(port, path, method, Origin="https://elsewhere.example")[0] == 403
         assert answered(port, path, method, Origin="null")[0] == 403
-    assert answered(port, "/export/policy.json", Origin=f"http://{HOST}:{port}")[0] == 200
+    assert answered(port, "/_dash-layout", Origin=f"http://{HOST}:{port}")[0] == 200
 
 
 def test_nothing_is_loaded_from_elsewhere(port: int) -> None:

@@ -57,13 +57,16 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
 def of_project(stage: dict[str, Any]) -> dict[str, Any]:
     """What a stage reads and writes, with the project's own code taken out, in the words of a table of affinities."""
     text = json.dumps(stage).replace("${key}", "measured").replace("${item.table}", "results/measured/affinities.csv")
-    text = text.replace("${item.held_out}", "results/measured/held_out.csv").replace("${item.networks}", "results/measured/networks.csv")
+    for name in ("held_out", "networks", "losses", "by_building", "curves"):
+        text = text.replace(f"${{item.{name}}}", f"results/measured/{name}.csv")
+    text = text.replace(" --experiments ${item.experiments}", "")  # nor has a project experiments, or published measurements to compare with
+    text = text.replace("${item.samples}", "results/measured/samples").replace("${item.facts}", "results/measured/facts.json")
     stage = json.loads(text.replace("${item.subtitle}", "measured in this run").replace("python stages/", "taskonomy stage ").replace(".py ", " "))
     code = re.compile(r"(stages|src)/")
     return {
         "cmd": " ".join(stage["cmd"].split()),
-        "deps": sorted(one for one in stage.get("deps", []) if not code.match(one)),
-        "params": sorted({*stage.get("params", []), "version"}),
+        "deps": sorted(one for one in stage.get("deps", []) if not code.match(one) and one not in ("${item.agreement}", "${item.experiments}")),
+        "params": sorted({*stage.get("params", []), "version"} - {"world"}),  # a project has none
         "outs": sorted(json.dumps(one) for name in ("outs", "metrics", "plots") for one in stage.get(name, [])),
         "matrix": stage.get("matrix"),
     }
@@ -151,5 +154,5 @@ def test_from_an_empty_folder_to_a_policy(tmp_path: Path) -> None:
     params["data"]["own"]["floor"]["title"] = "Tiles"
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     ran = set(re.findall(r"Running stage '([\w@]+)'", run(root, "dvc", "repro")))
-    assert ran == {"prepare", "cards", "report"}
+    assert ran == {"prepare", "cards", "samples", "facts", "report"}
     assert "Tiles" in (root / "reports/measured/index.html").read_text()

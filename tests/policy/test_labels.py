@@ -13,7 +13,7 @@ from taskonomy.affinity.table import parse_table
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.savings import labels_share
 from taskonomy.evaluation.significance import Draw, random_policies
-from taskonomy.params import LabelsParams, PolicyParams, SelfEdge
+from taskonomy.params import LabelsParams, PolicyParams, SelfEdge, SolverName
 from taskonomy.policy.front import front
 from taskonomy.policy.labels import money, read_prices, render, told, totals
 from taskonomy.policy.problem import admissible
@@ -138,21 +138,33 @@ def test_without_a_currency_nothing_changes_and_the_bill_counts_images(published
 
 
 def test_where_nothing_labels_itself_the_share_of_images_is_that_of_the_savings() -> None:
-    table = parse_table("target,sources,affinity\n" + "".join(f"t{n},t{n},{n}\nt{n},t1,0.5\n" for n in range(4)), "t")
+    table = parse_table("target,sources,affinity\n" + "".join(f"t{n},t{n},{n}\nt{n},t9,0.5\n" for n in range(4)), "t")
     best, _ = plan(table, PolicyParams(budget=2))
     found = totals(best.bill(LabelsParams(full=1000, transfer=100)), None)
-    assert found["images"] / found["images_in_full"] == pytest.approx(labels_share(best, 1000, 100))
+    assert found["images"] / found["images_in_full"] == pytest.approx(labels_share([one.target for one in best.transfers], best.sources, 1000, 100))
 
 
-def test_a_front_in_money_never_falls_and_ends_with_everything(published: pd.DataFrame) -> None:
-    rng = np.random.default_rng(5)
-    prices = {name: {"price": round(float(rng.random()), 3)} for name in sorted(set(published["target"]))}
-    rules = PolicyParams(budget=0, exclude=("random_projection", "class_object_100"), labels=labels(tasks=prices))
-    points = [point.policy for point in front(published, rules, [1])]
+def test_a_front_in_money_is_each_cost_at_which_the_optimum_changes() -> None:
+    table, params = random_table(np.random.default_rng(3)), random_labels(np.random.default_rng(3))
+    points = [point.policy for point in front(table, PolicyParams(budget=0, labels=params), [3])]
     assert [one.objective for one in points] == sorted(one.objective for one in points)
-    assert all(one.cost <= one.budget * (1 + 1e-6) for one in points)
-    free = Planner(published, rules.model_copy(update={"labels": LabelsParams()}))
-    assert points[-1].objective == pytest.approx(free.policy(free.everything).objective)
+    assert points[-1].objective == pytest.approx(max(worth for _bill, worth in every_policy(table, params)))
+    assert points[0].cost == pytest.approx(min(bill for bill, _worth in every_policy(table, params)))
+
+
+def test_two_solvers_agree_where_prices_make_more_sums_than_can_be_listed(published: pd.DataFrame) -> None:
+    rng = np.random.default_rng(5)
+    names = sorted({*published["target"], *(name for group in published["sources"] for name in group)} - {"self"})
+    params = LabelsParams(currency="EUR", tasks={name: {"price": round(float(rng.random()), 6)} for name in names})
+    rules = PolicyParams(budget=0, max_order=1, exclude=("random_projection", "class_object_100"), labels=params)
+    first, second = (Planner(published, rules.model_copy(update={"solver": solver})) for solver in SolverName)
+    assert first.costs is None
+    for share in (0.35, 0.6):
+        budget = first.problem.paid + share * (first.everything - first.problem.paid)
+        one, other = first.policy(budget), second.policy(budget)
+        assert one.objective == pytest.approx(other.objective, abs=1e-9)
+        assert (one.sources, one.cost) == (other.sources, other.cost)
+        assert one.cost <= budget * (1 + 1e-6)
 
 
 def test_random_policies_keep_to_the_money() -> None:

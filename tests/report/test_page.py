@@ -37,6 +37,7 @@ def page_of(
     params: PolicyParams,
     orders: list[int],
     set_size: int,
+    /,
     *,
     networks: pd.DataFrame | None = None,
     elsewhere: pd.DataFrame | None = None,
@@ -172,7 +173,7 @@ def test_task_networks_are_listed_by_family_with_bars_as_long_as_their_win_rates
         const rows = [...document.querySelectorAll('.networks tbody tr, .networks tfoot tr')];
         const numbers = (row) => [...row.querySelectorAll('.rate b')].map((cell) => cell.textContent);
         const length = (bar) => bar.firstElementChild.getBoundingClientRect().width / bar.getBoundingClientRect().width;
-        result.rows = rows.map((row) => [row.querySelector('th').textContent, ...numbers(row)]);
+        result.rows = rows.map((row) => [row.querySelector('th').lastChild.textContent, ...numbers(row)]);
         result.bars = rows.map((row) => [...row.querySelectorAll('.bar')].map((bar) => Math.round(1000 * length(bar)) / 1000));
     """
     result = seen(html, tmp_path, script)

@@ -29,7 +29,7 @@ def test_jobs_in_two_clones_each_run_their_stage_and_their_results_are_collected
         assert (clone / "join.txt").exists()  # what the stage reads came along
         assert not (clone / "left.txt").exists()  # what it does not read did not
 
-    main.run(script, "collect", "part")
+    subprocess.run((script, "collect", "part"), cwd=main.root, env=main.environment, check=True, capture_output=True)
     assert main.ran() == ["part-3"]  # its job has not run; the others' results came out of the remote
     expected = {path: data for path, data in by_dvc().items() if path.startswith("parts/")}
     assert {path: data for path, data in main.files().items() if path.startswith("parts/")} == expected

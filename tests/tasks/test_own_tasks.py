@@ -44,7 +44,8 @@ def _nothing_is_declared() -> Iterator[None]:
 
 def params(own: Any, tasks: list[str] | None = None) -> Params:
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    values["data"] |= {"own": own, "tasks": tasks or [*values["data"]["tasks"], *own]}
+    values["data"] |= {"own": own, "tasks": tasks or ["normal", *own]}
+    values["transfer"]["targets"] = ["normal"]
     return checked(Params, values, "params.yaml")
 
 

@@ -29,7 +29,9 @@ def where(prepared: Prepared, trained: Path, tmp_path_factory: pytest.TempPathFa
     root = tmp_path_factory.mktemp("samples")
     for name in TRAINED:
         write_json(root / f"cards/{name}.json", tiny_card(name))
-    done = transfers_to(tiny_job(prepared.root, trained / "codes", root / "store", "normal", *FEW))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASKONOMY_CORES", "1")  # in this process
+        done = transfers_to(tiny_job(prepared.root, trained / "codes", root / "store", "normal", *FEW))
     write_transfers(root / "transfers/normal", trained / "models/normal", done)
     return Folders(prepared.root, root / "cards", trained / "codes", trained / "models", root / "transfers", root / "store")
 

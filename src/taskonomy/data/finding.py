@@ -69,7 +69,7 @@ class Finder:
 
     def _look(self, folder: Place, *, building: str | None = None, domain: str | None = None) -> tuple[bool, list[Place]]:
         """Whether a folder holds files of views, and if not, its folders; its tars are taken up."""
-        files, folders, tars = self._known.pop(folder, None) or _listed(folder)
+        files, folders, tars = self._known.pop(folder) if folder in self._known else _listed(folder)
         for tar in sorted(tars):
             self._take(folder / tar, building, domain)
         below = [folder / name for name in sorted(folders)]

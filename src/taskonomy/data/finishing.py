@@ -97,10 +97,10 @@ def _write_index(
     for start in range(0, max(len(good), 1), BLOCK * BLOCK):
         part = slice(start, start + BLOCK * BLOCK)
         columns = {
-            "building": pd.Categorical.from_codes(building[part].tolist(), list(keys.buildings)),
+            "building": np.array(keys.buildings)[building[part]],
             "point": keys.points[good[part]],
             "view": keys.views[good[part]],
-            "split": pd.Categorical.from_codes(splits[part].tolist(), list(SPLITS)),
+            "split": np.array(SPLITS)[splits[part]],
         }
         pd.DataFrame(columns).to_csv(path, index=False, lineterminator="\n", mode="a", header=not start)
 

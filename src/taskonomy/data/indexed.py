@@ -52,7 +52,7 @@ def write_index(root: Place | str, path: Path, progress: Progress = lambda shelv
         TaskonomyError: No released data there.
     """
     source = open_source(root)
-    rows = []
+    rows: list[list[Any]] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for shelf, (files, size, marks) in zip(progress(source.shelves, "folders and tars"), pool.map(Shelf.facts, source.shelves), strict=True):
             rows.append([shelf.building, shelf.domain, _below(shelf.path, source.root), files, size, _digest(marks.encode())])
@@ -85,7 +85,7 @@ def read_index(path: Path) -> dict[str, Any]:
     """
     try:
         index = json.loads(path.read_text("utf-8"))
-        good = isinstance(index["root"], str) and isinstance(index["splits"], dict) and all(len(row) == 6 for row in index["shelves"])
+        good = isinstance(index["root"], str) and isinstance(index["splits"], dict) and {len(row) for row in index["shelves"]} <= {6}
     except (OSError, ValueError, KeyError, TypeError):
         good = False
     if not good:

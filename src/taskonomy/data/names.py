@@ -3,14 +3,12 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, overload
 
 from taskonomy.data.formats import DOMAINS
 
 if TYPE_CHECKING:
     from taskonomy.data.remote import Remote
-
-Root = TypeVar("Root", Path, "Remote")
 
 ALL = 0xFFFFFFFF  # the view `all`, as a number: the matches of a point are one file for all its views
 MATCHES = "nonfixated_matches"
@@ -62,7 +60,11 @@ def parse_tar(name: str) -> tuple[str, str] | None:
     return None
 
 
-def place(root: Root, layout: str, building: str, domain: str) -> Root:
+@overload
+def place(root: Path, layout: str, building: str, domain: str) -> Path: ...
+@overload
+def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Path | Remote": ...
+def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Path | Remote":
     """Where a layout keeps a building's files of a domain: a folder, or with the layout `tar` a tar."""
     match layout:
         case "folders":

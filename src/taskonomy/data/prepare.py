@@ -27,7 +27,7 @@ from taskonomy.data.fitting import Misfit, misfit_error
 from taskonomy.data.journal import Journal
 from taskonomy.data.keys import Keys
 from taskonomy.data.pairing import Paired, PairJob, pair_views
-from taskonomy.data.reading import Job, Row, read_views
+from taskonomy.data.reading import Done, Job, Row, read_views
 from taskonomy.data.sources import Data, Problem, open_anew
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import resumable_folder, unfinished_of
@@ -151,7 +151,7 @@ class _Work:
             bar.update(known)
             for job, done in on_every_core(read_views, jobs(), self.processes):
                 number = number_of[job.first]
-                gave = asdict(done)
+                gave = _as_json(done)
                 self.journal.note(f"read {number}", marks[number], gave)
                 self._take(gave, problems)
                 totals += len(job.keys), done.files, done.bytes
@@ -167,7 +167,7 @@ class _Work:
         self.damage.sort()
 
     def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
-        self.damage += [(row, where, reason) for row, where, reason in gave["damage"]]
+        self.damage += [(row, where, Misfit(task[0], reason) if task else reason) for row, where, reason, *task in gave["damage"]]
         problems += [(where, reason) for where, reason in gave["problems"]]
 
     def _pair(self, problems: list[Problem]) -> bool:
@@ -213,7 +213,6 @@ class _Work:
             for part, first, end in parts:
                 if ((rows >= first) & (rows < end)).any():
                     self.journal.note(part, "", None)
-            # (Of a run that was killed between reading and here the journal holds reasons as text: those portions are told as damage.)
             if misfits := [(where, reason) for _row, where, reason in self.damage if isinstance(reason, Misfit)]:
                 raise misfit_error(misfits)
             raise damage_error([Damage(where, reason, "") for _row, where, reason in self.damage], _files(self.keys, needs(self.tasks)))
@@ -231,6 +230,12 @@ class _Work:
         self.journal.path.unlink()
         (self.folder / COMPACTED).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "pairs", ignore_errors=True)
+
+
+def _as_json(done: Done) -> dict[str, Any]:
+    """For the journal; a misfit keeps its task."""
+    damage = [[row, where, str(reason), *([reason.task] if isinstance(reason, Misfit) else [])] for row, where, reason in done.damage]
+    return {**asdict(done), "damage": damage}
 
 
 def _as_list(damage: Sequence[Row]) -> list[dict[str, str]]:

@@ -97,7 +97,7 @@ def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: 
         return half
     target = task.label.encode(stored, {**METRES, **task.label.options})
     fov = images[key].camera.fov if "point_info" in source.domains else None
-    return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side, task.classes))
+    return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side, names=task.classes))
 
 
 def _listed(task: Task, key: ViewKey, source: Data, side: int) -> Any:
@@ -109,7 +109,7 @@ def _listed(task: Task, key: ViewKey, source: Data, side: int) -> Any:
     declared = own_tasks()[task.name]
     stored = declared.compact(fitted(task.name, declared, found.values[mine]), side)
     target = task.label.encode(stored, {**METRES, **task.label.options})
-    return label_picture(task, Sample(target, [source.view(one, side).stored("rgb") for one in samples[mine]], None, side, task.classes))
+    return label_picture(task, Sample(target, [source.view(one, side).stored("rgb") for one in samples[mine]], None, side, names=task.classes))
 
 
 def _stored(task: Task, view: ViewFiles) -> Any:

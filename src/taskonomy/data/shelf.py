@@ -233,7 +233,7 @@ def _tar_index(file: IO[bytes], domain: str) -> _Index:
                         builder.add(prefix + slash, name, member.offset_data, member.size)
                 elif not member.isdir():
                     builder.ignored.append(member.name)
-                tar.members.clear()  # it would keep all that it has seen
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all that it has seen
         builder.problems += _ending(file, end)
     except (tarfile.TarError, EOFError) as error:
         builder.problems.append(f"is damaged: {error}" if builder.rows else f"is no tar: {error}")

@@ -48,10 +48,11 @@ def write_splits(path: Path, rows: Mapping[str, str]) -> None:
 
 def split_lists(root: Place) -> list[Place]:
     """The split lists in a folder."""
+    tables: list[Place]
     if isinstance(root, Remote):
         tables = [root / one.name for one in root.entries() if one.name.endswith(".csv") and not one.is_folder]
     else:
-        tables = sorted(root.glob("*.csv"))
+        tables = [*sorted(root.glob("*.csv"))]
     # The debug list of omnidata has one building in all three splits.
     return [path for path in tables if not path.stem.endswith("debug") and _rows(path)[:1] == [_HEADER]]
 

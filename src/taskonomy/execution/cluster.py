@@ -190,7 +190,7 @@ class Cluster:
         todo.deaths += 1
         retries = self.params.needs(kind).retries
         if todo.deaths > retries:
-            raise TaskonomyError(f"{todo.work.name}: {todo.deaths} workers died over it, and execution.kinds.{kind}.retries is {retries}: {said}")
+            raise TaskonomyError(f"{todo.work.name}: {todo.deaths} of its workers died, and execution.kinds.{kind}.retries is {retries}: {said}")
         print(f"cluster: a worker died over {todo.work.name}, which another one does again: {said}", file=sys.stderr)
 
     def _serve(self, unseen: Path) -> None:

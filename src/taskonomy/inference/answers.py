@@ -47,7 +47,7 @@ class Answer:
         """A drawing, RGB. Axes and boxes are drawn as a camera of 60 degrees sees them: nothing is known of the user's."""
         from taskonomy.tasks.show import Sample, label_picture
 
-        return np.ascontiguousarray(label_picture(self.task, Sample(self.label, list(self.images), None, side)))
+        return np.ascontiguousarray(label_picture(self.task, Sample(self.label, list(self.images), None, side, names=self.task.classes)))
 
     def as_dict(self) -> dict[str, Any]:
         """Named values, to be written as JSON; of a map, what it holds in sum."""

@@ -1,6 +1,7 @@
 """One self-contained page for one query: works from disk, offline. And its figures, in plotly."""
 
 import json
+from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -15,7 +16,7 @@ from taskonomy.affinity.table import join_sources
 from taskonomy.query.answer import Answer
 from taskonomy.query.points import Way
 from taskonomy.query.words import HOW, crossing, titles, verdict
-from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED, label
+from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED
 from taskonomy.report.page import embedded_json
 from taskonomy.tasks import FAMILIES, family_of, title_of
 
@@ -60,7 +61,7 @@ def ranking_figure(rows: pd.DataFrame, span: tuple[float, float]) -> go.Figure:
     """
     rows = rows.head(_MOST_ROWS)
     sources = [tuple(one) for one in rows["sources"]]
-    names = [" + ".join(label(name) for name in one) for one in sources]
+    names = [escape(titles(one)) for one in sources]  # plotly reads markup in labels
     colours = [FAMILY_COLOURS[family_of(one[0])] if len({family_of(name) for name in one}) == 1 else MUTED for one in sources]
     hover = [
         f"{name}<br>affinity {row.affinity:.4g} ({row.low:.4g} to {row.high:.4g})<br>gain on held-out images {row.gain_held_out:.2f}"
@@ -76,7 +77,14 @@ def ranking_figure(rows: pd.DataFrame, span: tuple[float, float]) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_layout(height=90 + 21 * len(rows))
-    figure.update_xaxes(title="affinity (all transfers to this task sum to 1)", type="log", range=span, dtick=1, gridcolor="rgba(128,128,128,.25)")
+    figure.update_xaxes(
+        title="affinity (all transfers to this task sum to 1)",
+        type="log",
+        range=span,
+        dtick=1,
+        exponentformat="none",
+        gridcolor="rgba(128,128,128,.25)",
+    )
     figure.update_yaxes(autorange="reversed", gridcolor="rgba(128,128,128,.15)")
     return _plain(figure)
 

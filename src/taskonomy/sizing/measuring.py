@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def train_rate(
 def flop_of_step(network: nn.Module, seen: torch.Tensor, precision: Precision) -> float:
     """Floating point operations of convolutions and products, forwards and backwards, on whatever device these are."""
     with FlopCounterMode(display=False) as counter:
-        with autocast(seen.device, precision):
+        with autocast(seen.device, precision) if seen.device.type != "meta" else nullcontext():
             output = network.train()(seen)
         output.float().mean().backward()
     return float(counter.get_total_flops())
@@ -197,7 +198,8 @@ class Nets:
         plan = self.schedule(kind)
         plan = plan.model_copy(update={"batch": max(2, min(plan.batch, int(STEP / size.flop)))})
         network = self.network(kind).to(fastest())
-        return train_rate(network, self.task(kind.name), self.inputs(kind), np.arange(SAMPLES), plan, self.precision)
+        steps = STEPS if size.flop * plan.batch < STEP else 1
+        return train_rate(network, self.task(kind.name), self.inputs(kind), np.arange(SAMPLES), plan, self.precision, steps)
 
     def constant(self, kind: Kind) -> Rate:
         """Of the best constant for a task."""

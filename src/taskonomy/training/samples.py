@@ -135,7 +135,7 @@ class Album:
     def _sample(self, task: PreparedTask, sample: int, target: Any, like: Any = None) -> Sample:
         rows = task.samples[sample]
         fov = None if self._cameras is None else float(self._cameras[rows[0], 6])
-        return Sample(target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like)
+        return Sample(target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like, task.task.classes)
 
 
 def _network(album: Album, where: Folders, name: str) -> dict[str, Any]:

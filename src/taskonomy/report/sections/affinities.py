@@ -32,7 +32,7 @@ def before(losses: pd.DataFrame) -> str:
     mean = single.groupby("target")["loss"].median().sort_values()
     low, high = mean.index[0], mean.index[-1]
     return (
-        f"Before, mean losses are in each target's own units, from {mean.iloc[0]:.2g} ({title_of(low)}) to {mean.iloc[-1]:.2g} ({title_of(high)}): "
+        f"Before, mean losses are in each target's own units, from {mean.iloc[0]:.3g} ({title_of(low)}) to {mean.iloc[-1]:.3g} ({title_of(high)}): "
         "rows do not compare, and averages over them would be those of the largest."
     )
 

@@ -113,6 +113,21 @@ function styled(layout) {
   return { ...layout, font: { ...layout.font, color: css("--ink") }, xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } };
 }
 
+// Paper has another width than the screen, and plotly draws in pixels: with a view box its drawings shrink with the page.
+function draw(id, traces, layout) {
+  const div = byId(id);
+  Plotly.react(div, traces, styled(layout), { responsive: true, displayModeBar: false });
+  if (div.dataset.fits) return;
+  div.dataset.fits = "yes";
+  const fit = () => {
+    for (const svg of div.querySelectorAll("svg.main-svg")) svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+    const svg = div.querySelector("svg.main-svg");
+    if (svg) div.style.setProperty("--ratio", `${svg.getAttribute("width")} / ${svg.getAttribute("height")}`);
+  };
+  div.on("plotly_afterplot", fit);
+  fit();
+}
+
 function drawFront(id, field, title) {
   const traces = orders.map((order, index) => ({
     x: pointsOf(order).map((point) => point.budget), y: pointsOf(order).map((point) => point[field][0]), name: `order ≤ ${order}`,
@@ -130,7 +145,7 @@ function drawFront(id, field, title) {
   const layout = { height: 330, margin: { l: 50, r: 10, t: 26, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12 },
     title: { text: title, font: { size: 14 } }, xaxis: { title: { text: "supervision budget" } }, yaxis: { title: { text: "" } }, legend: { orientation: "h", y: -0.25 } };
   const drawn = byId(id);
-  Plotly.react(drawn, traces, styled(layout), { responsive: true, displayModeBar: false });
+  draw(id, traces, layout);
   if (!drawn.dataset.listening) {
     drawn.dataset.listening = "yes";
     drawn.on("plotly_click", (event) => { const hit = event.points[0]; if (hit.customdata) choose(hit.customdata, hit.x); });
@@ -161,7 +176,7 @@ for (const order of orders) {
 byId("budget").addEventListener("input", (event) => choose(shown.max_order, pointsOf(shown.max_order)[event.target.value].budget));
 function drawFigures() {
   for (const [id, figure] of Object.entries(data.figures)) {
-    if (byId(id)) Plotly.react(id, figure.data, styled(figure.layout), { responsive: true, displayModeBar: false });
+    if (byId(id)) draw(id, figure.data, figure.layout);
   }
 }
 

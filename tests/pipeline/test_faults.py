@@ -222,7 +222,6 @@ def test_what_a_killed_run_left_behind_is_no_change(finished: Path, copied: Path
     (copied / "data/codes/.normal.1.unfinished/image.npy").write_bytes(b"half")
     (copied / "models/.normal.1.unfinished").write_bytes(b"half")
     printed = run(copied, "taskonomy", "repro")
-    assert "64 stages" not in printed
     assert " 0 ran" in printed
     change(copied, "policy", "budget", 4)
     run(copied, "taskonomy", "repro")

@@ -6,7 +6,7 @@ from taskonomy.sizing.planning import AT_PEAK, GPU, Plan
 def render(plan: Plan) -> str:
     """What people read before they start a run."""
     units, images = plan.units, plan.images
-    named = [f"{name} x{count}" if count > 1 else name for name, count in plan.stages.items()]
+    named = [f"{name} x{count}" if count > 1 else name for name, count in plan.stages.items() if count]
     by_order = ", ".join(f"{count:,} of order {order}" for order, count in units.transfers.items())
     lines = [
         f"plan of {plan.where}",

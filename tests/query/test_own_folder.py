@@ -86,7 +86,9 @@ def test_a_vector_from_a_folder_end_to_end(prepared, trained, folder, tmp_path, 
 
 def test_labels_that_are_not_what_is_declared_are_refused_and_leave_nothing(prepared, trained, folder, tmp_path):
     run = run_in(tmp_path / "run", prepared, trained)
-    with pytest.raises(TaskonomyError, match=r"data\.own\.tint: .* it has 3 numbers, declared is class, one id from 0 to 1; one number would be right"):
+    with pytest.raises(
+        TaskonomyError, match=r"data\.own\.tint: .* it has 3 numbers, declared is class, one id from 0 to 1; one number would be right"
+    ):
         run_query(run.root, "tint", asked(folder, kind="class", classes=2), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "tint" in DICTIONARY

@@ -14,6 +14,7 @@ import pytest
 from conftest import PUBLISHED, random_table
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.explorer.app import Explorer
 from taskonomy.explorer.opening import opened
 from taskonomy.explorer.server import HOST, Server
 
@@ -75,6 +76,16 @@ def test_it_listens_on_this_machine_only_and_a_busy_port_is_one_line(port: int) 
         Server(opened(random_table(np.random.default_rng(3)), "small", 10.0), port)
     with socket.socket() as other, pytest.raises(OSError):
         other.connect(("127.0.0.2", port))  # loopback, but another address: bound to all of them it would be answered
+
+
+def test_an_old_question_is_known_whenever_it_comes() -> None:
+    explorer = Explorer(opened(random_table(np.random.default_rng(3)), "small", 10.0))
+    assert explorer.is_latest("a", 1)
+    assert explorer.is_latest("a", 3)
+    assert not explorer.is_latest("a", 2)
+    assert explorer.is_latest("b", 2)
+    assert explorer.is_latest("a", 3)
+    explorer.solver.close()
 
 
 def test_the_command_says_what_is_wrong_before_it_loads_anything_heavy(tmp_path: Path) -> None:

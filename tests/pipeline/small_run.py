@@ -66,9 +66,9 @@ def units(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / ".dvc/units").rglob("*.unit")}
 
 
-def kept(folder: Path) -> set[str]:
-    """The units that hold the weights of transfers that are drawn or exported: which those are is for affinities and policy to say."""
-    files = (folder / "predictors/units.csv", folder / "results/measured/samples/units.csv")
+def kept(folder: Path, *outputs: str) -> set[str]:
+    """The units that hold the weights of transfers that are exported or drawn: which those are is for affinities and policy to say."""
+    files = [folder / output / "units.csv" for output in outputs or ("predictors", "results/measured/samples")]
     return {f"{row.split(',')[0]}.unit" for path in files for row in path.read_text().splitlines()[1:]}
 
 

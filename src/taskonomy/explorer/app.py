@@ -1,10 +1,13 @@
 """The page's reactions: fields -> program -> what is shown."""
 
 import time
+from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash.exceptions import PreventUpdate
 from flask import Flask, Response, request
 
 from taskonomy.errors import TaskonomyError
@@ -17,6 +20,7 @@ from taskonomy.params import PolicyParams
 from taskonomy.policy.solve import Policy
 
 _FIELDS = (*GENERAL, "tasks", "solver")  # that have a place for problems
+_PAGES = 100  # open at a time
 _TYPES = {"policy.json": "application/json", "policy.csv": "text/csv", "params.yaml": "application/yaml"}
 
 
@@ -26,6 +30,16 @@ class Explorer:
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
         self.solver = Solver(opened.table)
+        self._latest: OrderedDict[str, int] = OrderedDict()
+        self._order = Lock()
+
+    def is_latest(self, page: str, number: int) -> bool:
+        """Whether no later question of this page has come: answers travel side by side, and an old one may not take a new one's place."""
+        with self._order:
+            latest = self._latest[page] = max(number, self._latest.pop(page, number))
+            while len(self._latest) > _PAGES:
+                self._latest.popitem(last=False)
+        return number == latest
 
     def begin(self) -> None:
         """Solve what the page starts with, aside: whoever opens it need not wait for what is loaded only once."""
@@ -106,7 +120,8 @@ def _load(app: Dash, opened: Opened) -> None:
         *(Output(name, "value") for name in GENERAL),
         *(Output(*_all(what, "value")) for what in ("may", *WEIGHTS)),
         Output("link-problem", "children"),
-        Input("url", "search"),
+        Input("address", "data"),
+        prevent_initial_call=True,
     )
     def load(search: str | None) -> list[Any]:
         """A link, a reload, the browser's Back: the fields as the address says."""
@@ -138,39 +153,41 @@ def _answer(app: Dash, explorer: Explorer) -> None:
             "problems": {name: Output(f"{name}-problem", "children") for name in _FIELDS},
             "rows": Output(*_all("row-problem", "children")),
         },
-        {
-            "general": {name: Input(name, "value") for name in GENERAL},
-            "may": Input(*_all("may", "value")),
-            "importance": Input(*_all("importance", "value")),
-            "cost": Input(*_all("cost", "value")),
-            "good": State("good", "data"),
-        },
+        {"asked": Input("asked", "data"), "good": State("good", "data")},
+        prevent_initial_call=True,
     )
-    def answer(
-        general: dict[str, Any], may: list[list[str]], importance: list[str | None], cost: list[str | None], good: str | None
-    ) -> dict[str, Any]:
-        started = time.perf_counter()
-        choices = choices_of(opened, general, may, importance, cost)
-        try:
-            _params, policy = explorer.solved(choices)
-        except RefusedError as error:
-            same = dict.fromkeys(("tiles", "changed", "elements", "size", "transfers", "good"), no_update)
-            return {**same, "links": [no_update] * len(FILES), "old": "old", **_problems(opened, error.problems)}
-        seconds = time.perf_counter() - started
-        before = explorer.linked(good)
-        previous = None if before is None else before[1]
-        query = to_query(choices, opened)
-        return {
-            "tiles": shown.tiles(policy, seconds),
-            "changed": shown.changed(previous, policy),
-            "elements": graph.elements(policy),
-            "size": {"width": "100%", "height": f"{graph.height(max(len(policy.sources), len(policy.transfers)))}px"},
-            "transfers": shown.transfers(previous, policy),
-            "good": query,
-            "links": [f"/export/{name}?{query}" for name in FILES],
-            "old": "",
-            **_problems(opened, {}),
-        }
+    def answer(asked: dict[str, Any], good: str | None) -> dict[str, Any]:
+        question = (str(asked["page"]), int(asked["number"]))
+        general, may, importance, cost = asked["fields"]
+        if explorer.is_latest(*question):
+            answered = _answered(explorer, choices_of(opened, dict(zip(GENERAL, general, strict=True)), may, importance, cost), good)
+            if explorer.is_latest(*question):
+                return answered
+        raise PreventUpdate
+
+
+def _answered(explorer: Explorer, choices: Choices, good: str | None) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        _params, policy = explorer.solved(choices)
+    except RefusedError as error:
+        same = dict.fromkeys(("tiles", "changed", "elements", "size", "transfers", "good"), no_update)
+        return {**same, "links": [no_update] * len(FILES), "old": "old", **_problems(explorer.opened, error.problems)}
+    seconds = time.perf_counter() - started
+    before = explorer.linked(good)
+    previous = None if before is None else before[1]
+    query = to_query(choices, explorer.opened)
+    return {
+        "tiles": shown.tiles(policy, seconds),
+        "changed": shown.changed(previous, policy),
+        "elements": graph.elements(policy),
+        "size": {"width": "100%", "height": f"{graph.height(max(len(policy.sources), len(policy.transfers)))}px"},
+        "transfers": shown.transfers(previous, policy),
+        "good": query,
+        "links": [f"/export/{name}?{query}" for name in FILES],
+        "old": "",
+        **_problems(explorer.opened, {}),
+    }
 
 
 def _problems(opened: Opened, problems: dict[str, str]) -> dict[str, Any]:
@@ -192,6 +209,14 @@ def _alternatives(app: Dash, explorer: Explorer) -> None:
 
 
 def _in_the_browser(app: Dash) -> None:
+    app.clientside_callback(ClientsideFunction("explorer", "address"), Output("address", "data"), Input("address", "id"))
+    app.clientside_callback(
+        ClientsideFunction("explorer", "ask"),
+        Output("asked", "data"),
+        *(Input(name, "value") for name in GENERAL),
+        *(Input(*_all(what, "value")) for what in ("may", *WEIGHTS)),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(ClientsideFunction("explorer", "remember"), Input("good", "data"))
     app.clientside_callback(
         ClientsideFunction("explorer", "style"),

@@ -33,10 +33,11 @@ Component = Any  # html's and dcc's have only a generated base in common
 def layout(opened: Opened, choices: Choices) -> Component:
     """Names are text to React, never markup."""
     about = f"{opened.title}: {len(opened.tasks)} tasks, {len(opened.table):,} transfers"
-    stores = [dcc.Store(id="good"), dcc.Store(id="dark"), dcc.Store(id="styles", data={theme: stylesheet(theme) for theme in ("light", "dark")})]
+    styles = dcc.Store(id="styles", data={theme: stylesheet(theme) for theme in ("light", "dark")})
+    stores = [*(dcc.Store(id=name) for name in ("address", "asked", "good", "dark")), styles]
     header = html.Header([html.H1("Taskonomy explorer"), html.Span(about, id="about"), html.Span("solving …", id="solving"), _exports()])
     page = html.Main([_fields(opened, choices), _results(opened)])
-    return html.Div([dcc.Location(id="url", refresh=False), *stores, header, page])
+    return html.Div([*stores, header, page])
 
 
 def problem(key: str | dict[str, Any]) -> Component:

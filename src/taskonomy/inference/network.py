@@ -90,5 +90,5 @@ def fresh_readout(target: Task, sources: int, shapes: dict[str, Any]) -> Readout
     encoder, decoder, side = encoder_shape(shapes["encoder"]), decoder_shape(shapes["decoder"]), shapes["side"]
     if not sources:
         return Readout(nn.Identity(), task_network(task, encoder, decoder, side, tile_side=shapes["tile_side"]).decoder, task.tiles)
-    network = transfer_network(task, sources, encoder, decoder, side, tile_side=shapes["tile_side"])
+    network = transfer_network(task, sources, encoder, decoder, side)  # codes are of tiles at the image's side
     return Readout(network.transfer, network.decoder, task.tiles)

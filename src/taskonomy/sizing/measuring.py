@@ -165,8 +165,9 @@ class Nets:
         """On no device."""
         task = self.task(kind.name).task
         with torch.device("meta"):
-            side = self.params.train.tile_side if task.input is Input.TILES and self.params.train.tile_side else self.side
-            shape = (self.encoder.channels, side // self.encoder.stride) if kind.transfer else (1 if task.input is Input.LIGHTNESS else 3, side)
+            side = (task.input is Input.TILES and self.params.train.tile_side) or self.side
+            code = (self.encoder.channels, self.side // self.encoder.stride)
+            shape = code if kind.transfer else (1 if task.input is Input.LIGHTNESS else 3, side)
             return size_of(self.network(kind), torch.zeros(2, task.tiles, shape[0], shape[1], shape[1]))
 
     def task(self, name: str) -> PreparedTask:

@@ -211,6 +211,7 @@ def _trained(where: Folders, task: PreparedTask, card: dict[str, Any], prepared:
     return network.eval()
 
 
+@torch.no_grad()
 def _outputs(network: nn.Module, task: PreparedTask, inputs: Inputs, chosen: Int[np.ndarray, " views"]) -> tuple[Tensor, Tensor]:
     """What a network saw of these samples, and what it gave."""
     batch = Batches(Labels(task), inputs, chosen, len(chosen)).of(chosen, TESTING)

@@ -131,7 +131,7 @@ class Store:
             TypeError: An array does not hold numbers, or the facts are not JSON.
             TaskonomyError: The disk is full, or the folder cannot be written.
         """
-        self._keep(key, _packed(key, arrays, facts))
+        self._keep(key, _packed(_checked(key), arrays, facts))
 
     def packed(self, key: str) -> bytes:
         """A unit as it lies there, for another store.

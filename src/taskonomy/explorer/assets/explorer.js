@@ -4,11 +4,24 @@
   const { no_update } = window.dash_clientside;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const page = crypto.randomUUID();
   let first = true;
+  let number = 0;
 
   dark.addEventListener("change", () => window.dash_clientside.set_props("dark", { data: dark.matches }));
 
+  window.addEventListener("popstate", () => window.dash_clientside.set_props("address", { data: window.location.search }));
+
   window.dash_clientside.explorer = {
+    address() {
+      return window.location.search;
+    },
+
+    // One question, and which it is: answers come in any order.
+    ask(...fields) {
+      return { page, number: ++number, fields: [fields.slice(0, -3), ...fields.slice(-3)] };
+    },
+
     // Every policy has its address: Back undoes, a reload or a shared link gives the same.
     remember(query) {
       if (!query) return no_update;

@@ -217,8 +217,9 @@ def test_names_are_shown_and_never_run(browser: Browser) -> None:
         expect(page.locator("#tile-sources")).to_have_text("2")
         page.get_by_label(f"{evil}: cost").fill("-1")
         expect(page.locator("#tasks .problem").get_by_text(evil)).to_have_count(1)
+        expect(page.locator("#results")).to_have_class("old")
         page.get_by_label(f"{evil}: cost").fill("2")
-        expect(page.locator("#tile-sources")).to_have_text("1")
+        expect(page.locator("#results")).not_to_have_class("old")
         expect(page.locator("#about")).to_contain_text(evil)
         for name in names:
             assert name in page.locator("#transfers").inner_text()

@@ -21,6 +21,13 @@ PUBLISHED = ROOT / "data/published/affinities_16k.csv"
 NOT_SOURCES = ("random_projection", "class_object_100")
 
 
+@pytest.fixture(autouse=True)
+def _processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little work there is: otherwise no test would see a second process."""
+    monkeypatch.setattr("taskonomy.helpers.START", 0.0)
+    monkeypatch.setattr("taskonomy.helpers.FIRST", 0.0)
+
+
 @pytest.fixture(scope="session")
 def published() -> pd.DataFrame:
     return read_table(PUBLISHED)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from queue import Empty, Queue
 from threading import Event, Lock, Thread
+from time import monotonic
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -18,6 +19,8 @@ from taskonomy.tokens import Tokens, give_back
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+START = 6.0  # seconds that a process takes to start, torch and its compiler included: no less work is worth one
+FIRST = 10.0  # seconds of the first item, which may load what all need, after which nobody waits for its end to judge
 _AGAIN = 0.05  # seconds after which a token is asked for again
 
 
@@ -36,6 +39,8 @@ class Helpers(Generic[Item, Result]):
         self._done: Queue[tuple[Item, Result] | BaseException] = Queue(count)  # no larger: results can be large
         self._under_way = 0  # items that helpers have taken and this process has not seen again
         self._taking, self._asking, self._stop = Lock(), Lock(), Event()
+        self._began = self._second = monotonic()  # of this process's first item and of its second
+        self._mine = 0  # items that this process has begun
         self._processes: list[_Process[Item, Result]] = []
         self._threads = [Thread(target=self._hand_out, daemon=True) for _ in range(count)]
 
@@ -58,6 +63,9 @@ class Helpers(Generic[Item, Result]):
     def next(self) -> tuple[Item] | None:
         """An item that nobody else has taken; None: there is none left."""
         with self._taking:
+            if self._mine == 1:
+                self._second = monotonic()
+            self._mine += 1
             return (self._left.popleft(),) if self._left else None
 
     def finished(self) -> Iterator[tuple[Item, Result]]:
@@ -87,6 +95,9 @@ class Helpers(Generic[Item, Result]):
     def _hand_out(self) -> None:
         process: _Process[Item, Result] | None = None
         done: tuple[Item, Result] | BaseException
+        while self._left and not self._worth_a_process():
+            if self._stop.wait(_AGAIN):
+                return
         while (core := self._core()) is not None:
             try:
                 with self._taking:
@@ -106,6 +117,14 @@ class Helpers(Generic[Item, Result]):
             self._done.put(done)
             if isinstance(done, BaseException):
                 return
+
+    def _worth_a_process(self) -> bool:
+        """Whether what is left would keep this process busy for longer than another takes to start, judged by all its items but the first."""
+        with self._taking:
+            now, left = monotonic(), len(self._left)
+            if self._mine < 2:
+                return now - self._began >= FIRST
+            return (now - self._second) / max(self._mine - 2, 1) * left >= START
 
     def _core(self) -> int | None:
         """The token of a core, when there is one; None: nothing is left to do on it."""

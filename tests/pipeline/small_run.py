@@ -20,7 +20,8 @@ MEASURED = {"normalize", "facts", "agreement", "export"} | OF_A_TABLE
 STAGES = {"world", "prepare", "cards", "train", "transfer", "more", "samples"} | MEASURED
 
 
-def clone(folder: Path) -> Path:
+def clone(folder: Path, compiled: Path | None = None) -> Path:
+    """The project in another folder, with small parameters; `compiled`: a run whose machine code for the world serves again."""
     for part in PARTS:
         source = ROOT / part
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +29,8 @@ def clone(folder: Path) -> Path:
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / part)
+    if compiled is not None:
+        shutil.copytree(compiled / "src/taskonomy/world/__pycache__", folder / "src/taskonomy/world/__pycache__")
     params = yaml.safe_load((folder / "params.yaml").read_text())
     for section, values in yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text()).items():
         params[section] |= values

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from small_run import STAGES, change, make, run
+from small_run import change, make, run
 from tiny import once
 
 DVC, TASKONOMY = ("dvc", "repro"), ("taskonomy", "repro", "-j", "2")
@@ -104,15 +104,16 @@ def killed(folder: Path, stage: str, at: int) -> None:
     shutil.rmtree(hook)
 
 
-KILLED = {"policy": 2, "front": 2, "savings": 2, "evaluate": 2, "normalize": 3, "agreement": 2, "train": 2, "transfer": 3}  # else 1
+# Which of its renames a stage is killed at: of every way in which stages write (folders of many files, units and networks, tables, pages) one.
+KILLED = {"world": 1, "prepare": 1, "train": 2, "transfer": 3, "normalize": 3, "policy": 2, "export": 1, "report": 1}
 
 
-@pytest.mark.parametrize("stage", sorted(STAGES))
-def test_a_run_killed_in_any_stage_is_taken_up(finished: Path, copied: Path, stage: str) -> None:
+@pytest.mark.parametrize("stage", KILLED)
+def test_a_killed_run_is_taken_up(finished: Path, copied: Path, stage: str) -> None:
     touch(copied, stage)
     if stage in ("train", "transfer"):
         shutil.rmtree(copied / ".dvc/units")  # so that it trains
-    killed(copied, stage, KILLED.get(stage, 1))
+    killed(copied, stage, KILLED[stage])
     if len(stage) % 2:
         run(copied, "taskonomy", "repro", "-j", "2")
     else:  # DVC would wait for the dead process, and says what to do
@@ -143,7 +144,7 @@ def fill(disk: Path, left: int) -> None:
         os.posix_fallocate(file.fileno(), 0, free - left)
 
 
-@pytest.mark.parametrize(("stage", "left"), [("prepare", 0), ("prepare", 64 * 1024), ("transfer", 0), ("transfer", 512 * 1024)])
+@pytest.mark.parametrize(("stage", "left"), [("prepare", 64 * 1024), ("transfer", 512 * 1024)])
 def test_a_full_disk_is_one_line_and_loses_nothing(finished: Path, small_disk: Path, stage: str, left: int) -> None:
     folder = Path(shutil.copytree(finished, small_disk / "project", symlinks=True))
     touch(folder, stage)
@@ -194,7 +195,7 @@ def test_a_changed_output_is_not_taken_for_the_result(finished: Path, copied: Pa
     sound(copied, finished)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.999])
 def test_a_torn_lock_file_is_one_line_or_repaired(finished: Path, copied: Path, share: float) -> None:
     path = copied / "dvc.lock"
     text = path.read_text()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,8 +20,10 @@ two_cores = pytest.mark.skipif(cores() < 2, reason="one core: there is nothing t
 LONG = """
 import os, sys, time
 from pathlib import Path
+from taskonomy import helpers
 from taskonomy.cores import on_every_core
 
+helpers.START = helpers.FIRST = 0.0
 ITEMS, EVENTS = Path("../items"), Path("../events")
 
 def item(number):
@@ -114,6 +117,20 @@ def test_an_error_in_a_worker_is_the_error_and_says_where_it_was(tmp_path: Path)
     with pytest.raises(ValueError, match="wrong") as caught:
         list(on_every_core(wrong_elsewhere, [(os.getpid(), tmp_path / "here")] * 10, processes=2))
     assert "in wrong_elsewhere" in "".join(caught.value.__notes__)
+
+
+@two_cores
+def test_a_process_is_started_only_for_more_work_than_its_start_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskonomy.helpers.START", 3.0)
+    monkeypatch.setattr("taskonomy.helpers.FIRST", 60.0)
+    first, quick, slow = 0.5, 0.02, 0.6  # the first may take as long as it likes
+    assert {pid for _item, pid in on_every_core(worker, [first, *[quick] * 20], processes=2)} == {os.getpid()}
+    assert len({pid for _item, pid in on_every_core(worker, [first, *[slow] * 20], processes=2)}) == 2
+
+
+def worker(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
 
 
 def had(token: int | None) -> int:

@@ -21,7 +21,7 @@ STAGES = {"world", "prepare", "cards", "train", "transfer", "more", "samples"} |
 
 
 def clone(folder: Path, compiled: Path | None = None) -> Path:
-    """The project in another folder, with small parameters; `compiled`: a run whose machine code for the world serves again."""
+    """The project in another folder, with small parameters; `compiled`: a run whose machine code serves again."""
     for part in PARTS:
         source = ROOT / part
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,8 @@ def clone(folder: Path, compiled: Path | None = None) -> Path:
         else:
             shutil.copy(source, folder / part)
     if compiled is not None:
-        shutil.copytree(compiled / "src/taskonomy/world/__pycache__", folder / "src/taskonomy/world/__pycache__")
+        for cache in (compiled / "src").rglob("__pycache__"):
+            shutil.copytree(cache, folder / cache.relative_to(compiled))
     params = yaml.safe_load((folder / "params.yaml").read_text())
     for section, values in yaml.safe_load((ROOT / "profiles/tiny.yaml").read_text()).items():
         params[section] |= values

@@ -5,7 +5,7 @@ BIN := .venv/bin
 CUDA := '^(nvidia-([^m]|m[^l])|cuda-|triton)'
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint check bench setup lock clean
+.PHONY: repro test test-long lint check bench setup lock clean
 
 repro: setup  ## run what changed of the pipeline on every core, and say where to look; PROFILE=tiny lays profiles/tiny.yaml over params.yaml
 	$(if $(PROFILE),taskonomy profile $(PROFILE) --write)
@@ -13,8 +13,11 @@ repro: setup  ## run what changed of the pipeline on every core, and say where t
 	@dvc metrics show results/measured/*_metrics.json
 	@echo "open reports/measured/index.html, and reports/published/index.html: the same for the authors' measurements"
 
-test: setup  ## every test
+test: setup  ## the tests, but for the longest
 	pytest
+
+test-long: setup  ## the longest: whole pipelines, killed, edited, cloned
+	pytest -m long
 
 lint: setup  ## style and types
 	ruff check .

@@ -17,6 +17,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "finished", make)
 
 
+@pytest.mark.long
 def test_an_experiment_is_run_brought_home_and_held_against_the_committed_run(finished: Path, tmp_path: Path) -> None:
     project = Path(shutil.copytree(finished, tmp_path / "project", symlinks=True))
     recipes = project / "profiles/experiments"

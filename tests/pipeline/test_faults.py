@@ -108,7 +108,7 @@ def killed(folder: Path, stage: str, at: int) -> None:
 KILLED = {"world": 1, "prepare": 1, "train": 2, "transfer": 3, "normalize": 3, "policy": 2, "export": 1, "report": 1}
 
 
-@pytest.mark.parametrize("stage", KILLED)
+@pytest.mark.parametrize("stage", [stage if stage in ("normalize", "policy") else pytest.param(stage, marks=pytest.mark.long) for stage in KILLED])
 def test_a_killed_run_is_taken_up(finished: Path, copied: Path, stage: str) -> None:
     touch(copied, stage)
     if stage in ("train", "transfer"):
@@ -144,7 +144,7 @@ def fill(disk: Path, left: int) -> None:
         os.posix_fallocate(file.fileno(), 0, free - left)
 
 
-@pytest.mark.parametrize(("stage", "left"), [("prepare", 64 * 1024), ("transfer", 512 * 1024)])
+@pytest.mark.parametrize(("stage", "left"), [("prepare", 64 * 1024), pytest.param("transfer", 512 * 1024, marks=pytest.mark.long)])
 def test_a_full_disk_is_one_line_and_loses_nothing(finished: Path, small_disk: Path, stage: str, left: int) -> None:
     folder = Path(shutil.copytree(finished, small_disk / "project", symlinks=True))
     touch(folder, stage)
@@ -164,7 +164,14 @@ def cached(folder: Path, path: str) -> Path:
     return folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
 
 
-@pytest.mark.parametrize(("path", "command"), [("results/measured/affinities.csv", TASKONOMY), ("models/normal", DVC), ("data/prepared", TASKONOMY)])
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("results/measured/affinities.csv", TASKONOMY),
+        pytest.param("models/normal", DVC, marks=pytest.mark.long),
+        pytest.param("data/prepared", TASKONOMY, marks=pytest.mark.long),
+    ],
+)
 def test_a_damaged_file_in_the_cache_is_not_taken_for_the_result(finished: Path, copied: Path, path: str, command: tuple[str, ...]) -> None:
     damaged = cached(copied, path)
     data = bytearray(damaged.read_bytes())
@@ -218,6 +225,7 @@ def readable(folder: Path) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_what_a_killed_run_left_behind_is_no_change(finished: Path, copied: Path) -> None:
     (copied / "data/codes/.normal.1.unfinished").mkdir()
     (copied / "data/codes/.normal.1.unfinished/image.npy").write_bytes(b"half")

@@ -47,13 +47,13 @@ def test_the_plan_counts_the_units_and_stages_that_the_run_made(finished: Path) 
     ("section", "key", "value", "reran"),
     [
         ("policy", "budget", 4, {"policy", "evaluate", "report", "export"}),
-        ("front", "orders", [1], {"front", "report"}),
-        ("savings", "draws", 2, {"savings", "report"}),
-        ("samples", "views", 2, {"samples", "facts", "report"}),
-        ("evaluate", "seed", 1, {"evaluate", "report"}),
+        pytest.param("front", "orders", [1], {"front", "report"}, marks=pytest.mark.long),
+        pytest.param("savings", "draws", 2, {"savings", "report"}, marks=pytest.mark.long),
+        pytest.param("samples", "views", 2, {"samples", "facts", "report"}, marks=pytest.mark.long),
+        pytest.param("evaluate", "seed", 1, {"evaluate", "report"}, marks=pytest.mark.long),
         ("report", "title", "Ours", {"report"}),
-        ("policy", "balance", "peak", OF_A_TABLE | {"export"}),
-        ("normalize", "method", "linear", MEASURED),
+        pytest.param("policy", "balance", "peak", OF_A_TABLE | {"export"}, marks=pytest.mark.long),
+        pytest.param("normalize", "method", "linear", MEASURED, marks=pytest.mark.long),
     ],
 )
 def test_a_changed_parameter_reruns_what_it_affects_and_nothing_else(copied: Path, section: str, key: str, value: object, reran: set[str]) -> None:
@@ -65,6 +65,7 @@ def test_a_changed_parameter_reruns_what_it_affects_and_nothing_else(copied: Pat
 OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "facts", "agreement", "export"}
 
 
+@pytest.mark.long
 def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copied: Path) -> None:
     before = units(copied)
     change(copied, "train", "tasks", {"jigsaw": {"rate": 0.001}})
@@ -77,6 +78,7 @@ def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copie
     assert before.items() <= units(copied).items()
 
 
+@pytest.mark.long
 def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Path) -> None:
     before = units(copied)
     change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
@@ -86,6 +88,7 @@ def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Pat
     assert len(new) == 2 + (1 + 5 + 3) + 2 * 3
 
 
+@pytest.mark.long
 def test_transfer_parameters_train_no_task(copied: Path) -> None:
     before = units(copied)
     change(copied, "transfer", "max_order", 1)
@@ -93,6 +96,7 @@ def test_transfer_parameters_train_no_task(copied: Path) -> None:
     assert units(copied).keys() - kept(copied) <= before.keys()
 
 
+@pytest.mark.long
 def test_other_transfers_are_more_rows_whose_units_are_in_use_and_without_them_all_is_as_before(copied: Path) -> None:
     before, lock = units(copied), (copied / "dvc.lock").read_bytes()
     change(copied, "transfer", "more", ["normal>edge_texture", "normal@0.2"])
@@ -131,6 +135,7 @@ def test_the_world_is_made_anew_when_its_seed_changes(copied: Path) -> None:
     assert direct == {"world", "facts"}  # which tells people of the world
 
 
+@pytest.mark.long
 def test_another_clean_run_gives_the_same_bits(finished: Path, tmp_path: Path) -> None:
     again = clone(tmp_path, compiled=finished)
     run(again, "dvc", "repro", TASKONOMY_CORES="1")
@@ -156,7 +161,9 @@ def test_a_second_clone_pulls_everything(copied: Path, elsewhere: Path) -> None:
     assert all((elsewhere / path).read_bytes() == (copied / path).read_bytes() for path in outputs)
 
 
-@pytest.mark.parametrize("command", [("dvc", "repro"), ("taskonomy", "repro", "-j", "2")], ids=["dvc", "taskonomy"])
+@pytest.mark.parametrize(
+    "command", [pytest.param(("dvc", "repro"), marks=pytest.mark.long), ("taskonomy", "repro", "-j", "2")], ids=["dvc", "taskonomy"]
+)
 def test_a_second_clone_reproduces_without_training(copied: Path, elsewhere: Path, command: tuple[str, ...]) -> None:
     printed = run(elsewhere, *command, "--pull")
     assert "Running stage" not in printed

@@ -60,9 +60,10 @@ def run(names: Sequence[str], jobs: int) -> None:
             root = Path(folder) / "clone"
             git("clone", "--quiet", str(Path.cwd()), str(root))
             write_text(root / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
+            run_in_clone(root, "dvc", "checkout", "--quiet", "--allow-missing")  # DVC saves whole workspaces: what is not run stays as committed
             run_in_clone(root, "taskonomy", "profile", f"{GROUP}{name}", "--write")
             run_in_clone(root, "taskonomy", "repro", "--jobs", str(jobs), *STAGES)
-            run_in_clone(root, "dvc", "exp", "save", "--quiet", "--force", "--name", name)
+            run_in_clone(root, "dvc", "exp", "save", "--force", "--name", name)
             (ref,) = _refs(name, root)
             for old in _refs(name):
                 git("update-ref", "-d", old)

@@ -175,7 +175,7 @@ EDITS = {
         ("prepare", "cards", *TRANSFERS),
     ),
     "data": Edit("`data.seed`", params(data={"seed": 1}), ("prepare",), ("train@*", *TRANSFERS), ("*",), "*"),
-    "world": Edit("`world.views`, where `data.root` is elsewhere", params(world={"views": 4}), ("world",)),
+    "world": Edit("`world.views`, where `data.root` is elsewhere", params(world={"views": 4}), ("world", "facts"), ("report@measured",)),
     "script-train": Edit("a comment in stages/train.py", line("stages/train.py"), ("train@*",)),
     "script-transfer": Edit("a comment in stages/transfer.py", line("stages/transfer.py"), ("transfer@*",)),
     "script-report": Edit("a comment in stages/report.py", line("stages/report.py"), ("report@*",)),

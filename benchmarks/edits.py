@@ -33,7 +33,7 @@ from taskonomy.profiles import overlaid
 
 ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
-POLICY = ("policy@*", "evaluate@*", "report@*", "export")
+POLICY = ("policy@*", "evaluate@*", "report@*")  # and the export, where the policy is another
 RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
 TABLE = (
     "normalize",
@@ -138,9 +138,9 @@ def tasks(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
 OF_ONE = ("cards", "train@normal", *TRANSFERS)
 EDITS = {
     "nothing": Edit("nothing", lambda folder: None),
-    "budget": Edit("`policy.budget`", params(policy={"budget": 4}), POLICY),
-    "cost": Edit("a task's label cost", params(policy={"cost": {"normal": 3}}), RULES),
-    "importance": Edit("a task's importance", params(policy={"importance": {"normal": 2}}), RULES),
+    "budget": Edit("`policy.budget`", params(policy={"budget": 4}), (*POLICY, "export")),
+    "cost": Edit("a task's label cost", params(policy={"cost": {"normal": 3}}), RULES, ("export",)),
+    "importance": Edit("a task's importance", params(policy={"importance": {"normal": 2}}), RULES, ("export",)),
     "front": Edit("`front.orders`", params(front={"orders": [1]}), ("front@*", "report@*")),
     "savings": Edit("`savings.draws`", params(savings={"draws": 4}), ("savings@*", "report@*")),
     "evaluate": Edit("`evaluate.random_policies`", params(evaluate={"random_policies": 1001}), ("evaluate@*", "report@*")),

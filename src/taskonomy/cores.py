@@ -24,7 +24,9 @@ def cores() -> int:
     return min(int(wanted), available) if wanted else available
 
 
-def on_every_core(function: Callable[[Item], Result], items: Iterable[Item], processes: int | None = None) -> Iterator[tuple[Item, Result]]:
+def on_every_core(
+    function: Callable[[Item], Result], items: Iterable[Item], processes: int | None = None, *, long: bool = False
+) -> Iterator[tuple[Item, Result]]:
     """Call `function` on every item, here and in processes of their own; yields as they finish, in no order.
 
     In a stage of `taskonomy repro` a process of its own works only while it holds a core's token; until one is free, it is not started.
@@ -34,6 +36,7 @@ def on_every_core(function: Callable[[Item], Result], items: Iterable[Item], pro
         function: Importable by name; its arguments and results travel between processes.
         items: What to call it on.
         processes: How many, this one included; None: as many as `cores`.
+        long: Whether each item is known to take longer than a process takes to start; else that is seen from the first ones.
 
     Raises:
         TaskonomyError: A process was killed.
@@ -47,7 +50,7 @@ def on_every_core(function: Callable[[Item], Result], items: Iterable[Item], pro
     from taskonomy.helpers import Helpers
 
     folder = os.environ.get(TOKENS)
-    with Helpers(function, items, count - 1, Tokens(Path(folder)) if folder else None) as helpers:
+    with Helpers(function, items, count - 1, Tokens(Path(folder)) if folder else None, long=long) as helpers:
         while (taken := helpers.next()) is not None:
             yield taken[0], function(taken[0])
             yield from helpers.finished()

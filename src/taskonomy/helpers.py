@@ -32,15 +32,17 @@ class Helpers(Generic[Item, Result]):
         items: On what; this process takes its share by `next`.
         count: The most of them.
         tokens: Of the cores; None: there is a core for each.
+        long: Whether any item is worth a process.
     """
 
-    def __init__(self, function: Callable[[Item], Result], items: Iterable[Item], count: int, tokens: Tokens | None) -> None:
+    def __init__(self, function: Callable[[Item], Result], items: Iterable[Item], count: int, tokens: Tokens | None, *, long: bool) -> None:
         self._function, self._left, self._tokens = function, deque(items), tokens
         self._done: Queue[tuple[Item, Result] | BaseException] = Queue(count)  # no larger: results can be large
         self._under_way = 0  # items that helpers have taken and this process has not seen again
         self._taking, self._asking, self._stop = Lock(), Lock(), Event()
         self._began = self._second = monotonic()  # of this process's first item and of its second
         self._mine = 0  # items that this process has begun
+        self._long = long
         self._processes: list[_Process[Item, Result]] = []
         self._threads = [Thread(target=self._hand_out, daemon=True) for _ in range(count)]
 
@@ -122,6 +124,8 @@ class Helpers(Generic[Item, Result]):
         """Whether what is left would keep this process busy for longer than another takes to start, judged by all its items but the first."""
         with self._taking:
             now, left = monotonic(), len(self._left)
+            if self._long:
+                return True
             if self._mine < 2:
                 return now - self._began >= FIRST
             return (now - self._second) / max(self._mine - 2, 1) * left >= START

@@ -131,7 +131,7 @@ def units_of(query: Query, points: list[Point], told: Callable[[int], object]) -
     known = {point: unit for point in points if (unit := store.read(point.key)) is not None}
     told(len(known))
     missing = sorted((point for point in points if point not in known), key=lambda point: (-point.images, point.way is Way.TRANSFER))
-    for (_query, point), _none in on_every_core(_train, [(query, point) for point in missing]):
+    for (_query, point), _none in on_every_core(_train, [(query, point) for point in missing], long=True):
         unit = store.read(point.key)
         if unit is None:
             raise TaskonomyError(f"{store.root}: the unit {point.key} vanished while it was used")

@@ -492,6 +492,8 @@ class ExecutionParams(_Checked):
     inputs: Literal["auto", "path", "copy"] = "auto"
     device: str = "auto"
     deterministic: bool = True
+    compile: bool = True
+    per_gpu: Annotated[int, Field(ge=1, le=64)] = 1
     kinds: Kinds = Kinds()
 
     def needs(self, kind: Kind) -> Needs:

@@ -29,7 +29,7 @@ class Bare:
 
 def plain(positions: np.ndarray, size: int) -> Batches:
     made = object.__new__(Batches)
-    made.labels, made.inputs, made.positions, made.size, made.prepared = Bare(), Nothing(), positions, size, Bare.prepared
+    made.labels, made.inputs, made.positions, made.size, made.prepared, made.threads = Bare(), Nothing(), positions, size, Bare.prepared, 0
     made.of = lambda chosen, epoch: chosen
     return made
 

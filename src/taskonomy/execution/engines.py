@@ -28,13 +28,17 @@ class Engine(Protocol):
 
 
 class Local:
-    """The processes of this machine, one per core."""
+    """The processes of this machine, one per core, or as many as `execution.per_gpu` says on its GPU."""
 
     here = True
 
     def submit(self, units: Sequence[Work]) -> Iterator[tuple[Work, Any]]:
         """As `Engine.submit`."""
-        return on_every_core(Work.do, units)
+        if not units:
+            return
+        from taskonomy.training.device import at_once  # with torch, which this process needs for its share
+
+        yield from on_every_core(Work.do, units, at_once())
 
 
 LOCAL = Local()

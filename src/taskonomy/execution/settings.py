@@ -6,12 +6,15 @@ from taskonomy.params import ExecutionParams, checked
 
 DEVICE = "TASKONOMY_DEVICE"
 DETERMINISTIC = "TASKONOMY_DETERMINISTIC"
+COMPILE = "TASKONOMY_COMPILE"
+PER_GPU = "TASKONOMY_PER_GPU"
 ADDRESS = "TASKONOMY_ADDRESS"  # of a cluster; set in the stages of `taskonomy repro --address`
 
 
 def environment_of(params: ExecutionParams) -> dict[str, str]:
     """As environment variables."""
-    return {DEVICE: params.device, DETERMINISTIC: str(int(params.deterministic))}
+    chosen = {DETERMINISTIC: str(int(params.deterministic)), COMPILE: str(int(params.compile)), PER_GPU: str(params.per_gpu)}
+    return {DEVICE: params.device, **chosen}
 
 
 def of_this_run(params: ExecutionParams) -> ExecutionParams:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,14 +23,16 @@ from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.labels import Input, Mask
 from taskonomy.training.batches import Batches, Codes, Images, Inputs, Labels
 from taskonomy.training.cards import as_card, card
-from taskonomy.training.device import fastest
+from taskonomy.training.device import fastest, threads_for
 from taskonomy.training.fit import Schedule, autocast, fit, losses_of
+from taskonomy.training.resident import resident
 from taskonomy.training.units import Constant, Nothing
 
 # Dense bfloat16, TFLOP/s.
 PEAKS = {"H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125}
 STEP = 1.5e11  # FLOP of a step that calibrates: large networks are measured in smaller batches
 STEPS = 3
+GPU_STEPS = 40  # of an epoch on a GPU, where the first ones of all are computed plainly
 SAMPLES = 64  # made-up images, of which batches are drawn
 
 
@@ -82,11 +85,30 @@ class Size:
 
 
 def train_rate(
-    network: nn.Module, task: PreparedTask, inputs: Inputs, positions: Any, plan: ScheduleParams, precision: Precision, steps: int = STEPS
+    network: nn.Module,
+    task: PreparedTask,
+    inputs: Inputs,
+    positions: Int[np.ndarray, " samples"],
+    plan: ScheduleParams,
+    precision: Precision,
+    steps: int = STEPS,
 ) -> Rate:
-    """Seconds per sample in an epoch that is not the first, batches made as they are needed."""
+    """Seconds per sample in an epoch that is not the first.
+
+    Batches are made as they are needed; on a GPU threads make them ahead, but for codes, which are small enough to lie there with their labels.
+    """
     assert task.task.loss is not None
-    few, many = (Batches(Labels(task), inputs, np.resize(positions, n * plan.batch), plan.batch) for n in (1, steps))
+    device, labels = fastest(), Labels(task)
+    threads = threads_for(device)
+    there = resident(labels, inputs, positions, device, threads) if isinstance(inputs, Codes) else None
+    if device.type == "cuda":
+        steps = max(steps, GPU_STEPS)
+
+    def batches(count: int) -> Batches:
+        samples = np.resize(positions, count * plan.batch)
+        return Batches(labels, inputs, samples, plan.batch, threads) if there is None else Batches(*there, samples, plan.batch)
+
+    few, many = batches(1), batches(steps)
     with tempfile.TemporaryDirectory() as folder:
         ends, how = Stamps(), {"precision": precision, "save_every": 1e9, "checkpoint": Path(folder) / "none"}
         fit(network, task.task.loss, many, few, Schedule(2, plan.rate), name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]

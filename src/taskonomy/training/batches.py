@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from taskonomy.data.prepared import PreparedTask
 from taskonomy.seeds import generator
 from taskonomy.tasks.labels import Input
+from taskonomy.training.ahead import ahead
 from taskonomy.training.inputs import as_seen
 from taskonomy.training.losses import Targets
 
@@ -61,7 +63,7 @@ class Codes:
         row_of: Row of each view in them.
     """
 
-    arrays: Sequence[Shaped[np.ndarray, "rows channels height width"]]
+    arrays: Sequence[Shaped[np.ndarray, "rows _ height width"]]
     row_of: Int[np.ndarray, " views"]
 
     def seen(
@@ -86,14 +88,29 @@ class Labels:
         self.prepared = prepared
         self._statistics = {name: _tensor(value) for name, value in prepared.statistics.items()}
         self._row_of: Int[np.ndarray, " samples"] | None = None
+        self._device = torch.device("cpu")
         if keep is not None and len(keep):
-            self._keep(np.unique(keep))
+            self._keep(np.unique(keep), KEPT_BYTES)
+
+    def on(self, device: torch.device, keep: Int[np.ndarray, " kept"], room: float, threads: int) -> "Labels | None":
+        """The same with the labels of these samples encoded and kept on a GPU; None: they do not fit.
+
+        Args:
+            device: The GPU.
+            keep: Samples.
+            room: There, bytes.
+            threads: Which encode.
+        """
+        there = Labels(self.prepared)
+        there._device = device
+        there._statistics = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in self._statistics.items()}
+        return there if there._keep(np.unique(keep), room, self, threads) else None
 
     def of(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
         """Of these samples."""
         if self._row_of is None or (self._row_of[chosen] < 0).any():
             return self._encoded(chosen)
-        rows = torch.from_numpy(self._row_of[chosen])
+        rows = torch.from_numpy(self._row_of[chosen]).to(self._device)
         mask = None if self._mask is None else self._mask[rows]
         parts = [part[rows] for part in self._parts]
         return Targets((parts[0], parts[1]) if self._several else parts[0], mask, self._statistics, _keys(chosen))
@@ -112,18 +129,23 @@ class Labels:
         values = (_tensor(label[0]), _tensor(label[1])) if isinstance(label, tuple) else _tensor(label)
         return Targets(values, None if mask is None else torch.from_numpy(mask), self._statistics, _keys(chosen))
 
-    def _keep(self, chosen: Int[np.ndarray, " kept"]) -> None:
-        one = self._encoded(chosen[:1])
-        parts = one.values if isinstance(one.values, tuple) else (one.values,)
-        if len(chosen) * sum(part.nbytes for part in parts) > KEPT_BYTES:
-            return
-        blocks = [self._encoded(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
+    def _keep(self, chosen: Int[np.ndarray, " kept"], room: float, source: "Labels | None" = None, threads: int = 0) -> bool:
+        source = source or self
+        one = source.of(chosen[:1])
+        parts = [*one.parts, *([] if one.mask is None else [one.mask])]
+        if len(chosen) * sum(part.nbytes for part in parts) > room:
+            return False
+        kept = [torch.empty(len(chosen), *part.shape[1:], dtype=part.dtype, device=self._device) for part in parts]
+        done = 0
+        for block in ahead(source.of, (chosen[start : start + _BLOCK] for start in range(0, len(chosen), _BLOCK)), threads):
+            for to, part in zip(kept, [*block.parts, *([] if block.mask is None else [block.mask])], strict=True):
+                to[done : done + len(part)] = part
+            done += len(block.parts[0])
         self._several = isinstance(one.values, tuple)
-        values = [block.values if isinstance(block.values, tuple) else (block.values,) for block in blocks]
-        self._parts = [torch.cat(part) for part in zip(*values, strict=True)]
-        self._mask = None if one.mask is None else torch.cat([block.mask for block in blocks if block.mask is not None])
+        self._parts, self._mask = kept[: len(one.parts)], kept[-1] if one.mask is not None else None
         self._row_of = np.full(len(self.prepared.samples), -1)
         self._row_of[chosen] = np.arange(len(chosen))
+        return True
 
 
 @dataclass(frozen=True)
@@ -144,6 +166,10 @@ class Batch:
         """The same on a device."""
         return self if device.type == "cpu" else Batch(self.positions, self.seen.to(device, non_blocking=True), self.targets.to(device))
 
+    def pinned(self) -> "Batch":
+        """The same in memory that a GPU copies from while the processor goes on."""
+        return Batch(self.positions, self.seen.pin_memory(), self.targets.each(Tensor.pin_memory))
+
 
 class Batches:
     """A task's samples of one split.
@@ -153,10 +179,11 @@ class Batches:
         inputs: What its network reads.
         positions: The samples, by their place among the task's.
         size: Samples per batch.
+        threads: Which make batches for a GPU before they are asked for; 0: each is made when it is.
     """
 
-    def __init__(self, labels: Labels, inputs: Inputs, positions: Int[np.ndarray, " samples"], size: int) -> None:
-        self.labels, self.inputs, self.positions, self.size = labels, inputs, positions, size
+    def __init__(self, labels: Labels, inputs: Inputs, positions: Int[np.ndarray, " samples"], size: int, threads: int = 0) -> None:
+        self.labels, self.inputs, self.positions, self.size, self.threads = labels, inputs, positions, size, threads
         self.prepared = labels.prepared
 
     def __len__(self) -> int:
@@ -166,15 +193,20 @@ class Batches:
     def shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
         """One pass in an order that depends on seed and epoch only; a last batch of one sample is left out, for batch normalisation's sake."""
         order = self.positions[generator(seed, "order", epoch).permutation(len(self.positions))]
-        for start in range(0, len(order), self.size):
-            chosen = order[start : start + self.size]
-            if len(chosen) > 1 or len(order) == 1:
-                yield self.of(chosen, epoch)
+        yield from self._made([chosen for chosen in self._cut(order) if len(chosen) > 1 or len(order) == 1], epoch)
 
     def in_order(self) -> Iterator[Batch]:
         """One pass as testing sees it: every sample once, nothing random."""
-        for start in range(0, len(self.positions), self.size):
-            yield self.of(self.positions[start : start + self.size], TESTING)
+        yield from self._made(self._cut(self.positions), TESTING)
+
+    def _cut(self, order: Int[np.ndarray, " samples"]) -> list[np.ndarray]:
+        return [order[start : start + self.size] for start in range(0, len(order), self.size)]
+
+    def _made(self, parts: Sequence[np.ndarray], epoch: int) -> Iterator[Batch]:
+        if self.threads:
+            yield from ahead(lambda chosen: self.of(chosen, epoch).pinned(), parts, self.threads)
+        else:
+            yield from map(partial(self.of, epoch=epoch), parts)
 
     def of(self, chosen: Int[np.ndarray, " batch"], epoch: int) -> Batch:
         """These samples. The jigsaw's permutations are drawn anew each epoch of training, as in the reference."""

@@ -9,8 +9,9 @@ from collections.abc import MutableMapping
 
 import torch
 
+from taskonomy.cores import cores
 from taskonomy.errors import TaskonomyError
-from taskonomy.execution.settings import DETERMINISTIC, DEVICE
+from taskonomy.execution.settings import COMPILE, DETERMINISTIC, DEVICE, PER_GPU
 
 
 def fastest() -> torch.device:
@@ -48,3 +49,21 @@ def same_bits_each_time(environment: MutableMapping[str, str]) -> None:
     environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads what it has not written
+
+
+def compiles() -> bool:
+    """Whether long trainings compile their networks: `execution.compile`."""
+    return os.environ.get(COMPILE) != "0"
+
+
+def at_once() -> int | None:
+    """Processes of this machine that train side by side: `execution.per_gpu` of them where they share a GPU; None: one a core."""
+    return int(os.environ.get(PER_GPU, "1")) if fastest().type == "cuda" else None
+
+
+def threads_for(device: torch.device) -> int:
+    """How many threads make batches for a GPU: this machine's cores, shared by the processes that train on it. None for a processor: it trains."""
+    if device.type != "cuda":
+        return 0
+    return max(1, cores() // int(os.environ.get(PER_GPU, "1")))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,12 @@ from taskonomy.params import AdversarialParams, Precision
 from taskonomy.seeds import generator
 from taskonomy.tasks.labels import Loss
 from taskonomy.training.adversarial import Adversary
-from taskonomy.training.batches import Batches
+from taskonomy.training.batches import Batch, Batches
+from taskonomy.training.graphs import Recorded, adam, compiled, on_a_stream, set_rate
 from taskonomy.training.losses import per_sample
 from taskonomy.training.state import load_training, save_training
+
+_LOOK = 200  # steps of a GPU between two looks at whether its losses are finite
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,32 @@ def fit(
         TaskonomyError: A loss that is not finite, with the step and the last good checkpoint; an adversarial term where there can be none.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast on a CPU
-    optimizer = torch.optim.Adam(network.parameters(), lr=schedule.rate, weight_decay=schedule.weight_decay, fused=True)
+    with on_a_stream(_device(network)):
+        return _fit(network, loss, train, validation, schedule, name, seed, checkpoint, precision, adversarial, save_every, each_epoch)
+
+
+def _fit(
+    network: nn.Module,
+    loss: Loss,
+    train: Batches,
+    validation: Batches,
+    schedule: Schedule,
+    name: str,
+    seed: int,
+    checkpoint: Path,
+    precision: Precision,
+    adversarial: AdversarialParams | None,
+    save_every: float,
+    each_epoch: Callable[[int, Curve], object] | None,
+) -> Result:
+    device = _device(network)
+    optimizer = adam(network, schedule.rate, schedule.weight_decay, device)
     trained, adversary = [(network, optimizer)], None
     if adversarial is not None and adversarial.share:
         seeded(seed, name, "critic")
-        adversary = Adversary(name, loss, train, adversarial, schedule.weight_decay, _device(network))
+        adversary = Adversary(name, loss, train, adversarial, schedule.weight_decay, device)
         trained.append((adversary.critic, adversary.optimizer))
+    steps = _Steps(network, loss, optimizer, precision, schedule.epochs * len(train), recorded=device.type == "cuda" and adversary is None)
     curve, best, lowest, chosen, first = Curve(), _copy(network), math.inf, 0, 0
     if checkpoint.is_file():
         best, facts = load_training(checkpoint, trained)
@@ -119,14 +142,13 @@ def fit(
     for epoch in range(first):
         told(epoch, curve)
     for epoch in range(first, schedule.epochs):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate_in(epoch)
+        set_rate(optimizer, schedule.rate_in(epoch))
         seeded(seed, name, "epoch", epoch)
         second = adversary if adversary is not None and epoch >= adversary.after * schedule.epochs else None
         if second is not None:
             second.start(schedule.rate_in(epoch), epoch / schedule.epochs)
-        curve.train.append(_one_epoch(network, loss, train, optimizer, second, precision, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
-        value = float(losses_of(network, loss, validation, precision).mean(dtype=np.float64))
+        curve.train.append(_one_epoch(steps, train, second, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
+        value = float(_losses(network, validation, steps.judge).mean(dtype=np.float64))
         if not math.isfinite(value):
             raise _not_finite(name, f"validating epoch {epoch + 1}", checkpoint)
         curve.validation.append(value)
@@ -141,51 +163,94 @@ def fit(
     return Result(curve, chosen)
 
 
-def _one_epoch(
-    network: nn.Module,
-    loss: Loss,
-    train: Batches,
-    optimizer: torch.optim.Adam,
-    adversary: Adversary | None,
-    precision: Precision,
-    *,
-    name: str,
-    seed: int,
-    epoch: int,
-    checkpoint: Path,
-) -> float:
-    network.train()
-    device = _device(network)
-    total, samples = torch.zeros((), dtype=torch.float64, device=device), 0
-    for step, batch in enumerate(train.shuffled(generator(seed, name).integers(2**31).item(), epoch)):
-        batch = batch.to(device)
-        with autocast(device, precision):
-            output = network(batch.seen)
-        losses = per_sample(loss, output, batch.targets)
+class _Steps:
+    """What is done with a batch: one step of the training, or its losses. On a GPU both are recorded, unless a critic learns between them."""
+
+    def __init__(self, network: nn.Module, loss: Loss, optimizer: torch.optim.Adam, precision: Precision, steps: int, *, recorded: bool) -> None:
+        self.network, self.loss, self.optimizer, self.precision, self.recorded = network, loss, optimizer, precision, recorded
+        self.device = _device(network)
+        self._whole = compiled(network, steps, self.device) if recorded else network
+        self.learn = Recorded(self._learn, self.device) if recorded else None
+        self.judge = Recorded(self._judge, self.device) if recorded else lambda batch: self._judge(batch.to(self.device), True)
+
+    def output(self, batch: Batch, whole: bool = True) -> Tensor:
+        """What the network gives for a batch; `whole`: of the usual size."""
+        with autocast(self.device, self.precision):
+            return self._whole(batch.seen) if whole else self.network(batch.seen)
+
+    def go(self, mean: Float32[Tensor, ""]) -> None:
+        """One step down this loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        mean.backward()
+        self.optimizer.step()
+
+    def _learn(self, batch: Batch, whole: bool) -> Tensor:
+        losses = per_sample(self.loss, self.output(batch, whole), batch.targets)
+        self.go(losses.mean())
+        return losses.detach()
+
+    def _judge(self, batch: Batch, whole: bool) -> Tensor:
+        return per_sample(self.loss, self.output(batch, whole), batch.targets).float()
+
+
+def _one_epoch(steps: _Steps, train: Batches, adversary: Adversary | None, *, name: str, seed: int, epoch: int, checkpoint: Path) -> float:
+    steps.network.train()
+    batches = train.shuffled(generator(seed, name).integers(2**31).item(), epoch)
+    if steps.learn is not None:
+        return _recorded_epoch(steps.learn, batches, steps.device, name, epoch, checkpoint)
+    total, samples = torch.zeros((), dtype=torch.float64, device=steps.device), 0
+    for step, batch in enumerate(batches):
+        batch = batch.to(steps.device)
+        output = steps.output(batch)
+        losses = per_sample(steps.loss, output, batch.targets)
         mean = losses.mean() if adversary is None else adversary.whole(losses.mean(), output, batch)
         if not torch.isfinite(mean):
             raise _not_finite(name, f"epoch {epoch + 1}, step {step + 1}", checkpoint)
-        optimizer.zero_grad(set_to_none=True)
-        mean.backward()
-        optimizer.step()
+        steps.go(mean)
         if adversary is not None and not torch.isfinite(adversary.learn(output, batch)):
             raise _not_finite(name, f"epoch {epoch + 1}, step {step + 1} of the critic", checkpoint)
         total, samples = total + losses.detach().sum(dtype=torch.float64), samples + len(losses)
     return float(total) / samples
 
 
-@torch.no_grad()
+def _recorded_epoch(
+    learn: Callable[[Batch], Tensor], batches: Iterator[Batch], device: torch.device, name: str, epoch: int, checkpoint: Path
+) -> float:
+    """The processor asks for a number only now and then: each time it would wait for the GPU."""
+    total, samples = torch.zeros((), dtype=torch.float64, device=device), 0
+    fine = torch.full((), 2**31, device=device)  # the first step whose loss is not finite is below this
+    for step, batch in enumerate(batches):
+        losses = learn(batch)
+        total, samples = total + losses.sum(dtype=torch.float64), samples + len(losses)
+        fine = torch.where(torch.isfinite(total), fine, fine.clamp(max=step))
+        if step % _LOOK == 0:
+            _look(fine, name, epoch, checkpoint)
+    _look(fine, name, epoch, checkpoint)
+    return float(total) / samples
+
+
+def _look(fine: Tensor, name: str, epoch: int, checkpoint: Path) -> None:
+    if (step := int(fine)) < 2**31:
+        raise _not_finite(name, f"epoch {epoch + 1}, step {step + 1}", checkpoint)
+
+
 def losses_of(network: nn.Module, loss: Loss, batches: Batches, precision: Precision = Precision.FLOAT32) -> Float32[np.ndarray, " samples"]:
     """The loss of every sample, as testing sees it."""
-    network.eval()
     device = _device(network)
-    parts = []
-    for batch in batches.in_order():
+
+    def judge(batch: Batch) -> Tensor:
         batch = batch.to(device)
         with autocast(device, precision):
             output = network(batch.seen)
-        parts.append(per_sample(loss, output, batch.targets).float().cpu().numpy())
-    return np.concatenate(parts)
+        return per_sample(loss, output, batch.targets).float()
+
+    return _losses(network, batches, judge)
+
+
+@torch.no_grad()
+def _losses(network: nn.Module, batches: Batches, judge: Callable[[Batch], Tensor]) -> Float32[np.ndarray, " samples"]:
+    network.eval()
+    return torch.cat([judge(batch) for batch in batches.in_order()]).cpu().numpy()
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -44,8 +44,14 @@ def as_seen(
             raise ValueError("tiles need the permutation of each sample")
         side = tile_side or images.shape[2]
         images = np.stack([_tiles(one[0], int(key), epoch, int(order), side) for one, key, order in zip(images, keys, orders, strict=True)])
-    scaled = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 1, 4, 2, 3).float() / 255
-    return _CHANGES[how](scaled, keys, epoch)
+    return changed(torch.from_numpy(np.ascontiguousarray(images)), how, keys, epoch)
+
+
+def changed(
+    images: UInt8[Tensor, "batch seen side side 3"], how: Input, keys: Int[np.ndarray, " batch"], epoch: int
+) -> Float[Tensor, "batch seen channels side side"]:
+    """As `as_seen`, of images that are a tensor on any device, and of tiles that were cut."""
+    return _CHANGES[how](images.permute(0, 1, 4, 2, 3).float() / 255, keys, epoch)
 
 
 def _plain(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> Tensor:
@@ -78,7 +84,7 @@ def _lightness(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> T
 def lightness(scaled: Float[Tensor, "batch images 3 height width"]) -> Float[Tensor, "batch images 1 height width"]:
     """L of CIE Lab (D65), from [0, 100] to [-1, 1], of images in [0, 1]."""
     linear = torch.where(scaled <= 0.04045, scaled / 12.92, ((scaled + 0.055) / 1.055) ** 2.4)
-    weights = torch.tensor([0.212671, 0.715160, 0.072169])
+    weights = torch.tensor([0.212671, 0.715160, 0.072169], device=scaled.device)
     y = (linear * weights[:, None, None]).sum(2, keepdim=True)
     light = torch.where(y > (6 / 29) ** 3, 116 * y.clamp(min=1e-8) ** (1 / 3) - 16, y * (29 / 3) ** 3)
     return light / 50 - 1

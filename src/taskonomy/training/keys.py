@@ -14,8 +14,9 @@ from taskonomy.training.store import code_digest, digest_of, key_of
 NETWORK_CODE = (
     "taskonomy.nets.critic", "taskonomy.nets.decoders", "taskonomy.nets.encoder", "taskonomy.nets.network", "taskonomy.tasks.labels",
     "taskonomy.tasks.colour", "taskonomy.tasks.jigsaw", "taskonomy.data.prepared", "taskonomy.seeds", "taskonomy.training.adversarial",
-    "taskonomy.training.batches", "taskonomy.training.fit", "taskonomy.training.inputs", "taskonomy.training.losses",
-    "taskonomy.training.poses", "taskonomy.training.state", "taskonomy.training.units", "taskonomy.training.networks",
+    "taskonomy.training.batches", "taskonomy.training.fit", "taskonomy.training.graphs", "taskonomy.training.inputs",
+    "taskonomy.training.losses", "taskonomy.training.poses", "taskonomy.training.resident", "taskonomy.training.state",
+    "taskonomy.training.units", "taskonomy.training.networks",
 )  # fmt: skip
 _NOT_OF_TRANSFERS = ("taskonomy.nets.critic", "taskonomy.nets.encoder", "taskonomy.training.networks")
 TRANSFER_CODE = (*(name for name in NETWORK_CODE if name not in _NOT_OF_TRANSFERS), "taskonomy.nets.transfer")

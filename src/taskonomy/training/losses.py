@@ -40,11 +40,20 @@ class Targets:
     statistics: dict[str, Any]
     keys: Int[Tensor, " batch"] | None = None
 
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The values: one tensor, or two."""
+        return self.values if isinstance(self.values, tuple) else (self.values,)
+
     def to(self, device: torch.device) -> "Targets":
         """The same on a device."""
-        move = lambda value: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value  # noqa: E731
-        values = (move(self.values[0]), move(self.values[1])) if isinstance(self.values, tuple) else move(self.values)
-        return Targets(values, move(self.mask), {name: move(value) for name, value in self.statistics.items()}, move(self.keys))
+        return self.each(lambda value: value.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Targets":
+        """The same with every tensor changed."""
+        one = lambda value: change(value) if isinstance(value, Tensor) else value  # noqa: E731
+        values = (one(self.values[0]), one(self.values[1])) if isinstance(self.values, tuple) else one(self.values)
+        return Targets(values, one(self.mask), {name: one(value) for name, value in self.statistics.items()}, one(self.keys))
 
 
 def per_sample(loss: Loss, output: Float[Tensor, "batch channels *map"], targets: Targets) -> Float[Tensor, " batch"]:

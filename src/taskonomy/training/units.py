@@ -14,8 +14,9 @@ from taskonomy.nets.decoders import Scaled
 from taskonomy.params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.tasks.dictionary import Task
 from taskonomy.training.batches import Batches, Inputs, Labels
-from taskonomy.training.device import fastest
+from taskonomy.training.device import fastest, threads_for
 from taskonomy.training.fit import Curve, Schedule, fit, losses_of, seeded
+from taskonomy.training.resident import resident
 from taskonomy.training.store import Store, Unit
 
 TESTS = ("test_affinity", "test_policy")
@@ -90,19 +91,22 @@ def train_unit(
     for module in network.modules():
         if isinstance(module, Scaled):
             module.set_to(*recipe.labels.scale(recipe.train))
-    network.to(fastest())
-    plan = recipe.schedule
+    network.to(device := fastest())
+    plan, threads = recipe.schedule, threads_for(device)
     schedule = Schedule(plan.epochs, plan.rate, plan.slow_after, plan.weight_decay)
+    validation = prepared.of_split("validation")
+    each = resident(recipe.labels, recipe.inputs, np.concatenate([recipe.train, validation]), device, threads)
 
     def batches(positions: Int[np.ndarray, " samples"]) -> Batches:
-        return Batches(recipe.labels, recipe.inputs, positions, plan.batch)
+        return Batches(recipe.labels, recipe.inputs, positions, plan.batch, threads) if each is None else Batches(*each, positions, plan.batch)
 
     result = fit(
-        network, loss, batches(recipe.train), batches(prepared.of_split("validation")), schedule,
+        network, loss, batches(recipe.train), batches(validation), schedule,
         name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
         adversarial=recipe.adversarial, save_every=recipe.save_every, each_epoch=each_epoch,
     )  # fmt: skip
-    arrays = {split: losses_of(network, loss, batches(prepared.of_split(split)), recipe.precision) for split in TESTS}
+    tests = {split: Batches(recipe.labels, recipe.inputs, prepared.of_split(split), plan.batch, threads) for split in TESTS}
+    arrays = {split: losses_of(network, loss, test, recipe.precision) for split, test in tests.items()}
     for split, losses in arrays.items():
         if not np.isfinite(losses).all():
             raise TaskonomyError(f"{recipe.name}: the loss is not finite on {int((~np.isfinite(losses)).sum())} images of {split}")

@@ -1,10 +1,12 @@
 """Transfers of first order: seconds and memory from stored codes, with frozen encoders run at each step, and with whole networks trained.
 
-On a GPU also images per second, the share of its peak, and the GPU hours of the whole paper.
+`--rates` shows images per second on a GPU, the share of its peak, and the GPU hours of the whole paper; `--side` transfers side by side.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -24,16 +26,17 @@ from taskonomy.data.prepared import Prepared, PreparedTask
 from taskonomy.nets.encoder import make_encoder
 from taskonomy.nets.network import transfer_network
 from taskonomy.nets.shapes import decoder_shape, encoder_shape
-from taskonomy.params import Params, ScheduleParams, Splits, checked
+from taskonomy.params import Params, Splits, checked
 from taskonomy.profiles import overlaid
-from taskonomy.sizing.measuring import PEAKS, Stamps, flop_of_step, train_rate
+from taskonomy.sizing.measuring import PEAKS, SAMPLES, Kind, Nets, Stamps, train_rate
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.labels import Input
+from taskonomy.training import graphs
 from taskonomy.training.batches import Batches, Codes, Images, Inputs, Labels
 from taskonomy.training.cards import as_card, card
 from taskonomy.training.codes import coded_rows, codes_of, row_of_view
-from taskonomy.training.fit import autocast, seeded
-from taskonomy.training.networks import network_of
+from taskonomy.training.fit import Schedule, autocast, fit, seeded
+from taskonomy.training.resident import resident
 from taskonomy.training.store import Store, key_of
 from taskonomy.training.transfers import chosen_samples
 from taskonomy.training.units import Recipe, train_unit
@@ -46,7 +49,9 @@ WAYS = {"stored": "stored codes", "frozen": "encoder each step", "whole": "whole
 WORLD = {"buildings": 14, "points": 36, "views": 3, "resolution": 32, "samples": 1, "splits": Splits(train=0.08, val=0.57, test=0.35)}
 MOST, MOST_EPOCHS = 600, 4
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-STEPS = 40  # of which a rate is the mean
+STEPS = 60  # of which a rate is the mean
+COMPILED = ("normal", "camera_pose_fixated", "colorization")  # measured so, too: it takes most of a minute each
+SIDE, SIDE_STEPS = "normal", 1500
 # Of the paper: networks, transfers at 16,000 images, images to train networks, to train transfers and to test, GPU hours.
 NETWORKS, TRANSFERS, FULL, SMALL, TEST, HOURS = 26, 1740, 120_000, 16_000, 17_000, 47_886
 
@@ -85,8 +90,7 @@ class Bench:
     def data(self) -> None:
         """Rendered small and resized: what is to be seen costs nothing."""
         make_world(self.folder / "world", self.params.world.model_copy(update=WORLD))
-        tasks = TARGETS if DEVICE.type == "cpu" else self.params.data.tasks
-        prepare(self.folder / "world", self.folder / "prepared", self.params.data.model_copy(update={"tasks": tasks}))
+        prepare(self.folder / "world", self.folder / "prepared", self.params.data.model_copy(update={"tasks": TARGETS}))
 
     def open(self) -> None:
         """One thread, as the stages have; libraries are loaded before a clock runs."""
@@ -145,47 +149,103 @@ class Bench:
         memory = on_device / 2**30 or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         return {"encode": encode, "seconds": seconds, "lowest": lowest, "memory": memory}
 
-    def rate(self, network: nn.Module, task: PreparedTask, inputs: Inputs, plan: ScheduleParams) -> tuple[float, float]:
-        """Seconds and TFLOP per sample in an epoch that is not the first; labels are encoded for each batch, as at full scale."""
-        positions, precision = task.of_split("transfer"), self.params.train.precision.here()
-        seconds = train_rate(network, task, inputs, positions, plan, precision, STEPS).train
-        batch = next(Batches(Labels(task), inputs, np.resize(positions, plan.batch), plan.batch).in_order()).to(DEVICE)
-        return seconds, flop_of_step(network, batch.seen, precision) / plan.batch / 1e12
 
-    def rates(self) -> None:
-        """Every task's network and every target's transfer for some steps, and what that makes of the paper."""
-        self.open()
-        name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu"
-        peak = next((one for part, one in PEAKS.items() if part in name), float("nan"))
-        started = time.perf_counter()
-        codes = self.codes(0)
-        encode = (time.perf_counter() - started) / len(coded_rows(self.prepared.splits))
-        print(f"\n{name}: encoding {1 / encode:,.0f} images per second; training, of batches made as they are needed:")
-        print(f"{'samples per second':<26}{'network':>10}{'of peak':>10}{'transfer':>10}{'of peak':>10}")
-        taken: list[list[float]] = [[], []]
-        for which in (one for one in self.params.data.tasks if DICTIONARY[one].head is not None):
-            task, values = self.task(which)
-            images, line = Images(self.prepared.images, task.task.input, values["tile_side"]), f"{which:<26}"
-            todo: list[Any] = [(network_of(task.task, values, self.prepared).to(DEVICE), task, images, self.params.train.schedule)]
-            if which in self.plan.targets:
-                todo.append((self.network("stored", which, 0), task, codes, self.plan.schedule))
-            for kind, one in enumerate(todo):
-                seconds, tflop = self.rate(*one)
-                taken[kind].append(seconds)
-                line += f"{1 / seconds:>10,.0f}{tflop / seconds / peak:>10.1%}"
-            print(line, flush=True)
-        network, transfer = (float(np.mean(one)) for one in taken)
+class Rates:
+    """Task networks and transfers of a profile on a GPU, on made-up images: batches are read, made ahead and moved as at full scale."""
+
+    def __init__(self, params: Params) -> None:
+        self.nets = Nets(params)
+        torch.set_num_threads(1)
+        self.peak = next((one for part, one in PEAKS.items() if part in torch.cuda.get_device_name()), float("nan"))
+
+    def seconds(self, kind: Kind, *, compiled: bool) -> float:
+        """Of one sample, in an epoch that is not the first."""
+        graphs.COMPILED_FROM = 0 if compiled else sys.maxsize
+        network, task = self.nets.network(kind).to(DEVICE), self.nets.task(kind.name)
+        return train_rate(network, task, self.nets.inputs(kind), np.arange(SAMPLES), self.nets.schedule(kind), self.nets.precision, STEPS).train
+
+    def show(self) -> None:
+        """A row a task, and what that makes of the paper."""
+        _size, encode = self.nets.encoding()
+        print(f"{torch.cuda.get_device_name()}, {self.nets.precision.value}: {1 / encode:,.0f} images encoded per second, one process")
+        columns = ("network", "of peak", "compiled", "of peak", "transfer", "of peak", "compiled", "of peak")
+        print(f"{'samples per second':<26}" + "".join(f"{one:>10}" for one in columns))
+        kinds = self.nets.kinds()
+        sizes = {kind: self.nets.size(kind).flop / 1e12 for kind in kinds}
+        plain: dict[Kind, float] = {}
+        fast: dict[Kind, float] = {}
+        for name in self.nets.params.data.tasks:
+            line = f"{name:<26}"
+            for kind in (one for one in kinds if one.name == name):
+                plain[kind] = self.seconds(kind, compiled=False)
+                line += f"{1 / plain[kind]:>10,.0f}{sizes[kind] / plain[kind] / self.peak:>10.1%}"
+                if name in COMPILED:
+                    fast[kind] = self.seconds(kind, compiled=True)
+                    line += f"{1 / fast[kind]:>10,.0f}{sizes[kind] / fast[kind] / self.peak:>10.1%}"
+                else:
+                    line += " " * 20
+            if line.strip() != name:
+                print(line, flush=True)
+        means = []
+        for transfer in (False, True):
+            found = [kind for kind in kinds if kind.transfer == transfer]
+            gain = {maps: [plain[one] / fast[one] for one in fast if (one.transfer, one.maps) == (transfer, maps)] for maps in (False, True)}
+            each = [fast.get(kind, plain[kind] / float(np.mean(gain[kind.maps]))) for kind in found]
+            means.append(float(np.mean(each)))
+            share = sum(sizes[kind] for kind in found) / sum(each) / self.peak
+            measured = f"{sum(kind in fast for kind in found)} of {len(found)} measured"
+            print(f"  {'transfers' if transfer else 'networks'}, compiled ({measured}): {1000 * means[-1]:.3f} ms a sample, {share:.1%} of the peak")
+        self._paper(means[0], means[1], encode)
+
+    def _paper(self, network: float, transfer: float, encode: float) -> None:
+        params = self.nets.params
         parts = (
-            (NETWORKS, "networks", FULL, self.params.train.schedule.epochs, network),
+            (NETWORKS, "networks", FULL, params.train.schedule.epochs, network),
             (NETWORKS, "encoders", SMALL + TEST, 1, encode),
-            (TRANSFERS, "transfers", SMALL, self.plan.schedule.epochs, transfer),
+            (TRANSFERS, "transfers", SMALL, params.transfer.schedule.epochs, transfer),
         )
         hours = [count * samples * epochs * seconds / 3600 for count, _what, samples, epochs, seconds in parts]
         for (count, what, samples, epochs, seconds), one in zip(parts, hours, strict=True):
             print(f"  {count:,} {what} x {samples:,} images x {epochs} epochs x {1000 * seconds:.3f} ms: {one:,.1f} h")
-        print(
-            f"  the whole paper, passes to validate and test aside: {sum(hours):,.0f} GPU hours; the paper's {HOURS:,} are {HOURS / sum(hours):.0f}x"
-        )
+        total = sum(hours)
+        print(f"  the whole paper, passes to validate and test aside: {total:,.0f} GPU hours; the paper's {HOURS:,} are {HOURS / total:,.0f}x")
+
+
+def _side(params: Params, together: Any, rates: Any) -> None:
+    """One of several processes that train transfers on one GPU: its samples per second in an epoch that all begin together."""
+    nets, kind = Nets(params), Kind(SIDE, True, True)
+    graphs.COMPILED_FROM = 0
+    torch.set_num_threads(1)
+    task, plan, positions = nets.task(kind.name), nets.schedule(kind), np.arange(SAMPLES)
+    there = resident(Labels(task), nets.inputs(kind), positions, DEVICE, 1)
+    assert there is not None
+    assert task.task.loss is not None
+    many, few = (Batches(*there, np.resize(positions, steps * plan.batch), plan.batch) for steps in (SIDE_STEPS, 1))
+    ends: list[float] = []
+
+    def each_epoch(epoch: int, _curve: object) -> None:
+        together.wait()
+        ends.append(time.perf_counter())
+
+    how = {"name": "side", "seed": 0, "checkpoint": Path("none"), "precision": nets.precision, "save_every": 1e9, "each_epoch": each_epoch}
+    fit(nets.network(kind).to(DEVICE), task.task.loss, many, few, Schedule(2, plan.rate), **how)  # type: ignore[arg-type]
+    rates.put(SIDE_STEPS * plan.batch / (ends[1] - ends[0]))
+
+
+def side_by_side(params: Params) -> None:
+    """Transfers per process and together. Without NVIDIA's MPS processes take turns on a GPU."""
+    running = (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
+    print(f"\ntransfers to {SIDE}, compiled, side by side in processes, {'under' if running else 'without'} MPS:")
+    context = multiprocessing.get_context("spawn")
+    for count in (1, 2, 4):
+        together, rates = context.Barrier(count), context.Queue()
+        processes = [context.Process(target=_side, args=(params, together, rates)) for _ in range(count)]
+        for process in processes:
+            process.start()
+        found = [rates.get(timeout=300) for _ in processes]
+        for process in processes:
+            process.join()
+        print(f"  {count}: {sum(found):,.0f} samples per second", flush=True)
 
 
 def table(bench: Bench, done: dict[str, dict[str, Any]]) -> None:
@@ -210,13 +270,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sources", type=int, default=3, help="how many to measure")
     parser.add_argument("--profile", default="", help="a file of profiles/, without its ending")
+    parser.add_argument("--rates", action="store_true", help="on a GPU: images per second, and the GPU hours of the paper, instead")
+    parser.add_argument("--side", action="store_true", help="on a GPU: transfers side by side, instead")
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.rates or args.side:
+        params = Bench(args.profile, args.sources, Path()).params
+        if DEVICE.type == "cpu":
+            sys.exit("--rates and --side need a GPU: there is none here")
+        if args.rates:
+            Rates(params).show()
+        if args.side:
+            side_by_side(params)
+        return
     if args.part:
         bench = Bench(args.profile, args.sources, Path(args.part[0]))
-        result = bench.way(args.part[1]) if args.part[1] in WAYS else getattr(bench, args.part[1])()
-        if result:
-            print(json.dumps(result))
+        if args.part[1] == "data":
+            bench.data()
+        else:
+            print(json.dumps(bench.way(args.part[1])))
         return
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args.profile, args.sources, Path(folder))
@@ -230,9 +302,7 @@ def main() -> None:
         train = f"{bench.images} of {bench.plan.images:,} images, {bench.epochs} of {bench.plan.schedule.epochs} epochs"
         print(f"{len(TARGETS)} targets, {args.sources} of {len(bench.params.data.tasks)} sources, {train}, one process")
         table(bench, {way: json.loads(part(way, stdout=subprocess.PIPE)) for way in WAYS})
-        if DEVICE.type == "cuda":
-            part("rates")
-        else:
+        if DEVICE.type == "cpu":
             print("images per second, the share of the device's peak and the hours of the whole paper need a GPU: there is none here")
 
 

@@ -19,6 +19,11 @@ FAMILY_MARKS = dict(zip(FAMILIES, "■●◆▲★✚", strict=True))
 ACCENT, MUTED = "#0072B2", "#9aa5b1"
 
 
+def below(y: float) -> dict[str, Any]:
+    """A legend under a figure, its first row at this share of the height below the axis; more rows, on narrow screens, go further down."""
+    return {"orientation": "h", "y": y, "yanchor": "top"}
+
+
 def label(title: str) -> str:
     """A title as plotly may show it."""
     return escape(title)
@@ -144,7 +149,7 @@ def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure
     figure.update_layout(
         barmode="overlay",
         height=330,
-        legend={"orientation": "h", "y": -0.42},
+        legend=below(-0.42),
         xaxis_title=measure if measure == "objective" else f"mean {measure}",
         yaxis_title="share of policies",
     )
@@ -171,9 +176,7 @@ def savings_figure(sets: pd.DataFrame) -> go.Figure:
     figure.add_scatter(x=labels, y=middle, mode="lines+markers", name="median", line={"color": ACCENT})
     figure.add_hline(y=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="full supervision", annotation_position="bottom right")
     figure.add_vline(x=100 / 3, line={"dash": "dot", "color": MUTED}, annotation_text="a third of the labels")
-    figure.update_layout(
-        height=340, xaxis_title="labels, % of training each task by itself", yaxis_title="mean quality", legend={"orientation": "h", "y": -0.25}
-    )
+    figure.update_layout(height=340, xaxis_title="labels, % of training each task by itself", yaxis_title="mean quality", legend=below(-0.25))
     return plain(figure)
 
 

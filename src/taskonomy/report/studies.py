@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from taskonomy.evaluation.compared import OTHER_IMAGES, crossing
 from taskonomy.evaluation.studies import BEST, FULL, SINGLE
-from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED, by_family, label, plain
+from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED, below, by_family, label, plain
 from taskonomy.tasks import family_of, title_of
 
 ORANGE, GREEN, PURPLE = "#E69F00", "#009E73", "#CC79A7"
@@ -79,7 +79,7 @@ def _chance(table: pd.DataFrame) -> Study:
             row=1, col=column,
         )  # fmt: skip
     figure.update_xaxes(title="supervision budget")
-    figure.update_layout(height=360, legend={"orientation": "h", "y": -0.25})
+    figure.update_layout(height=360, legend=below(-0.25))
     gains = table[(table["measure"] == measures[0]) & (table["draw"] == "sources")]
     sure = int((gains["p_value"] < 0.01).sum())
     best = max(gains.to_dict("records"), key=lambda row: row["policy"] - row["random"])
@@ -108,9 +108,7 @@ def _novel(table: pd.DataFrame) -> Study:
             marker={"color": colour, "symbol": symbol, "size": 9}, hovertemplate="%{text}: %{x:.2f}",
         )  # fmt: skip
     figure.add_vline(x=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="from scratch")
-    figure.update_layout(
-        height=max(300, 130 + 24 * len(names)), legend={"orientation": "h", "y": -0.12}, xaxis={"title": "gain", "range": [-0.03, 1.03]}
-    )
+    figure.update_layout(height=max(300, 130 + 24 * len(names)), legend=below(-0.12), xaxis={"title": "gain", "range": [-0.03, 1.03]})
     figure.update_yaxes(categoryorder="array", categoryarray=[_label(name) for name in names][::-1])
     gains = table.pivot_table(index="target", columns="way", values="gain")
     better = int((gains[BEST] > gains[[name for name in gains if name not in _WAYS]].max(axis=1)).sum()) if len(others) else 0
@@ -143,7 +141,7 @@ def _orders(table: pd.DataFrame) -> Study:
             col=column,
         )
     figure.update_xaxes(title="sources of one transfer", dtick=1)
-    figure.update_layout(height=340, legend={"orientation": "h", "y": -0.28})
+    figure.update_layout(height=340, legend=below(-0.28))
     gain = wide["gain"].dropna().mean()
     sentence = "Every target has transfers of one source only."
     if len(gain) > 1:
@@ -170,7 +168,7 @@ def _regimes(table: pd.DataFrame) -> Study:
     figure.add_scatter(x=images, y=mean, mode="lines+markers", name="mean", line={"color": ACCENT, "width": 4})
     figure.add_hline(y=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="from scratch", annotation_position="bottom right")
     figure.update_xaxes(type="log", tickvals=images, ticktext=[f"{one:g}" for one in images], title="labelled images of the target")
-    figure.update_layout(height=360, yaxis={"title": "gain"}, legend={"orientation": "h", "y": -0.25})
+    figure.update_layout(height=360, yaxis={"title": "gain"}, legend=below(-0.25))
     found = [crossing(images, row) for row in wide.dropna().to_numpy(dtype=np.float64)]
     caught = [one for one in found if one is not None]
     sentence = (
@@ -195,7 +193,7 @@ def _ways(table: pd.DataFrame) -> Study:
     figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"dash": "dot", "color": MUTED})
     figure.update_xaxes(title="gain of the plain transfer from the same source", range=[-0.03, 1.03])
     figure.update_yaxes(title="gain", range=[-0.03, 1.03])
-    figure.update_layout(height=420, legend={"orientation": "h", "y": -0.22})
+    figure.update_layout(height=420, legend=below(-0.22))
     said = []
     for kind in sorted(set(table["kind"])):
         rows = table[table["kind"] == kind]

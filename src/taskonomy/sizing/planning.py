@@ -13,7 +13,7 @@ from taskonomy.tasks import DICTIONARY
 WORLD_BYTES = 80_000  # of a view of 64 px of the built-in world, all its files
 RELEASED_BYTES = {"png8": 250_000, "png16": 120_000, "npy": 4_000, "json": 2_000}  # of a released file of 512 px, where nobody has counted them
 UNIT_BYTES = 4_096  # of a unit in the store beside its losses: names, curves, what a file takes at least
-AT_PEAK = 0.4  # share of a GPU's peak that training reaches
+AT_PEAK = 0.14  # share of a GPU's bfloat16 peak that training at the paper's sizes reached, one process (benchmarks/transfers.py --rates)
 GPU, GPU_TFLOPS = "H100", 989
 
 

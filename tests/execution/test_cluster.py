@@ -75,9 +75,10 @@ def test_a_worker_that_is_killed_is_replaced(nodes, tmp_path, capfd):
         assert cluster.sent() == {}  # nothing had to travel: both nodes see the same files
     assert sorted(line.split()[0] for line in lines(str(tmp_path / "events"))) == ["0", "0", "1", "2", "3"]
     assert "a worker died over part 0, which another one does again" in capfd.readouterr().err
-    once = on(nodes, kinds={"transfer": {"retries": 0}})
+    once, elsewhere = on(nodes, kinds={"transfer": {"retries": 0}}), tmp_path / "once"
+    elsewhere.mkdir()
     with engine(once) as cluster, pytest.raises(TaskonomyError, match=r"part 0: 1 of its workers died, .* is 0"):
-        list(cluster.submit([part.work() for part in parts(tmp_path, 1, die=True, store="other")]))
+        list(cluster.submit([part.work() for part in parts(elsewhere, 1, die=True)]))
 
 
 def test_a_node_that_is_lost_is_done_without(nodes, tmp_path):
@@ -91,7 +92,9 @@ def test_a_node_that_is_lost_is_done_without(nodes, tmp_path):
 
         def lose() -> None:
             until(lambda: any(node in line for line in lines(todo[0].events)))
+            (worker,) = (int(line.split()[1]) for line in lines(todo[0].events) if node in line)
             nodes.remove_node(lost, allow_graceful=False)
+            until(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == "zombie")  # it outlives its node by a moment
             Path(gone).touch()
 
         thread = Thread(target=lose)
@@ -145,8 +148,9 @@ with engine(ExecutionParams(engine="ray", address=address)) as cluster:
 def test_an_error_of_a_unit_is_raised_once_and_not_tried_again(nodes, tmp_path):
     (part,) = parts(tmp_path, 1)
     wrong = replace(part.work(), function=fails)
-    with engine(on(nodes)) as cluster, pytest.raises(TaskonomyError, match=r"^it cannot be done$") as caught:
+    with engine(on(nodes)) as cluster, pytest.raises(TaskonomyError) as caught:
         list(cluster.submit([wrong]))
+    assert str(caught.value) == "it cannot be done"
     assert "in a worker of the cluster" in caught.value.__notes__[0]
     assert len(lines(part.events)) == 1
 

@@ -6,6 +6,7 @@ here: a driver that is killed goes on from there, and Ray ends the actors of a d
 """
 
 import os
+import socket
 import sys
 import time
 from collections import deque
@@ -35,6 +36,7 @@ from taskonomy.training.store import Store
 _LOOK = 5.0  # seconds after which the cluster is looked at again: machines may have come
 _STARTS = 3  # workers that die as they start, before we give up
 _PATIENCE = 30.0  # seconds after which we say that we wait for room: other stages may have it all
+_REACHED = 20.0  # seconds in which the head of a cluster answers
 _GIB = 1 << 30
 
 
@@ -85,6 +87,7 @@ class Cluster:
         package = str(Path(taskonomy.__file__).parent)
         variables = {**environment_of(self.params), "RAY_USAGE_STATS_ENABLED": "0"}
         try:
+            _answers(self.params.address)
             ray.init(
                 self.params.address,
                 namespace="taskonomy",
@@ -92,7 +95,7 @@ class Cluster:
                 configure_logging=False,
                 runtime_env={"py_modules": [package], "env_vars": variables},  # so that every worker has this code
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())[:200]
             raise TaskonomyError(f"execution.address: {self.params.address}: no Ray cluster that this machine belongs to ({said})") from None
         return self
@@ -200,6 +203,13 @@ class Cluster:
         if self._source is None:
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             self._source = ray.remote(Source).options(num_cpus=0, scheduling_strategy=here).remote()
+
+
+def _answers(address: str) -> None:
+    """Somebody listens there: Ray itself would ask for a quarter of an hour."""
+    host, _colon, port = address.rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), timeout=_REACHED).close()
 
 
 def _start(needs: Needs, driver: str) -> Any:

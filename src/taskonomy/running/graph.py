@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from dvc.dependency import param  # type: ignore[import-untyped]
 from dvc.dependency.base import Dependency  # type: ignore[import-untyped]
 from dvc.dependency.db import AbstractDependency  # type: ignore[import-untyped]
 from dvc.dependency.repo import RepoDependency  # type: ignore[import-untyped]
@@ -81,7 +82,7 @@ def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: b
             wanted = list(dict.fromkeys(stage for target in targets or (PROJECT_FILE,) for stage in _collect(repo, target)))
             stages = {stage.addressing: stage for stage in plan_repro(get_active_graph(repo.index.graph), wanted, downstream=downstream)}
             needs = _needs(repo, tuple(stages))
-            with _reading(repo, stages.values()):
+            with _reading(repo, stages.values()), _parameters_once():
                 pending = _pending(stages, needs, force=force)
         return Plan(
             root=Path(repo.root_dir),
@@ -183,6 +184,23 @@ def _reading(repo: Repo, stages: "Iterable[Stage]") -> Iterator[None]:
     paths = sorted({item.fs_path for item in items if not isinstance(item, RepoDependency | AbstractDependency)})
     with rwlock(repo.tmp_dir, repo.fs, TITLE, paths, [], repo.config["core"].get("hardlink_lock", False)):
         yield
+
+
+@contextmanager
+def _parameters_once() -> Iterator[None]:
+    """Parse each file of parameters once: DVC by itself would do so for every stage."""
+    parse, parsed = param.load_path, {}
+
+    def once(path: str, *others: object, **options: object) -> object:
+        if path not in parsed:
+            parsed[path] = parse(path, *others, **options)
+        return parsed[path]
+
+    param.load_path = once
+    try:
+        yield
+    finally:
+        param.load_path = parse
 
 
 def _pending(stages: "Mapping[str, Stage]", needs: Mapping[str, frozenset[str]], *, force: bool) -> dict[str, str]:

@@ -162,7 +162,7 @@ def test_a_second_clone_pulls_everything(copied: Path, elsewhere: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(("dvc", "repro"), marks=pytest.mark.long), ("taskonomy", "repro", "-j", "2")], ids=["dvc", "taskonomy"]
+    "command", [pytest.param(one, marks=pytest.mark.long) for one in (("dvc", "repro"), ("taskonomy", "repro", "-j", "2"))], ids=["dvc", "taskonomy"]
 )
 def test_a_second_clone_reproduces_without_training(copied: Path, elsewhere: Path, command: tuple[str, ...]) -> None:
     printed = run(elsewhere, *command, "--pull")

@@ -125,7 +125,7 @@ def test_a_plan_with_hours_of_real_steps() -> None:
                           "transfers of order 2", "starts of processes"}  # fmt: skip
     text = render(plan)
     assert "4 task networks and 4 best constants" in text
-    assert "of one H100 at 40% of its bfloat16 peak" in text
+    assert "of one H100 at 14% of its bfloat16 peak" in text
 
 
 def test_counting_needs_no_torch_and_writes_nothing(tmp_path: Path) -> None:

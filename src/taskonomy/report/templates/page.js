@@ -143,7 +143,7 @@ function drawFront(id, field, title) {
   }
   traces.push({ x: [shown.budget], y: [shown[field][0]], mode: "markers", name: "shown", marker: { size: 15, symbol: "circle-open", line: { width: 3 }, color: css("--ink") }, hoverinfo: "skip" });
   const layout = { height: 330, margin: { l: 50, r: 10, t: 26, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12 },
-    title: { text: title, font: { size: 14 } }, xaxis: { title: { text: "supervision budget" } }, yaxis: { title: { text: "" } }, legend: { orientation: "h", y: -0.25 } };
+    title: { text: title, font: { size: 14 } }, xaxis: { title: { text: "supervision budget" } }, yaxis: { title: { text: "" } }, legend: { orientation: "h", y: -0.32, yanchor: "top" } };
   const drawn = byId(id);
   draw(id, traces, layout);
   if (!drawn.dataset.listening) {

@@ -3,10 +3,12 @@
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from graphlib import TopologicalSorter
@@ -287,8 +289,22 @@ def run_in_clone(root: Path, program: str, *arguments: str) -> None:
     """
     source = f"{root.absolute() / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
     command = (sys.executable, "-c", "from taskonomy.cli import main; main()") if program == "taskonomy" else (sys.executable, "-m", program)
-    if status := subprocess.run((*command, *arguments), cwd=root, env=os.environ | {"PYTHONPATH": source}, stdout=sys.stderr).returncode:
+    environment = os.environ | {"PYTHONPATH": source}
+    with subprocess.Popen((*command, *arguments), cwd=root, env=environment, stdout=sys.stderr) as process, _handed_on(process):
+        status = process.wait()
+    if status:
         raise TaskonomyError(f"{program} {' '.join(arguments)} ended with status {status}; what it said stands above")
+
+
+@contextmanager
+def _handed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Who ends this process ends that one, and waits for it; a terminal's Ctrl-C reaches both by itself."""
+    before = {number: signal.signal(number, lambda number, _frame: process.send_signal(number)) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def git(*arguments: str) -> str:

@@ -1,6 +1,10 @@
 """The reproduction check: what it calls the same, and where it says that a difference began."""
 
+import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +119,18 @@ def test_a_run_that_fails_is_one_line(pipeline: Pipeline) -> None:
     pipeline.run("taskonomy", "check", "--write")
     pipeline.hook("right", "exit 3\n")
     assert "error: taskonomy repro --jobs 2 ended with status 1; what it said stands above" in pipeline.run("taskonomy", "check", "-j", "2", status=1)
+
+
+def test_who_ends_a_check_ends_what_it_runs(tmp_path):
+    (tmp_path / "waits.py").write_text("import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)")
+    outer = "from pathlib import Path; from taskonomy.reproduction import run_in_clone; run_in_clone(Path('.'), 'waits')"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    check = subprocess.Popen((sys.executable, "-c", outer), cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 30
+    while not (tmp_path / "pid").is_file() and time.monotonic() < until:
+        time.sleep(0.02)
+    check.send_signal(signal.SIGTERM)
+    _out, said = check.communicate(timeout=30)
+    assert f"waits  ended with status {-signal.SIGTERM}" in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -4,6 +4,7 @@ Losses are made up; everything that handles them is the project's own. The pipel
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from taskonomy.affinity.measured import affinity_tables
 from taskonomy.evaluation.savings import random_sets, summary, whole_table
 from taskonomy.evaluation.significance import significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
+from taskonomy.files import to_json
 from taskonomy.params import FrontParams, NormalizeParams, Params, PolicyParams, checked
 from taskonomy.policy.front import front
 from taskonomy.policy.solve import Planner, plan
@@ -71,6 +73,8 @@ def pipeline(folder: Path, names: list[str]) -> int:
     (folder / "data/published").mkdir(parents=True)
     for name in ("affinities_16k.csv", "networks.csv"):
         (folder / "data/published" / name).write_text("x\n")
+    (folder / "results/experiments").mkdir(parents=True)
+    (folder / "results/experiments/README.md").write_text("x\n")
     (folder / "files").mkdir()
     for out in made:
         inside = sorted(dep for dep in needed if dep.startswith(f"{out}/") and dep not in made)
@@ -161,7 +165,9 @@ def measured(folder: Path, names: list[str], params: Params) -> dict[str, float]
     out["10,000 policies"], found = timed(lambda: significance(best, planner.problem, 10_000, 0))
     tree = similarity_tree(without_sources(table, ()), method=params.evaluate.tree_method, metric=params.evaluate.tree_metric, beta=20.0)
     saved = {"whole table": [asdict(one) for one in whole_table(table, policy, savings)], "random sets": summary(sets, savings.quality_levels)}
-    results = Results(table, (), best.reproducible(), [one.reproducible() for one in points], found, saved, sets, tree)
+    parts = best.reproducible(), [one.reproducible() for one in points], found, saved
+    chosen, budgets, chance, shares = (json.loads(to_json(one)) for one in parts)  # as stages leave them
+    results = Results(table, (), chosen, budgets, chance, shares, sets, tree)
     out["page"], text = timed(lambda: page("Growth", results))
     out["page, MB"] = len(text.encode()) / 1e6
     best_five = min(5, len(names) - 1)

@@ -192,7 +192,7 @@ def main() -> None:
             rows["taskonomy repro, nothing to do"] = run(work, "taskonomy", "repro")
             rows["taskonomy repro --dry"] = run(work, "taskonomy", "repro", "--dry")
             columns[count] = rows | measured(Path(base), names, params)
-        print(f"{count} tasks done", file=sys.stderr, flush=True)
+        print(f"{count} tasks: {json.dumps({row: round(value, 3) for row, value in columns[count].items()})}", file=sys.stderr, flush=True)
     print(f"{'tasks':<34}" + "".join(f"{count:>10}" for count in columns))
     for row in next(iter(columns.values())):
         whole = row in ("stages", "units")

@@ -131,6 +131,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1"}
 
 
+@pytest.mark.long
 def test_from_an_empty_folder_to_a_policy(tmp_path: Path) -> None:
     """The real thing, on two tasks: a class, and a vector of pairs."""
     root = tmp_path / "project"

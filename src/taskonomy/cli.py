@@ -299,6 +299,13 @@ def repro(
     address: Annotated[str | None, typer.Option(help="Train on this Ray cluster: HOST:PORT, or auto.", show_default="params.yaml")] = None,
 ) -> None:
     """Run what changed of the pipeline, many stages at once; the result is that of dvc repro."""
+    from taskonomy.running.still import untouched
+
+    asked = force or dry or pull or downstream or times is not None or address is not None
+    if not asked and (line := untouched(targets or ())) is not None:
+        typer.echo(line)
+        raise typer.Exit
+
     from taskonomy.cores import cores
     from taskonomy.running import runner
 

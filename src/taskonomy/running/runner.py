@@ -22,11 +22,13 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.running.graph import Plan, let_go, one_line_of_dvc, ranks, read_plan
 from taskonomy.running.order import Unfinished
 from taskonomy.running.screen import Line, Screen, clock, last_line
+from taskonomy.running.still import STILL, UNFINISHED, remember
 from taskonomy.running.times import Time, as_csv, read_seconds, table, write_seconds
 from taskonomy.running.worker import OF_DVC, STOPS, Job, Outcome, work
 from taskonomy.tokens import Tokens, give_back
 
 INTERRUPTED = 130
+_BEHIND = 50_000_000  # nanoseconds by which the clock of a file system may be behind
 _PATIENCE = 10.0  # seconds that a stage has to end by itself when it is told to: DVC may still be storing what it made
 
 
@@ -69,10 +71,10 @@ def repro(request: Request) -> int:
     Raises:
         TaskonomyError: As `read_plan`; or another run is going on in this workspace.
     """
-    began = time.monotonic()
+    began, at = time.monotonic(), time.time_ns() - _BEHIND
     with _alone():
         plan = read_plan(request.targets, force=request.force, downstream=request.downstream, pull=request.pull, alone=True)
-        unfinished = Unfinished(plan.scratch / "taskonomy-unfinished.json", plan.order)
+        unfinished = Unfinished(plan.scratch / UNFINISHED, plan.order)
         run = Run(plan, request, began, unfinished)
         if plan.pending or unfinished.resumed:
             try:
@@ -83,6 +85,8 @@ def repro(request: Request) -> int:
                     let_go(plan.scratch)
                     unfinished.close(finished=run.well)
                 write_seconds(run.memory, run.known, run.times)
+        if run.well and not request.downstream:
+            remember(plan.scratch / STILL, request.targets, len(plan.names), plan.looked_at(run.ends, at), plan.objects())
     return run.report()
 
 
@@ -105,6 +109,7 @@ class Run:
         self.running: dict[str, Running] = {}
         self.failed: dict[str, Path] = {}
         self.times: list[Time] = []
+        self.ends: dict[str, int] = {}  # when stages were done, in nanoseconds since 1970
         self.signals = 0
         self.screen = Screen(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
         self.tokens = Tokens.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
@@ -195,6 +200,7 @@ class Run:
     def _end(self, one: "Running") -> None:
         one.process.join()
         del self.running[one.job.name]
+        self.ends[one.job.name] = time.time_ns()
         seconds, status = time.monotonic() - one.started, one.process.exitcode
         outcome = Outcome(status) if status in list(Outcome) else Outcome.FAILED
         if outcome is Outcome.FAILED:  # what it has started does not go on without it

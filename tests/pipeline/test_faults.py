@@ -22,18 +22,19 @@ DVC, TASKONOMY = ("dvc", "repro"), ("taskonomy", "repro", "-j", "2")
 STOP = """\
 import os, sys, time
 
-if sys.argv[0].endswith(os.environ["STOP_STAGE"]) or os.environ["STOP_STAGE"] in " ".join(sys.orig_argv):
-    left = int(os.environ["STOP_AT"])
+left = int(os.environ["STOP_AT"])
 
-    def stop(event, arguments):
-        global left
-        if event == "os.rename" and str(arguments[0]).endswith(".unfinished"):
-            left -= 1
-            if not left:
-                open(os.environ["STOP_HERE"], "w").close()
-                time.sleep(1000)
 
-    sys.addaudithook(stop)
+def stop(event, arguments):
+    global left
+    if event == "os.rename" and str(arguments[0]).endswith(".unfinished") and os.environ["STOP_STAGE"] in " ".join((sys.argv[0], *sys.orig_argv)):
+        left -= 1
+        if not left:
+            open(os.environ["STOP_HERE"], "w").close()
+            time.sleep(1000)
+
+
+sys.addaudithook(stop)
 """
 
 

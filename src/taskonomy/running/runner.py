@@ -24,6 +24,7 @@ from taskonomy.running.order import Unfinished
 from taskonomy.running.screen import Line, Screen, clock, last_line
 from taskonomy.running.still import STILL, UNFINISHED, remember
 from taskonomy.running.times import Time, as_csv, read_seconds, table, write_seconds
+from taskonomy.running.warm import python
 from taskonomy.running.worker import OF_DVC, STOPS, Job, Outcome, work
 from taskonomy.tokens import Tokens, give_back
 
@@ -78,7 +79,7 @@ def repro(request: Request) -> int:
         run = Run(plan, request, began, unfinished)
         if plan.pending or unfinished.resumed:
             try:
-                with _signals(run):
+                with _signals(run), python(str(plan.stages[name].cmd) for name in plan.pending):
                     run.all()
             finally:
                 with one_line_of_dvc(), Repo(_wait_for_lock=True) as repo, repo.lock:

@@ -145,8 +145,6 @@ def work(job: Job) -> None:
         os.setpgid(0, 0)  # so that the stage and all that it starts can be stopped together
     _redirect(job.log)
     os.environ[TOKENS] = str(job.tokens)
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # so that the last line of a log is of now
     sys.argv = [TITLE]
     try:
         with job.stage.repo as repo:

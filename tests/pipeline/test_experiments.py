@@ -40,6 +40,12 @@ def test_an_experiment_is_run_brought_home_and_held_against_the_committed_run(fi
     assert set(ranks["run"]) == {"other test images", "images-8"}
     ways = pd.read_csv(project / "results/experiments/ways.csv")
     assert ways[["target", "written"]].to_numpy().tolist() == [["denoising", "normal>edge_texture"]]
+    for ref in run(project, "git", "for-each-ref", "--format=%(refname)", "refs/exps").split():
+        run(project, "git", "update-ref", "-d", ref)
+    assert "of 0 experiments" in run(project, "taskonomy", "experiments", "collect")  # in another clone, what is known stays
+    for name, table in {"regimes": regimes, "ways": ways}.items():
+        pd.testing.assert_frame_equal(pd.read_csv(project / f"results/experiments/{name}.csv"), table)
+    assert sorted(pd.read_csv(project / "results/experiments/stability.csv")["run"]) == sorted(ranks["run"])
     again = units(project)
     run(project, "taskonomy", "experiments", "run", "images-8")
     assert units(project) == again

@@ -34,21 +34,28 @@ def run(
 
 @app.command()
 def collect() -> None:
-    """Hold all experiments that were run against the committed run, as tables for the report: commit them."""
+    """Hold all experiments that were run against the committed run, as tables for the report: commit them.
+
+    What the tables hold of experiments of other clones stays, unless it was held against another run.
+    """
     from taskonomy.evaluation.compared import OTHER_IMAGES, REGIMES, STABILITY, by_gain, regimes, stability
     from taskonomy.evaluation.studies import COLUMNS, as_frame, other_ways
     from taskonomy.files import write_csv
     from taskonomy.params import read_params
-    from taskonomy.running.experiments import committed, found, titles
+    from taskonomy.running.experiments import beside, committed, found, same, titles
 
     base = committed()
     done = {name: one for name in titles() if (one := found(name)) is not None}
     sizes = [base, *(one for one in done.values() if one.images != base.images)]
-    rows = regimes([(one.images, one.affinities, one.held_out) for one in sizes], read_params().policy)
-    write_csv(RESULTS / "regimes.csv", as_frame(rows, REGIMES))
+    sized = as_frame(regimes([(one.images, one.affinities, one.held_out) for one in sizes], read_params().policy), REGIMES)
     changed = {name: one.affinities for name, one in done.items() if name != WAYS}
-    ranks = [*stability(by_gain(base.affinities), {OTHER_IMAGES: by_gain(base.held_out)}), *stability(base.affinities, changed)]
-    write_csv(RESULTS / "stability.csv", as_frame(ranks, STABILITY))
+    rows = [*stability(by_gain(base.affinities), {OTHER_IMAGES: by_gain(base.held_out)}), *stability(base.affinities, changed)]
+    ranked = as_frame(rows, STABILITY)
     ways = done.get(WAYS)
-    write_csv(RESULTS / "ways.csv", as_frame(other_ways(ways.affinities, ways.held_out) if ways else [], COLUMNS["ways"]))
+    if keep := same(RESULTS / "stability.csv", ranked, "run", OTHER_IMAGES):
+        ranked, sized = beside(RESULTS / "stability.csv", ranked, "run"), beside(RESULTS / "regimes.csv", sized, "images")
+    write_csv(RESULTS / "stability.csv", ranked)
+    write_csv(RESULTS / "regimes.csv", sized.sort_values("images", key=lambda images: images.astype(int), kind="stable"))
+    if ways or not keep:
+        write_csv(RESULTS / "ways.csv", as_frame(other_ways(ways.affinities, ways.held_out) if ways else [], COLUMNS["ways"]))
     typer.echo(f"{RESULTS}: of {len(done)} experiments ({', '.join(done) or 'none was run'})")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -68,6 +69,24 @@ def run(names: Sequence[str], jobs: int) -> None:
             for old in _refs(name):
                 git("update-ref", "-d", old)
             git("-C", str(root), "push", "--quiet", "--force", "origin", f"{ref}:{ref}")
+
+
+def same(path: Path, now: pd.DataFrame, key: str, value: str) -> bool:
+    """Whether a table that was written earlier has the same rows as now where `key` is `value`: those of the run that all are held against."""
+    if not path.exists():
+        return False
+    old, new = _as_written(path), _as_written(StringIO(now.to_csv(index=False)))
+    return list(old) == list(new) and old[old[key] == value].reset_index(drop=True).equals(new[new[key] == value].reset_index(drop=True))
+
+
+def beside(path: Path, now: pd.DataFrame, key: str) -> pd.DataFrame:
+    """What this clone knows, and of the table that was written earlier the rows of other experiments: another clone has run those."""
+    old, new = _as_written(path), _as_written(StringIO(now.to_csv(index=False)))
+    return pd.concat([new, old[~old[key].isin(new[key])]], ignore_index=True)
+
+
+def _as_written(file: Path | StringIO) -> pd.DataFrame:
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def found(name: str) -> Found | None:

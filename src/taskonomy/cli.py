@@ -301,8 +301,10 @@ def repro(
     """Run what changed of the pipeline, many stages at once; the result is that of dvc repro."""
     from taskonomy.running.still import untouched
 
-    asked = force or dry or pull or downstream or times is not None or address is not None
+    asked = force or dry or pull or downstream or address is not None
     if not asked and (line := untouched(targets or ())) is not None:
+        if times is not None:
+            times.write_text("stage,seconds,start,cached\n")
         typer.echo(line)
         raise typer.Exit
 

@@ -10,6 +10,7 @@ import pytest
 from small_pipeline import Pipeline, by_dvc
 
 from taskonomy.running.still import STILL, UNFINISHED, remember, untouched
+from taskonomy.running.times import as_csv
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,8 @@ def test_what_was_just_run_is_nothing_to_ask(still: Pipeline) -> None:
     assert asks_dvc(still, "left")
     assert asks_dvc(still, "--force")
     assert asks_dvc(still, "--dry")
+    assert not asks_dvc(still, "--times", "times.csv")
+    assert (still.root / "times.csv").read_text() == as_csv([])
 
 
 def cached(pipeline: Pipeline) -> Path:

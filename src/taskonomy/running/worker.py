@@ -19,9 +19,12 @@ from dvc.exceptions import DvcException  # type: ignore[import-untyped]
 from dvc.lock import LockError  # type: ignore[import-untyped]
 from dvc.repo import lock_repo  # type: ignore[import-untyped]
 from dvc.stage.exceptions import StageCmdFailedError  # type: ignore[import-untyped]
+from dvc.stage.serialize import to_lockfile  # type: ignore[import-untyped]
+from dvc.utils.serialize import dumps_yaml  # type: ignore[import-untyped]
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.running.graph import TITLE
+from taskonomy.running.order import write_entry
 from taskonomy.tokens import TOKENS
 
 if TYPE_CHECKING:
@@ -167,9 +170,18 @@ def _reproduce(turn: Turn, job: Job) -> Outcome:
     with lock_repo(stage.repo), stage.repo.scm_context(quiet=True):
         if stage.reproduce(force=job.force, pull=job.pull) is None:
             return Outcome.UNCHANGED
-        stage.dump(update_pipeline=False)
+        _write_down(stage)
         job.tidy()
         return Outcome.RAN if turn.commanded else Outcome.CACHED
+
+
+def _write_down(stage: "Stage") -> None:
+    """`stage.dump(update_pipeline=False)`, but that what dvc.lock has of other stages is not read and written anew."""
+    path = f"{os.path.splitext(stage.path)[0]}.lock"
+    if write_entry(path, stage.name, dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)})):
+        stage.repo.scm_context.track_file(os.path.relpath(path))
+    else:
+        stage.dump(update_pipeline=False)
 
 
 def _redirect(log: Path) -> None:

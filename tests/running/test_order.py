@@ -3,10 +3,14 @@
 import random
 from itertools import permutations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from dvc.utils.serialize import dumps_yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from taskonomy.running.order import Order, Unfinished
+from taskonomy.running.order import Order, Unfinished, write_entry
 
 HEAD = "schema: '2.0'\nstages:\n"
 
@@ -72,3 +76,37 @@ def test_what_another_command_has_added_since_is_not_moved(tmp_path: Path) -> No
     assert lock.read_text() == text
     state.write_text('{"before": [1')  # torn
     assert not Unfinished(state, order).resumed
+
+
+def dumped(entries: dict[str, object]) -> str:
+    """As DVC writes it."""
+    return str(dumps_yaml({"schema": "2.0", "stages": entries}))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab: #'-\n{1é", max_size=120),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab: '1", min_size=1, max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["train@normal", "1", "a b", "yes", "x"])
+ENTRIES = st.dictionaries(st.sampled_from(["cmd", "deps", "params", "outs"]), VALUES, min_size=1)
+
+
+@given(st.dictionaries(NAMES, ENTRIES, min_size=1), NAMES, ENTRIES)
+def test_an_entry_is_written_as_dvc_would_write_it(before: dict[str, object], name: str, entry: dict[str, object]) -> None:
+    with TemporaryDirectory() as folder:
+        lock = Path(folder) / "dvc.lock"
+        lock.write_text(dumped(before))
+        if write_entry(str(lock), name, dumped({name: entry})):
+            assert lock.read_text() == dumped(before | {name: entry})
+        else:
+            assert lock.read_text() == dumped(before)
+
+
+@pytest.mark.parametrize("text", ["", "schema: '2.0'\nstages: {}\n", "stages:\n  a: {cmd: x}\n", "stages:\n  a:\n    cmd: x\n # by hand\n"])
+def test_an_entry_is_not_written_where_dvc_did_not(tmp_path: Path, text: str) -> None:
+    lock = tmp_path / "dvc.lock"
+    assert not write_entry(str(lock), "b", dumped({"b": {"cmd": "x"}}))
+    lock.write_text(text)
+    assert not write_entry(str(lock), "b", dumped({"b": {"cmd": "x"}}))
+    assert lock.read_text() == text

@@ -52,9 +52,10 @@ def write_entry(path: str, name: str, text: str) -> bool:
         Whether it could be done; not where the file is not as DVC writes it.
     """
     head, entries, tail = _split(path)
-    if not entries:
+    new = _parts(text, lock=True)[1].get(name)
+    if not entries or new is None:
         return False
-    if entries.get(name) != (new := _parts(text, lock=True)[1][name]):
+    if entries.get(name) != new:
         _replace(Path(path), head + "".join((entries | {name: new}).values()) + tail)
     return True
 

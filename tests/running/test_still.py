@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_what_was_just_run_is_nothing_to_ask(still: Pipeline) -> None:
     assert asks_dvc(still, "--dry")
     assert not asks_dvc(still, "--times", "times.csv")
     assert (still.root / "times.csv").read_text() == as_csv([])
+
+
+def test_a_copy_is_looked_at_anew(still: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = Path(shutil.copytree(still.root, tmp_path / "copy", symlinks=True))
+    monkeypatch.chdir(copy)
+    assert untouched(()) is None
 
 
 def cached(pipeline: Pipeline) -> Path:

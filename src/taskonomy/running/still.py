@@ -25,6 +25,7 @@ class Still:
     """What was unchanged.
 
     Attributes:
+        root: The workspace: a copy of it has files of its own.
         targets: Of the run.
         stages: How many they are, with all they need.
         paths: Files and folders, all that is in them included.
@@ -32,6 +33,7 @@ class Still:
         digest: What the file system said of them.
     """
 
+    root: str
     targets: Sequence[str]
     stages: int
     paths: Sequence[str]
@@ -43,7 +45,7 @@ def remember(path: Path, targets: Sequence[str], stages: int, limits: Mapping[st
     """Note that all is unchanged, unless a file may have been touched since it was last looked at.
 
     Args:
-        path: Where to note it.
+        path: Where to note it, of the workspace in which we are.
         targets: Of the run.
         stages: How many they are.
         limits: Of each file or folder, the time (nanoseconds since 1970) by which it was as DVC knows it.
@@ -60,7 +62,7 @@ def remember(path: Path, targets: Sequence[str], stages: int, limits: Mapping[st
             digest.update(text.encode())
     for name in objects:
         digest.update(_said_of_one(name)[0].encode())
-    still = Still(targets, stages, sorted(limits), objects, digest.hexdigest())
+    still = Still(os.getcwd(), targets, stages, sorted(limits), objects, digest.hexdigest())
     new = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     new.write_text(json.dumps(asdict(still)))
     os.replace(new, path)
@@ -75,7 +77,7 @@ def untouched(targets: Sequence[str]) -> str | None:
     scratch = Path(".dvc/tmp")
     try:
         still = Still(**json.loads((scratch / STILL).read_text()))
-        if list(still.targets) != list(targets) or (scratch / UNFINISHED).exists() or _busy(scratch):
+        if still.root != os.getcwd() or list(still.targets) != list(targets) or (scratch / UNFINISHED).exists() or _busy(scratch):
             return None
         digest = blake2b(digest_size=16)
         for name in still.paths:

@@ -151,6 +151,15 @@ def test_few_stages_start_by_themselves() -> None:
     assert os.environ["PATH"] == before
 
 
+def test_where_a_socket_cannot_be_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (deep := tmp_path / ("d" * 100)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    before = os.environ["PATH"]
+    with python(THREE):
+        assert os.environ["PATH"] == f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    assert list(deep.iterdir()) == []
+
+
 def test_before_it_listens_python_is_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "says.py").write_text(SAYS)

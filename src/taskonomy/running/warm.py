@@ -28,6 +28,7 @@ from types import ModuleType
 from typing import Any
 
 LEAST = 3  # stages for which it pays
+LONGEST = 90  # bytes of its folder's path: that of a socket has at most 104 on some systems
 LIBRARIES = ("numpy", "pandas", "pydantic", "yaml", "tqdm", "psutil", "jaxtyping", "dvclive.live")
 OF_TRAINING = ("torch", "torch._dynamo", "safetensors.torch")  # loaded when the first of these stages comes
 TRAINING = ("train.py", "transfer.py", "more.py", "samples.py", "export.py")
@@ -54,7 +55,11 @@ def python(commands: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def _warm() -> Iterator[None]:
-    folder = Path(tempfile.mkdtemp(prefix="taskonomy-"))  # a short path: those of sockets have to be
+    folder = Path(tempfile.mkdtemp(prefix="taskonomy-"))
+    if len(os.fsencode(folder)) > LONGEST:
+        folder.rmdir()
+        yield
+        return
     program = folder / "python"
     command = (sys.executable, "-IS", str(Path(__file__).with_name("python.py")), sys.executable, f"{folder}/socket")
     program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from taskonomy.affinity.table import read_table
 from taskonomy.explorer.app import Explorer, build
-from taskonomy.explorer.choices import Choices, TaskChoice, params_of, start
+from taskonomy.explorer.choices import GENERAL, WEIGHTS, Choices, TaskChoice, params_of, start
 from taskonomy.explorer.opening import open_path
 from taskonomy.policy.solve import plan
 
@@ -41,18 +42,16 @@ def changes(first: Choices) -> dict[str, list[Choices]]:
     }
 
 
-def request(dependencies: list[dict[str, Any]], tasks: int, choices: Choices, good: str | None) -> dict[str, Any]:
-    """What the browser sends when a field was changed."""
+def request(dependencies: list[dict[str, Any]], tasks: int, choices: Choices, good: str | None, number: int) -> dict[str, Any]:
+    """What the browser sends when a field was changed for the so manieth time."""
     found = next(one for one in dependencies if "tiles.children" in one["output"])
     rows: list[TaskChoice] = list(choices.tasks.values())
+    fields = [[getattr(choices, name) for name in GENERAL], [sorted(row.may) for row in rows]]
+    fields += [[getattr(row, what) for row in rows] for what in WEIGHTS]
+    values = {"asked": {"page": "benchmark", "number": number, "fields": fields}, "good": good}
 
-    def entry(one: dict[str, str]) -> Any:
-        if not one["id"].startswith("{"):
-            value = good if one["id"] == "good" else getattr(choices, one["id"], None)
-            return {"id": one["id"], "property": one["property"], "value": value}
-        what = json.loads(one["id"])["type"]
-        values = [sorted(row.may) if what == "may" else getattr(row, what) for row in rows]
-        return [{"id": {"type": what, "task": task}, "property": one["property"], "value": value} for task, value in enumerate(values)]
+    def entry(one: dict[str, str]) -> dict[str, Any]:
+        return {"id": one["id"], "property": one["property"], "value": values[one["id"]]}
 
     def output(written: str) -> Any:
         key, _dot, prop = written.rpartition(".")
@@ -67,7 +66,7 @@ def request(dependencies: list[dict[str, Any]], tasks: int, choices: Choices, go
         "outputs": [output(one) for one in found["output"].strip(".").split("...")],
         "inputs": [entry(one) for one in found["inputs"]],
         "state": [entry(one) for one in found["state"]],
-        "changedPropIds": ["budget.value"],
+        "changedPropIds": ["asked.data"],
     }
 
 
@@ -87,8 +86,10 @@ if __name__ == "__main__":
     client = build(explorer).server.test_client()
     dependencies = client.get("/_dash-dependencies").get_json()
 
+    numbers = count()
+
     def answer(choices: Choices) -> None:
-        sent = client.post("/_dash-update-component", json=request(dependencies, len(explorer.opened.tasks), choices, "budget=4"))
+        sent = client.post("/_dash-update-component", json=request(dependencies, len(explorer.opened.tasks), choices, "budget=4", next(numbers)))
         if "proved optimal" not in sent.get_data(as_text=True):
             raise SystemExit(f"no answer: {sent.status_code} {sent.get_data(as_text=True)[:300]}")
 

@@ -103,7 +103,10 @@ def test_an_entry_is_written_as_dvc_would_write_it(before: dict[str, object], na
             assert lock.read_text() == dumped(before)
 
 
-@pytest.mark.parametrize("text", ["", "schema: '2.0'\nstages: {}\n", "stages:\n  a: {cmd: x}\n", "stages:\n  a:\n    cmd: x\n # by hand\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "schema: '2.0'\nstages: {}\n", "stages:\n  a: {cmd: x}\n", "stages:\n  a:\n    cmd: x\n # by hand\n", "stages:\n  a:\n    cmd: x\n    de"],
+)
 def test_an_entry_is_not_written_where_dvc_did_not(tmp_path: Path, text: str) -> None:
     lock = tmp_path / "dvc.lock"
     assert not write_entry(str(lock), "b", dumped({"b": {"cmd": "x"}}))

@@ -53,7 +53,7 @@ def write_entry(path: str, name: str, text: str) -> bool:
     """
     head, entries, tail = _split(path)
     new = _parts(text, lock=True)[1].get(name)
-    if not entries or new is None:
+    if not entries or new is None or tail[:1].isspace():  # a line that a kill or a full disk has cut
         return False
     if entries.get(name) != new:
         _replace(Path(path), head + "".join((entries | {name: new}).values()) + tail)

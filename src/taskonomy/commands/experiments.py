@@ -54,7 +54,7 @@ def collect() -> None:
     ways = done.get(WAYS)
     if keep := same(RESULTS / "stability.csv", ranked, "run", OTHER_IMAGES):
         ranked, sized = beside(RESULTS / "stability.csv", ranked, "run"), beside(RESULTS / "regimes.csv", sized, "images")
-    write_csv(RESULTS / "stability.csv", ranked)
+    write_csv(RESULTS / "stability.csv", ranked.sort_values("run", key=lambda runs: runs.where(runs != OTHER_IMAGES, ""), kind="stable"))
     write_csv(RESULTS / "regimes.csv", sized.sort_values("images", key=lambda images: images.astype(int), kind="stable"))
     if ways or not keep:
         write_csv(RESULTS / "ways.csv", as_frame(other_ways(ways.affinities, ways.held_out) if ways else [], COLUMNS["ways"]))

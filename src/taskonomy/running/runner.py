@@ -86,7 +86,7 @@ def repro(request: Request) -> int:
                     let_go(plan.scratch)
                     unfinished.close(finished=run.well)
                 write_seconds(run.memory, run.known, run.times)
-        if run.well and not request.downstream:
+        if run.well and plan.names and not request.downstream:
             remember(plan.scratch / STILL, request.targets, len(plan.names), plan.looked_at(run.ends, at), plan.objects())
     return run.report()
 

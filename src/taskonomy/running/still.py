@@ -104,7 +104,7 @@ def _said_of(name: str) -> Iterable[tuple[str, int]]:
 def _said_of_one(name: str) -> tuple[str, int]:
     try:
         now = os.stat(name)
-    except FileNotFoundError:
+    except OSError:  # not there, or not for us to see
         return f"{name} none\n", 0
     return f"{name} {now.st_mode} {now.st_ino} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}\n", max(now.st_mtime_ns, now.st_ctime_ns)
 

@@ -144,6 +144,10 @@ EDITS = {
     "front": Edit("`front.orders`", params(front={"orders": [1]}), ("front@*", "report@*")),
     "savings": Edit("`savings.draws`", params(savings={"draws": 4}), ("savings@*", "report@*")),
     "evaluate": Edit("`evaluate.random_policies`", params(evaluate={"random_policies": 1001}), ("evaluate@*", "report@*")),
+    "studies": Edit("`studies.random_policies`", params(studies={"random_policies": 101}), ("studies@*", "report@*")),
+    "samples": Edit("`samples.views`", params(samples={"views": 2}), ("samples", "facts", "report@measured")),
+    "query": Edit("`query.tasks`", params(query={"tasks": {"edge_texture": {"root": "data/mine"}}, "images": [6, 12]}), ("query@*",)),
+    "execution": Edit("`execution.device`", params(execution={"device": "cpu"})),
     "report": Edit("`report.title`", params(report={"title": "Mine"}), ("report@*",)),
     "normalize": Edit("`normalize.resamples`", params(normalize={"resamples": 51}), ("normalize", "report@measured"), TABLE),
     "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TRANSFERS),
@@ -270,7 +274,9 @@ def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
     order = ["world", "prepare", "cards", "train", "transfer", "more", "samples", "facts", "normalize", "agreement", "policy", "front", "savings"]
-    order += ["evaluate", "studies", "export", "report"]
+    order += ["evaluate", "studies", "export", "query", "report"]
+    if strange := counts.keys() - set(order):
+        raise TaskonomyError(f"this table has no place for the stages {', '.join(sorted(strange))}")
     stages = ", ".join(f"{name} ({counts[name]})" if counts[name] > 1 else name for name in order if counts[name])
     about = sum(_about(edit, *one) for one in cost.transfers)
     transfers = f"{about}" + (f" + {rest} newly ranked" if (rest := len(cost.transfers) - about) else "")

@@ -247,7 +247,7 @@ def _image(data: bytes, form: Domain, resolution: int | None) -> Any:
     if form.channels == 3:
         if image.ndim != 3:
             raise DamagedFileError("is grey, must be RGB")
-        image = image[..., 2::-1]  # alpha, where there is one, is dropped
+        image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
     elif image.ndim == 3:
         if not (image[..., :3] == image[..., :1]).all():
             raise DamagedFileError("is coloured, must be grey")

@@ -14,7 +14,8 @@ from taskonomy.data.formats import DamagedFileError, ViewKey
 from taskonomy.data.sources import Data, Problem
 from taskonomy.data.view import ReadView
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Label, ViewFiles, resized
+from taskonomy.tasks.labels import Label, ViewFiles
+from taskonomy.tasks.making import resized
 
 VALID_DEPTH = 64500  # the reference takes raw depths from here on as holes: resizing may have mixed them with one
 _AHEAD = 8  # views whose files are fetched at once, where they are not on this machine

@@ -18,7 +18,8 @@ from taskonomy.inference.images import central_square, read_image
 from taskonomy.inference.index import FOLDER, Exported, open_export
 from taskonomy.inference.network import Encoder, Whole, fresh_encoder, fresh_readout
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Head, resized
+from taskonomy.tasks.labels import Head
+from taskonomy.tasks.making import resized
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 Given = Path | str | Picture

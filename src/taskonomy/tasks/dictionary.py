@@ -1,7 +1,7 @@
 """The tasks of Taskonomy (paper section 3.0 and figure 3), under the names of the released label domains.
 
 One entry a task, and nothing else in the project lists them. A new task is one more entry; only where its label is of a new kind, one more function
-in `labels`. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.own`).
+in `making`, `labels` or both. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.own`).
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskonomy.tasks import labels as to
-from taskonomy.tasks import poses, samples
+from taskonomy.tasks import making, poses, samples
 from taskonomy.tasks.classes import OBJECTS, PLACES
 from taskonomy.tasks.colour import BINS, soft_bins
 from taskonomy.tasks.jigsaw import TILES
@@ -70,22 +70,22 @@ class Task:
 
 def _map(domain: str, channels: int, **more: Any) -> Label:
     """An 8-bit map with values in [-1, 1]."""
-    return Label(("h", "h", channels), "uint8", to.signed, (domain,), to.eight_bit(domain, channels), **more)
+    return Label(("h", "h", channels), "uint8", to.signed, (domain,), making.eight_bit(domain, channels), **more)
 
 
 def _interest(domain: str, limit: float) -> Label:
     """A 16-bit map of edges or keypoints."""
-    return Label(("h", "h", 1), "uint16", to.limited, (domain,), to.sixteen_bit(domain), options={"limit": limit})
+    return Label(("h", "h", 1), "uint16", to.limited, (domain,), making.sixteen_bit(domain), options={"limit": limit})
 
 
 def _depth(domain: str) -> Label:
     domains = tuple(dict.fromkeys((domain, "depth_zbuffer")))
-    return Label(("h", "h", 1), "uint16", to.share, domains, to.log_depth(domain), mask=Mask.DEPTH)
+    return Label(("h", "h", 1), "uint16", to.share, domains, making.log_depth(domain), mask=Mask.DEPTH)
 
 
 def _segments(domain: str) -> Label:
     """Ids of segments; `pixels` of them are compared in each image (reference: 300)."""
-    return Label(("h", "h"), "uint8", to.same, (domain,), to.ids(domain), options={"pixels": 300})
+    return Label(("h", "h"), "uint8", to.same, (domain,), making.ids(domain), options={"pixels": 300})
 
 
 def _image_itself() -> Label:
@@ -119,21 +119,21 @@ _SEGMENTS = Head(64, tanh=True)
 _ENTRIES = (
     # 3D
     Task("normal", "Surface normals", "3D", "rgb2sfnorm",
-         Label(("h", "h", 3), "uint8", to.signed, ("normal", "depth_zbuffer"), to.eight_bit("normal", 3), mask=Mask.DEPTH),
+         Label(("h", "h", 3), "uint8", to.signed, ("normal", "depth_zbuffer"), making.eight_bit("normal", 3), mask=Mask.DEPTH),
          Loss.L1, _MAP3, picture="map"),
     Task("depth_zbuffer", "Z-buffer depth", "3D", "rgb2depth", _depth("depth_zbuffer"), Loss.L1, _MAP1, picture="map"),
     Task("depth_euclidean", "Euclidean distance", "3D", "rgb2mist", _depth("depth_euclidean"), Loss.L1, _MAP1, picture="map"),
     Task("principal_curvature", "Principal curvature", "3D", "curvature",
-         Label(("h", "h", 2), "uint8", to.curvature_scores, ("principal_curvature", "depth_zbuffer"), to.curvatures,
+         Label(("h", "h", 2), "uint8", to.curvature_scores, ("principal_curvature", "depth_zbuffer"), making.curvatures,
                mask=Mask.DEPTH, valid=to.has_curvature), Loss.L2, Head(2), picture="map"),
     Task("reshading", "Reshading", "3D", "reshade",
-         Label(("h", "h", 1), "uint8", to.signed, ("reshading", "depth_zbuffer"), to.eight_bit("reshading", 1), mask=Mask.DEPTH),
+         Label(("h", "h", 1), "uint8", to.signed, ("reshading", "depth_zbuffer"), making.eight_bit("reshading", 1), mask=Mask.DEPTH),
          Loss.L1, _MAP1, picture="map"),
     Task("edge_occlusion", "3D occlusion edges", "3D", "edge3d",
-         Label(("h", "h", 1), "uint16", to.unlimited, ("edge_occlusion", "depth_zbuffer"), to.blurred, mask=Mask.DEPTH,
+         Label(("h", "h", 1), "uint16", to.unlimited, ("edge_occlusion", "depth_zbuffer"), making.blurred, mask=Mask.DEPTH,
                options={"limit": 0.00625, "blur": 4.0}), Loss.L1, Head(1), picture="map"),
     Task("keypoints3d", "3D keypoints", "3D", "keypoint3d",
-         Label(("h", "h", 1), "uint16", to.limited, ("keypoints3d", "depth_zbuffer"), to.sixteen_bit("keypoints3d"), mask=Mask.DEPTH,
+         Label(("h", "h", 1), "uint16", to.limited, ("keypoints3d", "depth_zbuffer"), making.sixteen_bit("keypoints3d"), mask=Mask.DEPTH,
                options={"limit": 1.0}), Loss.L1, _MAP1, picture="map"),
     Task("segment_unsup25d", "Unsupervised 2.5D segmentation", "3D", "segment25d", _segments("segment_unsup25d"),
          Loss.PAIRWISE, _SEGMENTS, picture="segments"),
@@ -162,23 +162,24 @@ _ENTRIES = (
          group=samples.matching_pairs, picture="match"),
     # semantic
     Task("segment_semantic", "Semantic segmentation", "semantic", "segmentsemantic_rb",
-         Label(("h", "h"), "uint8", to.same, ("segment_semantic",), to.semantic_classes, statistics="class_weights"),
+         Label(("h", "h"), "uint8", to.same, ("segment_semantic",), making.semantic_classes, statistics="class_weights"),
          Loss.CROSS_ENTROPY, Head(1 + len(OBJECTS)), picture="classes"),
     Task("class_object", "Object classification (1000)", "semantic", "class_1000",
-         Label((1000,), "float16", to.shares, ("class_object",), to.object_shares), Loss.SOFT_CROSS_ENTROPY, Head(1000, layers=2), picture="objects"),
+         Label((1000,), "float16", to.shares, ("class_object",), making.object_shares),
+         Loss.SOFT_CROSS_ENTROPY, Head(1000, layers=2), picture="objects"),
     Task("class_object_100", "Object classification (100)", "semantic", "class_selected", roles=("source",)),
     Task("class_scene", "Scene classification", "semantic", "class_places",
-         Label((len(PLACES),), "float16", to.shares, ("class_scene",), to.scene_shares),
+         Label((len(PLACES),), "float16", to.shares, ("class_scene",), making.scene_shares),
          Loss.SOFT_CROSS_ENTROPY, Head(len(PLACES), layers=2), picture="scenes"),
     # self-supervised
     Task("inpainting", "In-painting (context encoding)", "self-supervised", "impainting_whole", _image_itself(), Loss.L1, _MAP3, Input.HOLE,
          roles=("source",), picture="map"),
     Task("colorization", "Colorization", "self-supervised", "colorization",
-         Label(("h/4", "h/4", 2), "int8", _soft_colours, ("rgb",), to.lab_colours, statistics="bin_weights",
+         Label(("h/4", "h/4", 2), "int8", _soft_colours, ("rgb",), making.lab_colours, statistics="bin_weights",
                options={"neighbours": 10, "sigma": 5.0}),
          Loss.SOFT_CROSS_ENTROPY, Head(len(BINS), shrink=4), Input.LIGHTNESS, roles=("source",), picture="colours"),
     Task("jigsaw", "Jigsaw (context prediction)", "self-supervised", "jigsaw",
-         Label((1,), "uint8", to.same, ("rgb",), to.permutation), Loss.CROSS_ENTROPY, Head(100, layers=3), Input.TILES,
+         Label((1,), "uint8", to.same, ("rgb",), making.permutation), Loss.CROSS_ENTROPY, Head(100, layers=3), Input.TILES,
          roles=("source",), picture="tiles"),
     Task("random_projection", "Random projection", "self-supervised", "random", roles=("source",)),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from taskonomy.tasks import labels as to
 from taskonomy.tasks import samples
 from taskonomy.tasks.dictionary import DICTIONARY, Task
 from taskonomy.tasks.labels import Head, Label, Loss, ViewFiles
+from taskonomy.tasks.making import resized
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # What such a name already means: in a folder of images and labels, among released domains, or in a table of transfers.
@@ -115,8 +116,8 @@ class OwnMap(Declared):
         """As shares of the range, in 16 bits."""
         low, high = self.range
         shares = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
-        resized = np.stack([to.resized(np.ascontiguousarray(shares[..., one]), size) for one in range(self.channels)], -1)
-        return np.rint(np.clip(resized, 0, 1) * 65535).astype(np.uint16)
+        small = np.stack([resized(np.ascontiguousarray(shares[..., one]), size) for one in range(self.channels)], -1)
+        return np.rint(np.clip(small, 0, 1) * 65535).astype(np.uint16)
 
     def entry(self, name: str) -> Task:
         """Trained as the paper's maps."""
@@ -174,7 +175,7 @@ class OwnPixelClasses(_Classes):
 
     def compact(self, values: Num[np.ndarray, "height width"], size: int) -> Shaped[np.ndarray, "size size"]:
         """Ids are never averaged."""
-        return to.resized(np.ascontiguousarray(values, np.uint8), size, nearest=True)
+        return resized(np.ascontiguousarray(values, np.uint8), size, nearest=True)
 
     def entry(self, name: str) -> Task:
         """Trained as semantic segmentation is."""

@@ -8,17 +8,14 @@ import pytest
 from by_hand import png, write_folder
 
 from taskonomy.cli import main
-from taskonomy.params import WorldParams
+from taskonomy.data.prepared import Prepared
 from taskonomy.tasks import DICTIONARY
-from taskonomy.world.make import make_world
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("world") / "w"
-    shares = {"train": 0.4, "val": 0.3, "test": 0.3}
-    make_world(root, WorldParams(buildings=5, points=4, views=3, resolution=32, samples=1, splits=shares, seed=0), processes=1)
-    return root
+@pytest.fixture
+def world(prepared: Prepared) -> Path:
+    """That the tiny data was prepared from."""
+    return prepared.root.with_name("world")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -36,7 +33,7 @@ def test_tasks_lists_the_whole_dictionary(monkeypatch, capsys):
 
 def test_inspect_counts_the_world_and_finds_no_damage(world, monkeypatch, capsys):
     told = run(monkeypatch, capsys, "data", "inspect", world)
-    assert "views       60 of 20 points, 3 each" in told
+    assert "views       168 of 56 points, 3 each" in told
     assert "no damage" in told
     assert "mask_valid" not in told
 

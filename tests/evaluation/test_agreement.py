@@ -39,8 +39,8 @@ def test_rank_correlation_is_that_of_scipy_with_ties_and_without(levels: int) ->
         assert found["targets"][f"t{row}"]["spearman"] == pytest.approx(spearmanr(one[row], other[row]).statistic)
 
 
-def test_every_ordering_once_gives_what_is_expected_by_chance() -> None:
-    orderings = list(permutations(range(1, 7)))
+def test_every_rank_equally_often_gives_what_is_expected_by_chance() -> None:
+    orderings = [order[start:] + order[:start] for order in ((1, 2, 3, 4, 5, 6), (4, 1, 6, 2, 3, 5)) for start in range(6)]
     names = "abcdef"
     ours = {f"t{number}": {name: float(rank) for name, rank in zip(names, order, strict=True)} for number, order in enumerate(orderings)}
     theirs = {target: {name: float(rank) for rank, name in enumerate(names, start=1)} for target in ours}

@@ -109,7 +109,7 @@ def killed(folder: Path, stage: str, at: int) -> None:
 KILLED = {"world": 1, "prepare": 1, "train": 2, "transfer": 3, "normalize": 3, "policy": 2, "export": 1, "report": 1}
 
 
-@pytest.mark.parametrize("stage", [stage if stage in ("normalize", "policy") else pytest.param(stage, marks=pytest.mark.long) for stage in KILLED])
+@pytest.mark.parametrize("stage", [stage if stage == "policy" else pytest.param(stage, marks=pytest.mark.long) for stage in KILLED])
 def test_a_killed_run_is_taken_up(finished: Path, copied: Path, stage: str) -> None:
     touch(copied, stage)
     if stage in ("train", "transfer"):
@@ -186,7 +186,12 @@ def test_a_damaged_file_in_the_cache_is_not_taken_for_the_result(finished: Path,
 
 @pytest.mark.parametrize(
     ("path", "command"),
-    [("results/measured/policy.json", TASKONOMY), ("data/codes/normal", DVC), ("data/transfers/normal/test_policy.npz", TASKONOMY), ("reports", DVC)],
+    [
+        ("data/codes/normal", DVC),
+        ("data/transfers/normal/test_policy.npz", TASKONOMY),
+        pytest.param("results/measured/policy.json", TASKONOMY, marks=pytest.mark.long),
+        pytest.param("reports", DVC, marks=pytest.mark.long),
+    ],
 )
 def test_an_output_that_is_gone_comes_back(finished: Path, copied: Path, path: str, command: tuple[str, ...]) -> None:
     shutil.rmtree(copied / path) if (copied / path).is_dir() else (copied / path).unlink()

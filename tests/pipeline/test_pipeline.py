@@ -51,7 +51,7 @@ def test_the_plan_counts_the_units_and_stages_that_the_run_made(finished: Path) 
         pytest.param("savings", "draws", 2, {"savings", "report"}, marks=pytest.mark.long),
         pytest.param("samples", "views", 2, {"samples", "facts", "report"}, marks=pytest.mark.long),
         pytest.param("evaluate", "seed", 1, {"evaluate", "report"}, marks=pytest.mark.long),
-        ("report", "title", "Ours", {"report"}),
+        pytest.param("report", "title", "Ours", {"report"}, marks=pytest.mark.long),
         pytest.param("policy", "balance", "peak", OF_A_TABLE | {"export"}, marks=pytest.mark.long),
         pytest.param("normalize", "method", "linear", MEASURED, marks=pytest.mark.long),
     ],

@@ -1,6 +1,8 @@
 # `make repro` and `make test` are each complete on a fresh machine: Python 3.11 or newer with venv, git and make; no root.
 PYTHON ?= python3
 BIN := .venv/bin
+# Python compiles what is imported; most of what is installed never is.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # dvclive asks for nvidia-ml-py on any machine; what torch asks for is named nvidia-LIBRARY-cuNN and the like.
 CUDA := '^(nvidia-([^m]|m[^l])|cuda-|triton)'
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -36,8 +38,8 @@ setup: .venv/installed
 	@echo "installing the environment into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make setup PYTHON=python3.12")'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -c requirements-cuda.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) -r requirements.lock -c requirements-cuda.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lock:  ## resolve the ranges of pyproject.toml anew (needs uv)

@@ -2,8 +2,9 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import pandas as pd
@@ -30,6 +31,7 @@ class Solver:
         self._planners: OrderedDict[str, Planner] = OrderedDict()
         self._policies: OrderedDict[str, Policy | str] = OrderedDict()
         self._alternatives: OrderedDict[str, list[Policy] | str] = OrderedDict()
+        self._begun: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # those of the alternatives that are being found, and how far
 
     def policy(self, params: PolicyParams) -> Policy:
         """The policy that `taskonomy.policy.solve.plan` gives for the same table.
@@ -43,33 +45,51 @@ class Solver:
         return found
 
     def alternatives(self, params: PolicyParams) -> list[Policy]:
-        """The next-best policies that `plan` gives.
+        """The next-best policies that `plan` gives, one after the other: a policy that is asked for meanwhile waits for one of them at most.
 
         Raises:
             TaskonomyError: as for the policy.
         """
-        found = self._thread.submit(self._next_best, params).result()
+        while (found := self._thread.submit(self._next_best, params).result()) is None:
+            continue
         if isinstance(found, str):
             raise TaskonomyError(found)
         return found
 
     def prepare(self, params: PolicyParams) -> None:
         """Begin to solve what will be asked for; nobody waits, and an error is told to whoever asks."""
-        self._thread.submit(self._next_best, params)
+        self._thread.submit(self._ahead, params)
 
     def close(self) -> None:
         """Free every program, where it was made."""
-        self._thread.submit(self._planners.clear).result()
-        self._thread.shutdown()
+        self._thread.submit(self._forget).result()
+        self._thread.shutdown(cancel_futures=True)
+
+    def _forget(self) -> None:
+        self._begun.clear()
+        self._planners.clear()
 
     def _policy(self, params: PolicyParams) -> Policy | str:
         return _kept(self._policies, params.model_dump_json(), _ANSWERS, lambda: _told(lambda: self._planner(params).policy(params.budget)))
 
-    def _next_best(self, params: PolicyParams) -> list[Policy] | str:
+    def _next_best(self, params: PolicyParams) -> list[Policy] | str | None:
+        """Find one more; all, once they are found."""
         if isinstance(best := self._policy(params), str):
             return best
         key = params.model_dump_json()
-        return _kept(self._alternatives, key, _ANSWERS, lambda: _told(lambda: list(self._planner(params).alternatives(best, params.alternatives))))
+        if key in self._alternatives:
+            return _latest(self._alternatives, key, _ANSWERS)
+        more, found = self._begun.setdefault(key, (self._planner(params).alternatives(best, params.alternatives), []))
+        if isinstance(one := _told(lambda: next(more, None)), Policy):
+            found.append(one)
+            return None
+        del self._begun[key]
+        return _kept(self._alternatives, key, _ANSWERS, lambda: found if one is None else one)
+
+    def _ahead(self, params: PolicyParams) -> None:
+        if self._next_best(params) is None:
+            with suppress(RuntimeError):  # closed meanwhile
+                self._thread.submit(self._ahead, params)
 
     def _planner(self, params: PolicyParams) -> Planner:
         """One program serves every budget."""
@@ -78,9 +98,14 @@ class Solver:
 
 
 def _kept(kept: "OrderedDict[str, Value]", key: str, most: int, make: Callable[[], Value]) -> Value:
-    """What was made for a key, or is made now; what was asked for longest ago makes room."""
+    """What was made for a key, or is made now."""
     if key not in kept:
         kept[key] = make()
+    return _latest(kept, key, most)
+
+
+def _latest(kept: "OrderedDict[str, Value]", key: str, most: int) -> Value:
+    """What was made for a key; what was asked for longest ago makes room."""
     kept.move_to_end(key)
     while len(kept) > most:
         kept.popitem(last=False)

@@ -1,0 +1,52 @@
+"""The thread that solves: whoever changes a field does not wait for the next-best policies of the answer before."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import random_table
+
+from taskonomy.explorer.solver import Solver
+from taskonomy.params import PolicyParams
+from taskonomy.policy.solve import Planner, Policy, plan
+
+TABLE = random_table(np.random.default_rng(3), tasks=6, targets=4)
+FIRST, OTHER = PolicyParams(budget=4, max_order=2, alternatives=3), PolicyParams(budget=2, max_order=2, alternatives=3)
+
+
+def test_a_policy_waits_for_one_alternative_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver, events = Solver(TABLE), list[str]()
+    begun, go_on = threading.Event(), threading.Event()
+    policy, alternatives = Planner.policy, Planner.alternatives
+
+    def told(self: Planner, budget: float) -> Policy:
+        events.append(f"policy {budget:g}")
+        return policy(self, budget)
+
+    def slowly(self: Planner, best: Policy, count: int) -> Iterator[Policy]:
+        for one in alternatives(self, best, count):
+            events.append("alternative")
+            begun.set()
+            assert go_on.wait(60)
+            yield one
+
+    monkeypatch.setattr(Planner, "policy", told)
+    monkeypatch.setattr(Planner, "alternatives", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        others = pool.submit(solver.alternatives, FIRST)
+        assert begun.wait(60)
+        answer = pool.submit(solver.policy, OTHER)
+        until = time.monotonic() + 60
+        while not solver._thread._work_queue.qsize():  # the question has arrived
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        go_on.set()
+        assert answer.result().reproducible() == plan(TABLE, OTHER)[0].reproducible()
+        found = [one.reproducible() for one in others.result()]
+    monkeypatch.undo()
+    assert events == ["policy 4", "alternative", "policy 2", "alternative", "alternative"]
+    assert found == [one.reproducible() for one in plan(TABLE, FIRST)[1]]
+    solver.close()

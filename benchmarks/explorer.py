@@ -94,7 +94,8 @@ if __name__ == "__main__":
         if "proved optimal" not in sent.get_data(as_text=True):
             raise SystemExit(f"no answer: {sent.status_code} {sent.get_data(as_text=True)[:300]}")
 
-    explorer.solved(first)  # what is imported once
+    explorer.begin()  # as the server does; loads what is loaded once
+    explorer.solver.alternatives(params_of(first, explorer.opened))
     answer(replace(first, budget="4"))
     everything: list[tuple[float, float]] = []
     cold: list[tuple[float, float]] = []

@@ -1,5 +1,6 @@
 """The real program, solved in one thread of its own; what was solved is kept."""
 
+import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class Solver:
     def prepare(self, params: PolicyParams) -> None:
         """Begin to solve what will be asked for; nobody waits, and an error is told to whoever asks."""
         self._thread.submit(self._ahead, params)
+        self._thread.submit(_keep_what_is_loaded)
 
     def close(self) -> None:
         """Free every program, where it was made."""
@@ -110,6 +112,12 @@ def _latest(kept: "OrderedDict[str, Value]", key: str, most: int) -> Value:
     while len(kept) > most:
         kept.popitem(last=False)
     return kept[key]
+
+
+def _keep_what_is_loaded() -> None:
+    """Libraries stay as long as the process does. Else the garbage collector would go through all of them in the middle of one answer in ten."""
+    gc.collect()
+    gc.freeze()
 
 
 def _told(solve: Callable[[], Value]) -> Value | str:

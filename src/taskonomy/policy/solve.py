@@ -128,11 +128,11 @@ class Planner:
             TaskonomyError: if no policy is that cheap, naming the targets left out and the smallest budget that serves all.
         """
         before = self.seconds
-        choice = self._cheapest(budget)
+        choice = self._best(budget)
         if choice is None:
             raise TaskonomyError(self._why_infeasible(budget))
-        if choice.solution.status is Status.OPTIMAL:
-            choice = self._first_by_name(choice)
+        if choice.solution.status is Status.OPTIMAL and not self._is_alone(choice, budget):
+            choice = self._first_by_name(self._cheapest(choice))
         return self._as_policy(choice, budget, self.seconds - before)
 
     def alternatives(self, best: Policy, count: int) -> Iterator[Policy]:
@@ -160,10 +160,13 @@ class Planner:
         """The cost of all sources together."""
         return self.problem.cost_of(self.problem.sources)
 
-    def _cheapest(self, budget: float) -> _Choice | None:
+    def _is_alone(self, choice: _Choice, budget: float) -> bool:
+        """Whether no other sources are as good; most optima are alone, which one more solve shows."""
+        return not self._equals(self._solve(self._canonical(budget), cuts=(self._program.not_these_sources(choice.used),)), choice)
+
+    def _cheapest(self, choice: _Choice) -> _Choice:
         """An optimum at the lowest cost of any: while a tighter budget is as good, tighten it."""
-        choice = self._best(budget)
-        while choice is not None and choice.solution.status is Status.OPTIMAL and choice.cost > self.problem.paid:
+        while choice.solution.status is Status.OPTIMAL and choice.cost > self.problem.paid:
             less = self._best(self.below(choice.cost))
             if less is None or less.cost >= choice.cost or not self._equals(less, choice):
                 break
@@ -188,11 +191,10 @@ class Planner:
         return cost - 20 * BUDGET_TOLERANCE * max(1.0, cost)
 
     def _first_by_name(self, choice: _Choice) -> _Choice:
-        """Of the optima at this cost, the one that takes the earliest names. Most are unique, which one more solve shows."""
-        budget = self._canonical(choice.cost)
-        cuts = (self._program.not_these_sources(choice.used),)
-        if not self._equals(self._solve(budget, cuts=cuts), choice):
+        """Of the optima at this cost, the one that takes the earliest names."""
+        if self._is_alone(choice, choice.cost):
             return choice
+        budget = self._canonical(choice.cost)
         fixed: dict[str, int] = {}
         for source in self.problem.sources:
             if source not in choice.used:

@@ -46,7 +46,9 @@ lock:  ## resolve the ranges of pyproject.toml anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --group dev --no-header --no-annotate -c constraints.txt pyproject.toml -o .lock
 	{ echo "# Every package of the environment, for any Python >= 3.11 and platform; written by 'make lock'."; grep -vE $(CUDA) .lock; } > requirements.lock
 	{ echo "# What a CUDA build of torch brings along: constraints, so that a CPU build installs none of it; written by 'make lock'."; grep -E $(CUDA) .lock; } > requirements-cuda.lock
-	rm .lock
+	uv pip compile --quiet --universal --python-version 3.11 --group dev --extra cluster --no-header --no-annotate -c constraints.txt -c requirements.lock pyproject.toml -o .more
+	{ echo "# What the extra 'cluster' brings beside requirements.lock; written by 'make lock'."; grep -vE $(CUDA) .more | grep -vxF -f requirements.lock; } > requirements-cluster.lock
+	rm .lock .more
 
 clean:  ## remove the environment; data and results stay
 	rm -rf .venv

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import once
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.training.store import Store, code_digest, digest_of, key_of, store_root, usage
@@ -450,10 +451,14 @@ def keys(*numbers: int) -> set[str]:
 
 
 @pytest.fixture
-def used(project: Path) -> Path:
+def used(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a history, to be changed."""
+    return Path(shutil.copytree(once(tmp_path_factory, "used", with_history), project, symlinks=True, dirs_exist_ok=True))
+
+
+def with_history(project: Path) -> None:
     """Two commits that use units 1, 2 and 2, 3; an experiment that uses 4; a side branch, merged without effect, that uses 5; 6 is unused."""
     run(project, "git", "init", "-q")
-    shutil.rmtree(project / ".dvc")
     run(project, "dvc", "init", "-q")
     (project / "stage.py").write_text(STAGE)
     (project / ".gitignore").write_text("/models\n")
@@ -479,7 +484,6 @@ def used(project: Path) -> Path:
     commit("2 3")
     run(project, "dvc", "exp", "run", "-q", "--temp", "-S", "units=4 4")
     Store(project / ".dvc/units").write(*keys(6), {}, {})
-    return project
 
 
 def test_cache_tells_what_revisions_use_and_clears_the_rest(used: Path) -> None:

@@ -3,12 +3,14 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 from small_pipeline import Pipeline, by_dvc
 
 GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always")
 
 
+@pytest.mark.long
 def test_jobs_in_two_clones_each_run_their_stage_and_their_results_are_collected(tmp_path: Path) -> None:
     main = Pipeline(tmp_path)
     script = str(ROOT / "cluster/array.sh")

@@ -128,6 +128,7 @@ def test_what_is_known_is_not_trained_again(job, tmp_path, monkeypatch):
     assert made[f"{kept[0].key}.unit"] == files_of(tmp_path / "store")[f"{kept[0].key}.unit"]
 
 
+@pytest.mark.long  # those of transfers are compared each time
 def test_two_processes_make_the_same_files_as_one(job, tmp_path, monkeypatch):
     asked = job(*MORE[:3], targets=("denoising", "camera_pose_fixated"))
     more_transfers(asked)

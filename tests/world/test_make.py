@@ -12,31 +12,27 @@ from taskonomy.world import make
 SMALL = WorldParams(buildings=5, points=2, views=3, resolution=32, samples=1, splits={"train": 0.4, "val": 0.3, "test": 0.3}, seed=0)
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("small") / "w"
-    make.make_world(root, SMALL, processes=1)
-    return root
-
-
 def digests(root: Path) -> dict[str, str]:
     return {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in root.iterdir()}
 
 
-def test_processes_do_not_change_a_bit_and_a_larger_world_begins_with_the_same_buildings(small, tmp_path):
+@pytest.mark.long  # the reproduction check compares a world's bits each time
+def test_processes_do_not_change_a_bit_and_a_larger_world_begins_with_the_same_buildings(tmp_path):
+    make.make_world(tmp_path / "one", SMALL, processes=1)
     make.make_world(tmp_path / "two", SMALL.model_copy(update={"buildings": 6}), processes=2)
-    one, two = digests(small), digests(tmp_path / "two")
+    one, two = digests(tmp_path / "one"), digests(tmp_path / "two")
     buildings = {name for name in one if name.endswith(".tar")}
     assert buildings
     assert {name: two[name] for name in buildings} == {name: one[name] for name in buildings}
 
 
-def test_the_world_is_a_released_dataset_with_split_lists(small):
-    source = open_source(small)
-    assert len(source.views()) == 5 * 2 * 3
+def test_the_world_is_a_released_dataset_with_split_lists(prepared):
+    world = prepared.root.with_name("world")
+    source = open_source(world)
+    assert len(source.views()) == 7 * 8 * 3
     assert {"train", "val", "test"} == set(source.splits().values())
     assert set(source.splits()) == {key.building for key in source.views()}
-    assert b"\r" in (small / "train_val_test_world.csv").read_bytes()
+    assert b"\r" in (world / "train_val_test_world.csv").read_bytes()
 
 
 def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):

@@ -113,3 +113,16 @@ def test_an_entry_is_not_written_where_dvc_did_not(tmp_path: Path, text: str) ->
     lock.write_text(text)
     assert not write_entry(str(lock), "b", dumped({"b": {"cmd": "x"}}))
     assert lock.read_text() == text
+
+
+def test_entries_that_share_a_list_stay_together(tmp_path: Path) -> None:
+    """Of `targets: *tasks` in params.yaml DVC makes `&id001` and `*id001`, names that are good in one file only."""
+    shared, lock = ["a", "b"], tmp_path / "dvc.lock"
+    text = dumped({"first": {"params": {"params.yaml": {"tasks": shared}}}, "second": {"params": {"params.yaml": {"targets": shared}}}})
+    assert "&id001" in text
+    lock.write_text(text)
+    assert not write_entry(str(lock), "third", dumped({"third": {"cmd": "x"}}))
+    Order({str(lock): ("second", "first")}, {}).restore({})
+    assert lock.read_text() == text
+    lock.write_text(dumped({"first": {"cmd": "x"}}))
+    assert not write_entry(str(lock), "both", dumped({"both": {"deps": shared, "outs": shared}}))

@@ -113,6 +113,8 @@ def _split(path: str) -> tuple[str, dict[str, str], str]:
 
 
 def _parts(text: str, *, lock: bool) -> tuple[str, dict[str, str], str]:
+    if lock and re.search(r"(: |- )[&*]\w", text):
+        return text, {}, ""  # lists that params.yaml shares between keys: one entry may name what another one holds
     if lock:
         stages = re.search(r"^stages:\n((?: .*\n|\n)*)", text, re.MULTILINE)
         start, end = stages.span(1) if stages else (len(text), len(text))

@@ -56,7 +56,7 @@ def timed(what: Callable[[], Any]) -> tuple[float, Any]:
 def pipeline(folder: Path, names: list[str]) -> int:
     """The stages of dvc.yaml for other tasks, with commands that take no time; returns how many there are."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["data"]["tasks"] = params["transfer"]["targets"] = names
+    params["data"]["tasks"], params["transfer"]["targets"] = names, [*names]
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     made, needed, count = set[str](), set[str](), 0

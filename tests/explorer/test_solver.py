@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 from conftest import random_table
 
+from taskonomy.errors import TaskonomyError
 from taskonomy.explorer.solver import Solver
 from taskonomy.params import PolicyParams
 from taskonomy.policy.solve import Planner, Policy, plan
 
 TABLE = random_table(np.random.default_rng(6), tasks=8, targets=6)
 FIRST, OTHER = PolicyParams(budget=7, max_order=2, alternatives=3), PolicyParams(budget=5, max_order=2, alternatives=3)
+
+
+def until_asked(solver: Solver) -> None:
+    """Something waits for the thread."""
+    until = time.monotonic() + 60
+    while not solver._thread._work_queue.qsize():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_policy_waits_for_one_alternative_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,10 +48,7 @@ def test_a_policy_waits_for_one_alternative_at_most(monkeypatch: pytest.MonkeyPa
         others = pool.submit(solver.alternatives, FIRST)
         assert begun.wait(60)
         answer = pool.submit(solver.policy, OTHER)
-        until = time.monotonic() + 60
-        while not solver._thread._work_queue.qsize():  # the question has arrived
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until_asked(solver)
         go_on.set()
         answered = answer.result().reproducible()
         found = [one.reproducible() for one in others.result()]
@@ -51,3 +57,26 @@ def test_a_policy_waits_for_one_alternative_at_most(monkeypatch: pytest.MonkeyPa
     assert events == ["policy 7", "alternative", "policy 5", "alternative", "alternative"]
     assert found == [one.reproducible() for one in plan(TABLE, FIRST)[1]]
     solver.close()
+
+
+def test_who_asks_while_the_explorer_ends_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver, begun, go_on = Solver(TABLE), threading.Event(), threading.Event()
+    alternatives = Planner.alternatives
+
+    def slowly(self: Planner, best: Policy, count: int) -> Iterator[Policy]:
+        begun.set()
+        assert go_on.wait(60)
+        yield from alternatives(self, best, count)
+
+    monkeypatch.setattr(Planner, "alternatives", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        others = pool.submit(solver.alternatives, FIRST)
+        assert begun.wait(60)
+        closed = pool.submit(solver.close)
+        until_asked(solver)
+        go_on.set()
+        with pytest.raises(TaskonomyError, match="has ended"):
+            others.result()
+        closed.result()
+    with pytest.raises(TaskonomyError, match="has ended"):
+        solver.policy(OTHER)

@@ -40,7 +40,7 @@ class Solver:
         Raises:
             TaskonomyError: as there, and where the solver fails on the numbers.
         """
-        found = self._thread.submit(self._policy, params).result()
+        found = self._ask(self._policy, params)
         if isinstance(found, str):
             raise TaskonomyError(found)
         return found
@@ -51,7 +51,7 @@ class Solver:
         Raises:
             TaskonomyError: as for the policy.
         """
-        while (found := self._thread.submit(self._next_best, params).result()) is None:
+        while (found := self._ask(self._next_best, params)) is None:
             continue
         if isinstance(found, str):
             raise TaskonomyError(found)
@@ -64,8 +64,14 @@ class Solver:
 
     def close(self) -> None:
         """Free every program, where it was made."""
-        self._thread.submit(self._forget).result()
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.submit(self._forget)  # the last that it does
+        self._thread.shutdown()
+
+    def _ask(self, what: Callable[[PolicyParams], Value], params: PolicyParams) -> Value:
+        try:
+            return self._thread.submit(what, params).result()
+        except RuntimeError:  # a page still asks while the program ends
+            raise TaskonomyError("the explorer has ended") from None
 
     def _forget(self) -> None:
         self._begun.clear()

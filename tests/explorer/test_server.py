@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +103,18 @@ def test_the_command_says_what_is_wrong_before_it_loads_anything_heavy(tmp_path:
 
 def test_the_command_prints_the_address_and_ends_when_interrupted() -> None:
     command = [sys.executable, "-m", "taskonomy.cli", "explore", str(PUBLISHED), "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Tests that run in the background of a shell ignore SIGINT, and so would what they start.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
+    try:
         assert process.stdout is not None
         assert process.stderr is not None
         line = process.stdout.readline()
         assert line.startswith(f"http://{HOST}:")
         assert answered(int(line.partition(f"{HOST}:")[2].partition("/")[0]), "/")[0] == 200
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()

@@ -62,6 +62,11 @@ def ran(folder: Path) -> set[str]:
     return set(re.findall(r"Running stage '([\w@]+)'", run(folder, "dvc", "repro")))
 
 
+def side_by_side(folder: Path) -> set[str]:
+    """The stages that ran, or came out of the cache, by our own command."""
+    return {name.split("@")[0] for name in re.findall(r"done +([\w@]+)", run(folder, "taskonomy", "repro"))}
+
+
 def each(stage: str, *items: str) -> set[str]:
     return {f"{stage}@{item}" for item in items}
 
@@ -85,8 +90,7 @@ def change(folder: Path, section: str, key: str, value: object) -> None:
 def make(folder: Path) -> Path:
     """Run from nothing and committed with its results; that `dvc repro` gives the same bits is one of the long tests."""
     clone(folder, compiled=ROOT)
-    stages = re.findall(r"done +([\w@]+)", run(folder, "taskonomy", "repro"))
-    assert {name.split("@")[0] for name in stages} == STAGES
+    assert side_by_side(folder) == STAGES
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "results")
     return folder

@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 # dvclive asks for nvidia-ml-py on any machine; what torch asks for is named nvidia-LIBRARY-cuNN and the like.
 CUDA := '^(nvidia-([^m]|m[^l])|cuda-|triton)'
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE  # every stage is a process of its own, which would compile all that it imports
 
 .PHONY: repro test test-long lint check bench setup lock clean
 

@@ -1,5 +1,6 @@
 """What tests share: small tables, the published one, and a tiny world."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,11 @@ settings.load_profile("no clock")
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "data/published/affinities_16k.csv"
 NOT_SOURCES = ("random_projection", "class_object_100")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: there is always a test that waits for a browser, a cluster or a program."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.fixture(autouse=True)

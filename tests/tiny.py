@@ -3,10 +3,12 @@
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 import yaml
 from conftest import ROOT
@@ -78,13 +80,23 @@ def files_of(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in store.rglob("*.unit")}
 
 
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Nothing is held against its signature, which takes several times longer: for what many tests read, made by code that has tests of its own."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that the first of xdist's processes makes, while the others wait."""
+    """A folder that the first of xdist's processes makes, unchecked, while the others wait."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with open(folder.with_name(f"{name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            with whole_folder(folder) as unfinished:
+            with whole_folder(folder) as unfinished, unchecked():
                 make(unfinished)
     return folder

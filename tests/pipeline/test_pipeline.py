@@ -18,7 +18,8 @@ from taskonomy.sizing.counting import stages_of, units_of
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(prepared: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`prepared` only so that what numba compiles is compiled once, here and for the other tests."""
     return once(tmp_path_factory, "finished", make)
 
 

@@ -2,6 +2,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from tiny import unchecked
 
 from taskonomy.tasks.classes import OBJECT_VALUES, PLACES
 from taskonomy.world import building as module
@@ -12,10 +13,12 @@ from taskonomy.world.shapes import capsule, cone, cushion, cylinder, prism, sphe
 
 @pytest.fixture(scope="session")
 def town() -> list[Building]:
-    """A dozen buildings without their textures, which take most of the time."""
+    """A dozen buildings without their textures, which take most of the time; the first is held against the signatures of what makes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_bake", lambda materials, _name, _seed: np.zeros((int((texture_levels(len(materials))[0] ** 2).sum()), 3), np.float32))
-        return [build(f"b{number}", 0) for number in range(12)]
+        first = build("b0", 0)
+        with unchecked():
+            return [first, *(build(f"b{number}", 0) for number in range(1, 12))]
 
 
 def test_a_dozen_buildings_have_ten_types_of_rooms_that_places_knows(town):

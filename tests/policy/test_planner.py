@@ -127,6 +127,35 @@ def test_both_solvers_prove_the_same_objective(seed: int) -> None:
     assert glpk.sources == highs.sources
 
 
+@pytest.mark.parametrize("solver", list(SolverName))
+@pytest.mark.parametrize("seed", range(20))
+def test_a_planner_on_anothers_program_plans_as_on_its_own_and_so_does_the_other(seed: int, solver: SolverName) -> None:
+    rng = np.random.default_rng([3, seed])
+    table = random_table(rng, tasks=7, targets=6, levels=50)
+    weights = [
+        {"importance": {"t0": 2.0, "t1": 0.0}, "cost": {"t1": 1.7, "t3": 0.0}},
+        {},
+        {"importance": {"t2": 0.3}, "cost": {"t0": 0.4, "t3": 2.0}},
+    ]
+    rules = [PolicyParams(**one, budget=3, max_order=3, solver=solver) for one in weights]
+    alone = [Planner(table, one) for one in rules]
+    together = [Planner(table, rules[0])]
+    together += [Planner(table, one, together) for one in rules[1:]]
+    assert len({id(one._program._engine) for one in together}) == 1
+    for budget in (3.0, 6.0, 2.0):
+        for own, shared in zip(alone, together, strict=True):
+            budget = max(budget, own.smallest_budget())
+            assert shared.policy(budget).reproducible() == own.policy(budget).reproducible()
+
+
+def test_a_program_of_another_form_is_not_lent(published: pd.DataFrame) -> None:
+    first = Planner(published, PolicyParams(budget=8, max_order=1))
+    for rules in ({"max_order": 2}, {"max_order": 1, "exclude": ("normal",)}, {"max_order": 1, "require": ("normal",)}):
+        other = Planner(published, PolicyParams(budget=8, **rules), [first])
+        assert other._program._engine is not first._program._engine
+        assert other.policy(8.0).reproducible() == Planner(published, PolicyParams(budget=8, **rules)).policy(8.0).reproducible()
+
+
 PAPER = [
     ("transfer", 1, 3, 0.370828, None, None),
     ("transfer", 1, 8, 0.456762, None, None),

@@ -7,6 +7,7 @@ the target's training images; both are of first order. An empty affinity is a tr
 
 import csv
 from collections.abc import Iterable, Iterator
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def split_sources(text: str) -> tuple[str, ...]:
     return tuple(text.split("+"))
 
 
+@cache
 def labelled(source: str) -> str:
     """The task that must be labelled in full for a source as written: a of `a`, of `a>b` and of `a@0.02`.
 

@@ -77,8 +77,7 @@ def felzenszwalb(image: Float64[np.ndarray, "height width channels"], scale: flo
         Segments, numbered from 0 in raster order.
     """
     costs, first, second = _edges(np.ascontiguousarray(image))
-    order = np.argsort(costs)
-    _in_order(order, costs)
+    order = _in_order(np.argsort(costs), costs)
     return first_come(_forest(costs, first, second, order, image.shape[0] * image.shape[1], scale / 255, least)).reshape(image.shape[:2])
 
 
@@ -128,14 +127,21 @@ def _edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @njit(cache=True)
 @no_type_check
-def _in_order(order: np.ndarray, costs: np.ndarray) -> None:
-    """Sort ties by number. NumPy's stable sort gives the same, several times slower."""
+def _in_order(order: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """The same order with ties by number, as a stable sort gives it, several times sooner."""
+    starts = np.empty(len(order), np.int64)  # per edge, where the edges of its cost begin
     start = 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or costs[order[end]] != costs[order[start]]:
-            if end - start > 1:
-                order[start:end] = np.sort(order[start:end])
-            start = end
+    for place in range(len(order)):
+        if costs[order[place]] != costs[order[start]]:
+            start = place
+        starts[order[place]] = start
+    placed = np.zeros(len(order), np.int64)
+    ordered = np.empty(len(order), np.int64)
+    for edge in range(len(order)):
+        start = starts[edge]
+        ordered[start + placed[start]] = edge
+        placed[start] += 1
+    return ordered
 
 
 @njit(cache=True)

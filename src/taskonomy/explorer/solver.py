@@ -100,9 +100,11 @@ class Solver:
                 self._thread.submit(self._ahead, params)
 
     def _planner(self, params: PolicyParams) -> Planner:
-        """One program serves every budget."""
+        """One program serves every budget, and lends itself to other weights."""
         any_budget = params.model_copy(update={"budget": 0.0, "alternatives": 0})
-        return _kept(self._planners, any_budget.model_dump_json(), _PLANNERS, lambda: Planner(self._table, any_budget))
+        return _kept(
+            self._planners, any_budget.model_dump_json(), _PLANNERS, lambda: Planner(self._table, any_budget, reversed(self._planners.values()))
+        )
 
 
 def _kept(kept: "OrderedDict[str, Value]", key: str, most: int, make: Callable[[], Value]) -> Value:

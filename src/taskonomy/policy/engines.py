@@ -32,6 +32,14 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """The coefficients in which programs of one form differ: of the objective, and of the budget's row."""
+
+    objective: dict[str, float]
+    budget: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Solution:
     """What a solver found; `bound` is what it proved no solution exceeds."""
 
@@ -44,11 +52,19 @@ class Solution:
 class Engine(ABC):
     """A solver with one program loaded. Every solve starts afresh: what was solved before changes nothing."""
 
-    def solve(self, allowed: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> Solution:
+    _weights: Weights | None = None  # None: those of the file
+
+    def solve(self, weights: Weights, allowed: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> Solution:
         """Maximise with the budget's row at most this, with some binaries fixed, under additional cuts."""
         started = time.perf_counter()
+        if self._weights is not weights:
+            self._weigh(weights)
+            self._weights = weights
         status, bound, values = self._solve(allowed, bounds, cuts, seconds)
         return Solution(status, bound, time.perf_counter() - started, values)
+
+    @abstractmethod
+    def _weigh(self, weights: Weights) -> None: ...
 
     @abstractmethod
     def _solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> tuple[Status, float, dict[str, float]]: ...
@@ -79,6 +95,11 @@ class Glpk(Engine):
         if hasattr(self, "_problem"):
             self._glpk.glp_delete_prob(self._problem)
 
+    def _weigh(self, weights: Weights) -> None:
+        for name, value in weights.objective.items():
+            self._glpk.glp_set_obj_coef(self._problem, self._columns[name], value)
+        self._set_row(self._budget, weights.budget)
+
     def _solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> tuple[Status, float, dict[str, float]]:
         glpk, problem = self._glpk, self._problem
         glpk.glp_set_row_bnds(problem, self._budget, glpk.GLP_UP, 0.0, budget)
@@ -99,13 +120,16 @@ class Glpk(Engine):
                 glpk.glp_del_rows(problem, len(cuts), rows)
 
     def _add(self, cut: Cut) -> None:
-        glpk, size = self._glpk, len(cut.coefficients)
+        row = self._glpk.glp_add_rows(self._problem, 1)
+        self._set_row(row, cut.coefficients)
+        self._glpk.glp_set_row_bnds(self._problem, row, self._glpk.GLP_LO, cut.least, 0.0)
+
+    def _set_row(self, row: int, coefficients: dict[str, float]) -> None:
+        glpk, size = self._glpk, len(coefficients)
         columns, values = glpk.intArray(size + 1), glpk.doubleArray(size + 1)
-        for number, (name, coefficient) in enumerate(cut.coefficients.items(), start=1):
+        for number, (name, coefficient) in enumerate(coefficients.items(), start=1):
             columns[number], values[number] = self._columns[name], coefficient
-        row = glpk.glp_add_rows(self._problem, 1)
         glpk.glp_set_mat_row(self._problem, row, size, columns, values)
-        glpk.glp_set_row_bnds(self._problem, row, glpk.GLP_LO, cut.least, 0.0)
 
     def _optimise(self, seconds: float) -> tuple[Status, float, dict[str, float]]:
         glpk, problem = self._glpk, self._problem
@@ -174,6 +198,12 @@ class Highs(Engine):
         status, self._budget = self._solver.getRowByName(budget_row)
         if status != highspy.HighsStatus.kOk:
             raise RuntimeError(f"the program has no row {budget_row}")
+
+    def _weigh(self, weights: Weights) -> None:
+        for name, value in weights.objective.items():
+            self._solver.changeColCost(self._columns[name], value)
+        for name, value in weights.budget.items():
+            self._solver.changeCoeff(self._budget, self._columns[name], value)
 
     def _solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> tuple[Status, float, dict[str, float]]:
         import numpy as np

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,14 @@ class Problem:
 
     def into(self, target: str) -> list[int]:
         """The transfers into a target, by their number."""
-        return [number for number, transfer in enumerate(self.transfers) if transfer.target == target]
+        return self._into[target]
+
+    @cached_property
+    def _into(self) -> dict[str, list[int]]:
+        numbers: dict[str, list[int]] = {target: [] for target in self.targets}
+        for number, transfer in enumerate(self.transfers):
+            numbers[transfer.target].append(number)
+        return numbers
 
 
 def admissible(table: pd.DataFrame, params: PolicyParams) -> Problem:

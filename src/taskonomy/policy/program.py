@@ -3,13 +3,14 @@
 x[i] = 1: transfer i is used.  y[s] = 1: task s is labelled and trained in full, as a source.
 """
 
+from copy import copy
 from enum import Enum
 from io import StringIO
 
 import pyomo.core as pyo
 from pyomo.repn.plugins.lp_writer import LPWriter
 
-from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Engine, Solution, engine
+from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Engine, Solution, Weights, engine
 from taskonomy.policy.problem import Problem
 
 
@@ -37,11 +38,11 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model = pyo.ConcreteModel()
     model.x = pyo.Var(range(len(problem.transfers)), domain=pyo.Binary)
     model.y = pyo.Var(problem.sources, domain=pyo.Binary)
-    spent = sum(problem.cost[source] / problem.unit * model.y[source] for source in problem.sources)
+    spent = pyo.quicksum(problem.cost[source] / problem.unit * model.y[source] for source in problem.sources)
 
     # Maximise sum_i c_i x_i, c_i = importance of target(i) times the affinity of i.
-    worth = sum(transfer.worth * model.x[number] for number, transfer in enumerate(problem.transfers))
-    served = sum(model.x[number] for number in range(len(problem.transfers)))
+    worth = pyo.quicksum(transfer.worth * model.x[number] for number, transfer in enumerate(problem.transfers))
+    served = pyo.quicksum(model.x[number] for number in range(len(problem.transfers)))
     model.goal = pyo.Objective(expr={Goal.WORTH: worth, Goal.THRIFT: -spent, Goal.COVERAGE: served}[goal], sense=pyo.maximize)
 
     # I. A transfer needs all its sources. The paper writes |sources(i)| x_i <= sum_{s in sources(i)} y_s, one row per transfer. Since each
@@ -49,7 +50,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     match link:
         case "source_and_target":
             model.sources_needed = pyo.Constraint(
-                sorted(uses), rule=lambda m, source, target: sum(m.x[i] for i in uses[source, target]) <= m.y[source]
+                sorted(uses), rule=lambda m, source, target: pyo.quicksum(m.x[i] for i in uses[source, target]) <= m.y[source]
             )
         case "transfer_and_source":
             pairs = [(number, source) for number, transfer in enumerate(problem.transfers) for source in sorted(transfer.needs)]
@@ -57,14 +58,14 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
         case "transfer":
             model.sources_needed = pyo.Constraint(
                 range(len(problem.transfers)),
-                rule=lambda m, i: len(problem.transfers[i].needs) * m.x[i] <= sum(m.y[s] for s in sorted(problem.transfers[i].needs)),
+                rule=lambda m, i: len(problem.transfers[i].needs) * m.x[i] <= pyo.quicksum(m.y[s] for s in sorted(problem.transfers[i].needs)),
             )
         case _:
             raise ValueError(f"unknown form of the link constraint: {link}")
 
     # II. Each target is solved by exactly one transfer. (The equation printed in the first version of the paper cannot be satisfied.)
     def one_transfer(m: pyo.ConcreteModel, target: str) -> object:
-        chosen = sum(m.x[i] for i in problem.into(target))
+        chosen = pyo.quicksum(m.x[i] for i in problem.into(target))
         return chosen <= 1 if goal is Goal.COVERAGE else chosen == 1
 
     model.one_transfer = pyo.Constraint(problem.targets, rule=one_transfer)
@@ -73,7 +74,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model.supervision_budget = pyo.Constraint(expr=spent <= sum(problem.cost.values()) / problem.unit + 1)
 
     # Ours: a source that no chosen transfer uses is not labelled, so y says which sources a policy needs.
-    model.no_idle_source = pyo.Constraint(problem.sources, rule=lambda m, source: m.y[source] <= sum(m.x[i] for i in users[source]))
+    model.no_idle_source = pyo.Constraint(problem.sources, rule=lambda m, source: m.y[source] <= pyo.quicksum(m.x[i] for i in users[source]))
 
     # Ours: sources that the user requires.
     model.required = pyo.Constraint(sorted(problem.required), rule=lambda m, source: m.y[source] == 1)
@@ -81,7 +82,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
 
 
 class Program:
-    """The program, built and written once, solved as often as needed with other budgets, fixed sources and cuts."""
+    """The program, built and written once, solved as often as needed with other budgets, fixed sources and cuts; with other weights, too."""
 
     def __init__(self, problem: Problem, solver: str, goal: Goal = Goal.WORTH, link: str = "source_and_target") -> None:
         model = boolean_program(problem, goal, link)
@@ -91,13 +92,35 @@ class Program:
         self._x = [symbols.getSymbol(model.x[number]) for number in range(len(problem.transfers))]
         self._y = {source: symbols.getSymbol(model.y[source]) for source in problem.sources}
         budget_row = symbols.getSymbol(model.supervision_budget)
+        self._solver, self._goal = solver, goal
         self._engine: Engine = engine(solver, text.getvalue(), budget_row)
+        self._weights = self._weighed()
+
+    def reweighed(self, problem: Problem, solver: str) -> "Program | None":
+        """The program of a problem that differs in what transfers are worth and sources cost alone, on the same engine; or None."""
+        if solver != self._solver or self._goal is not Goal.WORTH or _form(problem) != _form(self.problem):
+            return None
+        other = copy(self)
+        other.problem = problem
+        other._weights = other._weighed()
+        return other
+
+    def _weighed(self) -> Weights:
+        spent = {name: self.problem.cost[source] / self.problem.unit for source, name in self._y.items()}
+        match self._goal:
+            case Goal.WORTH:
+                objective = {name: transfer.worth for name, transfer in zip(self._x, self.problem.transfers, strict=True)}
+            case Goal.THRIFT:
+                objective = {name: -value for name, value in spent.items()}
+            case Goal.COVERAGE:
+                objective = dict.fromkeys(self._x, 1.0)
+        return Weights(objective, spent)
 
     def solve(self, budget: float, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0) -> Solution:
         """The best admissible transfers; `fixed` sources are on (1) or off (0)."""
         bounds = {self._y[source]: value for source, value in (fixed or {}).items()}
         allowed = (budget - self.problem.paid + BUDGET_TOLERANCE * max(1.0, budget)) / self.problem.unit
-        return self._engine.solve(allowed, bounds, cuts, seconds)
+        return self._engine.solve(self._weights, allowed, bounds, cuts, seconds)
 
     def chosen(self, solution: Solution) -> list[int]:
         """The numbers of the transfers that a solution uses, its binaries rounded."""
@@ -110,3 +133,8 @@ class Program:
     def not_these_transfers(self, chosen: list[int]) -> Cut:
         """A cut that every other choice of transfers satisfies: one target at least takes another transfer."""
         return Cut({self._x[number]: -1.0 for number in chosen}, 1.0 - len(chosen))
+
+
+def _form(problem: Problem) -> tuple[object, ...]:
+    """All that decides which rows and columns a program has."""
+    return problem.targets, problem.sources, problem.required, tuple((one.target, one.sources) for one in problem.transfers)

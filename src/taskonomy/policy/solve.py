@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,17 @@ class _Choice:
 
 
 class Planner:
-    """One table under one set of rules; solves any budget. What was solved once is not solved again."""
+    """One table under one set of rules; solves any budget. What was solved once is not solved again.
 
-    def __init__(self, table: pd.DataFrame, params: PolicyParams) -> None:
+    Others, if given, lend their program where theirs differs in weights alone: it is most of the work.
+    """
+
+    def __init__(self, table: pd.DataFrame, params: PolicyParams, others: Iterable["Planner"] = ()) -> None:
         self.params = params
         self.problem = admissible(table, params)
-        self._program = Program(self.problem, params.solver.value)
+        solver = params.solver.value
+        lent = (program for other in others if (program := other._program.reweighed(self.problem, solver)))
+        self._program: Program = next(lent, None) or Program(self.problem, solver)
         self._into = {target: self.problem.into(target) for target in self.problem.targets}
         self._solved: dict[float, _Choice | None] = {}
         self.seconds = 0.0  # in the solver, so far

@@ -70,7 +70,7 @@ def a_trous(
         for column in range(side):
             here = row * side + column
             if not np.isfinite(depth[here]):
-                out[here] = light[here]
+                out[here, 0], out[here, 1], out[here, 2] = light[here, 0], light[here, 1], light[here, 2]
                 rest[here] = variance[here]
                 continue
             # The variance of few samples is itself noisy: average it over the neighbours.

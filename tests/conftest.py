@@ -1,6 +1,7 @@
 """What tests share: small tables, the published one, and a tiny world."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,21 @@ def trained(prepared: "Prepared", tmp_path_factory: pytest.TempPathFactory) -> P
     from tiny import once, tiny_trained
 
     return once(tmp_path_factory, "tiny_trained", lambda folder: tiny_trained(prepared, folder))
+
+
+@pytest.fixture(scope="session")
+def finished(prepared: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the pipeline in a project of its own; to be read only. `prepared`: so that what numba compiles is compiled once, there."""
+    from small_run import make
+    from tiny import once
+
+    return once(tmp_path_factory, "finished", make)
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "copied", symlinks=True))
 
 
 def random_table(rng: np.random.Generator, *, tasks: int = 5, targets: int = 4, levels: int = 8) -> pd.DataFrame:

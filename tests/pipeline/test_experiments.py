@@ -6,16 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT
-from small_run import TARGETS, make, run, units
-from tiny import once
+from small_run import TARGETS, run, units
 
 from taskonomy.running.experiments import titles
-
-
-@pytest.fixture(scope="module")
-def finished(prepared: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`prepared` only so that what numba compiles is compiled once, here and for the other tests."""
-    return once(tmp_path_factory, "finished", make)
 
 
 @pytest.mark.long

@@ -13,8 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from small_run import change, make, run
-from tiny import once
+from small_run import change, run
 
 DVC, TASKONOMY = ("dvc", "repro"), ("taskonomy", "repro", "-j", "2")
 
@@ -36,17 +35,6 @@ def stop(event, arguments):
 
 sys.addaudithook(stop)
 """
-
-
-@pytest.fixture(scope="module")
-def finished(prepared: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`prepared` only so that what numba compiles is compiled once, here and for the other tests."""
-    return once(tmp_path_factory, "finished", make)
-
-
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "copied", symlinks=True))
 
 
 def outputs(folder: Path) -> dict[str, str]:

@@ -10,22 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, kept, make, ran, repro, run, side_by_side, units
-from tiny import once
+from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, kept, ran, repro, run, side_by_side, units
 
 from taskonomy.params import read_params
 from taskonomy.sizing.counting import stages_of, units_of
-
-
-@pytest.fixture(scope="module")
-def finished(prepared: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`prepared` only so that what numba compiles is compiled once, here and for the other tests."""
-    return once(tmp_path_factory, "finished", make)
-
-
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "copied", symlinks=True))
 
 
 def counted(values: Iterable[object]) -> dict[object, int]:

@@ -203,6 +203,10 @@ def test_sixty_tasks_with_long_names_overlap_nowhere(tmp_path: Path) -> None:
         result.overlaps = boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => hit(a, b))).length;
         const ticks = [...document.querySelectorAll('#heat .ytick text')].map((one) => one.getBoundingClientRect());
         result.ticks = [ticks.length, ticks.flatMap((a, i) => ticks.slice(i + 1).filter((b) => hit(a, b))).length];
+        const names = [...document.querySelectorAll('#heat .xtick text')];
+        const ends = names.map((one) => one.getBoundingClientRect().right).sort((a, b) => a - b);
+        const lines = ends.slice(1).map((end, i) => (end - ends[i]) * Math.sin(Math.PI / 3));  // between lines at 60 degrees
+        result.apart = Math.min(...lines) / parseFloat(getComputedStyle(names[0]).fontSize);
         result.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
     """
     params = PolicyParams(budget=12, max_order=1)
@@ -211,4 +215,5 @@ def test_sixty_tasks_with_long_names_overlap_nowhere(tmp_path: Path) -> None:
     assert result["texts"] == 4 + 2 * (12 + 60) + 2 * 60
     assert result["overlaps"] == 0
     assert result["ticks"] == [60, 0]
+    assert result["apart"] > 1
     assert result["wide"] == 0

@@ -27,7 +27,7 @@ from taskonomy.report.results import Results
 from taskonomy.report.sections import affinities, agreement, chance, decision, made_of, networks, transfers
 from taskonomy.tasks import FAMILIES, family_of, title_of
 
-BESIDE = 30  # matrices of so many columns still stand beside each other
+BESIDE = 16  # matrices of so many columns still stand beside each other, and the names below them apart
 
 
 def page(title: str, results: Results) -> str:

@@ -1,6 +1,5 @@
 """What tests share: small tables, the published one, and a tiny world."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from taskonomy.affinity.table import read_table
+from taskonomy.cores import cores
 
 if TYPE_CHECKING:
     from taskonomy.data.prepared import Prepared
@@ -25,7 +25,7 @@ NOT_SOURCES = ("random_projection", "class_object_100")
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: there is always a test that waits for a browser, a cluster or a program."""
-    return len(os.sched_getaffinity(0)) + 1
+    return cores() + 1
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,18 @@ from annotate.scenes import Scene, box_on_floor, textured, wall
 from skimage import graph, segmentation
 
 from taskonomy.annotate.ncut import first_come, normalized_cut
-from taskonomy.annotate.segments import SIMILARITY, felzenszwalb, region_weights, segment_unsup2d, segment_unsup25d
+from taskonomy.annotate.segments import SIMILARITY, _in_order, felzenszwalb, region_weights, segment_unsup2d, segment_unsup25d
 
 
 def same_partition(first, second):
     return (first_come(np.asarray(first, np.int64)) == first_come(np.asarray(second, np.int64))).all()
+
+
+@pytest.mark.parametrize("levels", [1, 3, 50, 10**6])
+def test_ties_are_put_in_order_as_by_a_stable_sort(levels):
+    costs = np.random.default_rng(levels).integers(0, levels, 3000).astype(float)
+    np.testing.assert_array_equal(_in_order(np.argsort(costs), costs), np.argsort(costs, kind="stable"))
+    assert len(_in_order(np.zeros(0, np.int64), np.zeros(0))) == 0
 
 
 def blocks(rng, sizes, within, between):

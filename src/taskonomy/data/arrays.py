@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from taskonomy.tasks.labels import Label, Mask
 from taskonomy.tasks.samples import nonfixated_pairs
 
 _INDEX_ROW, _SMALL = 64, 2**20  # bytes: of a view in index.csv, at most; of cards, masks.json and the manifest
+_SYNCED = 2**24  # bytes written, after which they are brought to the disk
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,64 @@ class Array:
             with open(path, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, size)
 
-    def rows(self, folder: Path, first: int, count: int) -> Any:
-        """Some rows, to be written. Only they are mapped: what is mapped counts as memory of the process."""
-        whole = np.load(folder / self.name, mmap_mode="r")
-        return np.memmap(folder / self.name, self.dtype, "r+", whole.offset + first * self.row, (count, *self.shape))
+
+class Writing:
+    """Rows of arrays, written in place; they are on the disk when the `with` ends, and on their way there before.
+
+    They are written to files, not to maps: the first touch of a page of a map costs more than the copy, and maps count as memory. What was written is
+    brought to the disk by a thread beside, so that nobody waits for all of it at the end.
+
+    Args:
+        folder: Of the arrays.
+        arrays: Which, made before.
+        first: Row that the first is written to.
+    """
+
+    def __init__(self, folder: Path, arrays: Iterable[Array], first: int) -> None:
+        self._open, self._beside = ExitStack(), ThreadPoolExecutor(1)
+        self._files: dict[str, tuple[BinaryIO, int, Any]] = {}
+        for array in arrays:
+            file = self._open.enter_context(open(folder / array.name, "r+b"))  # noqa: SIM115  # the stack closes it
+            start = np.load(folder / array.name, mmap_mode="r").offset + first * array.row
+            self._files[array.name] = file, start, np.empty(array.shape, array.dtype)
+        self._syncs, self._bytes = list[Future[None]](), 0
+
+    def __enter__(self) -> "Writing":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._syncs.append(self._beside.submit(self._sync))
+        self._beside.shutdown()
+        self._open.close()
+        if kind is None:
+            for sync in self._syncs:
+                sync.result()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def write(self, name: str, row: int, values: Any) -> None:
+        """A row of an array, its numbers as numpy assigns them.
+
+        Args:
+            name: Of the array.
+            row: Counted from the first.
+            values: Of the row.
+        """
+        file, start, numbers = self._files[name]
+        numbers[...] = values
+        file.seek(start + row * numbers.nbytes)
+        file.write(numbers)
+        self._bytes += numbers.nbytes
+        if self._bytes >= _SYNCED and all(sync.done() for sync in self._syncs):
+            self._bytes = 0
+            self._syncs.append(self._beside.submit(self._sync))
+
+    def _sync(self) -> None:
+        for file, _start, _values in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)

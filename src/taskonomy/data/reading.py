@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from taskonomy.data.arrays import arrays_of, labels_of_views, needs
+from taskonomy.data.arrays import Writing, arrays_of, labels_of_views, needs
 from taskonomy.data.formats import DamagedFileError, ViewKey
 from taskonomy.data.sources import Data, Problem
 from taskonomy.data.view import ReadView
@@ -68,40 +68,38 @@ def read_views(job: Job) -> Done:
     """Fill a job's rows; damage is collected, never skipped over in silence."""
     began = time.perf_counter()
     data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
-    arrays = {array.name: array.rows(job.folder, job.first, len(job.keys)) for array in arrays_of(tasks, job.size)}
     domains = sorted(set(needs(tasks)) - {"nonfixated_matches"})
     makes = [(f"tasks/{name}/label.npy", label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]
     damage: list[Row] = []
     files = size = 0
-    for place, key in enumerate(job.keys):
-        if place % _AHEAD == 0:
-            data.fetch(job.keys[place : place + _AHEAD], domains)
-        view = data.view(key, job.size)
-        _read_view(view, place, arrays, makes)
-        damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
-        files, size = files + view.files, size + view.bytes
-    for array in arrays.values():
-        array.flush()
+    with Writing(job.folder, arrays_of(tasks, job.size), job.first) as arrays:
+        for place, key in enumerate(job.keys):
+            if place % _AHEAD == 0:
+                data.fetch(job.keys[place : place + _AHEAD], domains)
+            view = data.view(key, job.size)
+            _read_view(view, place, arrays, makes)
+            damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
+            files, size = files + view.files, size + view.bytes
     problems = data.problems(dict.fromkeys(key.building for key in job.keys), domains)
     return Done(damage, problems, files, size, time.perf_counter() - began)
 
 
-def _read_view(view: ReadView, row: int, arrays: Mapping[str, Any], makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:
+def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:
     """Fill one row of every array; what is damaged is noted in the view, and everything else is still tried."""
     try:
-        arrays["images.npy"][row] = resized(view.stored("rgb"), view.size)
+        arrays.write("images.npy", row, resized(view.stored("rgb"), view.size))
     except DamagedFileError:
         return  # without the image's side no other file can be judged
     if "cameras.npy" in arrays:
         with suppress(DamagedFileError):
             camera = view.camera
-            arrays["cameras.npy"][row] = (*camera.location, *camera.euler, camera.fov)
+            arrays.write("cameras.npy", row, (*camera.location, *camera.euler, camera.fov))
     if "masks/depth.npy" in arrays:
         with suppress(DamagedFileError):
-            arrays["masks/depth.npy"][row] = _depth_mask(view)
+            arrays.write("masks/depth.npy", row, _depth_mask(view))
     for name, label, options in makes:
         with suppress(DamagedFileError):
-            arrays[name][row] = label.make(view, **options) if label.make else None
+            arrays.write(name, row, label.make(view, **options) if label.make else None)
 
 
 def _depth_mask(view: ViewFiles) -> Any:

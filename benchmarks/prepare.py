@@ -1,6 +1,7 @@
 """The stage `prepare` on a generated release: views and files per second, beside what decoders alone do on as many cores, and the peak memory of all.
 
-The default is the proof of scale: 200,000 views whose files are links to a few small ones. `--side 512 --views 2000` has files of the release's size.
+The default is the proof of scale: 200,000 views whose files are links to a few small ones. `--side 512 --views 8000 --resolution 256` has files of
+the release's size.
 """
 
 import argparse

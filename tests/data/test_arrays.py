@@ -27,16 +27,18 @@ def fill(rows: Writing, count: int) -> None:
 def test_rows_lie_where_they_belong_and_others_stay_as_they_were(tmp_path: Path) -> None:
     made(tmp_path, 7)
     with Writing(tmp_path, ARRAYS, 2) as rows:
-        rows.write("a.npy", 3, np.arange(6).reshape(3, 2))
+        rows.write("a.npy", 2, 7)
+        rows.write("a.npy", 3, np.arange(6).reshape(3, 2))  # the next one
         rows.write("deeper/b.npy", 0, (True, False, True, True))
-        rows.write("a.npy", 0, 9)  # one number for all, as numpy assigns it
+        rows.write("a.npy", 0, 9)  # back; one number for all, as numpy assigns it
         rows.write("c.npy", 1, 200)
         assert "c.npy" in rows
         assert "d.npy" not in rows
     a, b, c = (Rows(tmp_path / array.name)[:] for array in ARRAYS)
     assert a[5].tolist() == [[0, 1], [2, 3], [4, 5]]
     assert (a[2] == 9).all()
-    assert not a[[0, 1, 3, 4, 6]].any()
+    assert (a[4] == 7).all()
+    assert not a[[0, 1, 3, 6]].any()
     assert b[2].tolist() == [True, False, True, True]
     assert not np.delete(b, 2, 0).any()
     assert c.tolist() == [0, 0, 0, 200, 0, 0, 0]

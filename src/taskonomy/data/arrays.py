@@ -70,6 +70,7 @@ class Writing:
     def __init__(self, folder: Path, arrays: Iterable[Array], first: int) -> None:
         self._open, self._beside = ExitStack(), ThreadPoolExecutor(1)
         self._files: dict[str, tuple[BinaryIO, int, Any]] = {}
+        self._next: dict[str, int] = {}  # the row that a file stands at
         for array in arrays:
             file = self._open.enter_context(open(folder / array.name, "r+b"))  # noqa: SIM115  # the stack closes it
             start = np.load(folder / array.name, mmap_mode="r").offset + first * array.row
@@ -101,8 +102,10 @@ class Writing:
         """
         file, start, numbers = self._files[name]
         numbers[...] = values
-        file.seek(start + row * numbers.nbytes)
+        if row != self._next.get(name):
+            file.seek(start + row * numbers.nbytes)
         file.write(numbers)
+        self._next[name] = row + 1
         self._bytes += numbers.nbytes
         if self._bytes >= _SYNCED and all(sync.done() for sync in self._syncs):
             self._bytes = 0

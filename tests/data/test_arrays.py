@@ -58,9 +58,10 @@ def test_a_disk_that_fails_meanwhile_is_an_error_at_the_end(tmp_path: Path, monk
 
     monkeypatch.setattr(os, "fsync", once)
     rows = Writing(tmp_path, ARRAYS, 0)
-    with pytest.raises(OSError, match="Input/output error"), rows:
+    with pytest.raises(OSError, match="Input/output error") as caught, rows:
         fill(rows, 4)
     assert failed
+    assert caught.value.filename == str(tmp_path / "a.npy")
 
 
 def test_an_error_within_is_not_hidden_by_the_disk(tmp_path: Path) -> None:

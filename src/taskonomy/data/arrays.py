@@ -1,9 +1,9 @@
 """The arrays of prepared data, one row a view: their names, types and sizes, and what disk they need."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -72,8 +72,10 @@ class Writing:
         self._files: dict[str, tuple[BinaryIO, int, Any]] = {}
         self._next: dict[str, int] = {}  # the row that a file stands at
         for array in arrays:
-            file = self._open.enter_context(open(folder / array.name, "r+b"))  # noqa: SIM115  # the stack closes it
-            start = np.load(folder / array.name, mmap_mode="r").offset + first * array.row
+            path = folder / array.name
+            self._open.enter_context(_named(path))
+            file = self._open.enter_context(open(path, "r+b"))  # noqa: SIM115  # the stack closes it
+            start = np.load(path, mmap_mode="r").offset + first * array.row
             self._files[array.name] = file, start, np.empty(array.shape, array.dtype)
         self._syncs, self._bytes = list[Future[None]](), 0
 
@@ -102,9 +104,10 @@ class Writing:
         """
         file, start, numbers = self._files[name]
         numbers[...] = values
-        if row != self._next.get(name):
-            file.seek(start + row * numbers.nbytes)
-        file.write(numbers)
+        with _named(file.name):
+            if row != self._next.get(name):
+                file.seek(start + row * numbers.nbytes)
+            file.write(numbers)
         self._next[name] = row + 1
         self._bytes += numbers.nbytes
         if self._bytes >= _SYNCED and all(sync.done() for sync in self._syncs):
@@ -113,8 +116,19 @@ class Writing:
 
     def _sync(self) -> None:
         for file, _start, _values in self._files.values():
-            file.flush()
-            os.fsync(file.fileno())
+            with _named(file.name):
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def _named(path: Path | str) -> Iterator[None]:
+    """Errors of an open file, with its name: the system does not say it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @dataclass(frozen=True)

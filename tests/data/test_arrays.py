@@ -64,7 +64,15 @@ def test_a_disk_that_fails_meanwhile_is_an_error_at_the_end(tmp_path: Path, monk
     assert caught.value.filename == str(tmp_path / "a.npy")
 
 
-def test_an_error_within_is_not_hidden_by_the_disk(tmp_path: Path) -> None:
+def test_an_error_within_is_not_hidden_by_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(tmp_path, 4)
-    with pytest.raises(ValueError, match="broadcast"), Writing(tmp_path, ARRAYS, 0) as rows:
-        rows.write("a.npy", 0, np.zeros(5))
+    monkeypatch.setattr(module, "_SYNCED", 1)
+
+    def failing(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    rows = Writing(tmp_path, ARRAYS, 0)
+    rows.write("a.npy", 0, 1)
+    with pytest.raises(ValueError, match="broadcast"), rows:
+        rows.write("a.npy", 1, np.zeros(5))

@@ -37,8 +37,8 @@ from taskonomy.tasks.own import declare, own_tasks
 from taskonomy.tasks.samples import listed
 
 NO_ROW = -1  # of damage that spoils no view that we know of
-PORTION = 512  # views that are read at a time, at most,
-_PORTION = 2**26  # of so many bytes: two seconds of one core with the release's files
+PORTION = 512  # views that are read at a time, at most
+_BYTES = 2**26  # that they become, at most: two seconds of one core with the release's files
 _CODE = ("data", "tasks", "geometry.py")  # below the package: what the bits depend on
 
 
@@ -88,7 +88,7 @@ class _Work:
         self.damage: list[Row] = []
         self.paired: list[Paired] = []
         row = sum(array.row for array in arrays_of(self.tasks, self.params.resolution))
-        self.jobs = list(_portions(self.keys, None if self.data.whole else min(PORTION, max(_PORTION // row, 1))))
+        self.jobs = list(_portions(self.keys, None if self.data.whole else min(PORTION, max(_BYTES // row, 1))))
         self.journal = Journal(self.folder / "journal")
         if not self.journal.gave("arrays", ""):
             self._start()

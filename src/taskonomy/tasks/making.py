@@ -75,7 +75,7 @@ def blurred(files: ViewFiles, *, limit: float, blur: float) -> UInt16[np.ndarray
 
 @cache
 def _log_shares() -> Float32[np.ndarray, "65536"]:
-    """Of every value that a file can hold: to look it up costs a fiftieth of the logarithm."""
+    """Of every value that a file can hold: to look it up costs a fortieth of the logarithm."""
     return np.log1p(np.arange(65536, dtype=np.float32)) / np.float32(np.log(65536))
 
 

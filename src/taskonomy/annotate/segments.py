@@ -11,7 +11,7 @@ from taskonomy.annotate.edges import edge_occlusion
 from taskonomy.annotate.frame import Frame
 from taskonomy.annotate.ncut import first_come, normalized_cut
 from taskonomy.annotate.scale import area, gaussian, length, masked_gaussian
-from taskonomy.data.formats import DEPTH_UNIT
+from taskonomy.data.formats import DEPTH_UNIT, NORMAL_AXES
 
 SCALE = 200.0  # of felzenszwalb, at every resolution: it trades contrast for the number of segments, which so stays about the same
 SIGMA, SIGMA_FLOOR = 3.0, 0.5  # 2D: blur, pixels of the release; pixels of the image at hand
@@ -59,7 +59,7 @@ def features_25d(frame: Frame) -> Float64[np.ndarray, "height width 5"]:
     valid = np.isfinite(frame.depth)
     units = np.where(valid, frame.depth, 1).astype(np.float64) * DEPTH_UNIT
     depth = masked_gaussian(np.log(np.maximum(units, 1)) / LOG_RANGE, length(DEPTH_SIGMA, resolution, 0), valid)
-    normal = masked_gaussian(frame.normal.astype(np.float64) * HALF + HALF, length(NORMAL_SIGMA, resolution, 0), valid)
+    normal = masked_gaussian(frame.normal.astype(np.float64) * NORMAL_AXES * HALF + HALF, length(NORMAL_SIGMA, resolution, 0), valid)
     edge = edge_occlusion(frame) * EDGE_RANGE
     stack = np.concatenate([depth[..., None] * DEPTH_WEIGHT, normal * NORMAL_WEIGHT, edge[..., None] * EDGE_WEIGHT], axis=-1)
     return np.where(valid[..., None], stack, 0.0)

@@ -16,6 +16,7 @@ import numpy as np
 HOLE = 65535  # depth: no geometry
 DEPTH_UNIT = 512.0  # units per metre
 CURVATURE_LIMIT = 1 / 0.03  # 1/m, either sign
+NORMAL_AXES = (1, -1, -1)  # of normal files, in the camera's: right, down, and away from the viewer
 
 
 class ViewKey(NamedTuple):
@@ -38,11 +39,12 @@ class Domain:
     """One released domain.
 
     Attributes:
-        name: Folder and file tag.
+        name: Of its folders and tars.
         kind: `png8`, `png16`, `npy` or `json`.
         channels: Of a PNG: 1 or 3; of an array: its length.
         encode: From physical values to those of the file.
         decode: And back.
+        tag: What its files call it, where the release has another name there than for the folder.
     """
 
     name: str
@@ -50,11 +52,17 @@ class Domain:
     channels: int
     encode: Codec
     decode: Codec
+    tag: str = ""
 
     @property
     def extension(self) -> str:
         """Of its files."""
         return self.kind.rstrip("0123456789")
+
+    @property
+    def ending(self) -> str:
+        """How the names of its files end, behind point and view."""
+        return f"_domain_{self.tag or self.name}.{self.extension}"
 
 
 def _same(values: Any) -> Any:
@@ -72,12 +80,18 @@ def _depth_from_file(units: Any) -> Any:
 
 
 def _normal_to_file(normal: Any) -> Any:
-    """+Y points down in the files; 127 is zero, and the value of holes."""
-    return np.rint(np.clip(normal, -1, 1) * (127, -127, 127) + 127).astype(np.uint8)
+    """[-1, 1] to [0, 255]: +X to the right is red, +Y down green, and a surface that faces the camera has no blue.
+
+    Zero lies between 127 and 128. It is 128, as in the release, which rounds halves up, so holes are 128 in every channel. A thousandth of a step
+    keeps there what is zero but for the last bits of its computation.
+    """
+    return np.clip(np.floor(np.asarray(normal, np.float64) * NORMAL_AXES * 127.5 + 128.001), 0, 255).astype(np.uint8)
 
 
 def _normal_from_file(stored: Any) -> Any:
-    return ((stored.astype(np.float32) - 127) / np.array((127, -127, 127), np.float32)).astype(np.float32)
+    """Unit vectors, camera coordinates (+X right, +Y up, +Z towards the viewer); zero in holes, whose values are no direction."""
+    hole = ((stored == 127) | (stored == 128)).all(axis=-1, keepdims=True)
+    return np.where(hole, 0, (stored.astype(np.float32) / np.float32(127.5) - 1) * np.array(NORMAL_AXES, np.float32)).astype(np.float32)
 
 
 def _curvature_to_file(curvature: Any) -> Any:
@@ -133,10 +147,10 @@ DOMAINS = {
         Domain("keypoints3d", "png16", 1, _share_to_16, _share_from_16),
         Domain("segment_unsup2d", "png8", 1, _segments_to_file, _same),
         Domain("segment_unsup25d", "png8", 1, _segments_to_file, _same),
-        Domain("segment_semantic", "png8", 1, _same, _same),
+        Domain("segment_semantic", "png8", 1, _same, _same, tag="segmentsemantic"),
         Domain("mask_valid", "png8", 1, lambda valid: valid.astype(np.uint8) * 255, lambda stored: stored > 127),
         Domain("class_object", "npy", 1000, lambda logits: logits.astype(np.float32), _same),
-        Domain("class_scene", "npy", 365, lambda shares: shares.astype(np.float32), _same),
+        Domain("class_scene", "npy", 365, lambda shares: shares.astype(np.float32), _same, tag="class_places"),
         Domain("point_info", "json", 0, _same, _same),
         Domain("nonfixated_matches", "json", 0, _same, _same),
     )
@@ -146,7 +160,7 @@ NOT_RELEASED = frozenset({"mask_valid"})  # derived from depth_zbuffer where it 
 
 def file_name(domain: str, point: int, view: int | str) -> str:
     """`point_3_view_7_domain_rgb.png`; the matches of a point have the view `all`."""
-    return f"point_{point}_view_{view}_domain_{domain}.{DOMAINS[domain].extension}"
+    return f"point_{point}_view_{view}{DOMAINS[domain].ending}"
 
 
 def to_bytes(domain: str, values: Any) -> bytes:

@@ -14,6 +14,7 @@ SIDE = 8
 # building -> (point, view); 10 after 9, so that an order of text would show
 VIEWS = {"cauthron": [(2, 0), (2, 1), (9, 0), (9, 3), (10, 2), (10, 11)], "Ackermanville": [(0, 0), (0, 1)]}
 PNG_16 = ("depth_zbuffer", "keypoints2d")
+TAGS = {"class_scene": "class_places", "segment_semantic": "segmentsemantic"}  # what the release calls their files
 DOMAINS = ("rgb", "normal", *PNG_16, "segment_semantic", "class_scene", "point_info", "nonfixated_matches")
 
 
@@ -66,7 +67,7 @@ def extension(domain: str) -> str:
 
 
 def name(domain: str, point: int, view: int | str, tag: str | None = None) -> str:
-    return f"point_{point}_view_{view}_domain_{tag or domain}.{extension(domain)}"
+    return f"point_{point}_view_{view}_domain_{tag or TAGS.get(domain, domain)}.{extension(domain)}"
 
 
 def contents(building: str, domain: str) -> dict[str, bytes]:

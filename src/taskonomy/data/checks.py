@@ -1,22 +1,23 @@
 """Damage: files that are missing, cannot be decoded, cannot be true, or contradict the files beside them."""
 
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Any
 
 from taskonomy.data.formats import DOMAINS, HOLE, NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
 from taskonomy.data.layouts import ReleasedSource, Source
 from taskonomy.data.names import ALL, MATCHES, few
+from taskonomy.data.view import odd_camera, odd_field
 from taskonomy.errors import TaskonomyError
+from taskonomy.tasks import DICTIONARY
 
 Progress = Callable[[Iterable[ViewKey], str], Iterable[ViewKey]]  # wraps what is gone through, and says in which unit it counts
 
-_CAMERA = {"camera_location": 3, "camera_rotation_final": 3, "field_of_view_rads": 0, "resolution": 0}  # 0: one number
+_BOX = "bounding_box_ranges"
 _BATCH = 256  # views handed to the threads at once
 
 
@@ -40,14 +41,49 @@ class Damage:
         return f"{self.where} ({self.reason})"
 
 
+@dataclass
+class Elsewhere:
+    """What is not here and is no damage: whoever downloads a part of the release has the partners of some views elsewhere.
+
+    Attributes:
+        alone: Views that are the only one of their point.
+        points: Building and point of those that camera files name, and that have no view here.
+        views: Building, point and view of those that `nonfixated_matches` name, and that are not here.
+        boxes: Camera files without the box of the room.
+    """
+
+    alone: int = 0
+    points: set[tuple[str, int]] = field(default_factory=set)
+    views: set[tuple[str, int, int]] = field(default_factory=set)
+    boxes: int = 0
+
+    def __str__(self) -> str:
+        """In one line; empty where nothing is missing."""
+        counts = [
+            (self.alone, "views alone at their point"),
+            (len(self.points), "points without views that camera files name"),
+            (len(self.views), "views that nonfixated_matches name"),
+            (self.boxes, f"camera files without {_BOX} ({', '.join(_needing(_BOX))} cannot do without)"),
+        ]
+        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+
+
+def _needing(name: str) -> list[str]:
+    """Tasks whose labels follow from a field of the camera file."""
+    return [task.name for task in DICTIONARY.values() if task.label and name in task.label.fields]
+
+
 class Damages(list[Damage]):
     """What `check` found.
 
     Attributes:
         files: How many files were looked at, or for.
+        elsewhere: What is not here, and is no damage.
     """
 
-    files: int = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.files, self.elsewhere = 0, Elsewhere()
 
 
 def check(source: Source, keys: Sequence[ViewKey], domains: Sequence[str], progress: Progress | None = None, *, partners: bool = True) -> Damages:
@@ -60,8 +96,7 @@ def check(source: Source, keys: Sequence[ViewKey], domains: Sequence[str], progr
         keys: Views.
         domains: Names of domains; `nonfixated_matches` is looked at once a point.
         progress: Told of each view.
-        partners: Whether views that name a view or point which does not exist, and points with a single view, count as damaged; relative poses
-            need them.
+        partners: Whether to count views that are the only one of their point, and points and views that are named and not here.
     """
     found = Damages()
     by_view = [domain for domain in domains if domain != MATCHES]
@@ -70,13 +105,14 @@ def check(source: Source, keys: Sequence[ViewKey], domains: Sequence[str], progr
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         rest = iter(progress(keys, "views") if progress else keys)
         while batch := list(islice(rest, _BATCH)):
-            for damages, files in pool.map(lambda key: _check_view(source, key, by_view, points), batch):
+            for key, (values, damages) in zip(batch, pool.map(lambda key: read_view(source, key, by_view), batch), strict=True):
                 found.extend(damages)
-                found.files += files
+                found.files += sum(domain not in NOT_RELEASED or source.has(key, domain) for domain in by_view)
+                found.extend(_partners_of(source, key, values, points, found.elsewhere))
     if MATCHES in domains:
         for (building, point), views in groupby(sorted(keys), key=lambda key: key[:2]):
             found.files += 1
-            found.extend(_check_matches(source, building, point, tuple(views), points))
+            found.extend(_check_matches(source, building, point, tuple(views), points, found.elsewhere))
     if isinstance(source, ReleasedSource):
         # A building whose images cannot be listed has no views that could be asked for, and would go unnoticed.
         found.extend(damaged_tars(source, {key.building for key in keys} | source.without_views(), domains))
@@ -132,19 +168,8 @@ def _implausible(domain: str, value: Any) -> str | None:
     if domain.startswith("depth_") and (value == HOLE).all():
         return "no valid depth"
     if domain == "point_info":
-        if not isinstance(value, dict):
-            return "is no JSON object"
-        for field, length in _CAMERA.items():
-            if field not in value:
-                return f"has no {field}"
-            numbers = value[field] if length else [value[field]]
-            if not isinstance(numbers, list) or (length and len(numbers) != length) or not all(map(_is_number, numbers)):
-                return f"its {field} must be {f'{length} numbers' if length else 'a number'}"
+        return odd_camera(value) or (odd_field(_BOX, value[_BOX]) if _BOX in value else None)
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _sizes(values: dict[str, Any]) -> dict[str, str]:
@@ -169,41 +194,46 @@ class _Points:
         self.views = Counter((key.building, key.point) for key in source.views())
         self.source = source
 
-    def lacks_point(self, building: str, point: Any) -> bool:
-        return (building, _number(point)) not in self.views
+    def lacks_point(self, building: str, point: int) -> bool:
+        return (building, point) not in self.views
 
-    def lacks_view(self, building: str, point: Any, view: Any) -> bool:
-        key = _number(point), _number(view)
-        return key[0] is None or key[1] is None or not self.source.has(ViewKey(building, key[0], key[1]), "rgb")
+    def lacks_view(self, building: str, point: int, view: int) -> bool:
+        return not self.source.has(ViewKey(building, point, view), "rgb")
 
 
-def _number(value: Any) -> int | None:
-    """Ids are numbers in some files of the release, and text in others."""
+def _numbers(values: Iterable[Any]) -> list[int]:
+    """Ids: numbers in some files of the release, text in others.
+
+    Raises:
+        ValueError: Something else.
+    """
     try:
-        return int(value)
-    except (TypeError, ValueError):
-        return None
+        return [int(value) for value in values]
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
-def _check_view(source: Source, key: ViewKey, domains: Sequence[str], points: _Points | None) -> tuple[list[Damage], int]:
-    """The damages of a view, and how many files were looked at, or for."""
-    values, damages = read_view(source, key, domains)
-    if points:
-        damages += [Damage(source.where(key, domain), reason, domain, (key,)) for domain, reason in _lonely(key, values, points)]
-    return damages, sum(domain not in NOT_RELEASED or source.has(key, domain) for domain in domains)
-
-
-def _lonely(key: ViewKey, values: dict[str, Any], points: _Points) -> Iterator[tuple[str, str]]:
+def _partners_of(source: Source, key: ViewKey, values: dict[str, Any], points: _Points | None, elsewhere: Elsewhere) -> Iterator[Damage]:
+    """Counts what a sound view has elsewhere; damage is a list of points that is none."""
+    info = values.get("point_info", {})
+    if "point_info" in values and _BOX not in info:
+        elsewhere.boxes += 1
+    if not points:
+        return
     if points.views[key.building, key.point] == 1:
-        yield "rgb", "is the only view of its point"
-    named = values.get("point_info", {}).get("nonfixated_points_in_view", [])
-    if not isinstance(named, list):
-        yield "point_info", "its nonfixated_points_in_view must be a list"
-    elif lost := [str(point) for point in named if points.lacks_point(key.building, point)]:
-        yield "point_info", f"names points that have no views: {few(lost)}"
+        elsewhere.alone += 1
+    named = info.get("nonfixated_points_in_view", [])
+    try:
+        if not isinstance(named, list):
+            raise ValueError
+        elsewhere.points |= {(key.building, point) for point in _numbers(named) if points.lacks_point(key.building, point)}
+    except ValueError:
+        yield Damage(source.where(key, "point_info"), "its nonfixated_points_in_view must be a list of points", "point_info", (key,))
 
 
-def _check_matches(source: Source, building: str, point: int, views: tuple[ViewKey, ...], points: _Points | None) -> Iterator[Damage]:
+def _check_matches(
+    source: Source, building: str, point: int, views: tuple[ViewKey, ...], points: _Points | None, elsewhere: Elsewhere
+) -> Iterator[Damage]:
     def damage(reason: str) -> Damage:
         return Damage(source.where(ViewKey(building, point, ALL), MATCHES), reason, MATCHES, views)
 
@@ -213,8 +243,12 @@ def _check_matches(source: Source, building: str, point: int, views: tuple[ViewK
         yield damage(str(error))
         return
     listed = value.get("views") if isinstance(value, dict) else None
-    if not isinstance(listed, list) or not all(isinstance(view, dict) and {"point_uuid", "view_id"} <= view.keys() for view in listed):
+    try:
+        if not isinstance(listed, list) or not all(isinstance(view, dict) for view in listed):
+            raise ValueError
+        named = [_numbers((view.get("point_uuid"), view.get("view_id"))) for view in listed]
+    except ValueError:
         yield damage("must have views, each with point_uuid and view_id")
-    elif points and (lost := [view for view in listed if points.lacks_view(building, view["point_uuid"], view["view_id"])]):
-        names = [f"point {view['point_uuid']} view {view['view_id']}" for view in lost]
-        yield damage(f"names views that do not exist: {few(names)}")
+        return
+    if points:
+        elsewhere.views |= {(building, other, view) for other, view in named if points.lacks_view(building, other, view)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taskonomy.data.checks import Damage, Progress, check, damaged_tars
+from taskonomy.data.checks import Damage, Elsewhere, Progress, check, damaged_tars
 from taskonomy.data.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
 from taskonomy.data.layouts import ReleasedSource, open_source
 from taskonomy.data.names import MATCHES, few
@@ -47,6 +47,7 @@ class Summary:
         checked: Views whose files were all decoded.
         files_checked: Their files.
         damages: What was found in them.
+        elsewhere: What they name and is not here, which is no damage.
         splits: Building -> split, of the lists in the root.
         unread: What looks like data and is not read, one line each.
     """
@@ -62,6 +63,7 @@ class Summary:
     checked: int
     files_checked: int
     damages: list[Damage]
+    elsewhere: Elsewhere
     splits: dict[str, str]
     unread: list[str]
 
@@ -85,6 +87,7 @@ class Summary:
         found = f"{len(self.damages):,} damaged" if self.damages else "no damage"
         lines += ["", f"checked {share} views, {self.files_checked:,} files: {found}"]
         lines += _listed([str(damage) for damage in self.damages])
+        lines += [f"not here, and no damage: {self.elsewhere}"] if str(self.elsewhere) else []
         if self.unread:
             lines += ["", f"not read ({len(self.unread):,}):", *_listed(self.unread)]
         return "\n".join(lines)
@@ -130,6 +133,7 @@ def inspect(root: Place | str | ReleasedSource, sample: int | None = 200, progre
         checked=len(sampled),
         files_checked=damages.files,
         damages=[*damages, *damaged_tars(source, not_sampled, source.domains)],
+        elsewhere=damages.elsewhere,
         splits=source.splits(),
         unread=source.unread(),
     )

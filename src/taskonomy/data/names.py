@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 ALL = 0xFFFFFFFF  # the view `all`, as a number: the matches of a point are one file for all its views
 MATCHES = "nonfixated_matches"
 
-# Names of folders and of tags in file names that have been in use besides the released ones; read, never written.
+# Names of folders and of tags in file names that have been in use besides those of the domains. Two are what the release calls the files of the
+# domains class_scene and segment_semantic; the others are read, never written.
 ALIASES = {
+    "class_places": "class_scene",
     "points": "point_info",
     "fixatedpose": "point_info",
     "segmentsemantic": "segment_semantic",

@@ -17,7 +17,7 @@ from taskonomy.data.sources import Data, Problem
 from taskonomy.geometry import Camera
 from taskonomy.tasks import DICTIONARY, Task
 from taskonomy.tasks.labels import Shot
-from taskonomy.tasks.samples import Views, fixated_pairs, nonfixated_pairs, triplets
+from taskonomy.tasks.samples import Views, nonfixated_pairs
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,19 @@ class PairJob:
 
 @dataclass(frozen=True)
 class Paired:
-    """What became of a job: damage that shows only here, and how many of its views are undamaged."""
+    """What became of a job.
+
+    Attributes:
+        damage: That shows only here.
+        problems: Of whole tars.
+        good: How many of its views are undamaged.
+        elsewhere: Views that are named as partners and are not here.
+    """
 
     damage: list[Row]
     problems: list[Problem]
     good: int
+    elsewhere: int
 
 
 def pair_views(job: PairJob) -> Paired:
@@ -59,9 +67,11 @@ def pair_views(job: PairJob) -> Paired:
     data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
     damage: list[Row] = []
     seen: list[dict[int, tuple[int, ...]]] = []
+    elsewhere = 0
     for building, first, end in job.keys.parts():
-        others, bad = _partners(data, building, job.keys[first:end], job.first + first, tasks)
+        others, bad, lost = _partners(data, building, job.keys[first:end], job.first + first, tasks)
         damage += bad
+        elsewhere += lost
         seen.append(others)
     spoiled = job.bad | {row for row, _where, _reason in damage}
     good = np.array([row for row in range(len(job.keys)) if job.first + row not in spoiled], np.int64)
@@ -75,31 +85,35 @@ def pair_views(job: PairJob) -> Paired:
     job.output.parent.mkdir(exist_ok=True)
     np.savez(job.output, **arrays)  # type: ignore[arg-type]  # numpy's stubs take any name for an option
     wanted = ["nonfixated_matches"] if nonfixated_pairs in [task.group for task in tasks] else []
-    return Paired(damage, data.problems(job.keys.buildings, wanted), len(good))
+    return Paired(damage, data.problems(job.keys.buildings, wanted), len(good), elsewhere)
 
 
-def _partners(data: Data, building: str, keys: Sequence[ViewKey], first: int, tasks: Sequence[Task]) -> tuple[dict[int, tuple[int, ...]], list[Row]]:
-    """Per point of a building, the rows of the views that see it without fixating it; and the views that lack a partner which a task needs."""
+def _partners(
+    data: Data, building: str, keys: Sequence[ViewKey], first: int, tasks: Sequence[Task]
+) -> tuple[dict[int, tuple[int, ...]], list[Row], int]:
+    """Per point of a building, the rows of the views that see it without fixating it; damage; and how many such views are not here.
+
+    Whoever downloads a part of the release lacks partners that it names, and points with enough views: no damage, only fewer samples.
+    """
+    others: dict[int, tuple[int, ...]] = {}
+    damage: list[Row] = []
+    if not any(task.group is nonfixated_pairs for task in tasks):
+        return others, damage, 0
     rows: dict[int, dict[int, int]] = {}
     for row, key in enumerate(keys, start=first):
         rows.setdefault(key.point, {})[key.view] = row
     row_of = {(point, view): row for point, views in rows.items() for view, row in views.items()}
-    needed = max((task.images for task in tasks if task.group in (fixated_pairs, triplets)), default=1)
-    with_matches = any(task.group is nonfixated_pairs for task in tasks)
-    others: dict[int, tuple[int, ...]] = {}
-    damage: list[Row] = []
-    if with_matches:
-        data.fetch([ViewKey(building, point, ALL) for point in rows], ["nonfixated_matches"])
+    elsewhere: set[tuple[int, int]] = set()
+    data.fetch([ViewKey(building, point, ALL) for point in rows], ["nonfixated_matches"])
     for point, views in sorted(rows.items()):
-        if len(views) < needed:
-            reason = f"view without its partner: {len(views)} of the point, {needed} needed"
-            damage += [(row, f"{building}: point {point}, view {view}", reason) for view, row in sorted(views.items())]
-        if with_matches:
-            try:
-                others[point] = data.others(building, point, row_of)
-            except DamagedFileError as error:
-                damage += [(row, f"{building}: nonfixated_matches of point {point}", str(error)) for _view, row in sorted(views.items())[:1]]
-    return others, damage
+        try:
+            named = data.others(building, point)
+        except DamagedFileError as error:
+            damage += [(row, f"{building}: nonfixated_matches of point {point}", str(error)) for _view, row in sorted(views.items())[:1]]
+            continue
+        others[point] = tuple(row_of[one] for one in named if one in row_of)
+        elsewhere.update(one for one in named if one not in row_of)
+    return others, damage, len(elsewhere)
 
 
 def _views_of_buildings(keys: Keys, first: int, good: Int[np.ndarray, " good"], others: Sequence[Mapping[int, tuple[int, ...]]]) -> list[Views]:

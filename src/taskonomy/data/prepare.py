@@ -29,6 +29,7 @@ from taskonomy.data.keys import Keys
 from taskonomy.data.pairing import Paired, PairJob, pair_views
 from taskonomy.data.reading import Done, Job, Row, read_views
 from taskonomy.data.sources import Data, Problem, open_anew
+from taskonomy.data.view import lacks
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import resumable_folder, unfinished_of
 from taskonomy.params import DataParams, OnBad
@@ -69,9 +70,10 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
     with resumable_folder(output, _key(keys, params)) as folder:
         work = _Work(folder, data, keys, tasks, params, processes or cores())
         work.read()
-        good = work.refuse_or_leave_out()
+        good = work.refuse_or_leave_out(root)
         manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
         work.tidy()
+    _say_partners(manifest, sum(one.elsewhere for one in work.paired))
     return manifest
 
 
@@ -185,7 +187,8 @@ class _Work:
             marks[first] = _short(f"{sorted(spoiled)} {self.data.mark(names, ['nonfixated_matches'])}")
             gave, output = self.journal.gave(f"pair {number}", marks[first]), self.folder / f"pairs/{number:06}.npz"
             if gave is not None and output.is_file():
-                found[first] = Paired([tuple(row) for row in gave["damage"]], [tuple(one) for one in gave["problems"]], gave["good"])
+                damage, problems_there = [tuple(row) for row in gave["damage"]], [tuple(one) for one in gave["problems"]]
+                found[first] = Paired(damage, problems_there, gave["good"], gave["elsewhere"])
                 continue
             if not self.can_read:
                 return False
@@ -202,12 +205,15 @@ class _Work:
         self.paired = [found[first] for _names, first, _end in self.groups]
         return True
 
-    def refuse_or_leave_out(self) -> Int[np.ndarray, " good"]:
+    def refuse_or_leave_out(self, root: Path | str) -> Int[np.ndarray, " good"]:
         """Rows of the undamaged views.
 
         Raises:
-            TaskonomyError: Files are damaged, and that is an error. What was read is kept; portions with damage will be read again.
+            TaskonomyError: Files are damaged, or camera files have not what a task needs, and that is an error. What was read is kept; portions with
+                damage will be read again.
         """
+        lacking = _lacking(self.tasks)
+        said = [f"{root}: {text}" for text in _say_lacking(self.damage, lacking, len(self.keys), self.params.on_bad)]
         if self.damage and self.params.on_bad is OnBad.ERROR:
             rows = np.array(sorted({row for row, _where, _reason in self.damage}))
             parts = [(f"read {number}", *job) for number, job in enumerate(self.jobs)]
@@ -217,7 +223,11 @@ class _Work:
                     self.journal.note(part, "", None)
             if misfits := [(where, reason) for _row, where, reason in self.damage if isinstance(reason, Misfit)]:
                 raise misfit_error(misfits)
-            raise damage_error([Damage(where, reason, "") for _row, where, reason in self.damage], _files(self.keys, needs(self.tasks)))
+            if not (damaged := [Damage(where, reason, "") for _row, where, reason in self.damage if reason not in lacking]):
+                raise TaskonomyError("; ".join(said))
+            raise damage_error(damaged, _files(self.keys, needs(self.tasks)))
+        for text in said:
+            print(f"prepare: {text}", file=sys.stderr)
         return np.setdiff1d(np.arange(len(self.keys)), [row for row, _where, _reason in self.damage])
 
     def parts(self, good: Int[np.ndarray, " good"]) -> list[tuple[Path, int]]:
@@ -256,6 +266,32 @@ def _files(keys: Keys, domains: Sequence[str] | dict[str, list[str]]) -> int:
     """How many files there are to read."""
     points = sum(len(np.unique(keys.points[a:b])) for _name, a, b in keys.parts())
     return sum(points if domain == "nonfixated_matches" else len(keys) for domain in domains)
+
+
+def _lacking(tasks: Sequence[Task]) -> dict[str, tuple[str, list[str]]]:
+    """By the reason that is noted where a camera file lacks a field: which, and the tasks that cannot do without it."""
+    fields = sorted({field for task in tasks if task.label for field in task.label.fields})
+    return {lacks(field): (field, [task.name for task in tasks if task.label and field in task.label.fields]) for field in fields}
+
+
+def _say_lacking(damage: Sequence[Row], lacking: dict[str, tuple[str, list[str]]], files: int, on_bad: OnBad) -> Iterator[str]:
+    """For each field: how many camera files are without it, and what can be done."""
+    for reason, (field, names) in lacking.items():
+        if found := [where for _row, where, why in damage if why == reason]:
+            tasks, need = ", ".join(names), "needs" if len(names) == 1 else "need"
+            keep = f"take {tasks} out of data.tasks"
+            left = "their views are left out of every task" if on_bad is OnBad.SKIP else "data.on_bad: skip leaves their views out of every task"
+            first = f"{len(found):,} of {files:,} camera files have no {field}, which {tasks} {need} (the first: {found[0]})"
+            yield f"{first}; {left}, to keep them {keep}"
+
+
+def _say_partners(manifest: dict[str, Any], elsewhere: int) -> None:
+    """What a part of a release lacks, in one line: no damage, but fewer samples."""
+    parts = [f"{name} {count:,}" for name, count in manifest["views_without_partners"].items()]
+    said = [f"views without partners, which begin no sample: {', '.join(parts)}"] if parts else []
+    said += [f"{elsewhere:,} views that nonfixated_matches name are not here"] if elsewhere else []
+    if said:
+        print(f"prepare: {'; '.join(said)}", file=sys.stderr)
 
 
 def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task]) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from taskonomy.data.fitting import fitted
 from taskonomy.data.formats import DamagedFileError, ViewKey
 from taskonomy.data.sources import Data, open_data
-from taskonomy.data.view import ReadView
+from taskonomy.data.view import ReadView, lacks
 from taskonomy.errors import TaskonomyError
 from taskonomy.seeds import generator
 from taskonomy.tasks import DICTIONARY, Task
@@ -63,7 +63,7 @@ def _block(source: Data, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequenc
     images = {one: source.view(one, size) for one in nearby}
     cells = [("Image", fit(images[key].stored("rgb"), side, smooth=True))]
     for task in tasks:
-        if (picture := _picture(task, key, images, source, side, seed)) is not None:
+        if (picture := _picture_or_none(task, key, images, source, side, seed)) is not None:
             cells.append((task.title, picture))
     rows = -(-len(cells) // columns)
     high, wide = side + TITLE + MARGIN, side + MARGIN
@@ -74,6 +74,16 @@ def _block(source: Data, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequenc
         scale = min(0.42, 0.42 * side / cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0])
         cv2.putText(page, title, (left, top + 15), cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
     return page
+
+
+def _picture_or_none(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: Data, side: int, seed: int) -> Any:
+    """As `_picture`; None also where the view's camera file is whole and lacks what the task needs of it."""
+    try:
+        return _picture(task, key, images, source, side, seed)
+    except DamagedFileError as error:
+        if task.label is None or str(error) not in map(lacks, task.label.fields):
+            raise
+        return None
 
 
 def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: Data, side: int, seed: int) -> Any:
@@ -121,7 +131,8 @@ def _stored(task: Task, view: ViewFiles) -> Any:
 
 def _views(keys: Sequence[ViewKey], source: Data, seed: int) -> Views:
     row_of = {(key.point, key.view): row for row, key in enumerate(keys)}
-    others = {}
+    others: dict[int, tuple[int, ...]] = {}
     if "nonfixated_matches" in source.domains:
-        others = {point: source.others(keys[0].building, point, row_of) for point in sorted({key.point for key in keys})}
+        for point in sorted({key.point for key in keys}):
+            others[point] = tuple(row_of[one] for one in source.others(keys[0].building, point) if one in row_of)
     return Views(keys[0].building, np.arange(len(keys)), np.array([key.point for key in keys]), others)

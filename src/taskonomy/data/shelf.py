@@ -212,10 +212,10 @@ class _Builder:
 
 def _folder_index(path: Place, domain: str) -> _Index:
     builder = _Builder(domain)
-    for entry in entries_of(path):
-        if not entry.name.startswith("."):
-            builder.add("", entry.name)
-    builder.ignored.sort()
+    # In an order of their own: of two names for the same file the last is read, and folders list them in any order.
+    for name in sorted(entry.name for entry in entries_of(path)):
+        if not name.startswith("."):
+            builder.add("", name)
     return builder.index(in_tar=False)
 
 

@@ -69,9 +69,9 @@ class Data(ABC):
         """Get what will be read next, where that is worth it."""
         return
 
-    def others(self, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
-        """Rows of the views that see a point without fixating it."""
-        return ()
+    def others(self, building: str, point: int) -> list[tuple[int, int]]:
+        """Point and view of those that see a point without fixating it; not all of them need be here."""
+        return []
 
     def problems(self, buildings: Iterable[str], domains: Sequence[str]) -> list[Problem]:
         """Files of many views that are damaged as a whole: nobody knows which views they held."""
@@ -168,20 +168,18 @@ class Released(Data):
         """Buildings with files but no images."""
         return set(self.source.buildings) - set(self.keys.buildings)
 
-    def others(self, building: str, point: int, row_of: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
+    def others(self, building: str, point: int) -> list[tuple[int, int]]:
         """As `nonfixated_matches` says.
 
         Raises:
-            DamagedFileError: It is missing, or names a view that is not there.
+            DamagedFileError: It is missing, or names no views.
         """
         matches = from_bytes("nonfixated_matches", self.source.matches(building, point))
         try:
             named = [(int(view["point_uuid"]), int(view["view_id"])) for view in matches["views"]]
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedFileError(f"has no views with point_uuid and view_id ({error})") from None
-        if missing := [one for one in named if one not in row_of]:
-            raise DamagedFileError(f"names a view that is not there: point {missing[0][0]}, view {missing[0][1]}")
-        return tuple(row_of[one] for one in named if one[0] != point)
+        return [one for one in named if one[0] != point]
 
 
 class Own(Data):
@@ -291,8 +289,7 @@ class OwnView(ReadView):
         """There is none."""
         raise TaskonomyError(f"{self.source.root}: images of a folder have no cameras")
 
-    @property
-    def info(self) -> dict[str, Any]:
+    def field(self, name: str) -> Any:
         """There is none."""
         raise TaskonomyError(f"{self.source.root}: images of a folder have no point_info")
 

@@ -28,7 +28,7 @@ def write_building(root: Path, building: str, files: Iterable[tuple[str, str, by
     unfinished: dict[str, _Folder | _Tar] = {}
     with ExitStack() as stack:
         for domain, name, data in files:
-            if domain not in DOMAINS or (parsed := parse_file(name, domain)) is None or parsed[2] != f"_domain_{domain}.{DOMAINS[domain].extension}":
+            if domain not in DOMAINS or (parsed := parse_file(name, domain)) is None or parsed[2] != DOMAINS[domain].ending:
                 raise ValueError(f"{building}: {name!r} is no released file name of {domain}")
             if domain not in unfinished:
                 target = place(root, layout, building, domain)

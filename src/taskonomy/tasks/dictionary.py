@@ -146,8 +146,8 @@ _ENTRIES = (
     Task("denoising", "Denoising", "2D", "denoise", _image_itself(), Loss.L1, _MAP3, Input.NOISE, picture="map"),
     # geometric
     Task("room_layout", "Room layout", "geometric", "room_layout",
-         Label((9,), "float32", to.scores, ("point_info",), lambda files: poses.room_layout(files.camera, files.info["bounding_box_ranges"]),
-               statistics="mean_std"), Loss.L2, Head(9, layers=2), picture="box"),
+         Label((9,), "float32", to.scores, ("point_info",), lambda files: poses.room_layout(files.camera, files.field("bounding_box_ranges")),
+               statistics="mean_std", fields=("bounding_box_ranges",)), Loss.L2, Head(9, layers=2), picture="box"),
     Task("vanishing_point", "Vanishing points", "geometric", "vanishing_point_well_defined",
          Label((9,), "float32", to.same, ("point_info",), lambda files: poses.vanishing_points(files.camera)),
          Loss.L2, Head(9, layers=2), picture="directions"),

@@ -89,10 +89,9 @@ class ViewFiles(ABC):
     def camera(self) -> "Camera":
         """The camera of point_info."""
 
-    @property
     @abstractmethod
-    def info(self) -> dict[str, Any]:
-        """point_info."""
+    def field(self, name: str) -> Any:
+        """A field of point_info beyond the camera, which the file may lack."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,7 @@ class Label:
         valid: Batches of the compact array -> which of its pixels have a label, where that is not the mask alone.
         statistics: What is computed over the training split: `mean_std`, `class_weights`, `bin_weights` or nothing.
         options: Named numbers of `make` and `encode` that params.yaml may set, with their defaults.
+        fields: Of point_info, those that `make` reads beyond the camera: not every camera file has them.
     """
 
     shape: tuple[int | str, ...]
@@ -131,6 +131,7 @@ class Label:
     valid: Callable[..., Any] | None = None
     statistics: str = ""
     options: Options = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
 
     def array_shape(self, size: int) -> tuple[int, ...]:
         """The compact array's shape for images of this side."""

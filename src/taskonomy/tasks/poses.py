@@ -45,7 +45,12 @@ def quarter_turn(camera: "Camera") -> Float[np.ndarray, "3 3"]:
 
 
 def vanishing_points(camera: "Camera") -> Float[np.ndarray, "9"]:
-    """Three unit vectors, camera coordinates: where the Manhattan axes X, Y, Z of the turned world point."""
+    """Three unit vectors, camera coordinates: where the Manhattan axes X, Y, Z of the turned world point; X ahead, Y to the left, Z up.
+
+    They follow from the rotation, and the `vanishing_points_gaussian_sphere` of the camera file is not read. Measured on released files, it is the
+    same frame turned by half about Z: its X and Y are minus these, so its X points back to the viewer. The reference's text wants the camera to look
+    within 45 degrees of +X, as here; its code adds the angles to X and Y, which holds X only within 90 degrees, to the right of where it looks.
+    """
     return (camera.rotation.T @ quarter_turn(camera).T).T.ravel()
 
 

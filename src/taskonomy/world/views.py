@@ -13,6 +13,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.geometry import Camera
 from taskonomy.seeds import generator
 from taskonomy.tasks.classes import PLACES
+from taskonomy.tasks.poses import vanishing_points
 from taskonomy.world.building import Building
 from taskonomy.world.rays import NEVER, Rays
 
@@ -243,7 +244,7 @@ def _info(building: Building, point: _Point, view: int, stand: _Stand, camera: C
     distance = float(np.linalg.norm(towards))
     before = Rotation.from_euler("xyz", stand.original)
     turn = Rotation.from_matrix(camera.rotation) * before.inv()
-    axes = camera.rotation  # row i: world axis i in camera coordinates
+    axes = vanishing_points(camera).reshape(3, 3) * ((-1,), (-1,), (1,)) + 0.0  # as released: X points back to the viewer
     depth = np.where(abs(axes[:, 2]) < 1e-9, -1e-9, -axes[:, 2])
     image = np.stack([axes[:, 0], -axes[:, 1]], axis=1) / depth[:, None] * camera.focal + camera.resolution / 2
     low, high = building.rooms[stand.room].low, building.rooms[stand.room].high

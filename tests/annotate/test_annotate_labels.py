@@ -56,7 +56,7 @@ def quantum(domain):
     return {
         "depth_zbuffer": 0.5 / 512,
         "depth_euclidean": 0.5 / 512,
-        "normal": 0.5 / 127,
+        "normal": 0.5 / 127.5,
         "principal_curvature": 0.5 / 127 * CURVATURE_LIMIT,
         "reshading": 0.5 / 255,
     }.get(domain, 0.5 / 65535)
@@ -92,13 +92,19 @@ def test_the_same_view_gives_the_same_bytes():
     assert all(to_bytes(domain, first[domain]) == to_bytes(domain, second[domain]) for domain in first)
 
 
+def unit(vectors):
+    """Their directions; of the shortest none, as in holes."""
+    size = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.where(size > 0.1, vectors / np.maximum(size, 0.1), 0).astype(np.float32)
+
+
 SIDE = (6, 6)
 UNIT = st.floats(0, 1, width=32)
 VALUES = {
     "rgb": hnp.arrays(np.uint8, (*SIDE, 3)),
     "depth_zbuffer": hnp.arrays(np.float32, SIDE, elements=st.one_of(st.floats(0, 127, width=32), st.just(np.inf))),
     "depth_euclidean": hnp.arrays(np.float32, SIDE, elements=st.one_of(st.floats(0, 127, width=32), st.just(np.inf))),
-    "normal": hnp.arrays(np.float32, (*SIDE, 3), elements=st.floats(-1, 1, width=32)),
+    "normal": hnp.arrays(np.float32, (*SIDE, 3), elements=st.floats(-1, 1, width=32)).map(unit),
     # Two curvatures at the negative end of the format are its mask value, so the draw stops just before.
     "principal_curvature": hnp.arrays(np.float32, (*SIDE, 2), elements=st.floats(-33, 60, width=32)),
     "reshading": hnp.arrays(np.float32, SIDE, elements=UNIT),

@@ -9,7 +9,7 @@ from annotate.scenes import Scene, box_on_floor, textured, wall
 from skimage import graph, segmentation
 
 from taskonomy.annotate.ncut import first_come, normalized_cut
-from taskonomy.annotate.segments import SIMILARITY, _in_order, felzenszwalb, region_weights, segment_unsup2d, segment_unsup25d
+from taskonomy.annotate.segments import SIMILARITY, _in_order, features_25d, felzenszwalb, region_weights, segment_unsup2d, segment_unsup25d
 
 
 def same_partition(first, second):
@@ -98,6 +98,12 @@ def test_weights_of_regions_are_scikit_images_at_any_number_of_channels():
         expected[i, j] = expected[j, i] = data["weight"]
     assert region_weights(rgb, regions, 2.0) == pytest.approx(expected, abs=1e-9)
     assert same_partition((region_weights(rgb, regions, 2.0) > 0).any(axis=0), np.ones(len(expected)))
+
+
+def test_normals_of_wall_and_floor_enter_the_25d_segments_as_the_released_file_has_them():
+    for scene, stored in ((wall(), (128, 128, 0)), (Scene().plane((0, 1, 0), (0, -1.0, 0)), (128, 0, 128))):
+        seen = np.isfinite(scene.depth)
+        np.testing.assert_allclose(features_25d(scene.frame())[seen][:, 1:4], np.broadcast_to(np.array(stored) / 255, (seen.sum(), 3)), atol=0.003)
 
 
 @pytest.mark.parametrize("resolution", [64, 128, 256])

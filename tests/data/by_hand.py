@@ -47,6 +47,7 @@ def point_info(building: str, point: int, view: int) -> dict[str, object]:
         "field_of_view_rads": 1.0,
         "resolution": SIDE,
         "nonfixated_points_in_view": others,
+        "bounding_box_ranges": {"x": [0.0, 4.0], "y": [-1.0, 5.0], "z": [0.0, 3.0]},
     }
 
 

@@ -102,14 +102,12 @@ def info_with(**changes: object) -> Callable[[], bytes]:
         ("point_info", info_with(camera_location=None), "has no camera_location"),
         ("point_info", info_with(camera_location=[1, 2]), "its camera_location must be 3 numbers"),
         ("point_info", info_with(field_of_view_rads="wide"), "its field_of_view_rads must be a number"),
-        ("point_info", info_with(nonfixated_points_in_view=[2, 5, "10", 6]), "names points that have no views: 5, 6"),
-        ("point_info", info_with(nonfixated_points_in_view=3), "its nonfixated_points_in_view must be a list"),
+        ("point_info", info_with(field_of_view_rads=4), "its field_of_view_rads must lie between 0 and pi"),
+        ("point_info", info_with(nonfixated_points_in_view=3), "its nonfixated_points_in_view must be a list of points"),
+        ("point_info", info_with(nonfixated_points_in_view=[2, "x"]), "its nonfixated_points_in_view must be a list of points"),
         ("nonfixated_matches", lambda: b"{}", "must have views, each with point_uuid and view_id"),
-        (
-            "nonfixated_matches",
-            lambda: json.dumps({"views": [{"point_uuid": "2", "view_id": 1}, {"point_uuid": "2", "view_id": 7}]}).encode(),
-            "names views that do not exist: point 2 view 7",
-        ),
+        ("nonfixated_matches", lambda: b'{"views": [{"point_uuid": "2"}]}', "must have views, each with point_uuid and view_id"),
+        ("nonfixated_matches", lambda: b'{"views": [{"point_uuid": "x", "view_id": 1}]}', "must have views, each with point_uuid and view_id"),
     ],
 )
 def test_one_damaged_file_gives_its_line(root: Path, domain: str, make, reason: str):
@@ -146,17 +144,27 @@ def test_reading_a_view_gives_what_is_sound(root: Path):
     assert [damage.domain for damage in damages] == ["normal"]  # mask_valid is derived, and may be missing
 
 
+def test_points_and_views_that_are_elsewhere_are_counted_once_each_and_no_damage(root: Path):
+    replaced(root, "point_info", info_with(nonfixated_points_in_view=[2, 5, "10", 6])())
+    for point in (2, 10):
+        matches = {"views": [{"point_uuid": "2", "view_id": 1}, {"point_uuid": 2, "view_id": "7"}, {"point_uuid": "5", "view_id": 0}]}
+        (root / "cauthron/nonfixated_matches" / name("nonfixated_matches", point, "all")).write_bytes(json.dumps(matches).encode())
+    source = open_source(root)
+    damages = check(source, source.views(), DOMAINS)
+    assert damages == []
+    assert damages.elsewhere.points == {("cauthron", 5), ("cauthron", 6)}
+    assert damages.elsewhere.views == {("cauthron", 2, 7), ("cauthron", 5, 0)}
+    assert damages.elsewhere.alone == 0
+
+
 def test_a_point_with_a_single_view_has_no_partner(root: Path):
     for domain in DOMAINS[:-1]:
         (root / "cauthron" / domain / name(domain, 9, 0)).unlink()
-    matches = root / "cauthron/nonfixated_matches"
     source = open_source(root)
-    assert found(source) == [
-        f"{root}/cauthron/rgb/{name('rgb', 9, 3)} (is the only view of its point)",
-        f"{matches}/{name('nonfixated_matches', 2, 'all')} (names views that do not exist: point 9 view 0)",
-        f"{matches}/{name('nonfixated_matches', 10, 'all')} (names views that do not exist: point 9 view 0)",
-    ]
-    assert found(source, partners=False) == []
+    damages = check(source, source.views(), DOMAINS)
+    assert damages == []
+    assert (damages.elsewhere.alone, damages.elsewhere.views) == (1, {("cauthron", 9, 0)})
+    assert str(check(source, source.views(), DOMAINS, partners=False).elsewhere) == ""
 
 
 def test_many_damages_are_one_line(root: Path):

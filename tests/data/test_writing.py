@@ -91,6 +91,7 @@ def test_a_failure_in_the_first_writing_leaves_nothing(tmp_path: Path):
         ("rgb", "../point_1_view_1_domain_rgb.png"),
         ("rgb", "point_1_view_1_domain_normal.png"),
         ("point_info", "point_1_view_1_domain_fixatedpose.json"),  # read, never written
+        ("class_scene", "point_1_view_1_domain_class_scene.npy"),  # not what the release calls it
         ("unheard", "point_1_view_1_domain_unheard.png"),
     ],
 )

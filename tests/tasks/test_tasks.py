@@ -117,6 +117,17 @@ def test_vanishing_points_are_an_orthonormal_frame_whose_first_axis_is_ahead(one
     assert axes[0] @ [0, 0, -1] >= level * np.cos(np.pi / 4) - 1e-9  # within 45 degrees of where the camera looks
 
 
+@pytest.mark.parametrize("look", [-100, -90, -45.1, -44.9, 0, 44.9, 45.1, 90, 135.1, 180])
+def test_vanishing_points_of_a_level_camera_are_ahead_left_and_up(look: float) -> None:
+    """Released camera files name the same three with X and Y turned round: back, right and up (measured)."""
+    off = np.radians((look + 45) % 90 - 45)  # how far to the left of the axis it looks along
+    level = Camera((0, 0, 1.5), (np.pi / 2, 0, np.radians(look) - np.pi / 2), 1.0, 64)
+    ahead, left, up = vanishing_points(level).reshape(3, 3)
+    np.testing.assert_allclose(ahead, (np.sin(off), 0, -np.cos(off)), atol=1e-9)
+    np.testing.assert_allclose(left, (-np.cos(off), 0, -np.sin(off)), atol=1e-9)
+    np.testing.assert_allclose(up, (0, 1, 0), atol=1e-9)
+
+
 @given(upright, st.tuples(place, place, place), st.tuples(*[st.floats(1, 9)] * 3))
 def test_the_room_layout_is_the_box_of_the_file(one: Camera, low: tuple[float, ...], size: tuple[float, ...]) -> None:
     high = np.add(low, size)

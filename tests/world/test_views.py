@@ -143,14 +143,25 @@ def test_the_original_rotation_and_the_turn_give_the_final_one(views):
         np.testing.assert_allclose(turn @ start, end, atol=1e-9)
 
 
+def test_vanishing_points_are_those_of_the_building_turned_so_that_x_points_back_to_the_viewer_as_in_released_files(views):
+    for view in views:
+        camera = written(view)
+        frame = np.array([view.info["vanishing_points_gaussian_sphere"][name] for name in "xyz"])
+        world = frame @ camera.rotation.T
+        np.testing.assert_allclose(world, world.round(), atol=1e-12)  # axes of the building,
+        assert np.linalg.det(world) == pytest.approx(1)  # right-handed,
+        np.testing.assert_allclose(world[2], (0, 0, 1), atol=1e-12)  # Z up,
+        back = camera.rotation[:2, 2]
+        assert world[0, :2] @ back >= np.hypot(*back) * np.cos(np.pi / 4) - 1e-9  # X within 45 degrees of the way back
+
+
 def test_vanishing_points_are_where_far_points_along_the_axes_go(views):
     for view in views:
         camera = written(view)
-        for axis, name in enumerate("xyz"):
+        for name in "xyz":
             direction = np.array(view.info["vanishing_points_gaussian_sphere"][name])
             assert np.linalg.norm(direction) == pytest.approx(1)
-            np.testing.assert_allclose(camera.rotation @ direction, np.eye(3)[axis], atol=1e-12)
-            far = np.array(camera.location) - np.sign(direction[2]) * 1e9 * np.eye(3)[axis]
+            far = np.array(camera.location) - np.sign(direction[2]) * 1e9 * (camera.rotation @ direction)
             if abs(direction[2]) > 0.01:
                 np.testing.assert_allclose(camera.project(far)[0], view.info["vanishing_points_image"][name], atol=1e-3, rtol=1e-5)
 

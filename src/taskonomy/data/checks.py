@@ -59,13 +59,14 @@ class Elsewhere:
 
     def __str__(self) -> str:
         """In one line; empty where nothing is missing."""
+        needing = f" ({', '.join(_needing(_BOX))} cannot do without)"
         counts = [
-            (self.alone, "views alone at their point"),
-            (len(self.points), "points without views that camera files name"),
-            (len(self.views), "views that nonfixated_matches name"),
-            (self.boxes, f"camera files without {_BOX} ({', '.join(_needing(_BOX))} cannot do without)"),
+            (self.alone, "view alone at its point", "views alone at their point"),
+            (len(self.points), "point without views that camera files name", "points without views that camera files name"),
+            (len(self.views), "view that nonfixated_matches name", "views that nonfixated_matches name"),
+            (self.boxes, f"camera file without {_BOX}{needing}", f"camera files without {_BOX}{needing}"),
         ]
-        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+        return ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count)
 
 
 def _needing(name: str) -> list[str]:

@@ -9,7 +9,8 @@ from taskonomy.data.shelf import Shelf
 
 TAR = "<building>_<domain>.tar"
 FOLDERS = "<building>/<domain>/"
-OMNIDATA = "<domain>/taskonomy/<building>/"
+OMNIDATA = "<domain>/<component>/<building>/"
+OTHER_UNITS = frozenset({"clevr", "google_scanned"})  # components whose depths are not in 1/512 m
 Listed = tuple[bool, list[str], list[str]]  # whether there are files of views; names of folders, and of tars
 _AT_ONCE = 16
 
@@ -43,10 +44,8 @@ class Finder:
             files, leaves = self._look(sub, domain=domain)
             if files:
                 self._add(sub, sub.name, domain, "<domain>/<building>/")
-            elif sub.name.lower() == "taskonomy":
-                self._leaves(leaves, domain, OMNIDATA)
-            elif leaves:
-                self.unread.append(f"{sub}: neither a building with files of {domain} nor the folder taskonomy")
+            else:
+                self._leaves(sub, leaves, domain, OMNIDATA)
 
     def _of_building_or_component(self, folder: Place) -> None:
         _files, folders = self._look(folder, building=folder.name)
@@ -56,11 +55,14 @@ class Finder:
                 if files:
                     self._add(sub, folder.name, domain, FOLDERS)
                 else:
-                    self._leaves(leaves, domain, "<component>/<domain>/<building>/ (older trainers)")
+                    self._leaves(folder, leaves, domain, "<component>/<domain>/<building>/ (older trainers)")
             else:
                 self.unread.append(f"{sub}: {sub.name} is no domain")
 
-    def _leaves(self, leaves: list[Place], domain: str, layout: str) -> None:
+    def _leaves(self, component: Place, leaves: list[Place], domain: str, layout: str) -> None:
+        if component.name.lower() in OTHER_UNITS:
+            self.unread.append(f"{component}: the depths of this component are not in 1/512 m, so it is not read")
+            return
         for leaf in leaves:
             if self._look(leaf)[0]:
                 self._add(leaf, leaf.name, domain, layout)

@@ -3,7 +3,7 @@
 Read are, mixed at will, under a root:
 
     <building>/<domain>/point_P_view_V_domain_D.png        the sample, and the original layout
-    <domain>/taskonomy/<building>/...                      omnidata
+    <domain>/<component>/<building>/...                    omnidata: taskonomy, replica, ...
     <domain>/<building>/...                                the same without its component
     <component>/<domain>/<building>/...                    older trainers
     <domain>/...                                           the root is one building
@@ -35,7 +35,7 @@ from taskonomy.errors import TaskonomyError
 __all__ = ["ReleasedSource", "Source", "open_source", "read_splits", "write_building", "write_splits"]
 
 AT_ONCE = 16  # listings, and copies of tars, that are asked of object storage at once
-_EXPECTED = f"<building>/<domain>/point_..., <domain>/taskonomy/<building>/point_... or {TAR}"
+_EXPECTED = f"<building>/<domain>/point_..., <domain>/<component>/<building>/point_... or {TAR}"
 
 
 @runtime_checkable

@@ -40,7 +40,7 @@ def release(root: Path) -> Path:
         for domain in ("rgb", "normal", "depth_zbuffer", "edge_texture", "segment_semantic"):
             write_folder(root / building / domain, {f"point_{p}_view_{v}_domain_{domain}.png": png(pixels(building, domain, p, v)) for p, v in views})
         shares = np.random.default_rng(0).random(365).astype(np.float32)
-        write_folder(root / building / "class_scene", {f"point_{p}_view_{v}_domain_class_scene.npy": npy(shares) for p, v in views})
+        write_folder(root / building / "class_scene", {f"point_{p}_view_{v}_domain_class_places.npy": npy(shares) for p, v in views})
         info = {}
         for p, v in views:
             rng = np.random.default_rng([int(building[1:]), p, v])

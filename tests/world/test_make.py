@@ -1,8 +1,11 @@
 """The world on disk: the same bits however many processes write it, and whole or not at all."""
 
 import hashlib
+import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from taskonomy.data.layouts import open_source
@@ -33,6 +36,22 @@ def test_the_world_is_a_released_dataset_with_split_lists(prepared):
     assert {"train", "val", "test"} == set(source.splits().values())
     assert set(source.splits()) == {key.building for key in source.views()}
     assert b"\r" in (world / "train_val_test_world.csv").read_bytes()
+
+
+def test_the_worlds_normals_are_stored_as_released_ones_every_surface_seen_from_its_front_and_holes_128(prepared):
+    source = open_source(prepared.root.with_name("world"))
+    for key in source.views()[::20]:
+        info = json.loads(source.read(key, "point_info"))
+        pixels = cv2.imdecode(np.frombuffer(source.read(key, "normal"), np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1]
+        depth = cv2.imdecode(np.frombuffer(source.read(key, "depth_zbuffer"), np.uint8), cv2.IMREAD_UNCHANGED)
+        seen = depth < 65535
+        assert (pixels[~seen] == 128).all()
+        # The file's axes are right, down and away from the camera, and so are these rays.
+        side = (np.arange(len(depth)) + 0.5 - len(depth) / 2) / (len(depth) / 2) * np.tan(info["field_of_view_rads"] / 2)
+        rays = np.stack([*np.meshgrid(side, side), np.ones(depth.shape)], -1)
+        facing = ((pixels / 127.5 - 1) * rays).sum(-1)[seen]
+        assert (facing < 0.05).mean() > 0.99
+        assert source.where(key, "class_scene").endswith(f"point_{key.point}_view_{key.view}_domain_class_places.npy")
 
 
 def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):

@@ -206,6 +206,8 @@ def _has_decimal_commas(rows: list[Row], numbers: Sequence[str], columns: tuple[
         TaskonomyError: It has both marks, or only numbers that may mean two things.
     """
     places = [columns.index(name) for name in numbers if name in columns]
+    if separator == "," and not any("," in row[place] for _line, row in rows for place in places):
+        return False
     certain: dict[str, tuple[int, str]] = {}
     unsure: dict[str, tuple[int, str]] = {}
     for line, row in rows:
@@ -218,6 +220,6 @@ def _has_decimal_commas(rows: list[Row], numbers: Sequence[str], columns: tuple[
     for mark, (line, cell) in unsure.items():
         # Where commas separate, a point is a decimal point.
         if mark not in certain and not (mark == "." and separator == ","):
-            meant = cell.replace(",", "").replace(".", "")
-            raise TaskonomyError(f"{where}: line {line}: {cell!r} may be {cell.replace(',', '.')} or {meant}; write one of them, with commas between cells")
+            one, other = cell.replace(",", "."), cell.replace(",", "").replace(".", "")
+            raise TaskonomyError(f"{where}: line {line}: {cell!r} may be {one} or {other}; write one of them, with commas between cells")
     return "," in certain

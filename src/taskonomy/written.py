@@ -25,13 +25,15 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 def number(text: str) -> float:
-    """A number as it is written in every country: digits 0-9, one point, an exponent; also `nan` and `inf`, which callers have words of their own for.
+    """A number as it is written in every country: digits 0-9, a point, an exponent; also `nan` and `inf`, for which callers have words of their own.
 
     Python takes more for one: underscores, and the digits of every script.
 
     Raises:
         ValueError: Anything else; what it must be, and what it is.
     """
+    if _NUMBER.fullmatch(text):
+        return float(text)
     given = text.strip()
     if _NUMBER.fullmatch(given) or given.lower().lstrip("+-") in _NO_NUMBERS:
         return float(given)

@@ -5,11 +5,11 @@ target's own fully supervised network. `a>b` is a transitive transfer from a by 
 the target's training images; both are of first order. An empty affinity is a transfer that was not measured; it is kept, counted, and never chosen.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from taskonomy.errors import TaskonomyError
@@ -116,8 +116,9 @@ def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
         mentioned.setdefault(target, line)
         problems += [f"line {line}: {what}" for what in wrong]
         if not wrong:
-            rows.append([{"target": target, "sources": sources, **values}[name] for name in sheet.columns])
-            measured |= set() if np.isnan(values["affinity"]) else {target}
+            read: dict[str, object] = {"target": target, "sources": sources, **values}
+            rows.append([read[name] for name in sheet.columns])
+            measured |= set() if math.isnan(values["affinity"]) else {target}
     if not problems:
         problems = [f"line {line}: target {name} has no measured row" for name, line in mentioned.items() if name not in measured]
     return rows, problems
@@ -147,7 +148,7 @@ def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[
     for name, text in row.items():
         if name in NAMES:
             continue
-        values[name] = np.nan
+        values[name] = math.nan
         if not text:
             continue
         try:
@@ -155,7 +156,7 @@ def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[
         except ValueError as error:
             wrong.append(f"{name} {error}")
             continue
-        if not np.isfinite(value):
+        if not math.isfinite(value):
             wrong.append(f"{name} must be finite (is {text})")
         elif value < 0:
             wrong.append(f"{name} must be >= 0 (is {text})")

@@ -56,6 +56,25 @@ def test_every_option_of_policy_reaches_the_program() -> None:
     assert len({tuple(one["sources"]) for one in [found, *found["alternatives"]]}) == 3
 
 
+def test_names_are_understood_as_they_are_printed_and_with_signs_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("target,sources,affinity\nt,x=y,0.5\nt,b + c,0.4\nb,cafe\u0301,0.5\nb,c,0.1\n")
+    found = json.loads(taskonomy("policy", path, "--budget", 5, "--cost", "x=y=3", "--cost", "caf\u00e9=1.5", "--json").stdout)
+    assert (found["sources"], found["cost"]) == (["caf\u00e9", "x=y"], 4.5)
+    found = json.loads(taskonomy("policy", path, "--budget", 4, "--require", "b + c", "--exclude", "cafe\u0301", "--json").stdout)
+    assert found["sources"] == ["b", "c"]
+
+
+@pytest.mark.parametrize("name", ["a+b", "self", "a,b", "a@0.02"])
+def test_affinity_refuses_a_name_that_policy_would_before_it_computes(tmp_path: Path, name: str) -> None:
+    (tmp_path / "losses").mkdir()
+    for target in ("A", name):
+        np.savez(tmp_path / "losses" / f"{target}.npz", losses=np.full((2, 50), np.nan), candidates=np.array(["x", "y"]))
+    error = taskonomy("affinity", tmp_path / "losses", "-o", tmp_path / "t.csv", status=1).stderr
+    assert repr(name) in error  # the losses, which no affinity can be computed from, are not what it stumbles over
+    assert not (tmp_path / "t.csv").exists()
+
+
 def test_front_as_json_is_a_list_of_policies() -> None:
     found = json.loads(taskonomy("front", PUBLISHED, "--orders", "1,2", "--budgets", "1,3-4", *WITHOUT, "--json").stdout)
     assert [(one["max_order"], one["budget"]) for one in found] == [(1, 1), (1, 3), (1, 4), (2, 1), (2, 3), (2, 4)]
@@ -107,6 +126,29 @@ def test_tree_prints_newick_and_draws_a_page(tmp_path: Path) -> None:
         (["policy", PUBLISHED, "--budget", 0.5], "the smallest budget that serves every target is 1"),
         (["policy", PUBLISHED, "--budget", 1, "--cost", "normal"], "--cost: 'normal' must be TASK=NUMBER"),
         (["policy", PUBLISHED, "--budget", 2, "--require", "normal,jigsaw,denoising"], "required sources denoising, jigsaw, normal alone cost more"),
+        (["policy", PUBLISHED, "--budget", "1_0"], "--budget must be a number, written with the digits 0-9 and without underscores (is '1_0')"),
+        (["policy", PUBLISHED, "--budget", "１"], "--budget must be a number, written with the digits 0-9 and without underscores (is '１')"),
+        (["policy", PUBLISHED, "--budget=2", "--max-order=1_0"], "--max-order must be a whole number, written with the digits 0-9"),
+        (
+            ["policy", PUBLISHED, "--budget", 1, "--cost", "normal=1_0"],
+            "--cost: 'normal=1_0' must be TASK=NUMBER: normal must be a number, written with",
+        ),
+        (["policy", PUBLISHED, "--budget", 1, "--cost", "normal=٣"], "--cost: 'normal=٣' must be TASK=NUMBER"),
+        (["policy", PUBLISHED, "--budget", 1, "--importance", "=3"], "--importance: '=3' must be TASK=NUMBER"),
+        (["policy", PUBLISHED, "--budget", 1, "--cost", "normal + jigsaw=3"], "--cost: 'normal + jigsaw=3' must be TASK=NUMBER, of one task"),
+        (["policy", PUBLISHED, "--budget", 1, "--cost", "normal=1,normal=2"], "--cost: normal stands twice, with 1 and 2"),
+        (["tree", PUBLISHED, "--beta", "2_0"], "--beta must be a number"),
+        (["repro", "-j", "1_0"], "--jobs must be a whole number"),
+        (["experiments", "run", "--jobs", "1_0"], "--jobs must be a whole number"),
+        (["predict", "x.png", "--side", "3_2"], "--side must be a whole number"),
+        (["plan", "--views", "1_0"], "--views must be a whole number"),
+        (["data", "inspect", ".", "--sample", "１"], "--sample must be a whole number"),
+        (
+            ["query", "normal", "--images", "2_00"],
+            "--images: '2_00' must be whole numbers >= 2, such as 200,500: must be a whole number, written with",
+        ),
+        (["front", PUBLISHED, "--budgets", "1_0"], "--budgets: '1_0' must be a number"),
+        (["front", PUBLISHED, "--budgets", "1-１"], "--budgets: '1-１' must be a number"),
         (["front", PUBLISHED, "--budgets", "3-1"], "--budgets: '3-1'"),
         (["front", PUBLISHED, "--orders", "0"], "--orders"),
         (["affinity", "nowhere", "-o", "t.csv"], "nowhere: no such folder"),

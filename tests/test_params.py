@@ -10,10 +10,12 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from taskonomy.affinity.table import parse_table
 from taskonomy.errors import TaskonomyError
 from taskonomy.execution.settings import ADDRESS, of_this_run
 from taskonomy.files import write_json, write_text
-from taskonomy.params import read_params
+from taskonomy.params import PolicyParams, checked, read_params
+from taskonomy.policy.problem import admissible
 
 
 def changed(tmp_path: Path, section: str, key: str, value: object) -> Path:
@@ -125,6 +127,40 @@ def test_an_intermediate_that_changes_its_images_must_be_a_target(tmp_path: Path
     path.write_text(yaml.safe_dump(values))
     with pytest.raises(TaskonomyError, match=r"transfer\.more: the intermediate of normal>denoising must be in transfer\.targets"):
         read_params(path)
+
+
+# Written into the file as it stands here: what a key is followed by.
+@pytest.mark.parametrize(
+    ("line", "written", "message"),
+    [
+        ("  budget: ", "1_000", r"1_000 is no number to every reader of YAML: .* line \d+, column 11"),
+        ("  budget: ", "1_0.5", "1_0.5 is no number to every reader of YAML"),
+        ("  budget: ", "010", "010 is no number to every reader of YAML"),
+        ("  budget: ", "1:30", "1:30 is no number to every reader of YAML"),
+        ("  budget: ", '"1_000"', r"policy\.budget must be a number, written with the digits 0-9 and without underscores \(is '1_000'\)"),
+        ("  budget: ", "１０", r"policy\.budget must be .*number.* \(is '１０'\)"),
+        ("  budget: ", "yes", r"policy\.budget must be a number.* \(is True\)"),
+        ("  cost: ", '{normal: "1_000"}', r"policy\.cost\.normal must be a number.* \(is '1_000'\)"),
+        ("  cost: ", "{cafe\u0301: 1, caf\u00e9: 2}", "the key caf\u00e9 stands twice"),
+        ("  cost: ", "{normal: 1, normal: 2}", "the key normal stands twice"),
+    ],
+)
+def test_a_number_that_readers_of_yaml_disagree_on_is_named(tmp_path: Path, line: str, written: str, message: str) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    assert len(re.findall(f"^{line}", text, re.MULTILINE)) == 1
+    (tmp_path / "params.yaml").write_text(re.sub(f"^{line}.*$", lambda _found: line + written, text, count=1, flags=re.MULTILINE))
+    with pytest.raises(TaskonomyError, match=message):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_names_of_the_policy_are_compared_in_one_unicode_form() -> None:
+    values = {"budget": 1, "cost": {"cafe\u0301": 2}, "labels": {"tasks": {"cafe\u0301": {"full": 5, "transfer": 1}}}, "require": ["cafe\u0301"]}
+    params = checked(PolicyParams, values, "params.yaml")
+    table = parse_table("target,sources,affinity\ncaf\u00e9,caf\u00e9,0.5\n", "t")
+    problem = admissible(table, params)
+    assert problem.cost == {"caf\u00e9": 2.0}
+    assert problem.required == {"caf\u00e9"}
+    assert params.labels.of("caf\u00e9").full == 5
 
 
 def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import read_params
-from taskonomy.profiles import overlaid, read_profile, write_profile
+from taskonomy.profiles import known_profiles, overlaid, read_profile, write_profile
 
 
 @pytest.fixture
@@ -41,6 +41,12 @@ def test_a_section_keeps_what_the_profile_does_not_name(params: Path) -> None:
     write_profile("tiny")
     assert read_params(params).world.seed == before.world.seed
     assert read_params(params).train.encoder.width != before.train.encoder.width
+
+
+def test_hidden_files_are_no_profiles(params: Path) -> None:
+    before = known_profiles()
+    (params.parent / "profiles/._tiny.yaml").write_bytes(b"\0\5\x16\7Mac OS X")
+    assert known_profiles() == before
 
 
 def test_unknown_profile(params: Path) -> None:

@@ -9,7 +9,10 @@ import typer
 
 from taskonomy.commands import experiments, inference, own, planning
 from taskonomy.commands.query import query
+from taskonomy.commands.strict import with_strict_numbers
 from taskonomy.errors import TaskonomyError, one_line
+from taskonomy.written import names_in, normal
+from taskonomy.written import number as number_of
 
 if TYPE_CHECKING:
     from taskonomy.params import LabelsParams, PolicyParams
@@ -411,7 +414,7 @@ def main() -> None:
     """The console command: what the user can mend is one line and exit status 1."""
     with one_line():
         try:
-            sys.exit(app(standalone_mode=False))
+            sys.exit(with_strict_numbers(typer.main.get_command(app))(standalone_mode=False))
         except (typer.Abort, KeyboardInterrupt):
             sys.exit("interrupted")
         except Exception as error:
@@ -458,17 +461,22 @@ def _read(path: Path) -> Any:
 
 
 def _names(options: list[str] | None) -> tuple[str, ...]:
-    return tuple(name.strip() for option in options or () for name in option.split(",") if name.strip())
+    return tuple(name for option in options or () for name in names_in(option))
 
 
 def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
     values: dict[str, float] = {}
-    for part in _names(options):
-        name, _equals, number = part.partition("=")
+    for part in (one.strip() for option in options or () for one in option.split(",") if one.strip()):
+        task, equals, amount = part.rpartition("=")  # names may hold a = of their own
+        name = normal(task.strip())
+        if not (equals and name) or "+" in name:
+            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER, of one task")
         try:
-            values[name] = float(number)
-        except ValueError:
-            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER") from None
+            value = number_of(amount)
+        except ValueError as error:
+            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER: {name} {error}") from None
+        if values.setdefault(name, value) != value:
+            raise TaskonomyError(f"{what}: {name} stands twice, with {values[name]:g} and {value:g}")
     return values
 
 

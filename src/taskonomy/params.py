@@ -1,21 +1,25 @@
 """`params.yaml` as typed, checked objects: unknown keys and bad values are errors that name the key."""
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.processor import has_bfloat16
+from taskonomy.strict_yaml import load_yaml
 from taskonomy.tasks.own import KINDS, OwnTask, OwnTasks, declare, own_name
 from taskonomy.variants import Variant, variant
+from taskonomy.written import normal
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, AfterValidator(normal)]  # of a task, as tables have it
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -76,7 +80,7 @@ class LabelsParams(_Checked):
     price: Weight | None = None
     full: Count = 120_000
     transfer: Annotated[int, Field(ge=0)] = 16_000
-    tasks: dict[str, LabelsOfTask] = {}
+    tasks: dict[Name, LabelsOfTask] = {}
 
     def of(self, task: str) -> LabelsOfTask:
         """A task's, with what it shares with all others; its price is None where nobody named one."""
@@ -103,12 +107,12 @@ class PolicyParams(_Checked):
     max_order: Count = 4
     self_edge: SelfEdge = SelfEdge.TRANSFER
     balance: Balance = Balance.NONE
-    importance: dict[str, Weight] = {}
-    cost: dict[str, Weight] = {}
+    importance: dict[Name, Weight] = {}
+    cost: dict[Name, Weight] = {}
     labels: LabelsParams = LabelsParams()
-    roles: dict[str, Role] = {}
-    exclude: tuple[str, ...] = ()
-    require: tuple[str, ...] = ()
+    roles: dict[Name, Role] = {}
+    exclude: tuple[Name, ...] = ()
+    require: tuple[Name, ...] = ()
     solver: SolverName = SolverName.GLPK
     time_limit: Annotated[FiniteFloat, Field(gt=0)] = 60.0
     alternatives: Annotated[int, Field(ge=0)] = 0
@@ -606,7 +610,7 @@ def read_params(path: Path | str = "params.yaml") -> Params:
     except FileNotFoundError:
         raise TaskonomyError(f"{path}: no such parameter file; run from the project's root") from None
     try:
-        values = yaml.safe_load(text)
+        values = load_yaml(text)
     except yaml.YAMLError as error:
         raise TaskonomyError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -627,12 +631,29 @@ def know_own_tasks(path: Path | str = "params.yaml") -> None:
 def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:
     """Build `model` from `values`, or fail with one line that names each bad key."""
     try:
-        return model.model_validate(values)
+        made = model.model_validate(values)
     except ValidationError as error:
         found = error.errors()
         # A bad declaration leaves its task unknown, which is no mistake of those who name it.
         of_own = [problem for problem in found if "own" in problem["loc"][:2]]
         raise TaskonomyError(f"{where}: {'; '.join(_problem(model, problem) for problem in of_own or found)}") from None
+    if taken := next(_taken_for_numbers(values, made), None):
+        raise TaskonomyError(f"{where}: {taken}")
+    return made
+
+
+def _taken_for_numbers(value: Any, made: Any, key: str = "") -> Iterator[str]:
+    """What pydantic reads as a number and people do not write as one: yes and no, and text with underscores."""
+    match value, made:
+        case dict(), BaseModel() | dict():
+            for name, one in value.items():
+                part = getattr(made, name, None) if isinstance(made, BaseModel) else made.get(normal(name) if isinstance(name, str) else name)
+                yield from _taken_for_numbers(one, part, f"{key}.{name}" if key else str(name))
+        case list() | tuple(), list() | tuple():
+            for place, (one, part) in enumerate(zip(value, made, strict=False)):
+                yield from _taken_for_numbers(one, part, f"{key}.{place}")
+        case bool() | str(), int() | float() if not isinstance(made, bool) and (isinstance(value, bool) or "_" in value):
+            yield f"{key} must be a number, written with the digits 0-9 and without underscores (is {value!r})"
 
 
 def _problem(model: type[BaseModel], problem: Any) -> str:

@@ -9,6 +9,8 @@ import yaml
 
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.params import Params, checked
+from taskonomy.strict_yaml import load_yaml
+from taskonomy.written import visible
 
 FOLDER = Path("profiles")
 
@@ -39,14 +41,14 @@ def _read(name: str, params: Path) -> tuple[Any, Any, Path]:
     if name not in profiles:
         raise unknown("profile", [name], profiles)
     try:
-        return yaml.safe_load(params.read_text()), yaml.safe_load(profiles[name].read_text()), profiles[name]
+        return load_yaml(params.read_text(encoding="utf-8")), load_yaml(profiles[name].read_text(encoding="utf-8")), profiles[name]
     except (OSError, yaml.YAMLError) as error:
         raise TaskonomyError(f"{params}, {profiles[name]}: not readable YAML ({' '.join(str(error).split())})") from None
 
 
 def known_profiles() -> dict[str, Path]:
     """Every profile: `tiny`, and `experiments/images-60` of a folder below."""
-    files = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.yaml"))}
+    files = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in visible(FOLDER.rglob("*.yaml"))}
     return {name: path for name, path in files.items() if not name.startswith("references/")}
 
 

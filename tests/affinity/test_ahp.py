@@ -1,9 +1,11 @@
 """Win rates and AHP: what must hold for any losses, with numpy's eigenvectors and plain loops as oracles."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -178,3 +180,23 @@ def test_too_few_images_and_duplicate_candidates_are_refused() -> None:
         measure(Losses("normal", ["a", "b"], np.zeros((2, 1))))
     with pytest.raises(TaskonomyError, match="target normal, candidate b\\+a: stands twice"):
         Losses("normal", ["a+b", "b+a"], np.zeros((2, 5)))
+
+
+def test_a_near_copy_reverses_ranks_as_the_documentation_says() -> None:
+    """Its numbers against eigenvectors of LAPACK, on win rates counted image by image; and against those of the project."""
+    text = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    orders = [order.split() for count, order in re.findall(r"^    (\d+) images? +([a-z](?: [a-z])+)$", text, re.MULTILINE) for _ in range(int(count))]
+    written = [list(map(float, numbers.split())) for numbers in re.findall(r"^    affinities of [a-d, ]+?  +([\d. ]+)$", text, re.MULTILINE)]
+    assert len(orders) == 10
+    assert [len(numbers) for numbers in written] == [3, 4]
+    with_copy = [[one for name in order for one in (("cd" if place % 2 else "dc") if name == "c" else name)] for place, order in enumerate(orders)]
+    for given_names, images, numbers in (("abc", orders, written[0]), ("abcd", with_copy, written[1])):
+        losses = np.array([[float(order.index(name)) for order in images] for name in given_names])
+        lower = np.array([[np.mean(one < other) if one is not other else 0.5 for other in losses] for one in losses])
+        odds = np.clip(lower, 0.001, 0.999) / np.clip(lower.T, 0.001, 0.999)
+        values, vectors = np.linalg.eig(odds)
+        leading = np.abs(vectors[:, values.real.argmax()].real)
+        assert (leading / leading.sum()).round(3).tolist() == numbers
+        assert ahp.affinities(win_rates(losses, "t", list(given_names))).round(3).tolist() == numbers
+    assert written[0][0] > written[0][1]
+    assert written[1][0] < written[1][1]

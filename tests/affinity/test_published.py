@@ -1,17 +1,28 @@
-"""The restricted reader: real Python 2 pickles are read, and no pickle runs anything."""
+"""The restricted reader: real Python 2 pickles are read, no pickle runs anything, and none takes longer to refuse than its bytes are worth."""
 
 import io
 import os
 import pickle
+import pickletools
 import struct
+import sys
+import tracemalloc
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from taskonomy.affinity import pickles
+from taskonomy.affinity.pickles import LIMIT, STEPS
 from taskonomy.affinity.published import import_released, read_released
 from taskonomy.affinity.table import read_table, write_table
 from taskonomy.errors import TaskonomyError
+from taskonomy.tasks import DICTIONARY
 
 
 def python2_pickle(values: dict[str, float], *, scalars: bool) -> bytes:
@@ -111,6 +122,184 @@ def test_a_damaged_pickle_is_refused(tmp_path: Path, damage: bytes) -> None:
     path.write_bytes(damage)
     with pytest.raises(TaskonomyError, match="refused"):
         read_released(path)
+
+
+DOUBLED = b"".join(b"q%ch%c\x86" % (place, place) for place in range(40))  # each time the value before, twice
+# Programs for a pickle's machine, each of which takes Python's own reader long, or makes it hold much, or asks for what no table needs.
+HOSTILE = {
+    "a key of tuples in tuples, which doubles with each": b"\x80\x02}K\x01" + DOUBLED + b"G" + bytes(8) + b"s.",
+    "tuples in tuples": b"\x80\x02}" + b"(" * 100_000 + b"t" * 100_000,
+    "marks": b"\x80\x02}" + b"(" * 500_000,
+    "values": b"\x80\x02}(" + b"N" * 500_000,
+    "memory": b"\x80\x04}" + b"\x94" * 500_000,
+    "one value again and again": b"\x80\x02}q\x00(" + b"h\x00" * 250_000,
+    "one long string encoded again and again": b"".join(
+        [b"\x80\x02}(c_codecs\nencode\nq\0X\0\x10\0\0", b"a" * 4096, b"q\1X\6\0\0\0latin1q\2", b"h\0h\1h\2\x86R" * 50_000]
+    ),
+    "a string that says it is long": b"\x80\x02}X\xff\xff\xff\xff",
+    "a string that says it is shorter than nothing": b"\x80\x02}T\xff\xff\xff\xff",
+    "a line without an end": b"\x80\x02}S" + b"'" * 500_000,
+    "a long number": b"\x80\x02}L" + b"9" * 500_000 + b"L\n.",
+    "a long number of bytes": b"\x80\x02}\x8b\xff\xff\xff\x7f" + b"\xff" * 100,
+    "a long whole number": b"\x80\x02}I" + b"9" * 500_000 + b"\n.",
+    "an object outside": b"\x80\x02}Pid\n.",
+    "an object outside, by value": b"\x80\x02}K\x01Q.",
+    "a name of the operating system": b"\x80\x02}cos\nsystem\n.",
+    "an extension": b"\x80\x02}\x82\x01.",
+    "an instance": b"(ios\nsystem\n.",
+    "an object": b"\x80\x02cnumpy\ndtype\n)\x81.",
+    "a list": b"\x80\x02].",
+    "the state of a dict": b"\x80\x02}(U\x01aNtb.",
+    "a call of a dict": b"\x80\x02}U\x01a\x85R.",
+    "a frame beyond the end": b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f}.",
+    "frames": b"\x80\x04" + (b"\x95" + bytes(8)) * 100_000,
+    "a protocol in the middle": b"\x80\x02}\x80\x02.",
+    "a later protocol": b"\x80\x09}.",
+    "a second dict": b"\x80\x02}U\x01a}s.",
+    "a dict that is no value": b"\x80\x02}q\x00U\x01ah\x00s.",
+    "what follows the end": b"\x80\x02}.}",
+    "memory that holds nothing": b"\x80\x02}h\x07.",
+    "more taken than there is": b"\x80\x02}ss.",
+    "values from below a mark": b"\x80\x02}U\x01a(G" + bytes(8) + b"s.",
+    "entries without a value": b"\x80\x02}(U\x01au.",
+    "an entry twice": b"\x80\x02}(U\x01aG" + bytes(8) + b"U\x01aG" + bytes(8) + b"u.",
+    "a float64 of other bytes": python2_pickle({"a__b": 1.0}, scalars=True).replace(b"U\x08", b"U\x07"),
+    "a big-endian float64": python2_pickle({"a__b": 1.0}, scalars=True).replace(b"U\x01<", b"U\x01>"),
+    "a float32": python2_pickle({"a__b": 1.0}, scalars=True).replace(b"f8", b"f4"),
+    "a number with an underscore": b"\x80\x02}(U\x01aF1_0\nu.",
+    "too many bytes": b"\x80\x02}(" + b"U\xff" + b"a" * 255 + b"N" * LIMIT,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_pickle_is_refused_at_a_cost_that_its_size_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The work is counted, not timed: lines that run in the reader, and bytes that it holds at once."""
+    monkeypatch.setattr(pickles, "STEPS", 5_000)  # counting takes its time
+    path = tmp_path / "all_affinities.pkl"
+    path.write_bytes(HOSTILE[name])
+    lines = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename != pickles.__file__:
+            return None
+        lines += event == "line"
+        return count
+
+    tracemalloc.start()
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        with pytest.raises(TaskonomyError, match="refused: ") as error:
+            read_released(path)
+    finally:
+        sys.settrace(before)
+        _now, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(str(error.value)) < 400 + len(str(path))
+    steps = min(len(HOSTILE[name]), 5_000)
+    assert lines <= 30 * steps + 300
+    assert most <= 2.5 * LIMIT + 200 * steps
+
+
+def test_a_program_that_grows_with_each_step_is_refused_at_its_first(tmp_path: Path) -> None:
+    path = tmp_path / "all_affinities.pkl"
+    path.write_bytes(HOSTILE["a key of tuples in tuples, which doubles with each"])
+    first = 2 + 1 + 2 + 5  # protocol, dict, number, and one doubling
+    with pytest.raises(TaskonomyError, match=rf"a tuple of other things than strings and whole numbers \(byte {first + 4}\)"):
+        read_released(path)
+
+
+def test_a_pickle_cut_off_anywhere_is_refused() -> None:
+    for whole in (python2_pickle(AFFINITIES, scalars=True), pickle.dumps(AFFINITIES, protocol=0), pickle.dumps(AFFINITIES, protocol=5)):
+        assert pickles.numbers_of(whole) == AFFINITIES
+        for length in range(len(whole)):
+            with pytest.raises(pickles.RefusedError):
+                pickles.numbers_of(whole[:length])
+
+
+@given(st.binary(max_size=200), st.integers(0, 400), st.sampled_from([False, True]))
+def test_any_bytes_are_read_or_refused(noise: bytes, place: int, scalars: bool) -> None:
+    """There is no third way: no other error, and no other content."""
+    whole = python2_pickle(AFFINITIES, scalars=scalars)
+    for data in (noise, whole[:place] + noise + whole[place:], whole[:place] + noise + whole[place + len(noise) :]):
+        try:
+            found = pickles.numbers_of(data)
+        except pickles.RefusedError:
+            continue
+        assert all(type(key) is str and type(value) is float for key, value in found.items())
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_table_as_large_as_the_released_ones_is_within_the_limits(tmp_path: Path, published: pd.DataFrame, protocol: int) -> None:
+    keys = {task.name: task.published_key for task in DICTIONARY.values()} | {"self": "self"}
+    rows = published.dropna(subset=["affinity"])
+    values = {
+        "__".join([keys[name] for name in (*sources, target)]): np.float64(value)
+        for target, sources, value in zip(rows["target"], rows["sources"], rows["affinity"], strict=True)
+    }
+    path = tmp_path / "all_affinities_16k.pkl"
+    path.write_bytes(pickle.dumps(values, protocol=protocol))
+    assert read_released(path) == values
+    assert 2 * len(path.read_bytes()) < LIMIT
+    assert 2 * sum(1 for _ in pickletools.genops(path.read_bytes())) < STEPS
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.25])
+def test_what_cannot_be_measured_is_refused_by_the_name_of_its_row(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "all_affinities.pkl"
+    path.write_bytes(python2_pickle(AFFINITIES | {"rgb2mist__curvature": value}, scalars=True))
+    with pytest.raises(TaskonomyError, match=r"entry 'rgb2mist__curvature' must be a finite number >= 0 \(is"):
+        import_released([path])
+
+
+def test_a_win_rate_above_one_is_refused(tmp_path: Path) -> None:
+    paths = save(tmp_path, all_affinities=AFFINITIES, wins_vs_pixels=GAINS | {"rgb2sfnorm__curvature": 1.5})
+    with pytest.raises(TaskonomyError, match=r"entry 'rgb2sfnorm__curvature': a win rate must be in \[0, 1\] \(is 1.5\)"):
+        import_released(paths)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("rgb2mist__rgb2mist__curvature", "a source stands twice in depth_euclidean\\+depth_euclidean"),
+        ("segmentsemantic__segmentsemantic_rb__curvature", "a source stands twice in segment_semantic\\+segment_semantic"),
+        ("self__rgb2mist__curvature", "'self' stands beside other sources"),
+        ("rgb2mist__self", "'self' is a source, not a target"),
+        ("curvature", "must be source__target"),
+        ("__".join(["rgb2mist"] * 400), "must be source__target"),
+        ("rgb2mist__curvature__pixels", "pixels is the baseline, no target"),
+    ],
+)
+def test_names_that_no_table_can_hold_are_refused(tmp_path: Path, key: str, message: str) -> None:
+    path = tmp_path / "all_affinities.pkl"
+    path.write_bytes(pickle.dumps(AFFINITIES | {key: 0.5}, protocol=2))
+    with pytest.raises(TaskonomyError, match=message):
+        import_released([path])
+
+
+def save(folder: Path, **tables: dict[str, float]) -> list[Path]:
+    for name, values in tables.items():
+        (folder / f"{name}.pkl").write_bytes(python2_pickle(values, scalars=False))
+    return [folder / f"{name}.pkl" for name in tables]
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"all_affinities_16k": AFFINITIES, "wins_vs_pixels_1k": GAINS}, "all_affinities_16k.pkl of 16k, wins_vs_pixels_1k.pkl of 1k"),
+        ({"all_affinities_1k": AFFINITIES, "wins_vs_task": GAINS}, "all_affinities_1k.pkl of 1k, wins_vs_task.pkl of that without a name"),
+        ({"my_affinities": AFFINITIES, "my_wins_vs_task": {"self__class_places": 0.5}}, "only one of both has the target class_scene"),
+        (
+            {"my_affinities": AFFINITIES, "my_wins_vs_task": {"rgb2sfnorm__curvature": 0.5, "rgb2sfnorm__autoencoder__curvature": 0.5}},
+            r"lacks 1 transfers of two or more sources that have affinities \(depth_euclidean\+normal -> principal_curvature first\)",
+        ),
+    ],
+)
+def test_files_of_two_data_regimes_make_no_table(tmp_path: Path, tables: dict[str, dict[str, float]], message: str) -> None:
+    for paths in (save(tmp_path, **tables), save(tmp_path, **tables)[::-1]):
+        with pytest.raises(TaskonomyError, match=f"two data regimes.*{message}|another data regime.*{message}"):
+            import_released(paths)
 
 
 def test_unknown_names_and_files_are_named(tmp_path: Path) -> None:

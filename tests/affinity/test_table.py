@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import PUBLISHED
 
-from taskonomy.affinity.losses import Losses, open_losses
+from taskonomy.affinity.losses import Losses, find_losses, open_losses
 from taskonomy.affinity.table import labelled, parse_table, read_table, task_names, unmeasured, write_table
 from taskonomy.errors import TaskonomyError
 
@@ -30,7 +30,7 @@ def test_a_table_survives_writing_and_reading_to_the_last_bit(published: pd.Data
     [
         ("", "empty file"),
         ("target,sources,affinity\n", "no rows"),
-        ("target,affinity\na,1\n", "line 1: column sources is missing"),
+        ("target,affinity\na,1\n", r"line 1: missing columns: sources \(found 'target', 'affinity'\)"),
         ("target,sources,affinity,afinity\na,b,1,1\n", "line 1: unknown column 'afinity'"),
         ("target,sources,affinity\na,b,1\na,c+d+c,1\n", "line 3: a source stands twice in c\\+d\\+c"),
         ("target,sources,affinity\na,b,-0.1\n", "line 2: affinity must be >= 0 \\(is -0.1\\)"),
@@ -45,6 +45,14 @@ def test_a_table_survives_writing_and_reading_to_the_last_bit(published: pd.Data
         ("target,sources,affinity\na,self@0.1,1\n", "line 2: 'self' stands beside other sources in self@0.1"),
         ("target,sources,affinity\na@0.1,b,1\n", "line 2: target 'a@0.1' is written as a variant of the source a"),
         ("target,sources,affinity\na,b>c,1\na,b>c,1\n", "line 3: the same transfer as line 2"),
+        ("target,sources,affinity\na,b+c,1\na,c + b,1\n", "line 3: the same transfer as line 2"),
+        ("target,sources,affinity\na,cafe\u0301,1\na,caf\u00e9,1\n", "line 3: the same transfer as line 2"),
+        (
+            "target,sources,affinity\na,b,1_0\n",
+            "line 2: affinity must be a number, written with the digits 0-9 and without underscores \\(is '1_0'\\)",
+        ),
+        ("target,sources,affinity\na,b,１\n", "line 2: affinity must be a number, written with the digits 0-9 and without underscores \\(is '１'\\)"),
+        ("ziel;quellen;affinitaet\na;b;1\n", "missing columns: target, sources, affinity .*semicolon-separated file"),
     ],
 )
 def test_what_is_wrong_is_named_by_line(text: str, message: str) -> None:
@@ -64,6 +72,57 @@ def test_of_a_transitive_and_of_a_fine_tuned_transfer_the_source_alone_is_labell
 @pytest.mark.parametrize("name", ["normal", "my.task", "<b>x</b>", "a@home", "a@", "@0.1", "a>", ">b", "a>b>c", "a@0.1@0.2", "a>b c", "a@1e2"])
 def test_names_of_no_form_are_tasks_of_their_own(name: str) -> None:
     assert labelled(name) == name
+
+
+def test_two_unicode_forms_of_one_name_are_one_task() -> None:
+    table = parse_table("target,sources,affinity\ncafe\u0301,b,0.5\nb,caf\u00e9,0.5\n", "T.csv")
+    assert task_names(table) == (["b", "caf\u00e9"], ["b", "caf\u00e9"])
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "N/A", "NaN", "true", "1", "-", "#N/A"])
+def test_words_that_other_programs_take_for_nothing_are_names(name: str) -> None:
+    table = parse_table(f"target,sources,affinity\n{name},{name},0.5\n", "T.csv")
+    assert task_names(table) == ([name], [name])
+
+
+def test_transfers_are_read_as_they_are_printed(tmp_path: Path) -> None:
+    table = parse_table("target,sources,affinity\na,b + c,0.5\n", "T.csv")
+    assert table["sources"].tolist() == [("b", "c")]
+    write_table(tmp_path / "t.csv", table)
+    assert (tmp_path / "t.csv").read_text() == "target,sources,affinity\na,b+c,0.5\n"
+
+
+def save_losses(path: Path, candidates: list[str]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, losses=np.random.default_rng(0).random((len(candidates), 20)), candidates=np.array(candidates))
+
+
+@pytest.mark.parametrize(
+    ("target", "candidates"),
+    [("a+b", ["a", "b"]), ("self", ["a", "b"]), ("a,b", ["a", "b"]), ("a@0.02", ["a", "b"]), ("a>b", ["a", "b"])]
+    + [("t", candidates) for candidates in (["a,x", "b"], ["a\nx", "b"], ["", "b"], ["a+", "b"], ["a+a", "b"], ["self+a", "b"], ["self@0.1", "b"])],
+)  # fmt: skip
+def test_names_that_no_table_can_hold_are_refused_before_anything_is_computed(tmp_path: Path, target: str, candidates: list[str]) -> None:
+    save_losses(tmp_path / "L" / "A.npz", ["a", "b"])
+    save_losses(tmp_path / "L" / f"{target}.npz", candidates)
+    with pytest.raises(TaskonomyError, match=r"target .*, candidate "):
+        find_losses(tmp_path / "L")
+    rows = "".join(f'"{target}","{name}",0.5\n' for name in candidates)
+    with pytest.raises(TaskonomyError):  # the table itself
+        parse_table("target,sources,affinity\n" + rows, "T.csv")
+
+
+def test_targets_in_two_unicode_forms_are_refused_and_hidden_files_are_nobodys(tmp_path: Path) -> None:
+    folder = tmp_path / "L"
+    save_losses(folder / "caf\u00e9.npz", ["a", "b + c", "cafe\u0301"])
+    for name in ("._caf\u00e9.npz", ".x.npz"):
+        (folder / name).write_bytes(b"\0\5\x16\7Mac OS X")
+    (found,) = find_losses(folder)
+    with open_losses(found) as data:
+        assert (data.target, data.candidates) == ("caf\u00e9", ["a", "b+c", "caf\u00e9"])
+    save_losses(folder / "cafe\u0301.npz", ["a", "b"])
+    with pytest.raises(TaskonomyError, match="in another Unicode form; keep one"):
+        find_losses(folder)
 
 
 def test_any_line_ending_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:

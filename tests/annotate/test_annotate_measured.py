@@ -110,6 +110,17 @@ def test_wide_images_are_cut_to_their_middle_with_the_focal_length_kept(tmp_path
     assert np.abs(distance - expected).max() < 0.002
 
 
+@pytest.mark.parametrize("layout", ["beside", "apart"])
+def test_hidden_files_are_nobodys_images(tmp_path, layout):
+    source = tmp_path / "in"
+    image, depth = ("x.png", "x_depth.png") if layout == "beside" else ("rgb/x.png", "depth/x.png")
+    store(source / image, textured(64))
+    store(source / depth, depth_file(wall(), 512))
+    for path in (source / image, source / depth):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7Mac OS X")
+    assert annotate_folder(source, tmp_path / "out", fov_degrees=90).images == ("x",)
+
+
 def test_damaged_files_are_told_and_the_others_written(tmp_path):
     source = tmp_path / "in"
     scene = Scene().plane((0, 0, 1), (0, 0, -2))

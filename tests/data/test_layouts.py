@@ -181,12 +181,15 @@ def test_names_that_leave_the_tar_do_no_harm_and_are_reported(tmp_path: Path):
 def test_odd_names_are_reported_and_hidden_ones_are_nobodys(tmp_path: Path):
     good = contents("cauthron", "rgb")
     odd = ["point_1_view_2_domain_normal.png", "point_01_view_2_domain_rgb.png", "point_1_view_all_domain_rgb.png", "point_1_view_2_domain_rgb.jpg"]
-    write_folder(tmp_path / "cauthron/rgb", good | dict.fromkeys([*odd, ".DS_Store", "._point_2_view_0_domain_rgb.png"], b"x"))
+    write_folder(tmp_path / "cauthron/rgb", good | dict.fromkeys([*odd, ".DS_Store", "Thumbs.db", "._point_2_view_0_domain_rgb.png"], b"x"))
+    write_folder(tmp_path / "__MACOSX/rgb", {"point_2_view_0_domain_rgb.png": b"x"})
+    (tmp_path / "._train_val_test_tiny.csv").write_text("id,train,val,test\ncauthron,1,0,0\n")
     write_folder(tmp_path / "cauthron/fragments", {"point_2_view_0_domain_fragments.png": b"x"})
     write_tar(tmp_path / "cauthron_unheard.tar", good.items())
     (tmp_path / "cauthron_normal.tar.gz").write_bytes(b"x")
     source = open_source(tmp_path)
     assert len(source.views()) == 6
+    assert source.splits() == {}
     assert sorted(source.unread()) == [
         f"{tmp_path}/cauthron/fragments: fragments is no domain",
         f"{tmp_path}/cauthron/rgb: {', '.join(sorted(odd)[:3])} and 1 more: no file of rgb",

@@ -10,6 +10,7 @@ from PIL import Image
 
 from taskonomy.data.formats import DamagedFileError
 from taskonomy.data.own import OwnSource
+from taskonomy.data.sources import Own
 from taskonomy.errors import TaskonomyError
 
 NAMES = ("cat 2", "cat 10", "007")
@@ -59,6 +60,39 @@ def test_images_and_labels_of_every_kind_are_read(tmp_path: Path):
     assert source.where("cat 2") == str(root / "images/cat 2.png")
     assert source.where("cat 2", "depth") == str(root / "depth/cat 2.png")
     assert source.where("cat 2", "class") == f"{root}/labels.csv: cat 2, class"
+
+
+def test_what_systems_leave_is_nobodys_data(tmp_path: Path):
+    root = own(tmp_path, depth={f"{name}.npy": npy(np.zeros(1)) for name in NAMES})
+    pairs = "image_a,image_b,value\n" + "".join(f"{NAMES[0]},{NAMES[1]},{number}\n" for number in range(3))
+    (root / "match.csv").write_text(pairs)
+    before = [line.split()[0] for line in Own(root).mark([], []).splitlines()]
+    for folder in (root, root / "images", root / "depth"):
+        for name in (".DS_Store", "._cat 2.png", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"x")
+    (root / "__MACOSX").mkdir()
+    (root / "._match.csv").write_text(pairs)
+    source = OwnSource(root)
+    assert (source.names, source.tasks) == (("007", "cat 2", "cat 10"), ("depth", "match"))
+    assert [line.split()[0] for line in Own(root).mark([], []).splitlines()] == before == ["depth", "images", "match.csv"]
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("cafe\u0301", "caf\u00e9"), ("caf\u00e9", "cafe\u0301")])
+def test_an_image_is_the_same_in_both_unicode_forms(tmp_path: Path, on_disk: str, in_table: str):
+    """macOS takes accents apart in the names of files; tables keep them as typed."""
+    write_folder(tmp_path / "images", {f"{on_disk}.png": png(RGB), "b.png": png(RGB)})
+    write_folder(tmp_path / "depth", {f"{in_table}.npy": npy(np.zeros(1)), "b.npy": npy(np.zeros(1))})
+    (tmp_path / "labels.csv").write_text(f"image,class,group\n{in_table}.png,1,{in_table}\nb,2,{on_disk}\n")
+    (tmp_path / "match.csv").write_text(f"image_a,image_b,value\n{in_table},b,1\n")
+    source = OwnSource(tmp_path)
+    assert source.names == ("b", "caf\u00e9")
+    assert source.label("caf\u00e9", "class") == 1.0
+    assert source.groups == {"caf\u00e9": "caf\u00e9", "b": "caf\u00e9"}
+    assert source.listed["match"].images == (("caf\u00e9", "b"),)
+    assert source.image_bytes("caf\u00e9") == png(RGB)
+    write_folder(tmp_path / "images", {f"{in_table}.png": png(RGB)})
+    with pytest.raises(TaskonomyError, match="have the same name; keep one"):
+        OwnSource(tmp_path)
 
 
 def test_without_a_table_there_are_neither_splits_nor_groups(tmp_path: Path):

@@ -68,8 +68,9 @@ def test_win_rates_survive_writing_and_reading(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "line 1: the header must be task,average,random"),
-        ("task,random,average\nnormal,1,1\n", "line 1: the header must be"),
+        ("", "empty file; expected the header task,average,random"),
+        ("task,random\nnormal,1\n", r"line 1: missing columns: average \(found 'task', 'random'\)"),
+        (HEADER + "normal,1,1_0\n", r"line 2: random must be a number, written with the digits 0-9"),
         (HEADER, "no rows below the header"),
         (HEADER + "normal,1\n", "line 2: 2 cells under 3 columns"),
         (HEADER + "normal,1,1\n\nnormal,1,1\n", "line 4: normal stands in line 2 already"),

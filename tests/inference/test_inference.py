@@ -22,6 +22,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.inference.cost import Size, together
 from taskonomy.inference.export import export, file_digest, headline
 from taskonomy.inference.graph import TOLERANCE, difference, write_graph
+from taskonomy.inference.images import found_images
 from taskonomy.inference.index import open_export
 from taskonomy.inference.predictor import device_of, load_predictor, load_predictors, predict
 from taskonomy.inference.timing import milliseconds, own_network, solve_all
@@ -225,6 +226,12 @@ def test_all_targets_of_one_image_are_those_that_take_one(folder, picture) -> No
     assert error is None
     assert "left out, as they take another number of images: camera_pose_fixated" in output
     assert len(list((picture.parent / "out").glob("*.png"))) == 3
+
+
+def test_hidden_files_are_nobodys_images(tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg", "._b.png", ".c.png", "Thumbs.db"):
+        (tmp_path / name).touch()
+    assert found_images([tmp_path]) == [tmp_path / "a.jpg", tmp_path / "b.png"]
 
 
 @pytest.mark.parametrize(

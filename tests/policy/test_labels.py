@@ -220,16 +220,42 @@ def test_a_price_list_is_read_as_it_is_written(tmp_path: Path) -> None:
         currency="EUR", price=0.05, tasks={"normal": {"price": 0.12}, "segment_semantic": {"price": 2.5, "full": 20000, "transfer": 3000}}
     )
     for text, message in [
-        ("name,price\na,1\n", "columns must be task, price, full, transfer"),
-        ("task,price,colour\na,1,2\n", "is also 'colour'"),
-        ("task,price\na,1\na,2\n", "a stands twice"),
-        ("task,price\na,dear\n", r"tasks\.a\.price"),
+        ("name,price\na,1\n", r"line 1: missing columns: task \(found 'name', 'price'\)"),
+        ("task,price,colour\na,1,2\n", "line 1: unknown column 'colour'; known: task, price, full, transfer"),
+        ("task,price\na,1\na,2\n", "line 3: a stands twice"),
+        ("task,price\ncafe\u0301,1\ncaf\u00e9,2\n", "line 3: caf\u00e9 stands twice"),
+        ("task,price\na,dear\n", r"line 2: a: price must be a number \(is 'dear'\)"),
+        ("task,price\na,-1\n", r"tasks\.a\.price must be greater than or equal to 0"),
+        ("task,price\na,nan\n", r"tasks\.a\.price must be a finite number"),
+        ("task,price,full\na,1,1_000\n", r"line 2: a: full must be a whole number, written with the digits 0-9 and without underscores"),
+        ("task,price,full\na,1,١٢٠\n", r"line 2: a: full must be a whole number, written with the digits 0-9"),
+        ("task,price,full\na,1,20.5\n", r"line 2: a: full must be a whole number"),
+        ("task,price,full\na,1,20.000\n", r"line 2: a: full must be a whole number"),
+        ("task,price\n,1\n", "line 2: '' is not a task name"),
     ]:
         path.write_text(text)
         with pytest.raises(TaskonomyError, match=message):
             read_prices(path, "EUR")
     with pytest.raises(TaskonomyError, match="no such price list"):
         read_prices(tmp_path / "none.csv", "EUR")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task,price,full\nNA,0.05,20000\nnull,0.07,\nNone,0.01,\n",
+        "Task;Price;Full\nNA;0,05;20000\nnull;0,07;\nNone;0,01;\n",
+        "sep=;\ntask;price;full\nNA;0.05;20000\nnull;0.07;\nNone;0.01;\n",
+        "task\tprice\tfull\nNA\t0.05\t20000.0\nnull\t0.07\t\nNone\t0.01\t\n",
+        ",task,price,full\n0,NA,0.05,20000\n1,null,0.07,\n2,None,0.01,\n",
+        "task,price,full\nNA,0.05,20000,\nnull,0.07,,\n,,,\nNone,0.01,,\n,,,\n",
+    ],
+)
+def test_a_price_list_is_read_as_spreadsheets_save_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "prices.csv").write_text(text)
+    assert read_prices(tmp_path / "prices.csv", "EUR") == LabelsParams(
+        currency="EUR", tasks={"NA": {"price": 0.05, "full": 20000}, "null": {"price": 0.07}, "None": {"price": 0.01}}
+    )
 
 
 def test_money_is_written_as_people_read_it() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from taskonomy.affinity.table import SELF, split_sources
+from taskonomy.affinity.table import join_sources, split_sources, wrong_names
 from taskonomy.errors import TaskonomyError
+from taskonomy.written import normal, visible
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,49 @@ class Losses:
         seen: dict[frozenset[str], str] = {}
         for name in self.candidates:
             sources = split_sources(name)
-            if not all(sources) or len(set(sources)) < len(sources) or (SELF in sources and len(sources) > 1):
-                raise TaskonomyError(f"target {self.target}, candidate {name!r}: must be different source names joined by +, or {SELF!r}")
+            # Nothing is computed that no table could hold.
+            if wrong := next(wrong_names(self.target, sources), None):
+                raise TaskonomyError(f"target {self.target}, candidate {name!r}: {wrong}")
             if (key := frozenset(sources)) in seen:
                 raise TaskonomyError(f"target {self.target}, candidate {name}: stands twice (also as {seen[key]})")
             seen[key] = name
 
 
 def find_losses(folder: Path | str) -> list[Path]:
-    """The loss files of a folder, by target name."""
+    """The loss files of a folder, by target name; what `policy` would refuse is refused before anything is computed.
+
+    Raises:
+        TaskonomyError: No such folder, no such file in it, or a file whose names no table can hold.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise TaskonomyError(f"{folder}: no such folder; expected one with a TARGET.npz per target")
-    if not (found := sorted(folder.glob("*.npz"))):
+    if not (found := visible(folder.glob("*.npz"))):
         raise TaskonomyError(f"{folder}: no TARGET.npz in it")
+    targets: dict[str, Path] = {}
+    for path in found:
+        if (first := targets.setdefault(normal(path.stem), path)) != path:
+            raise TaskonomyError(f"{path}: its name is that of {first.name} in another Unicode form; keep one")
+        _check_names(path)
     return found
+
+
+def _check_names(path: Path) -> None:
+    """Of one loss file, whose losses are not looked at."""
+    with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
+        candidates = _candidates(path, _arrays(path, Path(folder), "candidates")[0])
+    try:
+        Losses(normal(path.stem), candidates, np.zeros((len(candidates), 0)))
+    except TaskonomyError as error:
+        raise TaskonomyError(f"{path}: {error}") from None
+
+
+def _candidates(path: Path, names: np.ndarray | None) -> list[str]:
+    if names is None:
+        raise TaskonomyError(f"{path}: must hold the arrays losses and candidates")
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise TaskonomyError(f"{path}: candidates must be a list of strings (is {names.dtype}, {list(names.shape)})")
+    return [join_sources(split_sources(name)) for name in names.tolist()]
 
 
 @contextmanager
@@ -72,17 +101,10 @@ def open_losses(path: Path, target: str | None = None) -> Iterator[Losses]:
         target: Its name.
     """
     with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                arrays = {name: _mapped(archive, name, Path(folder)) for name in ("losses", "candidates", "scratch")}
-        except (zipfile.BadZipFile, EOFError, ValueError) as error:
-            raise TaskonomyError(f"{path}: not a readable .npz file: {error}") from None
-        losses, candidates, scratch = arrays.values()
-        if losses is None or candidates is None:
+        losses, candidates, scratch = _arrays(path, Path(folder), "losses", "candidates", "scratch")
+        if losses is None:
             raise TaskonomyError(f"{path}: must hold the arrays losses and candidates")
-        if candidates.ndim != 1 or candidates.dtype.kind != "U":
-            raise TaskonomyError(f"{path}: candidates must be a list of strings (is {candidates.dtype}, {list(candidates.shape)})")
-        yield Losses(target or path.stem, candidates.tolist(), losses, scratch)
+        yield Losses(normal(target or path.stem), _candidates(path, candidates), losses, scratch)
 
 
 def read_losses(path: Path, *names: str) -> list[np.ndarray]:
@@ -96,6 +118,15 @@ def read_losses(path: Path, *names: str) -> list[np.ndarray]:
             return [arrays[name] for name in names]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise TaskonomyError(f"{path}: not readable losses ({error}); remove it, and run the stage that writes it again") from None
+
+
+def _arrays(path: Path, folder: Path, *names: str) -> list[np.ndarray | None]:
+    """Arrays of an .npz, unpacked into a folder; None for what it lacks."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [_mapped(archive, name, folder) for name in names]
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise TaskonomyError(f"{path}: not a readable .npz file: {error}") from None
 
 
 def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> np.ndarray | None:

@@ -1,18 +1,17 @@
 """The authors' released result files: Python 2 pickles of `source1__source2__target` -> float.
 
-A pickle is a program. This reader runs none of it: whatever asks for more than dicts, strings and float64 numbers is refused.
+A pickle is a program. `taskonomy.affinity.pickles` runs none of it: whatever asks for more than a dict, strings and float64 numbers is refused.
 """
 
-import io
-import pickle
-import struct
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
 
 import pandas as pd
 
-from taskonomy.affinity.table import SELF
+from taskonomy.affinity.pickles import LIMIT, RefusedError, numbers_of
+from taskonomy.affinity.table import SELF, SHARES, join_sources, wrong_names
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tasks import DICTIONARY
 
@@ -21,71 +20,26 @@ _FILES = {"affinity": "affinities", "gain": "wins_vs_pixels", "quality": "wins_v
 # Later spellings of the result files, beside the paper-era keys of the dictionary; `pixels` is the baseline of gain itself.
 _ALIASES = {"self": SELF, "segmentsemantic": "segment_semantic", "vanishing_point": "vanishing_point", "inpainting_whole": "inpainting"}
 _BASELINE = "pixels"
-
-
-class _Float64:
-    """Stands for `numpy.dtype('f8')` while a pickle is read."""
-
-    def __init__(self, kind: object, *_flags: object) -> None:
-        if kind not in ("f8", "<f8"):
-            raise pickle.UnpicklingError(f"number type {kind!r} instead of float64")
-
-    def __setstate__(self, state: Any) -> None:
-        if not (isinstance(state, tuple) and len(state) > 1 and state[1] == "<"):
-            raise pickle.UnpicklingError("float64 that is not little-endian")
-
-
-def _scalar(kind: object, raw: object) -> float:
-    """Stands for `numpy.core.multiarray.scalar`: eight bytes, written by Python 2 as a str and read as latin1."""
-    data = raw.encode("latin1") if isinstance(raw, str) else raw
-    if not (isinstance(kind, _Float64) and isinstance(data, bytes) and len(data) == 8):
-        raise pickle.UnpicklingError("a scalar that is not a float64")
-    return float(struct.unpack("<d", data)[0])
-
-
-def _latin1(text: object, encoding: object) -> bytes:
-    """Stands for `_codecs.encode`, by which Python 3 writes bytes into old protocols."""
-    if not (isinstance(text, str) and encoding == "latin1"):
-        raise pickle.UnpicklingError("an encoding other than latin1")
-    return text.encode("latin1")
-
-
-class _Restricted(pickle.Unpickler):
-    """Resolves three names, to functions of this module, and refuses all others."""
-
-    _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
-        ("numpy.core.multiarray", "scalar"): _scalar,
-        ("numpy._core.multiarray", "scalar"): _scalar,
-        ("numpy", "dtype"): _Float64,
-        ("_codecs", "encode"): _latin1,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (found := self._ALLOWED.get((module, name))) is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return found
-
-    def persistent_load(self, pid: object) -> NoReturn:
-        raise pickle.UnpicklingError("it asks for an outside object")
+_REGIME = re.compile(r"(?:all_affinities|wins_vs_pixels|wins_vs_task)(?:_(?P<regime>1k|16k))?\.pkl$")  # as the released files are named
+_ONE_REGIME = "give the files of one data regime (1k, 16k, or neither) at a time"
+Edge = tuple[str, frozenset[str]]
 
 
 def read_released(path: Path | str) -> dict[str, float]:
     """Read one released result file, running nothing of it.
 
     Raises:
-        TaskonomyError: if it holds, or asks for, anything but one dict of strings to float64 numbers.
+        TaskonomyError: if it holds, or asks for, anything but one dict of strings to float64 numbers that can be measured: finite and >= 0.
     """
+    with open(path, "rb") as file:
+        data = file.read(LIMIT + 1)
     try:
-        values = _Restricted(io.BytesIO(Path(path).read_bytes()), encoding="latin1").load()
-    except OSError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything; whatever it is, the file is refused
-        raise TaskonomyError(f"{path}: refused: {error or type(error).__name__}; only dicts of strings to float64 are read") from None
-    if type(values) is not dict:
-        raise TaskonomyError(f"{path}: refused: holds a {type(values).__name__}, not a dict of strings to float64")
+        values = numbers_of(data)
+    except RefusedError as error:
+        raise TaskonomyError(f"{path}: refused: {error}; only dicts of strings to float64 are read") from None
     for key, value in values.items():
-        if type(key) is not str or type(value) is not float:
-            raise TaskonomyError(f"{path}: refused: entry {key!r} is a {type(value).__name__}, not a string to float64")
+        if not (math.isfinite(value) and value >= 0):
+            raise TaskonomyError(f"{path}: refused: entry {key!r} must be a finite number >= 0 (is {value:g})")
     return values
 
 
@@ -93,14 +47,19 @@ def import_released(paths: Iterable[Path]) -> pd.DataFrame:
     """One affinity table from released affinity and win-rate files, under this project's task names.
 
     Rows whose source is the baseline `pixels` are gain 0.5 by construction and are left out.
+
+    Raises:
+        TaskonomyError: A file that `read_released` refuses, names that no table can hold, or files of two data regimes, which measured the
+            transfers of different numbers of images.
     """
-    columns: dict[str, dict[tuple[str, frozenset[str]], float]] = {}
-    written: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
+    columns: dict[str, dict[Edge, float]] = {}
+    written: dict[Edge, tuple[str, ...]] = {}
+    files: dict[str, Path] = {}
     for path in paths:
         column = _column_of(path)
         if column in columns:
-            raise TaskonomyError(f"{path}: a second file of {column}; give one of each regime (1k, 16k) at a time")
-        columns[column] = {}
+            raise TaskonomyError(f"{path}: a second file of {column}; {_ONE_REGIME}")
+        files[column], columns[column] = path, {}
         for key, value in read_released(path).items():
             *sources, target = _names(key, path)
             if _BASELINE in sources:
@@ -108,15 +67,45 @@ def import_released(paths: Iterable[Path]) -> pd.DataFrame:
             transfer = (target, frozenset(sources))
             if transfer in columns[column]:
                 raise TaskonomyError(f"{path}: {key} stands twice")
+            if wrong := next(wrong_names(target, tuple(sources)), None):
+                raise TaskonomyError(f"{path}: entry {key!r}: {wrong}")
+            if column in SHARES and value > 1:
+                raise TaskonomyError(f"{path}: entry {key!r}: a win rate must be in [0, 1] (is {value:g})")
             columns[column][transfer] = value
             written.setdefault(transfer, tuple(sorted(sources)))
     if "affinity" not in columns:
         raise TaskonomyError(f"no file of affinities among those given; their names hold {', '.join(map(repr, _FILES.values()))}")
+    _check_regimes(files, columns)
     rows = [
         {"target": target, "sources": sources, **{name: values.get((target, frozenset(sources))) for name, values in columns.items()}}
         for (target, _), sources in sorted(written.items(), key=lambda item: (item[0][0], len(item[1]), item[1]))
     ]
     return pd.DataFrame(rows).astype(dict.fromkeys(columns, float))
+
+
+def _check_regimes(files: dict[str, Path], columns: dict[str, dict[Edge, float]]) -> None:
+    """That all files are of one regime, as far as it can be told.
+
+    Names tell, where they are the released ones. So does what is in them: the files of one regime have the same targets (those without a
+    regime in their names have object classes in place of scene classes), and win rates of every transfer of two or more sources that has an
+    affinity, since those sources were picked in each regime by its own first orders. First orders were measured alike in all, so tables of them alone
+    tell nothing.
+    """
+    named = {column: _REGIME.search(files[column].name) for column in _FILES if column in files}
+    regimes = {column: found["regime"] or "" for column, found in named.items() if found}
+    if len(set(regimes.values())) > 1:
+        told = ", ".join(f"{files[column].name} of {regime or 'that without a name'}" for column, regime in regimes.items())
+        raise TaskonomyError(f"{files['affinity']}: files of two data regimes: {told}; {_ONE_REGIME}")
+    affinities = columns["affinity"]
+    for column in sorted(columns.keys() - {"affinity"}):
+        where, pair = files[column], f"of another data regime than {files['affinity'].name}"
+        if odd := sorted({target for target, _ in affinities} ^ {target for target, _ in columns[column]}):
+            raise TaskonomyError(f"{where}: {pair}: only one of both has the target {odd[0]}; {_ONE_REGIME}")
+        lost = sorted((target, join_sources(sorted(sources))) for target, sources in affinities.keys() - columns[column].keys() if len(sources) > 1)
+        if lost:
+            target, sources = lost[0]
+            there = f"{len(lost):,} transfers of two or more sources that have affinities ({sources} -> {target} first)"
+            raise TaskonomyError(f"{where}: {pair}: lacks {there}; {_ONE_REGIME}")
 
 
 def _column_of(path: Path) -> str:
@@ -129,8 +118,10 @@ def _column_of(path: Path) -> str:
 def _names(key: str, path: Path) -> list[str]:
     known = {task.published_key: task.name for task in DICTIONARY.values() if task.published_key} | _ALIASES
     parts = key.split("__")
-    if missing := [part for part in parts if part not in known and part != _BASELINE]:
-        raise unknown(f"{path}: entry {key!r}", missing, known)
-    if len(parts) < 2:
-        raise TaskonomyError(f"{path}: entry {key!r} must be source__target")
+    if not 2 <= len(parts) <= len(known):
+        raise TaskonomyError(f"{path}: entry {key[:80]!r} must be source__target, or several sources")
+    if parts[-1] == _BASELINE:
+        raise TaskonomyError(f"{path}: entry {key[:80]!r}: {_BASELINE} is the baseline, no target")
+    if missing := next((part for part in parts if part not in known and part != _BASELINE), None):
+        raise unknown(f"{path}: entry {key[:80]!r}", [missing[:80]], known)
     return [known.get(part, part) for part in parts]

@@ -5,22 +5,23 @@ target's own fully supervised network. `a>b` is a transitive transfer from a by 
 the target's training images; both are of first order. An empty affinity is a transfer that was not measured; it is kept, counted, and never chosen.
 """
 
-import csv
+import math
 from collections.abc import Iterable, Iterator
 from functools import cache
-from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_csv
+from taskonomy.sheets import Sheet, parse_sheet, read_sheet
 from taskonomy.variants import variant
+from taskonomy.written import normal
 
 SELF = "self"
 REQUIRED = ("target", "sources", "affinity")
 OPTIONAL = ("low", "high", "gain", "quality")
+NAMES = ("target", "sources")
 SHARES = ("gain", "quality")
 _SHOWN_PROBLEMS = 5
 
@@ -31,8 +32,8 @@ def join_sources(sources: Iterable[str]) -> str:
 
 
 def split_sources(text: str) -> tuple[str, ...]:
-    """The sources of a written transfer, in the order written."""
-    return tuple(text.split("+"))
+    """The sources of a transfer as written or printed (`b+c`, `b + c`), in the order written."""
+    return tuple(normal(name.strip()) for name in text.split("+"))
 
 
 @cache
@@ -47,7 +48,7 @@ def labelled(source: str) -> str:
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """Read and check an affinity table.
+    """Read and check an affinity table, as `taskonomy.sheets` reads tables.
 
     Returns:
         Columns `target`, `sources` (tuples), `affinity`, `low`, `high`, `gain`, `quality`; what the file lacks is NaN.
@@ -55,30 +56,22 @@ def read_table(path: Path | str) -> pd.DataFrame:
     Raises:
         TaskonomyError: with the line numbers of what is wrong.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise TaskonomyError(f"{path}: no such table") from None
-    except UnicodeDecodeError:
-        raise TaskonomyError(f"{path}: not a UTF-8 text file") from None
-    return parse_table(text, str(path))
+    return _checked(read_sheet(path, "table", REQUIRED, OPTIONAL, NAMES))
 
 
 def parse_table(text: str, where: str) -> pd.DataFrame:
     """As `read_table`, from the text of a CSV; `where` names it in errors."""
-    lines = csv.reader(StringIO(text, newline=""), strict=True)
-    try:
-        header = next(lines, None)
-        columns = _columns(header, where)
-        rows, problems = _rows(lines, columns)
-    except csv.Error as error:
-        raise TaskonomyError(f"{where}: line {lines.line_num}: {error}") from None
+    return _checked(parse_sheet(text, where, REQUIRED, OPTIONAL, NAMES))
+
+
+def _checked(sheet: Sheet) -> pd.DataFrame:
+    rows, problems = _rows(sheet)
     if problems:
         more = f" (and {len(problems) - _SHOWN_PROBLEMS} more)" if len(problems) > _SHOWN_PROBLEMS else ""
-        raise TaskonomyError(f"{where}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
+        raise TaskonomyError(f"{sheet.where}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
     if not rows:
-        raise TaskonomyError(f"{where}: no rows below the header")
-    frame = pd.DataFrame(rows, columns=list(columns)).reindex(columns=[*REQUIRED, *OPTIONAL])
+        raise TaskonomyError(f"{sheet.where}: no rows below the header")
+    frame = pd.DataFrame(rows, columns=list(sheet.columns)).reindex(columns=[*REQUIRED, *OPTIONAL])
     return frame.astype(dict.fromkeys(("affinity", *OPTIONAL), float))
 
 
@@ -105,57 +98,34 @@ def is_gold(frame: pd.DataFrame) -> "pd.Series[bool]":
     return frame["sources"].map(lambda sources: sources == (SELF,))
 
 
-def _columns(header: list[str] | None, where: str) -> tuple[str, ...]:
-    if not header:
-        raise TaskonomyError(f"{where}: empty file; expected the header {','.join(REQUIRED)}[,{','.join(OPTIONAL)}]")
-    columns = tuple(name.strip() for name in header)
-    if missing := [name for name in REQUIRED if name not in columns]:
-        raise TaskonomyError(f"{where}: line 1: column {', '.join(missing)} is missing")
-    if bad := [name for name in columns if name not in (*REQUIRED, *OPTIONAL)]:
-        raise TaskonomyError(f"{where}: line 1: unknown column {', '.join(map(repr, bad))}; known: {', '.join(REQUIRED + OPTIONAL)}")
-    if len(set(columns)) < len(columns):
-        raise TaskonomyError(f"{where}: line 1: a column stands twice")
-    return columns
-
-
-def _rows(lines: Iterator[list[str]], columns: tuple[str, ...]) -> tuple[list[list[object]], list[str]]:
+def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
     rows: list[list[object]] = []
     problems: list[str] = []
     seen: dict[tuple[str, frozenset[str]], int] = {}
     mentioned: dict[str, int] = {}  # target -> first line of any row of it
-    for cells in lines:
-        number = lines.line_num  # type: ignore[attr-defined]
-        if not cells:
-            continue
-        if len(cells) != len(columns):
-            problems.append(f"line {number}: {len(cells)} cells under {len(columns)} columns")
-            continue
-        row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
-        target, sources = row["target"], split_sources(row["sources"])
-        wrong = [*_names(target, sources), *_numbers(row)]
+    measured: set[str] = set()
+    for line, cells in sheet.rows:
+        row = dict(zip(sheet.columns, cells, strict=True))
+        target, sources = normal(row["target"]), split_sources(row["sources"])
+        values, wrong = _numbers(row, sheet)
+        wrong = [*wrong_names(target, sources), *wrong]
         key = (target, frozenset(sources))
         if key in seen:
             wrong.append(f"the same transfer as line {seen[key]}: {row['sources']} -> {target}")
-        seen.setdefault(key, number)
-        mentioned.setdefault(target, number)
-        problems += [f"line {number}: {what}" for what in wrong]
+        seen.setdefault(key, line)
+        mentioned.setdefault(target, line)
+        problems += [f"line {line}: {what}" for what in wrong]
         if not wrong:
-            rows.append([_value(name, row, sources) for name in columns])
-    measured = {row[columns.index("target")] for row in rows if not np.isnan(row[columns.index("affinity")])}  # type: ignore[call-overload]
+            read: dict[str, object] = {"target": target, "sources": sources, **values}
+            rows.append([read[name] for name in sheet.columns])
+            measured |= set() if math.isnan(values["affinity"]) else {target}
     if not problems:
         problems = [f"line {line}: target {name} has no measured row" for name, line in mentioned.items() if name not in measured]
     return rows, problems
 
 
-def _value(name: str, row: dict[str, str], sources: tuple[str, ...]) -> object:
-    if name == "target":
-        return row["target"]
-    if name == "sources":
-        return sources
-    return float(row[name]) if row[name] else np.nan
-
-
-def _names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
+def wrong_names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with the names of a transfer, as tables write it."""
     for name in (target, *sources):
         if not name or name != name.strip() or not name.isprintable() or "," in name:
             yield f"{name!r} is not a task name"
@@ -171,18 +141,25 @@ def _names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
         yield f"{SELF!r} stands beside other sources in {join_sources(sources)}"
 
 
-def _numbers(row: dict[str, str]) -> Iterator[str]:
+def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[str]]:
+    """A row's numbers, NaN of empty cells, and what is wrong with them."""
+    values: dict[str, float] = {}
+    wrong: list[str] = []
     for name, text in row.items():
-        if name in ("target", "sources") or not text:
+        if name in NAMES:
+            continue
+        values[name] = math.nan
+        if not text:
             continue
         try:
-            value = float(text)
-        except ValueError:
-            yield f"{name} must be a number (is {text!r})"
+            values[name] = value = sheet.number(text)
+        except ValueError as error:
+            wrong.append(f"{name} {error}")
             continue
-        if not np.isfinite(value):
-            yield f"{name} must be finite (is {text})"
+        if not math.isfinite(value):
+            wrong.append(f"{name} must be finite (is {text})")
         elif value < 0:
-            yield f"{name} must be >= 0 (is {text})"
+            wrong.append(f"{name} must be >= 0 (is {text})")
         elif name in SHARES and value > 1:
-            yield f"{name} must be in [0, 1] (is {text})"
+            wrong.append(f"{name} must be in [0, 1] (is {text})")
+    return values, wrong

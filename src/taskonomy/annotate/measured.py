@@ -16,6 +16,7 @@ from taskonomy.data.formats import DEPTH_UNIT, DOMAINS, HOLE, DamagedFileError, 
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_bytes
 from taskonomy.geometry import Camera
+from taskonomy.written import visible
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 SHOWN = 5  # damaged files that an error names; it counts the others
@@ -110,9 +111,9 @@ def _pairs(source: Path) -> list[tuple[str, Path, Path]]:
     if not source.is_dir():
         raise TaskonomyError(f"{source}: no such folder")
     if (source / "rgb").is_dir():
-        found = [(path.stem, path, source / "depth" / path.name) for path in (source / "rgb").glob("*.png")]
+        found = [(path.stem, path, source / "depth" / path.name) for path in visible((source / "rgb").glob("*.png"))]
     else:
-        images = [path for path in source.glob("*.png") if not path.stem.endswith("_depth")]
+        images = [path for path in visible(source.glob("*.png")) if not path.stem.endswith("_depth")]
         found = [(path.stem, path, path.with_name(f"{path.stem}_depth.png")) for path in images]
     if not found:
         raise TaskonomyError(f"{source}: holds no images; expected NAME.png with NAME_depth.png, or rgb/NAME.png with depth/NAME.png")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.written import names_in
 
 Predictors = Annotated[Path, typer.Option("--predictors", help="Folder that the stage export wrote.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="Targets, comma-separated. Repeatable.", show_default=False)]
@@ -65,7 +66,7 @@ def predict(
 
 
 def _names(options: list[str] | None) -> list[str]:
-    return [name.strip() for option in options or () for name in option.split(",") if name.strip()]
+    return [name for option in options or () for name in names_in(option)]
 
 
 def cost(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.written import whole
 
 if TYPE_CHECKING:
     from taskonomy.params import QueryTask
@@ -43,16 +44,20 @@ def _asked(task: str, root: Path, own: str | None) -> "QueryTask":
     import yaml
 
     from taskonomy.params import QueryParams, checked
+    from taskonomy.strict_yaml import load_yaml
 
     try:
-        declared = None if own is None else yaml.safe_load(own)
+        declared = None if own is None else load_yaml(own)
     except yaml.YAMLError as error:
         raise TaskonomyError(f"--own: {own!r} is no YAML: {' '.join(str(error).split())}") from None
     return checked(QueryParams, {"tasks": {task: {"root": str(root), "own": declared}}}, "options").tasks[task]
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    found = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
-    if len(found) != len(text.split(",")) or min(found) < 2:
+    try:
+        found = tuple(whole(part) for part in text.split(","))
+    except ValueError as error:
+        raise TaskonomyError(f"--images: {text!r} must be whole numbers >= 2, such as 200,500: {error}") from None
+    if min(found) < 2:
         raise TaskonomyError(f"--images: {text!r} must be whole numbers >= 2, such as 200,500")
     return found

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from taskonomy.data.names import domain_of, parse_tar
 from taskonomy.data.remote import Place, Remote, entries_of
 from taskonomy.data.shelf import Shelf
+from taskonomy.written import is_hidden
 
 TAR = "<building>_<domain>.tar"
 FOLDERS = "<building>/<domain>/"
@@ -104,7 +105,7 @@ class Finder:
 def _listed(folder: Place) -> Listed:
     folders, tars = [], []
     for entry in entries_of(folder):
-        if entry.name.startswith("."):
+        if is_hidden(entry.name):
             continue
         is_folder = entry.is_dir()
         if entry.name.startswith("point_") and not is_folder:

@@ -10,7 +10,8 @@ Read are, mixed at will, under a root:
     <building>_<domain>.tar                                the released tars, not unpacked: in the root, or in a folder of the building,
                                                            of the domain or of omnidata; members may be in folders inside the tar
 
-Names of buildings are compared, and given, in lower case, as in the split lists. Names that begin with a dot are nobody's data.
+Names of buildings are compared, and given, in lower case, as in the split lists. Names that begin with a dot, or that systems give,
+are nobody's data.
 """
 
 from collections.abc import Iterable
@@ -31,6 +32,7 @@ from taskonomy.data.shelf import Shelf, overlaps
 from taskonomy.data.splits import find_splits, read_splits, write_splits
 from taskonomy.data.writing import write_building
 from taskonomy.errors import TaskonomyError
+from taskonomy.written import is_hidden
 
 __all__ = ["ReleasedSource", "Source", "open_source", "read_splits", "write_building", "write_splits"]
 
@@ -251,7 +253,7 @@ class ReleasedSource(Source):
 
 def _what_is_there(root: Place, found: Finder) -> str:
     """What a person mistook for a root, and which folder they may have meant."""
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in entries_of(root) if not entry.name.startswith("."))
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in entries_of(root) if not is_hidden(entry.name))
     there = f"holds {few(names, 5)}" if names else "is empty"
     if found.unread:
         there += f" ({few(found.unread, 2)})"

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from taskonomy.data.names import few
 from taskonomy.errors import TaskonomyError
+from taskonomy.written import normal
 
 COLUMNS = ("image_a", "image_b", "image_c")
 
@@ -80,4 +81,5 @@ def read_list(path: Path, names: Collection[str], extensions: Collection[str]) -
 
 
 def _without(name: str, extensions: Collection[str]) -> str:
+    name = normal(name)
     return re.sub(r"\.[^.]+$", "", name) if Path(name).suffix.lower() in extensions else name

@@ -11,7 +11,7 @@
     <task>.csv                     labels of two or three images: a row for each sample (`taskonomy.data.listed`)
 
 Each image has a label of each task that has folders or columns, and each label an image. Classes are written as numbers. Names that begin with a
-dot are nobody's data.
+dot, and files of systems such as Thumbs.db, are nobody's data; an accent is one letter or a letter and a sign, and the name the same.
 """
 
 import re
@@ -30,6 +30,7 @@ from taskonomy.data.listed import Listed, is_list, read_list
 from taskonomy.data.names import few
 from taskonomy.data.splits import SPLITS
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.written import normal, visible
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg"})
 _LABELS = frozenset({".png", ".npy"})
@@ -65,7 +66,7 @@ class OwnSource:
         self._columns = self._task_columns()
         if both := sorted(self._files.keys() & self._columns.keys()):
             raise TaskonomyError(f"{self._table_path}: {few(both)}: is a column and also a folder; a task has one kind of label")
-        tables = [path for path in sorted(self.root.glob("*.csv")) if path != self._table_path and path.is_file() and is_list(path)]
+        tables = [path for path in visible(self.root.glob("*.csv")) if path != self._table_path and path.is_file() and is_list(path)]
         self.listed: dict[str, Listed] = {path.stem: read_list(path, self._images, _IMAGES) for path in tables}
         if both := sorted(self.listed.keys() & {*self._files, *self._columns}):
             raise TaskonomyError(f"{self.root}: {few(both)}: has labels of single images and a table of several; a task has one kind of label")
@@ -155,7 +156,7 @@ class OwnSource:
         return files[name]
 
     def _task_folders(self) -> list[Path]:
-        return sorted(path for path in self.root.iterdir() if path.is_dir() and path.name != "images" and not path.name.startswith("."))
+        return [path for path in visible(self.root.iterdir()) if path.is_dir() and path.name != "images"]
 
     def _column(self, name: str) -> dict[str, str]:
         return {str(image): str(value) for image, value in self._table[name].items()} if name in self._table else {}
@@ -175,6 +176,8 @@ class OwnSource:
             raise TaskonomyError(f"{path}: {len(twice):,} images have more than one row: {few(twice)}")
         _pair(path, self.names, listed)
         table = table.drop(columns="image").set_axis(pd.Index(listed), axis="index")
+        for column in {"group", "building"} & set(table.columns):
+            table[column] = table[column].map(lambda value: normal(value) if isinstance(value, str) else value)
         if "split" in table and (wrong := sorted({str(value) for value in table["split"]} - set(SPLITS))):
             raise TaskonomyError(f"{path}: split must be one of {', '.join(SPLITS)} (is also {few(wrong)})")
         if "group" in table and "building" in table:
@@ -230,13 +233,11 @@ def _read_frame(path: Path) -> pd.DataFrame:
 def _by_name(folder: Path, extensions: frozenset[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     odd = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
+    for path in visible(folder.iterdir()):
         if path.suffix.lower() not in extensions or path.is_dir():
             odd.append(path.name)
-        elif files.setdefault(path.stem, path) != path:
-            raise TaskonomyError(f"{folder}: {files[path.stem].name} and {path.name} have the same name; keep one")
+        elif files.setdefault(name := normal(path.stem), path) != path:
+            raise TaskonomyError(f"{folder}: {files[name].name} and {path.name} have the same name; keep one")
     if odd:
         raise TaskonomyError(f"{folder}: {len(odd):,} entries are no {' or '.join(sorted(extensions))}: {few(odd)}")
     return files
@@ -257,7 +258,7 @@ def _pair(where: Path, names: Iterable[str], labels: Iterable[str]) -> None:
 
 
 def _without_extension(name: str) -> str:
-    path = Path(name)
+    path = Path(normal(name))
     return path.stem if path.suffix.lower() in _IMAGES else path.name
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Int64, UInt32
 from taskonomy.data.formats import DamagedFileError
 from taskonomy.data.names import format_file, parse_file
 from taskonomy.data.remote import Place, Remote, entries_of
+from taskonomy.written import is_hidden
 
 _BLOCK = 512
 
@@ -129,9 +130,10 @@ class Shelf:
         if self.is_tar:
             return 1, *_facts(self.path)
         if isinstance(self.path, Remote):
-            found = [(one.name, one.size, one.mark) for one in self.path.entries()]
+            found = [(one.name, one.size, one.mark) for one in self.path.entries() if not is_hidden(one.name)]
         else:
-            found = [(one.name, *_facts(self.path / one.name)) for one in sorted(entries_of(self.path), key=lambda one: one.name)]
+            names = sorted(one.name for one in entries_of(self.path) if not is_hidden(one.name))
+            found = [(name, *_facts(self.path / name)) for name in names]
         return len(found), sum(size for _name, size, _mark in found), "\n".join(f"{name} {size} {mark}" for name, size, mark in found)
 
     def mark(self) -> str:
@@ -214,8 +216,9 @@ def _folder_index(path: Place, domain: str) -> _Index:
     builder = _Builder(domain)
     # In an order of their own: of two names for the same file the last is read, and folders list them in any order.
     for name in sorted(entry.name for entry in entries_of(path)):
-        if not name.startswith("."):
+        if not is_hidden(name):
             builder.add("", name)
+    builder.ignored.sort()
     return builder.index(in_tar=False)
 
 
@@ -229,7 +232,7 @@ def _tar_index(file: IO[bytes], domain: str) -> _Index:
                 end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
                 prefix, slash, name = member.name.rpartition("/")
                 if member.isreg() and not member.issparse():
-                    if not name.startswith("."):
+                    if not is_hidden(name):
                         builder.add(prefix + slash, name, member.offset_data, member.size)
                 elif not member.isdir():
                     builder.ignored.append(member.name)

@@ -24,6 +24,7 @@ from taskonomy.data.view import ReadView, View
 from taskonomy.errors import TaskonomyError
 from taskonomy.geometry import Camera
 from taskonomy.tasks.own import Declared, own_tasks
+from taskonomy.written import is_hidden
 
 Problem = tuple[str, str]  # what is damaged as a whole, and how
 
@@ -219,7 +220,7 @@ class Own(Data):
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
         """When folders and tables were last changed."""
         with os.scandir(self.source.root) as entries:
-            return "\n".join(sorted(f"{one.name} {one.stat().st_mtime_ns}" for one in entries))
+            return "\n".join(sorted(f"{one.name} {one.stat().st_mtime_ns}" for one in entries if not is_hidden(one.name)))
 
     def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
         """Samples of several images are listed in a table of their own.

@@ -7,6 +7,7 @@ from pathlib import Path
 from taskonomy.data.remote import Place, Remote
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_text
+from taskonomy.written import is_hidden, visible
 
 SPLITS = ("train", "val", "test")
 _HEADER = ["id", *SPLITS]
@@ -50,9 +51,9 @@ def split_lists(root: Place) -> list[Place]:
     """The split lists in a folder."""
     tables: list[Place]
     if isinstance(root, Remote):
-        tables = [root / one.name for one in root.entries() if one.name.endswith(".csv") and not one.is_folder]
+        tables = [root / one.name for one in root.entries() if one.name.endswith(".csv") and not one.is_folder and not is_hidden(one.name)]
     else:
-        tables = [*sorted(root.glob("*.csv"))]
+        tables = [*visible(root.glob("*.csv"))]
     # The debug list of omnidata has one building in all three splits.
     return [path for path in tables if not path.stem.endswith("debug") and _rows(path)[:1] == [_HEADER]]
 

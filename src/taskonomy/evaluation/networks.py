@@ -1,8 +1,6 @@
 """Did the task networks learn? Each against the best constant estimator and a readout of a random encoder (paper table 1)."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,8 @@ from jaxtyping import Float
 from taskonomy.affinity.wins import win_rates
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_csv
+from taskonomy.sheets import Sheet, read_sheet
+from taskonomy.written import normal
 
 BASELINES = ("average", "random")
 COLUMNS = ("task", *BASELINES)
@@ -61,21 +61,8 @@ def read_networks(path: Path | str) -> pd.DataFrame:
     Raises:
         TaskonomyError: naming the file, the line, and what is wrong there.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise TaskonomyError(f"{path}: no such file of task networks") from None
-    except UnicodeDecodeError:
-        raise TaskonomyError(f"{path}: not a UTF-8 text file") from None
-    lines = csv.reader(StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(lines, [])]
-        if tuple(header) != COLUMNS:
-            raise TaskonomyError(f"{path}: line 1: the header must be {','.join(COLUMNS)} (is {','.join(header)!r})")
-        rows = list(_rows(lines, path))
-    except csv.Error as error:
-        raise TaskonomyError(f"{path}: line {lines.line_num}: {error}") from None
-    if not rows:
+    sheet = read_sheet(path, "file of task networks", COLUMNS, names=("task",))
+    if not (rows := list(_rows(sheet))):
         raise TaskonomyError(f"{path}: no rows below the header")
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(BASELINES, float))
 
@@ -95,28 +82,24 @@ def _beaten(task: str, own: OneLossPerImage, *baselines: OneLossPerImage | None)
     return [found.get(name, np.nan) for name in BASELINES]
 
 
-def _rows(lines: Iterator[list[str]], path: Path | str) -> Iterator[list[object]]:
+def _rows(sheet: Sheet) -> Iterator[list[object]]:
     seen: dict[str, int] = {}
-    for cells in lines:
-        if not cells:
-            continue
-        where = f"{path}: line {(number := lines.line_num)}"  # type: ignore[attr-defined]
-        if len(cells) != len(COLUMNS):
-            raise TaskonomyError(f"{where}: {len(cells)} cells under {len(COLUMNS)} columns")
-        task, *values = (cell.strip() for cell in cells)
+    for line, cells in sheet.rows:
+        where, row = f"{sheet.where}: line {line}", dict(zip(sheet.columns, cells, strict=True))
+        task = normal(row["task"])
         if not task or not task.isprintable():
             raise TaskonomyError(f"{where}: {task!r} is not a task name")
         if task in seen:
             raise TaskonomyError(f"{where}: {task} stands in line {seen[task]} already")
-        seen[task] = number
-        yield [task, *(_share(value, f"{where}: {name}") for name, value in zip(BASELINES, values, strict=True))]
+        seen[task] = line
+        yield [task, *(_share(row[name], f"{where}: {name}", sheet) for name in BASELINES)]
 
 
-def _share(text: str, where: str) -> float:
+def _share(text: str, where: str, sheet: Sheet) -> float:
     try:
-        value = float(text) if text else np.nan
-    except ValueError:
-        raise TaskonomyError(f"{where} must be a number (is {text!r})") from None
+        value = sheet.number(text) if text else np.nan
+    except ValueError as error:
+        raise TaskonomyError(f"{where} {error}") from None
     if text and not 0 <= value <= 1:
         raise TaskonomyError(f"{where} must be in [0, 1] (is {text})")
     return value

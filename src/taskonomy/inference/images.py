@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.written import visible
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 Image = UInt8[np.ndarray, "height width 3"]
@@ -52,7 +53,7 @@ def found_images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted((one for one in path.iterdir() if one.suffix.lower() in ENDINGS and not one.name.startswith(".")), key=_natural)
+            inside = sorted((one for one in visible(path.iterdir()) if one.suffix.lower() in ENDINGS), key=_natural)
             if not inside:
                 raise TaskonomyError(f"{path}: no image in it; images are {', '.join(ENDINGS)}")
             found += inside

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.written import visible
 
 _PACKAGE = Path(__file__).parents[1]
 _KINDS = frozenset({".py", ".jinja", ".js", ".css", ".html"})
@@ -18,7 +19,7 @@ _KINDS = frozenset({".py", ".jinja", ".js", ".css", ".html"})
 def stages() -> dict[str, Path]:
     """The script of every stage. They lie in the installed package, and in a checkout beside `src`."""
     folders = (_PACKAGE / "stages", _PACKAGE.parents[1] / "stages")
-    found = {path.stem: path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.py"))}
+    found = {path.stem: path for folder in folders if folder.is_dir() for path in visible(folder.glob("*.py"))}
     if not found:
         raise TaskonomyError(f"{folders[0]}: the stages are missing; install taskonomy again")
     return found
@@ -27,7 +28,7 @@ def stages() -> dict[str, Path]:
 def code_version() -> str:
     """Version of the package, and a digest of all its files: two installations with one version may differ."""
     digest = blake2b(digest_size=6)
-    files = sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _KINDS and "stages" not in path.parts[len(_PACKAGE.parts) :])
+    files = [path for path in visible(_PACKAGE.rglob("*")) if path.suffix in _KINDS and "stages" not in path.parts[len(_PACKAGE.parts) :]]
     for name, path in [*((path.relative_to(_PACKAGE).as_posix(), path) for path in files), *sorted(stages().items())]:
         data = path.read_bytes()
         digest.update(f"{name} {len(data)}\n".encode() + data)

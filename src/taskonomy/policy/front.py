@@ -10,6 +10,7 @@ import pandas as pd
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import PolicyParams
 from taskonomy.policy.solve import TIE, Planner, Policy
+from taskonomy.written import number, whole
 
 _FEW_COSTS = 100
 
@@ -111,11 +112,11 @@ def parse_numbers(text: str, option: str) -> list[float]:
         low, dash, high = part.strip().partition("-")
         try:
             if not dash:
-                numbers.append(float(low))
-            elif int(low) <= int(high):
-                numbers += map(float, range(int(low), int(high) + 1))
+                numbers.append(number(low))
+            elif whole(low) <= whole(high):
+                numbers += map(float, range(whole(low), whole(high) + 1))
             else:
                 raise ValueError
         except ValueError:
-            raise TaskonomyError(f"{option}: {part!r} must be a number >= 0 or a range such as 5-25") from None
+            raise TaskonomyError(f"{option}: {part!r} must be a number >= 0 or a range such as 5-25, written with the digits 0-9") from None
     return numbers

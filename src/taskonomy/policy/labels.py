@@ -13,8 +13,10 @@ import pandas as pd
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import LabelsParams, checked
+from taskonomy.sheets import Sheet, read_sheet
 from taskonomy.tasks import labels_itself
 from taskonomy.variants import variant
+from taskonomy.written import normal, whole
 
 OTHERS = "*"  # in a price list: every task that has no row of its own
 COLUMNS = ("price", "full", "transfer")
@@ -148,27 +150,33 @@ def money(amount: float, currency: str | None) -> str:
 
 
 def read_prices(path: Path, currency: str) -> LabelsParams:
-    """A price list: CSV with the columns task, price[, full, transfer]; the row of task * is for all others.
+    """A price list: CSV with the columns task, price[, full, transfer], as `taskonomy.sheets` reads tables; the row of task * is for all others.
 
     Raises:
-        TaskonomyError: What of it cannot be.
+        TaskonomyError: What of it cannot be, with its line.
     """
-    try:
-        table = pd.read_csv(path, dtype={"task": str}, skipinitialspace=True)
-    except FileNotFoundError:
-        raise TaskonomyError(f"{path}: no such price list") from None
-    except (ValueError, OSError) as error:
-        raise TaskonomyError(f"{path}: not a readable CSV: {str(error).splitlines()[0]}") from None
-    if "task" not in table or (bad := [name for name in table if name not in ("task", *COLUMNS)]):
-        raise TaskonomyError(f"{path}: columns must be task, {', '.join(COLUMNS)}" + (f" (is also {bad[0]!r})" if "task" in table else ""))
-    if twice := sorted(set(table.loc[table["task"].duplicated(), "task"])):
-        raise TaskonomyError(f"{path}: {twice[0]} stands twice")
-    rows = {row["task"]: {name: _plain(row[name]) for name in COLUMNS if name in row and not pd.isna(row[name])} for row in table.to_dict("records")}
+    sheet = read_sheet(path, "price list", ("task",), COLUMNS, ("task",))
+    rows: dict[str, dict[str, float]] = {}
+    for line, cells in sheet.rows:
+        row = dict(zip(sheet.columns, cells, strict=True))
+        name = normal(row.pop("task"))
+        if not name or not name.isprintable():
+            raise TaskonomyError(f"{path}: line {line}: {name!r} is not a task name; task {OTHERS} is for all others")
+        if name in rows:
+            raise TaskonomyError(f"{path}: line {line}: {name} stands twice")
+        try:
+            rows[name] = {column: _amount(column, cell, sheet) for column, cell in row.items() if cell}
+        except ValueError as error:
+            raise TaskonomyError(f"{path}: line {line}: {name}: {error}") from None
     return checked(LabelsParams, {"currency": currency, **rows.pop(OTHERS, {}), "tasks": rows}, str(path))
 
 
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _amount(column: str, cell: str, sheet: Sheet) -> float:
+    """A price, or a number of images: whole, also as tables of fractions write it (20000.0)."""
+    try:
+        return sheet.number(cell) if column == "price" else whole(cell.removesuffix(".0"))
+    except ValueError as error:
+        raise ValueError(f"{column} {error}") from None
 
 
 def _price(params: LabelsParams, name: str) -> float | None:

@@ -50,8 +50,8 @@ class RangeImage:
         """
         rays = frame.camera.pixel_rays() * (1, -1, -1)
         nothing = 0 if frame.instance is None else HOLE / DEPTH_UNIT
-        depth = np.rint(np.where(np.isfinite(frame.depth), frame.depth, nothing).astype(np.float64) * DEPTH_UNIT) / DEPTH_UNIT
-        points = rays * depth[..., None]
+        depth = np.where(np.isfinite(frame.depth), frame.depth, nothing).astype(np.float64)
+        points = rays * (np.minimum(np.rint(depth * DEPTH_UNIT), HOLE) / DEPTH_UNIT)[..., None]
         # The library's, by the sine of half the field of view for its tangent: above 90 degrees it has none, and that of 90 serves here.
         half = frame.camera.resolution / 2
         resolution = float(np.arcsin(min(half / frame.camera.focal, 1.0)) / half)
@@ -217,9 +217,7 @@ def _axis(matrix: np.ndarray, which: int, vector: np.ndarray) -> float:
 
 @njit(cache=True)
 @no_type_check
-def _jump(
-    points: np.ndarray, distance: np.ndarray, scale: np.ndarray, row: int, column: int, down: int, right: int, count: int
-) -> float:
+def _jump(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, row: int, column: int, down: int, right: int, count: int) -> float:
     """How much farther away than the surface's own points the next `count` pixels are: 0 not, 1 infinitely; negative where they lie nearer."""
     height, width = distance.shape
     x = y = z = away = 0.0

@@ -12,7 +12,7 @@ from taskonomy.annotate.measured import frame_from_rgbd
 from taskonomy.geometry import Camera
 from taskonomy.tasks.classes import BACKGROUND, FIRST_OBJECT, PLACES
 
-RESOLUTIONS = (64, 128, 256)
+RESOLUTIONS = (64, 128, 256, 512)
 
 
 def room(resolution: int, seed: int = 0) -> Frame:

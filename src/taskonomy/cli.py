@@ -236,7 +236,7 @@ def annotate(
     fov: Annotated[float, typer.Option(help="Field of view of the camera, degrees.", show_default=False)],
     depth_unit: Annotated[float, typer.Option(help="Units per metre of the depth files.")] = 512.0,
 ) -> None:
-    """Ground truth of every geometric and 2D domain for your own images with depth."""
+    """Ground truth of every geometric and 2D domain for your own images with depth; says of each whether it is what the release has."""
     from taskonomy.annotate.measured import annotate_folder
 
     found = annotate_folder(source, output, fov_degrees=fov, depth_unit=depth_unit, progress=_progress)

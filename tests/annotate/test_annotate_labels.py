@@ -1,6 +1,8 @@
 """All labels of a view: complete, of one size, refused by name where their input is missing, and kept by their files."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from taskonomy.annotate.labels import ANNOTATORS, annotate
+from taskonomy.annotate.labels import ANNOTATORS, Likeness, annotate
 from taskonomy.annotate.semantic import class_object, class_scene
 from taskonomy.data.formats import CURVATURE_LIMIT, DOMAINS, from_bytes, to_bytes
 from taskonomy.errors import TaskonomyError
@@ -27,6 +29,18 @@ def full_frame(resolution=64):
 def test_every_domain_that_comes_from_a_view_is_made():
     assert set(ANNOTATORS) == set(DOMAINS) - FROM_CAMERAS
     assert set(annotate(full_frame())) == set(ANNOTATORS)
+
+
+def test_the_documentation_says_of_every_domain_what_it_is_beside_the_release():
+    text = (Path(__file__).parents[2] / "docs/own-data.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    assert {row[0]: row[1:] for row in rows if row[0] in ANNOTATORS} == {name: (one.likeness, one.agreement) for name, one in ANNOTATORS.items()}
+
+
+def test_curvature_of_measured_depth_is_called_another_thing():
+    assert ANNOTATORS["principal_curvature"].likeness is Likeness.OTHER
+    assert ANNOTATORS["keypoints3d"].likeness is Likeness.NEAR
+    assert all(ANNOTATORS[name].likeness is Likeness.SAME for name in ("reshading", "keypoints2d"))
 
 
 def test_without_classes_and_scene_the_other_labels_are_made():

@@ -17,8 +17,8 @@ def principal_curvature(frame: Frame) -> Float32[np.ndarray, "height width 2"]:
 
     Eigenvalues of the shape operator (how the normal turns as the point moves over the surface), from differences between neighbouring
     pixels that see the same surface: depth does not jump between them and they belong to the same object or, where objects are unknown,
-    their normals differ by less than 45 degrees. Not a number in holes and where no such neighbour is left in a direction. The release took curvature
-    from the scanned mesh instead (section 1.3), which needs no mask.
+    their normals differ by less than 45 degrees. Not a number in holes and where no such neighbour is left in a direction. The release's is another
+    thing: of the scanned mesh, by algebraic point set surfaces, which see more of it than a view does.
     """
     normal = np.ascontiguousarray(frame.normal, np.float64)
     points = frame.camera.pixel_rays() * np.where(np.isfinite(frame.depth), frame.depth, 0).astype(np.float64)[..., None]

@@ -1,225 +1,180 @@
-"""Keypoints of the surface: where it turns in different directions within reach, seen from a place where it is itself stable (NARF)."""
+"""Keypoints of the surface: where it changes in different directions within reach, seen from a place where it is itself stable (NARF)."""
 
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from numba import njit
 
-from taskonomy.annotate.continuity import inverse_depth, joined
 from taskonomy.annotate.frame import Frame
-from taskonomy.annotate.scale import length
+from taskonomy.annotate.range_image import RangeImage, surface_change
 
-SUPPORT = 0.3  # metres across: what lies within half of it of a point makes its interest
+SUPPORT = 0.3  # metres across the surface that makes a point's interest
+REACH = SUPPORT / 2  # metres from it
 OPTIMAL_DISTANCE = 0.25  # of the reach: nearer to a strong change a point is not stable
 LEAST_CHANGE = 0.2  # surface change that is noticed at all
-CHANGE_RADIUS, CHANGE_RADIUS_FLOOR = 2.0, 1.0  # pixels of the release; pixels of the image at hand
 DIRECTIONS = 18  # of change, over 180 degrees
-BIN_OFFSET = 0.3  # of a bin: upright, level and diagonal edges do not fall on the border of two
-EDGE_RADIUS = 2  # pixels: over which the direction of a jump is averaged, or the image's staircases would pass for corners
-WIDEST = 8  # pixels: where the reach is wider, an image of half the size is searched, and so on
-POWER_STEPS = 12  # towards the largest eigenvector
+ALWAYS = 2  # pixels: neighbours that count however far away they are
+PATCH = 10  # pixels that the support spans at the distance from which an image of half the size is left for the finer one
+COARSEST = np.radians(4)  # per pixel: no image is halved beyond
 
 
 def keypoints3d(frame: Frame) -> Float32[np.ndarray, "height width"]:
     """NARF's interest image before thresholding, a share in [0, 1], 0 in holes (Steder et al., ICRA 2011, section III).
 
-    Surface change of a pixel is 1 at the near side of a jump in depth, and the root of the largest eigenvalue of the covariance of the
-    normals around it elsewhere; it has a direction in the image. A pixel's interest is the largest geometric mean of two changes within
-    0.15 m, faded with their distance and weighted by how much their directions differ, times how far the pixel is from any
-    strong change itself. Planes and straight edges have little of it, corners most. Two steps are cheaper than in the point cloud library:
-    normals are the frame's own, and points count by distance alone, whether or not the surface leads there.
+    As the release's program ran the point cloud library: the complete image, each pixel at the resolution at which 0.3 m spans 10 to 20
+    pixels at its distance. A pixel's interest is the largest geometric mean of two surface changes within 0.15 m along the surface, faded
+    with their distance and weighted by how much their directions differ, times how far the pixel is from any strong change itself. Planes
+    and straight edges have little of it, corners most. Normals are fitted to depth, also where the frame has better ones.
     """
-    inverse = inverse_depth(frame)
-    normal = np.ascontiguousarray(frame.normal, np.float64)
-    radius = round(length(CHANGE_RADIUS, inverse.shape[0], CHANGE_RADIUS_FLOOR))
-    change, direction = _surface_change(inverse, normal, frame.camera.focal, radius)
-    depth = np.where(np.isfinite(frame.depth), frame.depth, 0).astype(np.float64)
-    points = frame.camera.pixel_rays() * depth[..., None]
-    interest = np.zeros(depth.shape, np.float32)
-    level = 0
-    while _interest(depth, points, change, direction, frame.camera.focal, level, interest):
-        change, direction = _halved(change, direction, level)
-        level += 1
-    return interest
+    images = [RangeImage.of(frame)]
+    while images[-1].resolution < COARSEST and min(images[-1].distance.shape) > 1:
+        images.append(images[-1].halved())
+    interest = np.zeros_like(images[-1].distance)
+    nearest = 0.0  # metres: what is nearer was seen well enough in the image before
+    for image in reversed(images):
+        change = surface_change(image)
+        surface = (image.distance > 0) & ~change.hidden
+        own = surface & (image.distance >= nearest)
+        interest = np.where(surface & ~own, _enlarged(interest, image.distance.shape), 0.0)
+        _put_interest(interest, own, image.points, surface, image.rays, change.amount, change.direction)
+        nearest = SUPPORT / np.tan(PATCH * image.resolution)
+    return np.where(np.isfinite(frame.depth), interest, 0.0).astype(np.float32)
+
+
+def _enlarged(image: Float64[np.ndarray, "rows columns"], shape: tuple[int, int]) -> Float64[np.ndarray, "height width"]:
+    """Each pixel as 2 x 2; an odd last row or column as the one before."""
+    rows, columns = (np.minimum(np.arange(length) // 2, known - 1) for length, known in zip(shape, image.shape, strict=True))
+    return image[np.ix_(rows, columns)]
 
 
 @njit(cache=True)
 @no_type_check
-def _surface_change(inverse: np.ndarray, normal: np.ndarray, focal: float, radius: int) -> tuple[np.ndarray, np.ndarray]:
-    """How much the surface changes at each pixel, and in which of `DIRECTIONS` of the image."""
-    height, width = inverse.shape
-    change = np.zeros((height, width))
-    direction = np.zeros((height, width), np.int64)
-    mean = np.zeros(3)
-    covariance = np.zeros((3, 3))
-    for row in range(height):
-        for column in range(width):
-            if inverse[row, column] <= 0:
-                continue
-            count = 0
-            mean[:] = 0
-            covariance[:] = 0
-            edge = False
-            shadow = False
-            for other_row in range(max(row - radius, 0), min(row + radius + 1, height)):
-                for other_column in range(max(column - radius, 0), min(column + radius + 1, width)):
-                    if inverse[other_row, other_column] <= 0:
-                        continue
-                    down, right = other_row - row, other_column - column
-                    if joined(inverse, normal, focal, row, column, other_row, other_column):
-                        count += 1
-                        for i in range(3):
-                            mean[i] += normal[other_row, other_column, i]
-                            for j in range(i, 3):
-                                covariance[i, j] += normal[other_row, other_column, i] * normal[other_row, other_column, j]
-                    elif abs(down) <= 1 and abs(right) <= 1:
-                        if inverse[other_row, other_column] < inverse[row, column]:
-                            edge = True
-                        else:
-                            shadow = True
-            if shadow:  # the far side of a jump says nothing of its own surface
-                continue
-            if edge:
-                change[row, column] = 1.0
-                direction[row, column] = _edge_direction(inverse, normal, focal, row, column)
-                continue
-            for i in range(3):
-                for j in range(i, 3):
-                    covariance[i, j] = covariance[i, j] / count - mean[i] * mean[j] / (count * count)
-                    covariance[j, i] = covariance[i, j]
-            if covariance[0, 0] + covariance[1, 1] + covariance[2, 2] < LEAST_CHANGE * LEAST_CHANGE:
-                continue
-            value, x, y = _largest(covariance)
-            change[row, column] = min(np.sqrt(value), 1.0)
-            direction[row, column] = _bin(x * x - y * y, 2 * x * y)
-    return change, direction
+def _put_interest(
+    interest: np.ndarray, own: np.ndarray, points: np.ndarray, surface: np.ndarray, rays: np.ndarray, amount: np.ndarray, direction: np.ndarray
+) -> None:
+    """Put the interest of these pixels into the image.
 
-
-@njit(cache=True)
-@no_type_check
-def _edge_direction(inverse: np.ndarray, normal: np.ndarray, focal: float, row: int, column: int) -> int:
-    """Which way the far side of a jump lies: towards the mean of its pixels or, where they are on both sides, along their main axis."""
-    height, width = inverse.shape
-    x = y = xx = xy = yy = 0.0
-    for other_row in range(max(row - EDGE_RADIUS, 0), min(row + EDGE_RADIUS + 1, height)):
-        for other_column in range(max(column - EDGE_RADIUS, 0), min(column + EDGE_RADIUS + 1, width)):
-            farther = 0 < inverse[other_row, other_column] < inverse[row, column]
-            if farther and not joined(inverse, normal, focal, row, column, other_row, other_column):
-                right, up = other_column - column, row - other_row
-                x += right
-                y += up
-                xx += right * right
-                xy += right * up
-                yy += up * up
-    if x * x + y * y > 0.25 * (xx + yy):
-        return _bin(x * x - y * y, 2 * x * y)
-    return _bin(xx - yy, 2 * xy)
-
-
-@njit(cache=True)
-@no_type_check
-def _bin(cosine: float, sine: float) -> int:
-    """Which direction, from the cosine and sine of twice its angle."""
-    turn = np.arctan2(sine, cosine) / (2 * np.pi)  # a whole turn of twice the angle: half a turn of the direction
-    return int(np.floor((turn % 1.0) * DIRECTIONS + BIN_OFFSET)) % DIRECTIONS
-
-
-@njit(cache=True)
-@no_type_check
-def _largest(matrix: np.ndarray) -> tuple[float, float, float]:
-    """Largest eigenvalue of a symmetric matrix, and its vector's first two components, by power iteration from its longest row."""
-    start = 0
-    for i in range(1, 3):
-        if matrix[i, i] > matrix[start, start]:
-            start = i
-    x, y, z = matrix[start, 0], matrix[start, 1], matrix[start, 2]
-    value = 0.0
-    for _ in range(POWER_STEPS):
-        norm = np.sqrt(x * x + y * y + z * z)
-        x, y, z = x / norm, y / norm, z / norm
-        u = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z
-        v = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z
-        w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z
-        value = u * x + v * y + w * z
-        x, y, z = u, v, w
-    norm = np.sqrt(x * x + y * y + z * z)
-    return value, x / norm, y / norm
-
-
-@njit(cache=True)
-@no_type_check
-def _halved(change: np.ndarray, direction: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Change and direction at half the size: the strongest of each 2 x 2 pixels, with the number of its pixel in the full image."""
-    height, width = (change.shape[0] + 1) // 2, (change.shape[1] + 1) // 2
-    small = np.zeros((height, width))
-    which = np.zeros((height, width), np.int64)
-    for row in range(change.shape[0]):
-        for column in range(change.shape[1]):
-            if change[row, column] > small[row // 2, column // 2]:
-                small[row // 2, column // 2] = change[row, column]
-                # Above the direction: the pixel of the full image.
-                code = direction[row, column]
-                if level == 0:
-                    code += DIRECTIONS * (row * change.shape[1] + column)
-                which[row // 2, column // 2] = code
-    return small, which
-
-
-@njit(cache=True)
-@no_type_check
-def _interest(
-    depth: np.ndarray, points: np.ndarray, change: np.ndarray, direction: np.ndarray, focal: float, level: int, interest: np.ndarray
-) -> bool:
-    """Fill in the interest of the pixels whose reach fits this level's image; whether some are left for the next."""
-    height, width = depth.shape
-    small_height, small_width = change.shape
-    reach = SUPPORT / 2
+    Args:
+        interest: Is written to.
+        own: Which pixels.
+        points: Metres.
+        surface: What is a surface of its own: growth from a pixel ends where nothing is.
+        rays: Through each pixel, to forward 1.
+        amount: Of surface change.
+        direction: Of it.
+    """
+    height, width = amount.shape
     histogram = np.zeros(DIRECTIONS)
-    left = False
+    axes = np.zeros((2, 3))
+    rows = np.empty(height * width, np.int64)
+    columns = np.empty(height * width, np.int64)
+    touched = np.full((height, width), -1)  # by the growth from which pixel
+    noticed = _counts(amount)
     for row in range(height):
         for column in range(width):
-            z = depth[row, column]
-            if z <= 0:
+            # Two directions make a turn: most pixels have no two changes near enough.
+            if not own[row, column] or _noticed_near(noticed, points[row, column], rays, row, column) < 2:
                 continue
-            pixels = reach * focal / (z * 2**level)
-            if pixels > WIDEST and min(small_height, small_width) > WIDEST:
-                left = True
-                continue
-            if level > 0 and 2 * pixels <= WIDEST:  # done at the level before
-                continue
-            radius = max(int(np.ceil(pixels)), 2)
-            middle_row, middle_column = row >> level, column >> level
             histogram[:] = 0
             stable = 1.0
-            found = 0
-            for r in range(max(middle_row - radius, 0), min(middle_row + radius + 1, small_height)):
-                for c in range(max(middle_column - radius, 0), min(middle_column + radius + 1, small_width)):
-                    score = change[r, c]
-                    if score < LEAST_CHANGE:
-                        continue
-                    code = direction[r, c]
-                    pixel = code // DIRECTIONS if level > 0 else r * width + c
-                    other_row, other_column = pixel // width, pixel % width
-                    distance = 0.0
-                    for k in range(3):
-                        distance += (points[row, column, k] - points[other_row, other_column, k]) ** 2
-                    share = np.sqrt(distance) / reach
-                    beside = max(abs(other_row - row), abs(other_column - column)) <= 1
-                    near = score if beside else score * (1 - share)
-                    if near <= 0:
-                        continue
-                    found += 1
-                    cell = code % DIRECTIONS
-                    histogram[cell] = max(histogram[cell], near)
+            _level_and_upright(rays[row, column], axes)
+            start = row * width + column
+            rows[0], columns[0] = row, column
+            touched[row, column] = start
+            first, last = 0, 1
+            while first < last:
+                there_row, there_column = rows[first], columns[first]
+                first += 1
+                if not surface[there_row, there_column]:
+                    continue
+                square = 0.0
+                for k in range(3):
+                    square += (points[row, column, k] - points[there_row, there_column, k]) ** 2
+                pixels = max(abs(there_row - row), abs(there_column - column))
+                if pixels > ALWAYS and square > REACH * REACH:
+                    continue
+                for other_row in range(max(there_row - 1, 0), min(there_row + 2, height)):
+                    for other_column in range(max(there_column - 1, 0), min(there_column + 2, width)):
+                        if touched[other_row, other_column] != start:
+                            touched[other_row, other_column] = start
+                            rows[last], columns[last] = other_row, other_column
+                            last += 1
+                score = amount[there_row, there_column]
+                if score >= LEAST_CHANGE:
+                    share = np.sqrt(square) / REACH
                     stable = min(stable, (1 - 0.5 * score * max(1 - share / OPTIMAL_DISTANCE, 0.0)) ** 2)
-            if found < 2:
-                continue
-            best = 0.0
-            for first in range(DIRECTIONS):
-                if histogram[first] > 0:
-                    for second in range(first + 1, DIRECTIONS):
-                        apart = 2 * (second - first) / DIRECTIONS
-                        best = max(best, histogram[first] * histogram[second] * min(apart, 2 - apart))
-            interest[row, column] = np.float32(stable * np.sqrt(best))
-    return left
+                    cell = _cell(direction[there_row, there_column], axes)
+                    histogram[cell] = max(histogram[cell], score if pixels < ALWAYS else score * (1 - share))
+            interest[row, column] = stable * _largest_turn(histogram)
+
+
+@njit(cache=True)
+@no_type_check
+def _counts(amount: np.ndarray) -> np.ndarray:
+    """How many changes that are noticed lie above and left of each corner between pixels."""
+    height, width = amount.shape
+    counts = np.zeros((height + 1, width + 1), np.int64)
+    for row in range(height):
+        for column in range(width):
+            one = 1 if amount[row, column] >= LEAST_CHANGE else 0
+            counts[row + 1, column + 1] = counts[row, column + 1] + counts[row + 1, column] - counts[row, column] + one
+    return counts
+
+
+@njit(cache=True)
+@no_type_check
+def _noticed_near(noticed: np.ndarray, point: np.ndarray, rays: np.ndarray, row: int, column: int) -> int:
+    """How many changes are noticed in a box of pixels that holds all that can lie within reach."""
+    height, width = noticed.shape[0] - 1, noticed.shape[1] - 1
+    down = right = max(height, width)
+    if point[2] > REACH:
+        # A point within reach is at most so much farther right (down) and nearer: its slope differs by no more than this.
+        right = int(REACH * (1 + abs(rays[row, column, 0])) / (point[2] - REACH) / (rays[0, 1, 0] - rays[0, 0, 0])) + 1
+        down = int(REACH * (1 + abs(rays[row, column, 1])) / (point[2] - REACH) / (rays[1, 0, 1] - rays[0, 0, 1])) + 1
+    right, down = max(right, ALWAYS), max(down, ALWAYS)
+    top, bottom = max(row - down, 0), min(row + down + 1, height)
+    left, beyond = max(column - right, 0), min(column + right + 1, width)
+    return noticed[bottom, beyond] - noticed[top, beyond] - noticed[bottom, left] + noticed[top, left]
+
+
+@njit(cache=True)
+@no_type_check
+def _level_and_upright(ray: np.ndarray, axes: np.ndarray) -> None:
+    """The axes at right angles to a ray: level to the left, and the third one."""
+    length = np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
+    x, y, z = ray[0] / length, ray[1] / length, ray[2] / length
+    level = np.sqrt(x * x + z * z)
+    axes[0, 0], axes[0, 1], axes[0, 2] = -z / level, 0.0, x / level
+    axes[1, 0], axes[1, 1], axes[1, 2] = y * axes[0, 2], z * axes[0, 0] - x * axes[0, 2], -y * axes[0, 0]
+
+
+@njit(cache=True)
+@no_type_check
+def _cell(direction: np.ndarray, axes: np.ndarray) -> int:
+    """Which direction of change, seen along a ray.
+
+    The angle comes from the cosine to level alone, as in the library: a slanted direction and its opposite fall into two cells, mirrored in
+    the level.
+    """
+    across = axes[0, 0] * direction[0] + axes[0, 1] * direction[1] + axes[0, 2] * direction[2]
+    along = axes[1, 0] * direction[0] + axes[1, 1] * direction[1] + axes[1, 2] * direction[2]
+    size = np.sqrt(across * across + along * along)
+    cosine = across / size if size > 0 else 0.0
+    angle = np.arccos(min(max(cosine, -1.0), 1.0))
+    if angle > np.pi / 2:
+        angle -= np.pi
+    return min(int(np.floor((angle / np.pi + 0.5) * DIRECTIONS)), DIRECTIONS - 1)
+
+
+@njit(cache=True)
+@no_type_check
+def _largest_turn(histogram: np.ndarray) -> float:
+    """The largest geometric mean of changes in two directions and of how much these differ."""
+    best = 0.0
+    for first in range(DIRECTIONS):
+        if histogram[first] > 0:
+            for second in range(first + 1, DIRECTIONS):
+                apart = 2 * (second - first) / DIRECTIONS
+                best = max(best, histogram[first] * histogram[second] * min(apart, 2 - apart))
+    return np.sqrt(best)

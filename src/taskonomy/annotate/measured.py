@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from taskonomy.annotate.frame import Frame
-from taskonomy.annotate.labels import annotate
+from taskonomy.annotate.labels import ANNOTATORS, Likeness, annotate
 from taskonomy.annotate.planes import normals_from_depth
 from taskonomy.data.formats import DEPTH_UNIT, DOMAINS, HOLE, DamagedFileError, to_bytes
 from taskonomy.errors import TaskonomyError
@@ -37,8 +37,15 @@ class AnnotatedFolder:
     domains: tuple[str, ...]
 
     def render(self) -> str:
-        """As text."""
-        return f"{self.output}: {len(self.images):,} images, {len(self.domains)} domains: {', '.join(self.domains)}"
+        """As text: what was written, and what it is beside the released labels."""
+        lines = [f"{self.output}: {len(self.images):,} images, {len(self.domains)} domains"]
+        for likeness in Likeness:
+            alike = [domain for domain in self.domains if ANNOTATORS[domain].likeness is likeness]
+            if likeness is Likeness.SAME:
+                lines.append(f"{likeness}: {', '.join(alike)}")
+            else:
+                lines += [f"{likeness}: {domain}, {ANNOTATORS[domain].agreement}" for domain in alike]
+        return "\n".join(lines)
 
 
 def frame_from_rgbd(

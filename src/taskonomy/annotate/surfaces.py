@@ -5,7 +5,8 @@ from jaxtyping import Bool, Float32, UInt8
 
 from taskonomy.annotate.frame import Frame
 
-LAMP_ENERGY = 4.0  # square metres: a surface that faces the camera at 2 m shows as 1, nearer ones saturate
+LAMP_ENERGY = 1.6  # of 1: what a surface that faces the lamp would show as at no distance
+LAMP_DISTANCE = 8.0  # square metres: light has halved where the square of the distance is this
 
 
 def rgb(frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
@@ -34,14 +35,15 @@ def mask_valid(frame: Frame) -> Bool[np.ndarray, "height width"]:
 
 
 def reshading(frame: Frame) -> Float32[np.ndarray, "height width"]:
-    """A white, matte world lit by one point lamp in the camera: `LAMP_ENERGY` cos / distance^2, clipped to [0, 1]; 0 in holes.
+    """A white, matte world lit by one point lamp in the camera, clipped to [0, 1]; 0 in holes.
 
-    The release's renderer (energy 2.5, distance 8) softens the inverse square near the lamp, `D / (D + r^2)`; here the law is exact.
+    The release's law, as measured on its files: `LAMP_ENERGY` cos t D / (D + r^2), t between normal and the direction to the lamp, r the
+    distance in metres, D `LAMP_DISTANCE`. A surface that faces the lamp is 1 up to 2.2 m.
     """
     rays = frame.camera.pixel_rays()
     distance = np.linalg.norm(rays, axis=-1)
     valid = np.isfinite(frame.depth)
     depth = np.where(valid, frame.depth, 1).astype(np.float64)
     cosine = -(rays * frame.normal).sum(axis=-1) / distance
-    light = LAMP_ENERGY * cosine / np.maximum(distance * depth, 1e-6) ** 2
+    light = LAMP_ENERGY * cosine * LAMP_DISTANCE / (LAMP_DISTANCE + (distance * depth) ** 2)
     return np.where(valid, np.clip(light, 0, 1), 0).astype(np.float32)

@@ -12,6 +12,7 @@ from conftest import ROOT
 from imports import PACKAGE, closure, does_nothing, in_package
 
 from taskonomy.tasks import DICTIONARY
+from taskonomy.training.keys import NETWORK_CODE, TRANSFER_CODE
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PROJECT = yaml.safe_load((PACKAGE / "own/project/dvc.yaml").read_text())["stages"]
@@ -130,6 +131,48 @@ def test_params_yaml_states_every_key() -> None:
 def test_a_stage_of_a_project_depends_on_the_version_of_the_code(stage: str) -> None:
     assert "version" in PROJECT[stage]["params"]
     assert not [dep for dep in PROJECT[stage].get("deps", ()) if dep.startswith(("src", "stages"))]
+
+
+# Which unit of work, and what code its key does not hold -> why.
+NOT_IN_KEYS = {
+    ("*", "errors.py"): "messages of runs that fail",
+    ("*", "files.py"): "how a file is put in its place",
+    ("*", "cores.py"): "who computes",
+    ("*", "execution/*"): "on which machine",
+    ("*", "training/store.py"): "where units lie",
+    ("*", "training/keys.py"): "what a key is: another one is another unit",
+    ("*", "params.py"): "settings are part of the key by their values",
+    ("*", "tasks/__init__.py"): "an entry, as far as a network sees it, is part of the key by its values, and of_entries are in it",
+    ("*", "tasks/dictionary.py"): "as tasks/__init__.py",
+    ("*", "tasks/own.py"): "as tasks/__init__.py",
+    ("*", "training/cards.py"): "hands the card on, which is part of the key",
+    ("*", "training/ahead.py"): "who makes a batch",
+    ("*", "training/device.py"): "where it is trained: moving a training trains nothing again",
+    ("*", "training/codes.py"): "codes are made of a finished network; a transfer's key has those it reads by their bytes",
+    ("*", "nets/shapes.py"): "MISSING: it makes shapes of the card; adding it trains all units once more",
+    ("network", "nets/vision.py"): "how torchvision is imported beside a torch for another device",
+    ("network", "nets/transfer.py"): "no part of a task's network",
+    ("transfer", "training/readouts.py"): "MISSING: it says how a transfer is trained; adding it trains all transfers once more",
+    ("transfer", "training/transfers.py"): "which units there are; the samples that it chooses are part of the key",
+    ("transfer", "training/beam.py"): "which units there are",
+    ("transfer", "affinity/*"): "which units there are",
+    ("transfer", "nets/encoder.py"): "sources are part of the key by their codes",
+    ("transfer", "nets/critic.py"): "transfers are trained without one",
+    ("transfer", "training/networks.py"): "the network from scratch, whose key is a network's",
+}
+
+
+@pytest.mark.parametrize(
+    ("unit", "root", "held"),
+    [("network", "training/networks.py", NETWORK_CODE), ("transfer", "training/readouts.py", TRANSFER_CODE)],
+)
+def test_the_key_of_a_unit_holds_the_code_that_its_training_imports(unit: str, root: str, held: tuple[str, ...]) -> None:
+    reasons = [what for of, what in NOT_IN_KEYS if of in ("*", unit)]
+    found = closure(PACKAGE / root, cut=lambda _importer, imported: any(fnmatch(imported, what) for what in reasons)) | of_entries()
+    found |= set() if any(fnmatch(root, what) for what in reasons) else {root}
+    assert {f"{name.removeprefix('taskonomy.').replace('.', '/')}.py" for name in held} == found
+    everything = closure(PACKAGE / root, cut=lambda _importer, _imported: False) | {root}
+    assert [what for what in reasons if not any(fnmatch(one, what) for one in everything)] == []
 
 
 def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 
 from taskonomy.declared import Declared, declared
 from taskonomy.errors import TaskonomyError, one_line
@@ -81,7 +81,7 @@ def _remove(stage: Declared) -> None:
             Path(out).unlink(missing_ok=True)
 
 
-def _main() -> object:
+def _main() -> ModuleType:
     return sys.modules["__main__"]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 from small_pipeline import Pipeline, until
 
 from taskonomy.declared import Declared
@@ -200,6 +201,60 @@ def test_our_run_looks_after_commands_that_are_not_of_python_as_well(tmp_path: P
     pipeline.hook("start", "")
     pipeline.repro()
     assert (pipeline.root / "start.txt").read_text() == "k: 2\n"
+
+
+# A project without code of its own
+
+EDITS_ITS_CODE = """\
+from taskonomy.stage import stage
+from pathlib import Path
+import taskonomy
+from taskonomy.files import write_text
+with stage():
+    write_text(Path("out.txt"), "made")
+    if Path("edit").exists():
+        path = Path(taskonomy.__file__).with_name("seeds.py")
+        path.write_text(path.read_text() + "another = 1\\n")
+"""
+
+
+def test_a_stage_of_a_project_fails_when_the_installed_code_changes_while_it_runs(tmp_path: Path) -> None:
+    for part in ("src", "stages"):
+        shutil.copytree(ROOT / part, tmp_path / "installed" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "installed/stages/step.py").write_text(EDITS_ITS_CODE)
+    project = Project(tmp_path)
+    program = "python -c 'from taskonomy.cli import main; main()'"
+    project.environment["PYTHONPATH"] = str(tmp_path / "installed/src")
+    version = (sys.executable, "-c", "from taskonomy.own.code import code_version; print(code_version())")
+    found = subprocess.run(version, env=project.environment, capture_output=True, text=True, check=True).stdout
+    (project.root / "params.yaml").write_text(f"version: {found}")
+    (project.root / "dvc.yaml").write_text(
+        f"stages:\n  step:\n    cmd: {program} stage step\n    params: [version]\n    deps: [data.txt]\n    outs: [out.txt]\n"
+    )
+    (project.root / "edit").touch()
+    status, printed = project.run(DVC)
+    assert status != 0
+    assert "src/taskonomy/seeds.py changed while the stage ran; run it again" in printed
+    assert not project.recorded()
+    (project.root / "edit").unlink()
+    status, printed = project.run(DVC)
+    assert "version is" in printed  # that of the code that was edited is another one
+    seeds = tmp_path / "installed/src/taskonomy/seeds.py"
+    seeds.write_text(seeds.read_text().removesuffix("another = 1\n"))
+    status, printed = project.run(DVC)
+    assert status == 0, printed
+
+
+def test_what_taskonomy_stage_has_loaded_before_it_looks_decides_no_result() -> None:
+    says = (
+        "import sys, taskonomy.own.code as code\n"
+        "code.run_stage = lambda *_: print(*sorted(name for name in sys.modules if name.startswith('taskonomy')))\n"
+        "sys.argv = ['taskonomy', 'stage', 'x']\n"
+        "from taskonomy.cli import main\nmain()\n"
+    )
+    loaded = set(subprocess.run((sys.executable, "-c", says), capture_output=True, text=True, check=True).stdout.split())
+    none = {"taskonomy", "taskonomy.cli", "taskonomy.errors", "taskonomy.own", "taskonomy.own.code", "taskonomy.unchanged", "taskonomy.declared"}
+    assert {name for name in loaded if not name.startswith("taskonomy.commands")} - none == set()
 
 
 # What is noted

@@ -135,6 +135,7 @@ def tasks(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     return make
 
 
+SEEDED = ("world", "prepare", "train@*", "transfer@*", "more", "samples", "normalize", "export", "savings@*", "evaluate@*", "studies@*")
 OF_ONE = ("cards", "train@normal", *TRANSFERS)
 EDITS = {
     "nothing": Edit("nothing", lambda folder: None),
@@ -183,6 +184,8 @@ EDITS = {
     "script-train": Edit("a comment in stages/train.py", line("stages/train.py"), ("train@*",)),
     "script-transfer": Edit("a comment in stages/transfer.py", line("stages/transfer.py"), ("transfer@*",)),
     "script-report": Edit("a comment in stages/report.py", line("stages/report.py"), ("report@*",)),
+    "seeds": Edit("a comment in src/taskonomy/seeds.py", line("src/taskonomy/seeds.py"), SEEDED),
+    "compared": Edit("a comment in src/taskonomy/evaluation/compared.py", line("src/taskonomy/evaluation/compared.py"), ("report@*",)),
 }
 
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from taskonomy.stage import stage
 from taskonomy.affinity.table import read_table
-from taskonomy.errors import one_line
 from taskonomy.evaluation.agreement import agreement, headline
 from taskonomy.files import write_json
 
@@ -27,5 +27,5 @@ def main() -> None:
     )
 
 
-with one_line():
+with stage():
     main()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.errors import one_line
+from taskonomy.stage import stage
 from taskonomy.files import whole_folder, write_json
 from taskonomy.params import read_params
 from taskonomy.tasks import DICTIONARY
@@ -22,5 +22,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

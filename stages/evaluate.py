@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from taskonomy.stage import stage
 from taskonomy.affinity.table import read_table
-from taskonomy.errors import one_line
 from taskonomy.evaluation.families import family_triplets
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import headline, significance
@@ -36,5 +36,5 @@ def main() -> None:
     write_json(args.results / "tree.json", {**tree.as_dict(), **triplets})
 
 
-with one_line():
+with stage():
     main()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.errors import one_line
+from taskonomy.stage import stage
 from taskonomy.own.example import write_example
 
 
@@ -15,5 +15,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from taskonomy.stage import stage
 from taskonomy.cores import progress
-from taskonomy.errors import one_line
 from taskonomy.inference.export import export, headline
 from taskonomy.params import read_params
 from taskonomy.training.more import MoreJob
@@ -24,5 +24,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from taskonomy.stage import stage
 from taskonomy.affinity.table import read_table
-from taskonomy.errors import one_line
 from taskonomy.files import write_csv, write_json
 from taskonomy.params import read_params
 from taskonomy.policy.front import as_frame, front
@@ -25,5 +25,5 @@ def main() -> None:
     write_csv(args.results / "front.csv", as_frame(points))
 
 
-with one_line():
+with stage():
     main()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from taskonomy.stage import stage
 from taskonomy.affinity.behind import by_building, mean_losses
 from taskonomy.affinity.measured import affinity_tables, network_losses
 from taskonomy.affinity.table import write_table
-from taskonomy.errors import one_line
 from taskonomy.evaluation.networks import headline, table_one, training_curves, write_networks
 from taskonomy.files import write_csv, write_json
 from taskonomy.params import read_params
@@ -38,5 +38,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from taskonomy.stage import stage
 from taskonomy.affinity.table import read_table, unmeasured
-from taskonomy.errors import one_line
 from taskonomy.files import write_csv, write_json
 from taskonomy.params import read_params
 from taskonomy.policy.labels import told, totals
@@ -31,5 +31,5 @@ def main() -> None:
     print(told(bill, params.labels.currency))
 
 
-with one_line():
+with stage():
     main()

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from taskonomy.stage import stage
 from taskonomy.data.prepare import prepare
-from taskonomy.errors import one_line
 from taskonomy.files import write_json
 from taskonomy.params import read_params
 
@@ -20,5 +20,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

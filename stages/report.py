@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.errors import one_line
+from taskonomy.stage import stage
 from taskonomy.files import write_text
 from taskonomy.params import read_params
 from taskonomy.report.page import page
@@ -26,5 +26,5 @@ def main() -> None:
     print(f"open {args.page}")
 
 
-with one_line():
+with stage():
     main()

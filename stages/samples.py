@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.errors import one_line
+from taskonomy.stage import stage
 from taskonomy.params import read_params
 from taskonomy.training.samples import Folders, write_samples
 from taskonomy.training.store import store_root
@@ -20,5 +20,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from taskonomy.stage import stage
 from taskonomy.affinity.table import read_table
-from taskonomy.errors import one_line
 from taskonomy.evaluation.savings import random_sets, summary, whole_table
 from taskonomy.files import write_csv, write_json
 from taskonomy.params import read_params
@@ -31,5 +31,5 @@ def main() -> None:
     )
 
 
-with one_line():
+with stage():
     main()

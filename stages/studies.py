@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from taskonomy.stage import stage
 from taskonomy.affinity.table import read_table
-from taskonomy.errors import one_line
 from taskonomy.evaluation.studies import COLUMNS, against_chance, as_frame, by_order, novel_tasks, other_ways
 from taskonomy.files import write_csv
 from taskonomy.params import read_params
@@ -30,5 +30,5 @@ def main() -> None:
         write_csv(args.results / f"{name}.csv", as_frame(rows, COLUMNS[name]))
 
 
-with one_line():
+with stage():
     main()

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from taskonomy.errors import one_line
+from taskonomy.stage import stage
 from taskonomy.execution.engines import engine
 from taskonomy.params import read_params
 from taskonomy.training.cards import read_card
@@ -29,5 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

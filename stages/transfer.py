@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from taskonomy.stage import stage
 from taskonomy.cores import progress
-from taskonomy.errors import one_line
 from taskonomy.execution.engines import engine
 from taskonomy.params import read_params
 from taskonomy.training.cards import read_card
@@ -31,5 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.errors import one_line
+from taskonomy.stage import stage
 from taskonomy.files import whole_folder, write_text
 from taskonomy.params import read_params
 from taskonomy.world.make import make_world
@@ -22,5 +22,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with one_line():
+    with stage():
         main()

@@ -1,4 +1,4 @@
-"""Outputs are written whole or not at all."""
+"""Outputs are written whole or not at all; those of a stage, only while what it depends on is as it was when it began."""
 
 import fcntl
 import json
@@ -16,6 +16,7 @@ import pandas as pd
 import psutil  # type: ignore[import-untyped]
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.unchanged import refuse_changed
 
 
 def write_text(path: Path, text: str) -> None:
@@ -34,6 +35,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        refuse_changed(path)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -48,6 +50,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
+        refuse_changed(path)
         if path.exists():
             shutil.rmtree(path)
         os.replace(unfinished, path)
@@ -81,6 +84,7 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             write_text(name, key)
         yield unfinished
+        refuse_changed(path)
         name.unlink()
         if path.exists():
             shutil.rmtree(path)

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks.own import Declared, declare, own_tasks
 from taskonomy.tokens import Tokens, give_back
+from taskonomy.unchanged import Seen, begin, begun
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -145,7 +146,7 @@ class _Process(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, function, own_tasks()), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, function, own_tasks(), _begun()), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -165,9 +166,14 @@ class _Process(Generic[Item, Result]):
         self._process.join()
 
 
-def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], own: Mapping[str, Declared]) -> None:
-    """Answer item by item, until the other end is closed or dies; the tasks that are known there are known here."""
+def _begun() -> Seen | None:
+    return None if (seen := begun()) is None else seen.of_few()
+
+
+def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], own: Mapping[str, Declared], seen: Seen | None) -> None:
+    """Answer item by item, until the other end is closed or dies; the tasks that are known there are known here, and so is how the stage began."""
     declare(own)
+    begin(seen)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the other end decides
     Thread(target=_end_with_parent, daemon=True).start()
     while True:

@@ -13,6 +13,7 @@ from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.processor import has_bfloat16
 from taskonomy.strict_yaml import load_yaml
 from taskonomy.tasks.own import KINDS, OwnTask, OwnTasks, declare, own_name
+from taskonomy.unchanged import text_as_begun
 from taskonomy.variants import Variant, variant
 from taskonomy.written import normal
 
@@ -606,7 +607,7 @@ def read_params(path: Path | str = "params.yaml") -> Params:
         TaskonomyError: naming the file and, per problem, the key, its value and what is allowed.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = text_as_begun(path)
     except FileNotFoundError:
         raise TaskonomyError(f"{path}: no such parameter file; run from the project's root") from None
     try:

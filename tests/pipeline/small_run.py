@@ -12,7 +12,7 @@ from conftest import ROOT
 
 PARTS = (
     "stages", "src", "data/published", "results/experiments", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore",
-    ".gitignore",
+    ".dvc/state/repo/.gitignore", ".gitignore",
 )  # fmt: skip
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "studies", "report"}

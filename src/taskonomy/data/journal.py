@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from taskonomy.unchanged import refuse_changed
+
 
 class Journal:
     """Parts of some work that are done, and what they gave; a line each, on the disk as soon as it is noted.
@@ -30,7 +32,12 @@ class Journal:
         return gave if known == mark else None
 
     def note(self, part: str, mark: str, gave: Any) -> None:
-        """A part is done. None: it is not any more."""
+        """A part is done. None: it is not any more.
+
+        Raises:
+            TaskonomyError: What the stage depends on has changed: another run must not take this part for done.
+        """
+        refuse_changed()
         self._done[part] = mark, gave
         self._write(json.dumps([part, mark, gave]) + "\n")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.unchanged import text_as_begun
 from taskonomy.written import visible
 
 _PACKAGE = Path(__file__).parents[1]
@@ -41,11 +42,14 @@ def run_stage(name: str, arguments: Sequence[str], params: Path = Path("params.y
     Raises:
         TaskonomyError: No such stage; another version; parameters that the stage needs are not there.
     """
+    from taskonomy.stage import note_installed
+
     known = stages()
     if name not in known:
         raise unknown("stage", [name], known)
+    note_installed(str(_PACKAGE), str(known[name]))  # before its digest is computed, and before any of it that decides results is loaded
     try:
-        values = yaml.safe_load(params.read_text(encoding="utf-8"))
+        values = yaml.safe_load(text_as_begun(params))
     except FileNotFoundError:
         raise TaskonomyError(f"{params}: no such parameter file; run from the project's root") from None
     except yaml.YAMLError as error:

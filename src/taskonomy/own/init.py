@@ -1,14 +1,18 @@
 """An empty folder becomes a project: parameters, pipeline, example, git and DVC."""
 
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_text
 from taskonomy.own.code import code_version
+from taskonomy.running.state import STATE, keep_state_in
 
 # Of the folder `project` -> where it lies in a project.
 LAID_DOWN = {
@@ -88,6 +92,19 @@ def _commit(root: Path) -> None:
     subprocess.run([*git, "commit", "-q", "-m", "taskonomy init"], cwd=root, capture_output=True, check=True)
 
 
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """With a variable, if it is not set otherwise."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
 def _top(root: Path) -> Path | None:
     """The root of the repository that a folder is in; None where there is no git or no repository."""
     if shutil.which("git") is None:
@@ -103,9 +120,15 @@ def _with_dvc(root: Path) -> str:
 
     top = _top(root)
     tracked, below = top is not None, top is not None and top.resolve() != root.resolve()
+    dvc = root.absolute() / ".dvc"
     try:
-        with Repo.init(str(root), no_scm=not tracked, subdir=below) as repo, repo.config.edit("repo") as config:
+        with (
+            _environment("DVC_SITE_CACHE_DIR", str(dvc / STATE)),
+            Repo.init(str(root), no_scm=not tracked, subdir=below) as repo,
+            repo.config.edit("repo") as config,
+        ):
             config["core"] |= {"analytics": "false", "check_update": "false"}
+        keep_state_in(dvc)
     except DvcException as error:
         raise TaskonomyError(f"{root}: {' '.join(str(error).split())}") from None
     return "DVC project" + ("" if tracked else " without a repository")

@@ -19,6 +19,7 @@ from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.files import write_text
 from taskonomy.profiles import known_profiles
 from taskonomy.reproduction import git, read_lock, run_in_clone
+from taskonomy.running.state import keep_state_in
 
 GROUP = "experiments/"
 TABLES = {"affinities": "results/measured/affinities.csv", "held_out": "results/measured/held_out.csv"}
@@ -61,6 +62,7 @@ def run(names: Sequence[str], jobs: int) -> None:
             root = Path(folder) / "clone"
             git("clone", "--quiet", str(Path.cwd()), str(root))
             write_text(root / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
+            keep_state_in(root / ".dvc")
             run_in_clone(root, "dvc", "checkout", "--quiet", "--allow-missing")  # DVC saves whole workspaces: what is not run stays as committed
             run_in_clone(root, "taskonomy", "profile", f"{GROUP}{name}", "--write")
             run_in_clone(root, "taskonomy", "repro", "--jobs", str(jobs), *STAGES)

@@ -22,6 +22,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.running.graph import Plan, let_go, one_line_of_dvc, ranks, read_plan
 from taskonomy.running.order import Unfinished
 from taskonomy.running.screen import Line, Screen, clock, last_line
+from taskonomy.running.state import keep_state_in
 from taskonomy.running.still import STILL, UNFINISHED, remember
 from taskonomy.running.times import Time, as_csv, read_seconds, table, write_seconds
 from taskonomy.running.warm import python
@@ -253,7 +254,8 @@ class Running:
 def _alone() -> Iterator[None]:
     """One run in a workspace at a time; the stages of a killed one hold its lock until they have ended."""
     with one_line_of_dvc():
-        scratch = Path(Repo.find_dvc_dir()) / "tmp"
+        keep_state_in(dvc := Path(Repo.find_dvc_dir()))
+        scratch = dvc / "tmp"
     scratch.mkdir(exist_ok=True)
     with open(scratch / "taskonomy.lock", "a+") as file:
         try:

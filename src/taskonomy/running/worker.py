@@ -7,8 +7,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -22,10 +22,12 @@ from dvc.stage.exceptions import StageCmdFailedError  # type: ignore[import-unty
 from dvc.stage.serialize import to_lockfile  # type: ignore[import-untyped]
 from dvc.utils.serialize import dumps_yaml  # type: ignore[import-untyped]
 
+from taskonomy.declared import of_dvc
 from taskonomy.errors import TaskonomyError
 from taskonomy.running.graph import TITLE
 from taskonomy.running.order import write_entry
 from taskonomy.tokens import TOKENS
+from taskonomy.unchanged import Seen, told
 
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
@@ -168,11 +170,34 @@ def _reproduce(turn: Turn, job: Job) -> Outcome:
     """What DVC does for one stage of `dvc repro`, less the graph."""
     stage = job.stage
     with lock_repo(stage.repo), stage.repo.scm_context(quiet=True):
-        if stage.reproduce(force=job.force, pull=job.pull) is None:
-            return Outcome.UNCHANGED
+        with _recording_what_was_used(stage, turn):
+            if stage.reproduce(force=job.force, pull=job.pull) is None:
+                return Outcome.UNCHANGED
         _write_down(stage)
         job.tidy()
         return Outcome.RAN if turn.commanded else Outcome.CACHED
+
+
+@contextmanager
+def _recording_what_was_used(stage: "Stage", turn: Turn) -> Iterator[None]:
+    """Compare once more when DVC has hashed what the stage depends on: between that and the end of a command anything may happen.
+
+    Raises:
+        TaskonomyError: It has changed since before DVC looked at it for the first time; nothing is recorded, and what was made is removed.
+    """
+    seen, save = Seen.now(of_dvc(stage)), stage.save_deps
+
+    def save_deps(**options: bool) -> None:
+        save(**options)
+        if turn.commanded and (names := seen.changed()):
+            stage.remove_outs(ignore_remove=False, force=False)
+            raise TaskonomyError(told(names))
+
+    stage.save_deps = save_deps
+    try:
+        yield
+    finally:
+        del stage.save_deps
 
 
 def _write_down(stage: "Stage") -> None:

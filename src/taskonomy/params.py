@@ -1,6 +1,7 @@
 """`params.yaml` as typed, checked objects: unknown keys and bad values are errors that name the key."""
 
 import re
+import unicodedata
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -227,6 +228,7 @@ class DataParams(_Checked):
     @field_validator("root")
     @classmethod
     def _dvc_can_compare_it(cls, root: str) -> str:
+        _must_be_one_line(root)
         if "://" in root:
             raise ValueError(f"{root} is in object storage: name its index, which DVC can compare: taskonomy data index {root} -o data/index.json")
         return root
@@ -431,6 +433,12 @@ class QueryTask(_Checked):
     root: Annotated[str, Field(min_length=1)]
     own: OwnTask | None = None
 
+    @field_validator("root")
+    @classmethod
+    def _root_is_one_line(cls, root: str) -> str:
+        _must_be_one_line(root)
+        return root
+
 
 class QueryParams(_Checked):
     """New tasks that the run's sources are tried for."""
@@ -575,6 +583,16 @@ class Params(_Checked):
                     f" those of {', '.join(others)} {'colours' if grey else 'grey'}"
                 )
         return self
+
+
+def _must_be_one_line(path: str) -> None:
+    """Such characters DVC does not read back as it wrote them, and no error could name the path in one line.
+
+    Raises:
+        ValueError: There is a control character in it, or one that ends a line.
+    """
+    if odd := [one for one in path if unicodedata.category(one) in ("Cc", "Zl", "Zp")]:
+        raise ValueError(f"must be a path in one line, without control characters (is {path!r}: {odd[0]!r}); rename the folder, or link to it")
 
 
 def _variant(written: str) -> Variant:

@@ -228,7 +228,7 @@ class DataParams(_Checked):
     @field_validator("root")
     @classmethod
     def _dvc_can_compare_it(cls, root: str) -> str:
-        _must_be_one_line(root)
+        _must_be_a_path(root)
         if "://" in root:
             raise ValueError(f"{root} is in object storage: name its index, which DVC can compare: taskonomy data index {root} -o data/index.json")
         return root
@@ -435,8 +435,8 @@ class QueryTask(_Checked):
 
     @field_validator("root")
     @classmethod
-    def _root_is_one_line(cls, root: str) -> str:
-        _must_be_one_line(root)
+    def _root_is_a_path(cls, root: str) -> str:
+        _must_be_a_path(root)
         return root
 
 
@@ -585,12 +585,14 @@ class Params(_Checked):
         return self
 
 
-def _must_be_one_line(path: str) -> None:
-    """Such characters DVC does not read back as it wrote them, and no error could name the path in one line.
+def _must_be_a_path(path: str) -> None:
+    """Control characters DVC does not always read back as it wrote them, and no error could name the path in one line; `~` pandas alone expands.
 
     Raises:
-        ValueError: There is a control character in it, or one that ends a line.
+        ValueError: There is such a character in it.
     """
+    if str(Path(path)).startswith("~"):
+        raise ValueError(f"begins with ~, which stands for no folder here (is {path!r}); write the whole path")
     if odd := [one for one in path if unicodedata.category(one) in ("Cc", "Zl", "Zp")]:
         raise ValueError(f"must be a path in one line, without control characters (is {path!r}: {odd[0]!r}); rename the folder, or link to it")
 

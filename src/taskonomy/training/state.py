@@ -66,10 +66,12 @@ def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict
     except FileNotFoundError:
         return None
     except OSError as error:
-        return _begin_anew(path, f"cannot be read ({error.strerror or error})")
+        _begin_anew(path, f"cannot be read ({error.strerror or error})")
+        return None
     payload = data[_DIGEST:]
     if data[:_DIGEST] != _seal(path, payload):
-        return _begin_anew(path, "damaged")
+        _begin_anew(path, "damaged")
+        return None
     header = int.from_bytes(payload[:8], "little")
     tensors, facts = load(payload), json.loads(json.loads(payload[8 : 8 + header])["__metadata__"]["facts"])
     parts: dict[str, dict[str, Tensor]] = {}

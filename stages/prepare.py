@@ -1,4 +1,4 @@
-"""Stage `prepare`: images and labels of any layout -> memory-mapped arrays, samples and splits."""
+"""Stage `prepare`: images and labels of any layout, where data.root says, -> memory-mapped arrays, samples and splits."""
 
 import argparse
 from pathlib import Path
@@ -11,11 +11,11 @@ from taskonomy.params import read_params
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root")
     parser.add_argument("output", type=Path)
     parser.add_argument("metrics", type=Path)
     args = parser.parse_args()
-    manifest = prepare(args.root, args.output, read_params().data)
+    data = read_params().data
+    manifest = prepare(data.root, args.output, data)
     write_json(args.metrics, {"views": manifest["views"], "skipped": len(manifest["skipped"])})
 
 

@@ -1,19 +1,26 @@
-"""Stage `query`: a new task and the sources of this run -> ranking, learning curve, page."""
+"""Stage `query`: a new task and the sources of this run -> ranking, learning curve, page.
+
+Which task is what the stage is called by: a name of `query.tasks` that is in no command can do nothing there before it is checked.
+"""
 
 import argparse
+import os
 from pathlib import Path
 
-from taskonomy.stage import stage
+from taskonomy.stage import DVC_STAGE, stage
+from taskonomy.errors import TaskonomyError
 from taskonomy.query.run import run_query
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", help="Of query.tasks")
-    parser.add_argument("results", type=Path)
+    parser.add_argument("results", type=Path, help="Folder of all queries")
     args = parser.parse_args()
 
-    run_query(Path(), args.task, output=args.results)
+    name = os.environ.get(DVC_STAGE, "")  # DVC names it to every command
+    if not (task := name.partition("@")[2]):
+        raise TaskonomyError(f"DVC_STAGE must be query@TASK, as DVC sets it (is {name!r}); by hand: taskonomy query TASK")
+    run_query(Path(), task, output=args.results / task)
 
 
 if __name__ == "__main__":

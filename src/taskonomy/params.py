@@ -1,6 +1,7 @@
 """`params.yaml` as typed, checked objects: unknown keys and bad values are errors that name the key."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -232,6 +233,7 @@ class DataParams(_Checked):
     @field_validator("root")
     @classmethod
     def _dvc_can_compare_it(cls, root: str) -> str:
+        _must_be_a_path(root)
         if "://" in root:
             raise ValueError(f"{root} is in object storage: name its index, which DVC can compare: taskonomy data index {root} -o data/index.json")
         return root
@@ -436,6 +438,12 @@ class QueryTask(_Checked):
     root: Annotated[str, Field(min_length=1)]
     own: OwnTask | None = None
 
+    @field_validator("root")
+    @classmethod
+    def _root_is_a_path(cls, root: str) -> str:
+        _must_be_a_path(root)
+        return root
+
 
 class QueryParams(_Checked):
     """New tasks that the run's sources are tried for."""
@@ -580,6 +588,18 @@ class Params(_Checked):
                     f" those of {', '.join(others)} {'colours' if grey else 'grey'}"
                 )
         return self
+
+
+def _must_be_a_path(path: str) -> None:
+    """Control characters DVC does not always read back as it wrote them, and no error could name the path in one line; `~` pandas alone expands.
+
+    Raises:
+        ValueError: There is such a character in it.
+    """
+    if str(Path(path)).startswith("~"):
+        raise ValueError(f"begins with ~, which stands for no folder here (is {path!r}); write the whole path")
+    if odd := [one for one in path if unicodedata.category(one) in ("Cc", "Zl", "Zp")]:
+        raise ValueError(f"must be a path in one line, without control characters (is {path!r}: {odd[0]!r}); rename the folder, or link to it")
 
 
 def _variant(written: str) -> Variant:

@@ -1,13 +1,17 @@
 """A preparation that is killed or fails is gone on with, and gives the bits of one that nothing happened to."""
 
+import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from by_hand import write_folder, write_tar
 from test_prepare import BUILDINGS, damaged, digests, release
 from test_prepare import params as every_task
 
@@ -210,3 +214,151 @@ def test_means_and_spreads_of_blocks_are_those_of_all_to_the_last_bit(rows: int)
     assert found["mean"] == every.mean(0).tolist()
     if rows > 1:
         assert found["std"] == every.std(0).tolist()
+
+
+def write_over(path: Path, data: bytes, *, dated_back: bool = True) -> None:
+    """Into the file that is there: no folder notices, and it is as old as it was."""
+    before = path.stat()
+    assert len(data) == before.st_size
+    with open(path, "r+b") as file:
+        file.write(data)
+    if dated_back:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns == before.st_mtime_ns) == (before.st_ino, before.st_size, dated_back)
+
+
+def other_pixels(path: Path) -> bytes:
+    """An image of the same size in pixels and in bytes, with other values: stored without compression, both are as long."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return stored(255 - image)
+
+
+def stored(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 0])[1].tobytes()
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, mine: Path, output: Path, given: DataParams) -> None:
+    """Everything is read; then comes an interrupt."""
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(mine, output, given, processes=1)
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("dated_back", [False, True])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_image_that_is_written_over_meanwhile_is_read_again(root, tmp_path, monkeypatch, dated_back: bool, processes: int) -> None:
+    """Of the same size, in its place: only the file itself says so."""
+    monkeypatch.setattr(module, "PORTION", 6)  # a building each
+    mine = Path(shutil.copytree(root, tmp_path / "mine"))
+    changed = [mine / f"b2/{domain}/point_3_view_0_domain_{domain}.png" for domain in ("rgb", "normal")]
+    for path in changed:
+        path.write_bytes(stored(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+    for path in changed:
+        shutil.rmtree(tmp_path / ".out.unfinished", ignore_errors=True)
+        interrupted(monkeypatch, mine, tmp_path / "out", params())
+        write_over(path, other_pixels(path), dated_back=dated_back)
+        with monkeypatch.context() as patched:
+            read = counted(patched)
+            if processes == 1:
+                prepare(mine, tmp_path / "out", params(), processes=1)
+                assert read == [12]
+            else:
+                prepare(mine, tmp_path / "out", params(), processes=processes)
+        prepare(mine, tmp_path / "anew", params(), processes=1)
+        assert digests(tmp_path / "out") == digests(tmp_path / "anew")
+        shutil.rmtree(tmp_path / "anew")
+
+
+def test_cameras_and_matches_that_are_written_over_meanwhile_change_the_samples(root, tmp_path, monkeypatch) -> None:
+    """Labels of several images follow from them, in a part of their own."""
+    monkeypatch.setattr(module, "PORTION", 6)
+    mine = Path(shutil.copytree(root, tmp_path / "mine"))
+    camera = mine / "b2/point_info/point_3_view_0_domain_point_info.json"
+    turned = json.loads(camera.read_text())
+    turned["camera_location"] = [1.0, 2.0, 3.0]
+    matches = mine / "b4/nonfixated_matches/point_3_view_all_domain_nonfixated_matches.json"
+    fewer = {"views": json.loads(matches.read_text())["views"][:1]}
+    for path, values, portion in ((camera, turned, 12), (matches, fewer, 24)):
+        interrupted(monkeypatch, mine, tmp_path / "out", params())
+        before = path.read_bytes()
+        write_over(path, json.dumps(values).encode().ljust(len(before)))
+        with monkeypatch.context() as patched:
+            read = counted(patched)
+            prepare(mine, tmp_path / "out", params(), processes=1)
+        assert read == [portion]
+        prepare(mine, tmp_path / "anew", params(), processes=1)
+        assert digests(tmp_path / "out") == digests(tmp_path / "anew")
+        write_over(path, before)
+        prepare(mine, tmp_path / "before", params(), processes=1)
+        assert digests(tmp_path / "out") != digests(tmp_path / "before")
+        for name in ("out", "anew", "before"):
+            shutil.rmtree(tmp_path / name)
+
+
+def test_a_tar_that_is_written_over_meanwhile_is_read_again(root, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "PORTION", 6)
+    tars = tmp_path / "tars"
+    for folder in sorted(root.glob("b?/*")):
+        write_tar(tars / f"{folder.parent.name}_{folder.name}.tar", [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())])
+    interrupted(monkeypatch, tars, tmp_path / "out", params())
+    tar = tars / "b2_normal.tar"
+    write_over(tar, tar.read_bytes()[::-1][::-1])
+    read = counted(monkeypatch)
+    prepare(tars, tmp_path / "out", params(), processes=1)
+    assert read == [12]
+
+
+@pytest.mark.parametrize("what", ["images/photo7.png", "shade/photo7.png", "labels.csv"])
+def test_what_is_written_over_in_a_folder_of_ones_own_is_read_again(tmp_path, monkeypatch, what: str) -> None:
+    monkeypatch.setattr(module, "PORTION", 6)
+    rng = np.random.default_rng(0)
+    mine, names = tmp_path / "mine", [f"photo{number}" for number in range(30)]
+    for folder in ("images", "shade"):
+        write_folder(mine / folder, {f"{name}.png": stored(rng.integers(0, 256, (40, 40, 3)).astype(np.uint8)) for name in names})
+    table = "image,tone\n" + "".join(f"{name},{number % 10}\n" for number, name in enumerate(names))
+    (mine / "labels.csv").write_text(table)
+    given = params(tasks=("shade", "tone"), own={"shade": {"kind": "map", "channels": 3}, "tone": {"kind": "vector", "length": 1}})
+    interrupted(monkeypatch, mine, tmp_path / "out", given)
+    path = mine / what
+    write_over(path, table.replace("photo7,7", "photo7,3").encode() if path.suffix == ".csv" else other_pixels(path))
+    read = counted(monkeypatch)
+    prepare(mine, tmp_path / "out", given, processes=1)
+    assert len(read) == (5 if path.suffix == ".csv" else 1)
+    prepare(mine, tmp_path / "anew", given, processes=1)
+    assert digests(tmp_path / "out") == digests(tmp_path / "anew")
+
+
+def test_a_damaged_journal_is_no_journal(root, whole, tmp_path, monkeypatch, capsys) -> None:
+    """One flipped bit, wherever: everything is read again."""
+    monkeypatch.setattr(module, "PORTION", 6)
+    interrupted(monkeypatch, root, tmp_path / "out", params())
+    path = tmp_path / ".out.unfinished/journal"
+    data = path.read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(data) - 8, 300, replace=False).tolist():
+        path.write_bytes(data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :])
+        capsys.readouterr()
+        held = Journal(path)
+        assert held.gave("arrays", "") is None
+        assert capsys.readouterr().err == f"{path}: damaged, so it is removed and its work begins anew\n"
+    read = counted(monkeypatch)
+    prepare(root, tmp_path / "out", params(), processes=1)
+    assert len(read) == len(BUILDINGS)
+    assert digests(tmp_path / "out") == whole
+
+
+def test_damaged_samples_are_found_anew(root, whole, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "PORTION", 6)
+    interrupted(monkeypatch, root, tmp_path / "out", params())
+    first, second, *_others = sorted((tmp_path / ".out.unfinished/pairs").iterdir())
+    first.write_bytes(first.read_bytes()[:-7] + b"\0" * 7)
+    second.write_bytes(b"")
+    read = counted(monkeypatch)
+    prepare(root, tmp_path / "out", params(), processes=1)
+    assert read == []
+    assert digests(tmp_path / "out") == whole

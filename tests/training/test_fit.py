@@ -157,12 +157,16 @@ def test_a_training_that_diverges_names_the_last_good_state_and_keeps_it(prepare
     assert resumed == result
 
 
-def test_a_damaged_state_is_refused_by_name(prepared, tmp_path):
-    trained(prepared, "autoencoding", tmp_path, epochs=1)
-    path = tmp_path / "autoencoding.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(TaskonomyError, match=r"autoencoding\.safetensors: not the weights"):
-        trained(prepared, "autoencoding", tmp_path, epochs=2)
+def test_after_a_damaged_state_no_good_one_is_named(prepared, tmp_path):
+    """A training that begins anew and fails at once has none."""
+    path = tmp_path / "x"
+    path.write_bytes(b"damaged")
+    net = network("autoencoding")
+    with torch.no_grad():
+        next(net.parameters()).fill_(float("nan"))
+    parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
+    with pytest.raises(TaskonomyError, match="epoch 1, step 1; no epoch was finished before"):
+        fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(1), name="autoencoding", seed=0, checkpoint=path)
 
 
 @pytest.mark.parametrize("how", [Input.NOISE, Input.TILES])

@@ -126,7 +126,7 @@ def test_a_store_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
     (tmp_path / "units").write_text("a file where the folder should be")
     with pytest.raises(TaskonomyError, match=rf"{KEY}.unit: "):
         Store(tmp_path / "units").write(KEY, {}, {})
-    with pytest.raises(TaskonomyError, match=rf"{KEY}.safetensors: "):
+    with pytest.raises(TaskonomyError, match=rf"{KEY}.state: "):
         Store(tmp_path / "units").unfinished(KEY)
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_the_old_unit(store: Store, mo
 def test_finishing_a_unit_forgets_the_state_of_its_training(store: Store) -> None:
     store.unfinished(KEY).write_bytes(b"state")
     store.unfinished(OTHER).write_bytes(b"state")
-    assert store.unfinished(KEY) == store.root / "unfinished" / f"{KEY}.safetensors"
+    assert store.unfinished(KEY) == store.root / "unfinished" / f"{KEY}.state"
     assert set(store.states()) == {KEY, OTHER}
     assert store.size() == 10
     store.write(KEY, {}, {})

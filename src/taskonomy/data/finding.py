@@ -1,18 +1,23 @@
 """Walks the first levels of a root for folders and tars of one building and domain, in every layout of `layouts`."""
 
+import os
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
-from taskonomy.data.names import domain_of, parse_tar
-from taskonomy.data.remote import Place, Remote, entries_of
+from taskonomy.data.names import domain_of, few, parse_tar
+from taskonomy.data.remote import Entry, Place, Remote, entries_of
 from taskonomy.data.shelf import Shelf
+from taskonomy.errors import TaskonomyError
 from taskonomy.written import is_hidden
 
 TAR = "<building>_<domain>.tar"
 FOLDERS = "<building>/<domain>/"
 OMNIDATA = "<domain>/<component>/<building>/"
 OTHER_UNITS = frozenset({"clevr", "google_scanned"})  # components whose depths are not in 1/512 m
-Listed = tuple[bool, list[str], list[str]]  # whether there are files of views; names of folders, and of tars
+Listed = tuple[bool, list[str], list[str], list[str]]  # whether there are files of views; names of folders, of tars, and of links
 _AT_ONCE = 16
 
 
@@ -23,12 +28,14 @@ class Finder:
         shelves: Folders and tars of one building and domain.
         layouts: Those met, as people write them.
         unread: One line for each thing that looks like data and is no shelf.
+        links: Where DVC would see less than is read: `refuse_links` says what of.
     """
 
     def __init__(self, root: Place) -> None:
         self.shelves: list[Shelf] = []
         self.layouts: list[str] = []
         self.unread: list[str] = []
+        self.links: list[str] = []
         self._known: dict[Place, Listed] = {}
         _files, folders = self._look(root)
         for folder in folders:
@@ -72,7 +79,8 @@ class Finder:
 
     def _look(self, folder: Place, *, building: str | None = None, domain: str | None = None) -> tuple[bool, list[Place]]:
         """Whether a folder holds files of views, and if not, its folders; its tars are taken up."""
-        files, folders, tars = self._known.pop(folder) if folder in self._known else _listed(folder)
+        files, folders, tars, links = self._known.pop(folder) if folder in self._known else _listed(folder)
+        self.links += [str(folder / link) for link in sorted(links)]
         for tar in sorted(tars):
             self._take(folder / tar, building, domain)
         below = [folder / name for name in sorted(folders)]
@@ -102,16 +110,46 @@ class Finder:
             self.layouts.append(layout)
 
 
+def hides_from_dvc(entry: Any) -> bool:
+    """Whether what lies there is a link to a folder, which DVC takes for nothing, or to nothing, at which DVC ends. One to a file it reads."""
+    return not isinstance(entry, Entry) and entry.is_symlink() and not os.path.isfile(entry)
+
+
+def refuse_links(root: Place, links: Sequence[str], instead: str) -> None:
+    """DVC follows a root that is a link, and links to files, but not the links to folders below a root: a change there would rerun nothing.
+
+    Args:
+        root: Of the data.
+        links: Those below it, to folders or to nothing.
+        instead: What else would be right.
+
+    Raises:
+        TaskonomyError: There are any.
+    """
+    held = set(links)
+    outermost = [link for link in links if not any(str(parent) in held for parent in Path(link).parents)]
+    if outermost:
+        named = few([f"{link} -> {os.readlink(link)}" for link in outermost])
+        raise TaskonomyError(
+            f"{root}: has links to folders, or to nothing: {named}; DVC does not follow them, so changes there would go unnoticed: copy or mount"
+            f" the folder there, or name a folder without links in data.root{instead}"
+        )
+
+
 def _listed(folder: Place) -> Listed:
-    folders, tars = [], []
+    folders, tars, links = [], [], []
     for entry in entries_of(folder):
         if is_hidden(entry.name):
             continue
-        is_folder = entry.is_dir()
+        if hides_from_dvc(entry):
+            links.append(entry.name)
+            is_folder = os.path.isdir(entry)  # no error where a link leads to itself
+        else:
+            is_folder = entry.is_dir()
         if entry.name.startswith("point_") and not is_folder:
-            return True, [], []  # thousands of names more say nothing new
+            return True, [], [], []  # thousands of names more say nothing new
         if is_folder:
             folders.append(entry.name)
         elif re.search(r"\.(tar(\.\w+)?|tgz)$", entry.name, re.IGNORECASE):
             tars.append(entry.name)
-    return False, folders, tars
+    return False, folders, tars, links

@@ -51,7 +51,7 @@ def write_index(root: Place | str, path: Path, progress: Progress = lambda shelv
     Raises:
         TaskonomyError: No released data there.
     """
-    source = open_source(root)
+    source = open_source(root, follow_links=True)
     rows: list[list[Any]] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for shelf, (files, size, marks) in zip(progress(source.shelves, "folders and tars"), pool.map(Shelf.facts, source.shelves), strict=True):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,26 @@ from taskonomy.unchanged import refuse_changed
 class Journal:
     """Parts of some work that are done, and what they gave; a line each, on the disk as soon as it is noted.
 
-    A part counts only under the mark that it was noted with: a later line about it takes the place of an earlier one.
+    A part counts only under the mark that it was noted with: a later line about it takes the place of an earlier one. Each line carries a digest of
+    itself. A torn last line is what a kill leaves; any other damage means that nothing is known to be done, and standard error says so.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._done: dict[str, tuple[str, Any]] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
-            try:
-                part, mark, gave = json.loads(line)
-            except ValueError:  # torn by a kill
-                continue
+        data = path.read_bytes() if path.exists() else b""
+        *lines, torn = data.split(b"\n")
+        if torn:
+            os.truncate(path, len(data) - len(torn))
+        for line in lines:
+            seal, _space, text = line.partition(b" ")
+            if seal != _seal(text):
+                print(f"{path}: damaged, so it is removed and its work begins anew", file=sys.stderr)
+                self._done.clear()
+                path.unlink()
+                return
+            part, mark, gave = json.loads(text)
             self._done[part] = mark, gave
-        if path.exists() and not path.read_bytes().endswith(b"\n"):
-            self._write("\n")
 
     def gave(self, part: str, mark: str) -> Any:
         """What a part gave; None where it is not done, or was under another mark."""
@@ -39,10 +47,12 @@ class Journal:
         """
         refuse_changed()
         self._done[part] = mark, gave
-        self._write(json.dumps([part, mark, gave]) + "\n")
-
-    def _write(self, text: str) -> None:
-        with open(self.path, "a") as file:
-            file.write(text)
+        text = json.dumps([part, mark, gave]).encode()
+        with open(self.path, "ab") as file:
+            file.write(_seal(text) + b" " + text + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _seal(text: bytes) -> bytes:
+    return blake2b(text, digest_size=16).hexdigest().encode()

@@ -14,6 +14,7 @@ Names of buildings are compared, and given, in lower case, as in the split lists
 are nobody's data.
 """
 
+import shlex
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64
 
-from taskonomy.data.finding import TAR, Finder
+from taskonomy.data.finding import TAR, Finder, refuse_links
 from taskonomy.data.formats import DamagedFileError, ViewKey, file_name
 from taskonomy.data.keys import Keys
 from taskonomy.data.names import ALL, MATCHES, domain_of, few, place
@@ -101,11 +102,15 @@ class Found:
     unread: list[str]
 
 
-def open_source(root: Place | str) -> "ReleasedSource":
+def open_source(root: Place | str, *, follow_links: bool = False) -> "ReleasedSource":
     """Find the released files under a folder. Each building's files of a domain are listed when first asked for.
 
+    Args:
+        root: The folder.
+        follow_links: Whether folders below it may be links; DVC does not follow them, whoever writes an index does.
+
     Raises:
-        TaskonomyError: There are none, or no images; it says what was found and what is expected.
+        TaskonomyError: There are none, or no images; it says what was found and what is expected. There are links.
     """
     root = place_of(root)
     if isinstance(root, Remote):
@@ -113,6 +118,8 @@ def open_source(root: Place | str) -> "ReleasedSource":
     elif not root.is_dir():
         raise TaskonomyError(f"{root}: {'is not a folder' if root.exists() else 'no such folder'}")
     found = Finder(root)
+    if not follow_links:
+        refuse_links(root, found.links, f", or an index of this one: taskonomy data index {shlex.quote(str(root))} -o data/index.json")
     if not found.shelves:
         raise TaskonomyError(f"{root}: no released data: {_what_is_there(root, found)}; expected {_EXPECTED}")
     source = ReleasedSource(root, Found(found.shelves, found.layouts, found.unread))
@@ -218,6 +225,13 @@ class ReleasedSource(Source):
             return shelves[0].where(name)
         layout = "tar" if self._layouts == (TAR,) else "folders"
         return Shelf(place(self._root, layout, building, domain), building, domain).where(name)
+
+    def stamp(self, key: ViewKey, domain: str) -> str:
+        """Changes when a view's file comes, goes or is written over; of one in a tar, or of none, it is empty."""
+        if (found := self._find(key, domain)) is None:
+            return ""
+        shelf, position = found
+        return shelf.stamp(position)
 
     def splits(self) -> dict[str, str]:
         """See `Source`."""

@@ -14,6 +14,7 @@ Each image has a label of each task that has folders or columns, and each label 
 dot, and files of systems such as Thumbs.db, are nobody's data; an accent is one letter or a letter and a sign, and the name the same.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,9 +26,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Shaped, UInt8
 
+from taskonomy.data.finding import hides_from_dvc, refuse_links
 from taskonomy.data.formats import DamagedFileError, array_from, has_palette, image_from
 from taskonomy.data.listed import Listed, is_list, read_list
 from taskonomy.data.names import few
+from taskonomy.data.shelf import stamp_of
 from taskonomy.data.splits import SPLITS
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.written import normal, visible
@@ -55,6 +58,8 @@ class OwnSource:
         folder = self.root / "images"
         if not folder.is_dir():
             raise TaskonomyError(f"{self.root}: has no folder images/")
+        with os.scandir(self.root) as entries:
+            refuse_links(self.root, sorted(one.path for one in entries if not one.name.startswith(".") and hides_from_dvc(one)), "")
         self._images = _by_name(folder, _IMAGES)
         if not self._images:
             raise TaskonomyError(f"{folder}: holds no image; images end in .png, .jpg or .jpeg")
@@ -139,6 +144,15 @@ class OwnSource:
         if task in self._columns:
             return f"{self._table_path}: {name}, {task}"
         return str(self._of(name, self._images if task is None else self._files[task]))
+
+    def stamp(self, name: str, task: str | None = None) -> str:
+        """Changes when the file of a label, without a task of the image, is written over; empty for what is in a table."""
+        files = self._images if task is None else self._files.get(task, {})
+        try:
+            found = os.stat(files[name]) if name in files else None
+        except OSError as error:
+            return f"unreadable: {error.strerror or error}"
+        return stamp_of(found) if found else ""
 
     @cached_property
     def splits(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from taskonomy.data.fitting import Misfit, misfit_error
 from taskonomy.data.journal import Journal
 from taskonomy.data.keys import Keys
 from taskonomy.data.pairing import Paired, PairJob, pair_views
-from taskonomy.data.reading import Done, Job, Row, read_views
+from taskonomy.data.reading import Done, Job, Look, Row, look_again, read_views
 from taskonomy.data.sources import Data, Problem, open_anew
 from taskonomy.data.view import lacks
 from taskonomy.errors import TaskonomyError
@@ -89,6 +89,7 @@ class _Work:
     def __post_init__(self) -> None:
         self.damage: list[Row] = []
         self.paired: list[Paired] = []
+        self.seen: list[str] = []
         row = sum(array.row for array in arrays_of(self.tasks, self.params.resolution))
         self.jobs = list(_portions(self.keys, None if self.data.whole else min(PORTION, max(_BYTES // row, 1))))
         self.journal = Journal(self.folder / "journal")
@@ -128,6 +129,8 @@ class _Work:
         domains = sorted(needs(self.tasks))
         names = [self.keys.buildings_of(a, b) for a, b in self.jobs]
         marks = [_short(self.data.mark(one, domains)) for one in names]
+        same = self._same(names, marks)
+        self.seen = [""] * len(self.jobs)
         problems: list[Problem] = []
         totals = np.zeros(3, np.int64)
 
@@ -139,9 +142,11 @@ class _Work:
 
         todo = []
         for number, mark in enumerate(marks):
-            if (gave := self.journal.gave(f"read {number}", mark)) is None:
+            gave = self.journal.gave(f"read {number}", mark)
+            if gave is None or number not in same:
                 todo.append(number)
                 continue
+            self.seen[number] = gave["seen"]
             known += self.jobs[number][1] - self.jobs[number][0]
             self._take(gave, problems)
         if todo and not self.can_read:
@@ -157,6 +162,7 @@ class _Work:
                 number = number_of[job.first]
                 gave = _as_json(done)
                 self.journal.note(f"read {number}", marks[number], gave)
+                self.seen[number] = done.seen
                 self._take(gave, problems)
                 totals += len(job.keys), done.files, done.bytes
                 bar.update(len(job.keys))
@@ -169,6 +175,21 @@ class _Work:
         problems += self.data.problems(sorted(self.data.without_views()), domains)
         self.damage += [(NO_ROW, where, reason) for where, reason in dict.fromkeys(problems)]
         self.damage.sort()
+
+    def _same(self, names: Sequence[tuple[str, ...]], marks: Sequence[str]) -> set[int]:
+        """Portions that are done, and of which no file was written over since it was read."""
+        gave = {number: one["seen"] for number, mark in enumerate(marks) if (one := self.journal.gave(f"read {number}", mark)) is not None}
+        of_buildings: dict[tuple[str, ...], list[int]] = {}
+        for number in gave:
+            of_buildings.setdefault(names[number], []).append(number)
+        looks = (
+            Look(self.data.opener(buildings), tuple((number, tuple(self.keys[slice(*self.jobs[number])])) for number in numbers), self.params.tasks)
+            for buildings, numbers in of_buildings.items()
+        )
+        now: dict[int, str] = {}
+        for _look, found in on_every_core(look_again, looks, self.processes):
+            now |= found
+        return {number for number, seen in gave.items() if now[number] == seen}
 
     def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
         self.damage += [(row, where, Misfit(task[0], reason) if task else reason) for row, where, reason, *task in gave["damage"]]
@@ -184,9 +205,11 @@ class _Work:
         jobs, marks = {}, {}
         for number, (names, first, end) in enumerate(self.groups):
             spoiled = frozenset(bad[np.searchsorted(bad, first) : np.searchsorted(bad, end)])
-            marks[first] = _short(f"{sorted(spoiled)} {self.data.mark(names, ['nonfixated_matches'])}")
+            # They follow from cameras, too, so from every file that was read for these views.
+            read = [seen for (a, b), seen in zip(self.jobs, self.seen, strict=True) if a < end and first < b]
+            marks[first] = _short(f"{sorted(spoiled)} {read} {self.data.mark(names, ['nonfixated_matches'])}")
             gave, output = self.journal.gave(f"pair {number}", marks[first]), self.folder / f"pairs/{number:06}.npz"
-            if gave is not None and output.is_file():
+            if gave is not None and output.is_file() and _of_file(output) == gave["file"]:
                 damage, problems_there = [tuple(row) for row in gave["damage"]], [tuple(one) for one in gave["problems"]]
                 found[first] = Paired(damage, problems_there, gave["good"], gave["elsewhere"])
                 continue
@@ -196,7 +219,7 @@ class _Work:
         with progress(len(self.groups), "samples of several images", "parts") as bar:
             bar.update(len(found))
             for job, done in on_every_core(pair_views, jobs.values(), self.processes):
-                self.journal.note(f"pair {int(job.output.stem)}", marks[job.first], asdict(done))
+                self.journal.note(f"pair {int(job.output.stem)}", marks[job.first], {**asdict(done), "file": _of_file(job.output)})
                 found[job.first] = done
                 bar.update(1)
         for one in found.values():
@@ -345,3 +368,8 @@ def _key(keys: Keys, params: DataParams) -> str:
 
 def _short(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _of_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return file_digest(file, blake2b).hexdigest()

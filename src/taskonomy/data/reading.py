@@ -55,6 +55,7 @@ class Done:
         files: How many were read.
         bytes: Of all of them.
         seconds: That this took one process.
+        seen: What they were before any was read, as `Data.seen` says; of all that is read of these views, their partners' matches included.
     """
 
     damage: list[Row]
@@ -62,12 +63,35 @@ class Done:
     files: int
     bytes: int
     seconds: float
+    seen: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """Views whose files were read before, to be looked at again.
+
+    Attributes:
+        open: Opens the data of their buildings.
+        parts: Number of each portion, and its views.
+        tasks: Whose labels are prepared.
+    """
+
+    open: Callable[[], Data]
+    parts: tuple[tuple[int, tuple[ViewKey, ...]], ...]
+    tasks: tuple[str, ...]
+
+
+def look_again(look: Look) -> dict[int, str]:
+    """What the files of each portion are now, as `Done.seen`."""
+    data, domains = look.open(), sorted(needs([DICTIONARY[name] for name in look.tasks]))
+    return {number: data.seen(keys, domains) for number, keys in look.parts}
 
 
 def read_views(job: Job) -> Done:
     """Fill a job's rows; damage is collected, never skipped over in silence."""
     began = time.perf_counter()
     data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
+    seen = data.seen(job.keys, sorted(needs(tasks)))
     domains = sorted(set(needs(tasks)) - {"nonfixated_matches"})
     makes = [(f"tasks/{name}/label.npy", label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]
     damage: list[Row] = []
@@ -81,7 +105,7 @@ def read_views(job: Job) -> Done:
             damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
             files, size = files + view.files, size + view.bytes
     problems = data.problems(dict.fromkeys(key.building for key in job.keys), domains)
-    return Done(damage, problems, files, size, time.perf_counter() - began)
+    return Done(damage, problems, files, size, time.perf_counter() - began, seen)
 
 
 def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import IO, Any
 
 import numpy as np
-from jaxtyping import Int64, UInt32
+from jaxtyping import Int64, UInt32, UInt64
 
 from taskonomy.data.formats import DamagedFileError
 from taskonomy.data.names import format_file, parse_file
-from taskonomy.data.remote import Place, Remote, entries_of
+from taskonomy.data.remote import Entry, Place, Remote, entries_of
 from taskonomy.written import is_hidden
 
 _BLOCK = 512
@@ -33,6 +34,7 @@ class _Index:
     forms: list[tuple[str, str]]  # what stands before and behind point and view in the name
     offset: Int64[np.ndarray, " files"] | None  # of tars: where the bytes are
     size: Int64[np.ndarray, " files"] | None
+    marks: UInt64[np.ndarray, " files"] | None  # of folders in object storage: changes when the file does
     ignored: list[str]  # names of what lies there and is no file of the domain
     problems: list[str]
 
@@ -106,6 +108,19 @@ class Shelf:
             raise DamagedFileError("cut off: the tar ends inside it")
         return data
 
+    def stamp(self, position: int) -> str:
+        """Changes when a file in a folder is written over, whatever it is dated; of a tar `mark` says that."""
+        index = self._index
+        if self.is_tar:
+            return ""
+        if index.marks is not None:
+            return str(index.marks[position])
+        try:
+            found = os.stat(f"{self.path}/{self.name(position)}")
+        except OSError as error:
+            return f"unreadable: {error.strerror or error}"
+        return stamp_of(found)
+
     def fetch(self, keys: Iterable[tuple[int, int]]) -> None:
         """Get files (point, view) out of object storage that will be read soon, and forget those fetched before that were not."""
         if not isinstance(self.path, Remote):
@@ -138,10 +153,10 @@ class Shelf:
 
     def mark(self) -> str:
         """Changes when files come, go or are replaced by others; not when one in a folder is written over. Of object storage a tar's only."""
-        if isinstance(self.path, Remote) and not self.is_tar:
-            return ""
         try:
-            return "{} {}".format(*_facts(self.path))
+            if isinstance(self.path, Remote):
+                return "{} {}".format(*self.path.facts()) if self.is_tar else ""
+            return stamp_of(self.path.stat())
         except OSError as error:
             return f"unreadable: {error.strerror or error}"
 
@@ -177,12 +192,12 @@ class Shelf:
 class _Builder:
     def __init__(self, domain: str) -> None:
         self.domain = domain
-        self.rows: list[tuple[int, int, int, int]] = []
+        self.rows: list[tuple[int, int, int, int, int]] = []
         self.forms: dict[tuple[str, str], int] = {}
         self.ignored: list[str] = []
         self.problems: list[str] = []
 
-    def add(self, prefix: str, name: str, offset: int = 0, size: int = 0) -> None:
+    def add(self, prefix: str, name: str, offset: int = 0, size: int = 0, mark: int = 0) -> None:
         """Take up a file, or note that it is none of the domain's."""
         parsed = parse_file(name, self.domain)
         # A file named `../..` would do no harm, as nothing is unpacked; but whoever packed it meant harm or erred.
@@ -191,22 +206,23 @@ class _Builder:
             return
         point, view, rest = parsed
         form = self.forms.setdefault((prefix, rest), len(self.forms))
-        self.rows.append((point << 32 | view, form, offset, size))
+        self.rows.append((point << 32 | view, form, offset, size, mark))
 
-    def index(self, *, in_tar: bool) -> _Index:
-        rows = np.array(self.rows, np.int64).reshape(-1, 4)
+    def index(self, *, in_tar: bool, marked: bool = False) -> _Index:
+        rows = np.array(self.rows, np.int64).reshape(-1, 5)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         # A tar that was appended to has a file twice; the last one counts, as in unpacking.
         last = np.append(rows[1:, 0] != rows[:-1, 0], True) if len(rows) else np.zeros(0, bool)
         if twice := len(rows) - int(last.sum()):
             self.problems.append(f"holds {twice:,} files more than once; the last one is read")
-        keys, form, offset, size = (np.ascontiguousarray(column) for column in rows[last].T)
+        keys, form, offset, size, mark = (np.ascontiguousarray(column) for column in rows[last].T)
         return _Index(
             keys=keys,
             form=form.astype(np.uint32),
             forms=list(self.forms),
             offset=offset if in_tar else None,
             size=size if in_tar else None,
+            marks=mark.view(np.uint64) if marked else None,
             ignored=self.ignored,
             problems=self.problems,
         )
@@ -215,11 +231,11 @@ class _Builder:
 def _folder_index(path: Place, domain: str) -> _Index:
     builder = _Builder(domain)
     # In an order of their own: of two names for the same file the last is read, and folders list them in any order.
-    for name in sorted(entry.name for entry in entries_of(path)):
-        if not is_hidden(name):
-            builder.add("", name)
+    for entry in sorted(entries_of(path), key=lambda one: one.name):
+        if not is_hidden(entry.name):
+            builder.add("", entry.name, mark=_number(f"{entry.size} {entry.mark}") if isinstance(entry, Entry) else 0)
     builder.ignored.sort()
-    return builder.index(in_tar=False)
+    return builder.index(in_tar=False, marked=isinstance(path, Remote))
 
 
 def _tar_index(file: IO[bytes], domain: str) -> _Index:
@@ -266,6 +282,15 @@ def _facts(path: Place) -> tuple[int, str]:
         return path.facts()
     found = path.stat()
     return found.st_size, str(found.st_mtime_ns)
+
+
+def stamp_of(found: os.stat_result) -> str:
+    """Whoever writes a file and dates it back changes when its entry was changed, which nobody can date."""
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def overlaps(shelves: list[Shelf]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property, partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from taskonomy.data.layouts import AT_ONCE, ReleasedSource, open_source
 from taskonomy.data.listed import COLUMNS, Listed
 from taskonomy.data.own import OwnSource
 from taskonomy.data.remote import Place, Remote, place_of
-from taskonomy.data.shelf import Shelf
+from taskonomy.data.shelf import Shelf, stamp_of
 from taskonomy.data.view import ReadView, View
 from taskonomy.errors import TaskonomyError
 from taskonomy.geometry import Camera
@@ -64,7 +65,18 @@ class Data(ABC):
 
     @abstractmethod
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
-        """Changes when files of these buildings come, go or are replaced."""
+        """Changes when files of these buildings come, go or are replaced, or a tar or table is written over."""
+
+    @abstractmethod
+    def stamp(self, key: ViewKey, domain: str) -> str:
+        """Changes when a view's own file is written over in its folder."""
+
+    def seen(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> str:
+        """Digest of what the files of these views are now: not of their content, but of all that changes with it."""
+        digest = blake2b(digest_size=16)
+        for key in keys:
+            digest.update("\n".join([self.stamp(key, domain) for domain in domains]).encode() + b"\0")
+        return digest.hexdigest()
 
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
         """Get what will be read next, where that is worth it."""
@@ -157,6 +169,10 @@ class Released(Data):
         with ThreadPoolExecutor(AT_ONCE if isinstance(self.source.root, Remote) else 1) as pool:
             return "\n".join(f"{one.path} {mark}" for one, mark in zip(shelves, pool.map(Shelf.mark, shelves), strict=True))
 
+    def stamp(self, key: ViewKey, domain: str) -> str:
+        """Of the file."""
+        return self.source.stamp(key, domain)
+
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
         """Out of object storage."""
         self.source.fetch(keys, domains)
@@ -220,7 +236,12 @@ class Own(Data):
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
         """When folders and tables were last changed."""
         with os.scandir(self.source.root) as entries:
-            return "\n".join(sorted(f"{one.name} {one.stat().st_mtime_ns}" for one in entries if not is_hidden(one.name)))
+            found = [(one.name, one.stat()) for one in entries if not is_hidden(one.name)]
+        return "\n".join(sorted(f"{name} {stamp_of(one)}" for name, one in found))
+
+    def stamp(self, key: ViewKey, domain: str) -> str:
+        """Of the file."""
+        return self.source.stamp(self.source.names[key.point], None if domain == "rgb" else domain)
 
     def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
         """Samples of several images are listed in a table of their own.

@@ -88,7 +88,8 @@ def fit(
 ) -> Result:
     """Train in place; the network ends with the weights of the epoch that validates best.
 
-    After a kill at any moment a second call with the same arguments goes on from the last saved epoch, and ends with the same bits.
+    After a kill at any moment a second call with the same arguments goes on from the last saved epoch, and ends with the same bits; from the
+    start, and with these bits, too, where the saved state was damaged.
 
     Args:
         network: With its initial weights, on the device to train on.
@@ -118,8 +119,8 @@ def fit(
             trained.append((adversary.critic, adversary.optimizer))
         steps = _Steps(network, loss, optimizer, precision, schedule.epochs * len(train), recorded=device.type == "cuda" and adversary is None)
         curve, best, lowest, chosen, first = Curve(), _copy(network), math.inf, 0, 0
-        if checkpoint.is_file():
-            best, facts = load_training(checkpoint, trained)
+        if (state := load_training(checkpoint, trained)) is not None:
+            best, facts = state
             curve, lowest, chosen, first = Curve(facts["train"], facts["validation"]), facts["lowest"], facts["chosen"], facts["epoch"]
         told, saved = each_epoch or (lambda epoch, curve: None), time.monotonic()
         for epoch in range(first):

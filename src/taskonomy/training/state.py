@@ -1,13 +1,19 @@
-"""The state of a training, whole or not at all: tensors as safetensors, and a few numbers beside them; nothing is ever unpickled."""
+"""The state of a training, whole or not at all: tensors as safetensors, and a few numbers beside them; nothing is ever unpickled.
+
+What an unfinished training is gone on with is sealed as finished units are: a digest of the file's name, which is its unit's key, and of all
+content stands before the safetensors. So damage anywhere, or the state of another unit under this name, means a training from its start.
+"""
 
 import json
+import sys
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -15,6 +21,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.files import write_bytes
 
 _SEP = "\x1f"
+_DIGEST = 16  # bytes of a seal
+_FORMAT = b"taskonomy state1"  # part of a seal: a state of another form is none
 Trained = Sequence[tuple[nn.Module, Adam]]  # the network and, where there is one, its critic, with their optimisers
 
 
@@ -44,16 +52,28 @@ def save_training(path: Path, trained: Trained, best: dict[str, Tensor], facts: 
         tensors |= {f"weights {which}{_SEP}{name}": value for name, value in module.state_dict().items()}
         for number, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"adam {which}{_SEP}{number}{_SEP}{name}": value for name, value in moments.items()}
-    write_bytes(path, save(_contiguous(tensors), {"facts": json.dumps(facts)}))
+    payload = save(_contiguous(tensors), {"facts": json.dumps(facts)})
+    write_bytes(path, _seal(path, payload) + payload)
 
 
-def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Back again; returns the best weights so far and the facts.
 
-    Raises:
-        TaskonomyError: The file is damaged.
+    None where there is no state, or where it is not what was written under this name: then nothing was loaded, and standard error says so.
     """
-    tensors, facts = _read(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _begin_anew(path, f"cannot be read ({error.strerror or error})")
+        return None
+    payload = data[_DIGEST:]
+    if data[:_DIGEST] != _seal(path, payload):
+        _begin_anew(path, "damaged")
+        return None
+    header = int.from_bytes(payload[:8], "little")
+    tensors, facts = load(payload), json.loads(json.loads(payload[8 : 8 + header])["__metadata__"]["facts"])
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         part, _sep, rest = name.partition(_SEP)
@@ -62,6 +82,15 @@ def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict
         module.load_state_dict(parts[f"weights {which}"])
         _load_moments(optimizer, parts.get(f"adam {which}", {}))  # a critic that has not begun has none
     return parts["best"], facts
+
+
+def _seal(path: Path, payload: bytes) -> bytes:
+    return blake2b(path.name.encode() + b"\0" + payload, digest_size=_DIGEST, person=_FORMAT).digest()
+
+
+def _begin_anew(path: Path, why: str) -> None:
+    path.unlink(missing_ok=True)
+    print(f"{path}: {why}, so it is removed and its training begins anew", file=sys.stderr)
 
 
 def _load_moments(optimizer: Adam, tensors: dict[str, Tensor]) -> None:

@@ -31,6 +31,7 @@ from taskonomy.files import write_bytes
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DIGEST = 16  # bytes, of every digest here
 _FORMAT = b"taskonomy unit 1"  # part of a unit's digest: a unit of another form is not read but made again
+_STATE = ".state"  # sealed by `taskonomy.training.state`
 _BLOCK = 1 << 22  # bytes hashed at once
 _SOURCE = Path(__file__).parents[1]
 
@@ -182,7 +183,7 @@ class Store:
 
     def states(self) -> Iterator[str]:
         """The units whose training has left a state, in order."""
-        yield from (path.stem for path in sorted(self.root.glob("unfinished/*.safetensors")) if _KEY.fullmatch(path.stem))
+        yield from (path.stem for path in sorted(self.root.glob(f"unfinished/*{_STATE}")) if _KEY.fullmatch(path.stem))
 
     def size(self) -> int:
         """Bytes on disk, states of unfinished trainings included."""
@@ -209,7 +210,7 @@ class Store:
         for key in units:
             self.remove(key)
         if used is None:
-            for left in [*self.root.glob("??/.*.unit.*.unfinished"), *self.root.glob("unfinished/.*.safetensors.*.unfinished")]:
+            for left in [*self.root.glob("??/.*.unit.*.unfinished"), *self.root.glob(f"unfinished/.*{_STATE}.*.unfinished")]:
                 left.unlink(missing_ok=True)  # of writers that were killed
         return len(units), len(states)
 
@@ -226,7 +227,7 @@ class Store:
         return self.root / _checked(key)[:2] / f"{key}.unit"
 
     def _state(self, key: str) -> Path:
-        return self.root / "unfinished" / f"{_checked(key)}.safetensors"
+        return self.root / "unfinished" / f"{_checked(key)}{_STATE}"
 
 
 @dataclass(frozen=True)

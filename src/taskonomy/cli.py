@@ -494,6 +494,11 @@ def _print_json(value: object) -> None:
     typer.echo(to_json(value), nl=False)
 
 
+def _objective(value: float) -> str:
+    """Six decimals, or six digits where that would show none."""
+    return f"{value:.6f}" if value >= 1e-3 or value == 0 else f"{value:.6g}"
+
+
 def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
     from taskonomy.params import know_own_tasks
     from taskonomy.policy.labels import money, render, told
@@ -506,7 +511,7 @@ def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> Non
         proved = "proved optimal" + (f" within the solver's tolerance, {best.gap:.1g} of the objective" if best.gap else "")
     else:
         proved = f"best found in the time limit, at most {best.gap:.2%} below the optimum"
-    typer.echo(f"{proved}: objective {best.objective:.6f}, cost {cost} of {budget}, {best.seconds:.2f} s")
+    typer.echo(f"{proved}: objective {_objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
     typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{title_of(name)}" for name in best.sources) + "\n")
     typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
@@ -518,7 +523,7 @@ def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> Non
     for number, other in enumerate(others, start=1):
         new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
         instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
-        typer.echo(f"\nNext best {number}: objective {other.objective:.6f}, quality {other.mean_quality:.4f}: {instead}", nl=False)
+        typer.echo(f"\nNext best {number}: objective {_objective(other.objective)}, quality {other.mean_quality:.4f}: {instead}", nl=False)
     if others:
         typer.echo("")
 

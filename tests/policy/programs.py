@@ -24,6 +24,13 @@ def written(number: float) -> Fraction:
     return Fraction(Decimal(repr(float(number))))
 
 
+def enough(cost: Fraction) -> float:
+    """The smallest float that is written as a number no smaller: a third of a cent is no decimal, and sums of long ones are no floats."""
+    around = [float(cost)]
+    around += [float(np.nextafter(around[0], 0)), float(np.nextafter(around[0], np.inf))]
+    return min(number for number in around if written(number) >= cost)
+
+
 @dataclass(frozen=True)
 class One:
     """A program and its rules, the options of `PolicyParams` but solver and alternatives."""
@@ -53,10 +60,13 @@ def draw(seed: int) -> One:
     affinity, cost = rng.choice(AFFINITIES), rng.choice(COSTS)
     rows = []
     for target in names[: int(rng.integers(1, len(names) + 1))]:
-        groups = {tuple(sorted(rng.choice(names, int(rng.integers(1, min(3, len(names)) + 1)), replace=False).tolist())) for _ in range(rng.integers(1, 6))}
+        groups = {
+            tuple(sorted(rng.choice(names, int(rng.integers(1, min(3, len(names)) + 1)), replace=False).tolist())) for _ in range(rng.integers(1, 6))
+        }
         rows += [(target, ("self",))] * int(rng.random() < 0.5) + [(target, group) for group in sorted(groups)]
     table = pd.DataFrame(rows, columns=["target", "sources"]).assign(affinity=[_affinity(affinity, rng) for _ in rows])
     table = table.assign(low=np.nan, high=np.nan, gain=rng.random(len(rows)), quality=rng.random(len(rows)))
+    names = sorted({*table["target"], *(name for group in table["sources"] for name in group if name != "self")})
     exclude = rng.choice(names, int(rng.random() < 0.3), replace=False).tolist()
     rules: dict[str, Any] = {
         "max_order": int(rng.integers(1, 4)),
@@ -161,7 +171,7 @@ def _bill(rules: dict[str, Any], targets: set[str], sources: frozenset[str]) -> 
 def wrong(one: One, solver: str) -> Iterator[str]:
     """What of the answers to one program is not as enumeration has it: the policy, its alternatives in both ways to differ, and the front."""
     everything = enumerated(one.table, one.rules)
-    names = sorted({name for group in one.table["sources"] for name in group} | set(one.table["target"]))
+    names = sorted({*one.table["target"], *(name for group in one.table["sources"] for name in group)})
     affordable = sorted((known for known in everything if known.cost <= written(one.rules["budget"])), key=lambda known: known.key(names))
     for difference in Difference:
         params = PolicyParams(**one.rules, solver=solver, alternatives=4, alternatives_differ_in=difference)
@@ -190,8 +200,8 @@ def _wrong_error(error: str, everything: list[Known], affordable: list[Known], o
     elif everything and "too small" in error:
         smallest = min(known.cost for known in everything)
         said = error.removesuffix(" EUR").rsplit(" ", 1)[1].replace(",", "")
-        if float(said) != float(smallest):
-            yield f"the smallest budget is {float(smallest)!r}: {error}"
+        if float(said) != enough(smallest):
+            yield f"the smallest budget is {enough(smallest)!r}: {error}"
         if "cannot serve  " in error or error.count(str(one.rules["budget"]).removesuffix(".0")) == 0 and "EUR" not in error:
             yield f"no names or not all digits of {one.rules['budget']!r}: {error}"
 
@@ -239,8 +249,7 @@ def _wrong_front(one: One, solver: str, everything: list[Known], names: list[str
     if any(later <= earlier for earlier, later in pairwise(costs)):
         yield f"budgets of the front do not rise: {costs}"
     for known in everything:
-        reached = [point.policy.objective for point, cost in zip(points, costs, strict=True) if cost <= written(float(known.cost) * (1 + 1e-15))]
+        reached = [point.policy.objective for point, cost in zip(points, costs, strict=True) if cost <= written(enough(known.cost))]
         if not reached or max(reached) < float(known.objective):
             yield f"the front misses {known}"
             return
-

@@ -194,7 +194,8 @@ class Highs(Engine):
         with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
             path = Path(folder) / "program.lp"
             path.write_text(lp)
-            if self._solver.readModel(str(path)) != highspy.HighsStatus.kOk:
+            # A warning says that costs below 1e-9 of the highest are left out of the budget's row, which every solve sets anew.
+            if self._solver.readModel(str(path)) == highspy.HighsStatus.kError:
                 raise RuntimeError("HiGHS could not read the program that Pyomo wrote")
         self._names = list(self._solver.allVariableNames())
         self._columns = {name: number for number, name in enumerate(self._names)}

@@ -66,14 +66,19 @@ def _budgets(planner: Planner) -> list[Policy]:
     smallest, everything = planner.smallest_cost(), planner.exact.cost_of(planner.exact.all)
     most = planner.cost_at(everything)
     if planner.costs is not None and len(planner.costs) <= _FEW_COSTS:
-        return [planner.at_cost(cost) for cost in planner.costs if smallest <= cost <= most]
+        return _once(planner.at_cost(cost) for cost in planner.costs if smallest <= cost <= most)
     found: list[Policy] = []
     limit = most
     while limit >= smallest:
         cost = planner.cost_at(limit)
         found.append(planner.at_cost(cost))
         limit = cost - 1
-    return found[::-1]
+    return _once(reversed(found))
+
+
+def _once(policies: Iterable[Policy]) -> list[Policy]:
+    """One for each budget: costs may differ by less than floats do."""
+    return list({policy.budget: policy for policy in policies}.values())
 
 
 def _with_next(policies: list[Policy]) -> list[Point]:

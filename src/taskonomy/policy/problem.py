@@ -179,9 +179,7 @@ def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]
     by_target: dict[str, list[Fraction]] = {}
     for row, affinity in zip(rows, affinities, strict=True):
         by_target.setdefault(row.target, []).append(affinity)
-    weight = {
-        target: as_written(params.importance.get(target, 1.0)) / (_scale(values, params.balance) or 1) for target, values in by_target.items()
-    }
+    weight = {target: as_written(params.importance.get(target, 1.0)) / (_scale(values, params.balance) or 1) for target, values in by_target.items()}
     weighed = [replace(row, exact=weight[row.target] * affinity) for row, affinity in zip(rows, affinities, strict=True)]
     # Names order the program, so the order of a table's rows changes nothing.
     return tuple(sorted(weighed, key=lambda row: (row.target, len(row.sources), sorted(row.sources))))

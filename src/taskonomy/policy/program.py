@@ -110,9 +110,7 @@ class Program:
             case Goal.COVERAGE:
                 return dict.fromkeys(self._x, 1.0)
 
-    def solve(
-        self, budget: float | Fraction, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0
-    ) -> Solution:
+    def solve(self, budget: float | Fraction, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0) -> Solution:
         """What the solver takes for the best admissible transfers; `fixed` sources are on (1) or off (0).
 
         A solution may exceed the budget, or a better one may be missing, by the solver's tolerances: `taskonomy.policy.search` settles that.

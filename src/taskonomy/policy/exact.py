@@ -198,6 +198,7 @@ def _least(ends: dict[int, int], missing: int) -> int | None:
 
 
 def bits_of(mask: int) -> Iterator[int]:
+    """The sources of a mask, one by one."""
     while mask:
         bit = mask & -mask
         yield bit

@@ -202,7 +202,7 @@ def _wrong_error(error: str, everything: list[Known], affordable: list[Known], o
         said = error.removesuffix(" EUR").rsplit(" ", 1)[1].replace(",", "")
         if float(said) != enough(smallest):
             yield f"the smallest budget is {enough(smallest)!r}: {error}"
-        if "cannot serve  " in error or error.count(str(one.rules["budget"]).removesuffix(".0")) == 0 and "EUR" not in error:
+        if "cannot serve  " in error or (str(one.rules["budget"]).removesuffix(".0") not in error and "EUR" not in error):
             yield f"no names or not all digits of {one.rules['budget']!r}: {error}"
 
 
@@ -232,9 +232,9 @@ def _dominated(policy: Policy, one: One) -> Iterator[str]:
             admissible = len(group) <= one.rules["max_order"] and (
                 target not in needs or one.rules["self_edge"] == ("gold" if group == ("self",) else "transfer")
             )
-            if target == transfer.target and admissible and needs <= set(policy.sources) and one.rules["importance"].get(target, 1.0):
-                if affinity > transfer.affinity:
-                    yield f"{target} takes {transfer.sources} ({transfer.affinity!r}), though {group} ({affinity!r}) is there"
+            counts = one.rules["importance"].get(target, 1.0) > 0
+            if target == transfer.target and counts and admissible and needs <= set(policy.sources) and affinity > transfer.affinity:
+                yield f"{target} takes {transfer.sources} ({transfer.affinity!r}), though {group} ({affinity!r}) is there"
 
 
 def _wrong_front(one: One, solver: str, everything: list[Known], names: list[str]) -> Iterator[str]:

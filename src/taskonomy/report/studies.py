@@ -86,7 +86,8 @@ def _chance(table: pd.DataFrame) -> Study:
     best = max(gains.to_dict("records"), key=lambda row: row["policy"] - row["random"])
     sentence = (
         f"At {sure} of {len(gains)} budgets the policy's {measures[0]} beats 99 % of policies that take the best transfers from random sources;"
-        f" it leads most at budget {numbers.shown(best['budget'])}, {best['policy']:.2f} against {best['random']:.2f}. Bands hold 90 % of the random policies."
+        f" it leads most at budget {numbers.shown(best['budget'])}, {best['policy']:.2f} against {best['random']:.2f}."
+        " Bands hold 90 % of the random policies."
     )
     return Study("chance", "The policy against chance, by budget", sentence, plain(figure))
 

@@ -1,6 +1,7 @@
-"""The Boolean program: forms of the link constraint, GLPK against HiGHS, and growth with the number of tasks."""
+"""The Boolean program: forms of the link constraint, GLPK against HiGHS, growth with the number of tasks; random programs against enumeration."""
 
 import argparse
+import sys
 from itertools import combinations, product
 from pathlib import Path
 
@@ -68,9 +69,25 @@ def growth(limit: float) -> None:
         print(f"  {tasks:>4} tasks, {len(problem.transfers):>6,} transfers, {kind}: {times}", flush=True)
 
 
+def exactly(count: int) -> None:
+    """Policies, alternatives and fronts of random programs with awkward numbers, against every policy in exact arithmetic."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests/policy"))
+    from programs import draw, wrong  # type: ignore[import-not-found]
+
+    for solver in ("glpk", "highs"):
+        found = {seed: what for seed in range(count) if (what := next(wrong(draw(seed), solver), None)) is not None}
+        print(
+            f"{solver}: {len(found)} of {count:,} random programs wrong" + "".join(f"\n  {seed}: {what}" for seed, what in found.items()), flush=True
+        )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=30.0, help="seconds for one program")
+    parser.add_argument("--exactly", type=int, default=0, metavar="COUNT", help="only so many random programs against enumeration")
     args = parser.parse_args()
+    if args.exactly:
+        exactly(args.exactly)
+        sys.exit()
     forms(args.limit)
     growth(args.limit)

@@ -108,6 +108,7 @@ def front(
     params = _policy_params({**locals(), "budget": 0.0})
     from taskonomy.policy.front import as_frame, parse_numbers
     from taskonomy.policy.front import front as solve_front
+    from taskonomy.policy.labels import money
 
     wanted = [int(order) for order in parse_numbers(orders, "--orders") if order == int(order) and order >= 1]
     if len(wanted) < len(parse_numbers(orders, "--orders")):
@@ -118,7 +119,8 @@ def front(
         _print_json([point.as_dict() for point in points])
     else:
         shown = as_frame(points)[["order", "budget", "cost", "objective", "mean_gain", "mean_quality", "more_quality", "status", "sources"]]
-        amounts = {} if params.labels.currency is None else dict.fromkeys(("budget", "cost"), "{:,.2f}".format)
+        currency = params.labels.currency
+        amounts = dict.fromkeys(("budget", "cost"), lambda amount: money(amount, currency).removesuffix(f" {currency}"))
         typer.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", formatters=amounts))
 
 
@@ -500,6 +502,11 @@ def _print_json(value: object) -> None:
     typer.echo(to_json(value), nl=False)
 
 
+def _objective(value: float) -> str:
+    """Six decimals, or six digits where that would show none."""
+    return f"{value:.6f}" if value >= 1e-3 or value == 0 else f"{value:.6g}"
+
+
 def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
     from taskonomy.params import know_own_tasks
     from taskonomy.policy.labels import money, render, told
@@ -508,8 +515,11 @@ def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> Non
     know_own_tasks()
     currency = params.labels.currency
     cost, budget = money(best.cost, currency), money(best.budget, currency)
-    proved = "proved optimal" if best.status == "optimal" else f"best found in the time limit, at most {best.gap:.2%} below the optimum"
-    typer.echo(f"{proved}: objective {best.objective:.6f}, cost {cost} of {budget}, {best.seconds:.2f} s")
+    if best.status == "optimal":
+        proved = "proved optimal" + (f" within the solver's tolerance, {best.gap:.1g} of the objective" if best.gap else "")
+    else:
+        proved = f"best found in the time limit, at most {best.gap:.2%} below the optimum"
+    typer.echo(f"{proved}: objective {_objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
     typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{title_of(name)}" for name in best.sources) + "\n")
     typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
@@ -521,7 +531,7 @@ def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> Non
     for number, other in enumerate(others, start=1):
         new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
         instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
-        typer.echo(f"\nNext best {number}: objective {other.objective:.6f}, quality {other.mean_quality:.4f}: {instead}", nl=False)
+        typer.echo(f"\nNext best {number}: objective {_objective(other.objective)}, quality {other.mean_quality:.4f}: {instead}", nl=False)
     if others:
         typer.echo("")
 

@@ -259,5 +259,7 @@ def test_a_price_list_is_read_as_spreadsheets_save_it(tmp_path: Path, text: str)
 
 
 def test_money_is_written_as_people_read_it() -> None:
-    assert money(1234567.891, "EUR") == "1,234,567.89 EUR"
+    assert money(1234567.5, "EUR") == "1,234,567.50 EUR"
+    assert money(1234567.891, "EUR") == "1,234,567.891 EUR"  # what exceeds a budget by a tenth of a cent is seen to
     assert money(8.0, None) == "8"
+    assert money(1000000.9, None) == "1000000.9"

@@ -1,5 +1,6 @@
 """The program against exhaustive enumeration, against a second solver, and on the published measurements."""
 
+from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
 
@@ -11,8 +12,10 @@ from conftest import NOT_SOURCES, random_table
 from taskonomy.affinity.table import parse_table
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import Balance, Difference, PolicyParams, Role, SelfEdge, SolverName
+from taskonomy.policy.exact import Exact
 from taskonomy.policy.front import front
 from taskonomy.policy.greedy import greedy
+from taskonomy.policy.numbers import as_written
 from taskonomy.policy.problem import admissible
 from taskonomy.policy.solve import Planner, plan
 
@@ -233,13 +236,15 @@ def test_the_greedy_policy_is_feasible_and_never_above_the_optimum(seed: int) ->
     except TaskonomyError:
         assert seed % 2  # t1 is no source of this table
         return
-    found = greedy(problem, 3.0)
+    exact = Exact(problem)
+    found = greedy(exact, exact.limit(Fraction(3)))
     if found is not None:
-        used = frozenset().union(*(problem.transfers[number].needs for number in found))
-        assert [problem.transfers[number].target for number in found] == list(problem.targets)
+        best = next(exact.choices(found, None))
+        used = exact.names(best.mask)
+        assert [problem.transfers[number].target for number in best.numbers] == list(problem.targets)
         assert problem.cost_of(used) <= 3
-        assert problem.required <= used
-        assert sum(problem.transfers[number].worth for number in found) <= plan(table, params)[0].objective + 1e-9
+        assert problem.required <= set(used)
+        assert Fraction(best.worth, exact.worth_unit) <= as_written(plan(table, params)[0].objective)
 
 
 def test_the_front_never_falls_and_says_what_one_more_label_buys(published: pd.DataFrame) -> None:

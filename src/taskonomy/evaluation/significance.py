@@ -1,5 +1,6 @@
 """Is a policy better than chance? Held against random feasible policies of the same budget and order (paper figure 11)."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Float64, Int
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.labels import money
+from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.policy.problem import Problem
 from taskonomy.policy.solve import Policy
 from taskonomy.seeds import generator
@@ -103,16 +105,18 @@ def _held_against(own: float, drawn: Float64[np.ndarray, " draws"]) -> dict[str,
 
 
 def _random_sources(problem: Problem, budget: float, rng: np.random.Generator) -> Bool[np.ndarray, "draws sources"]:
-    cost = np.array([problem.cost[source] for source in problem.sources])
+    unit = denominator([*problem.costs.values(), problem.fixed])  # times it, costs are whole, and sums of them exact
+    cost = np.array([int(problem.costs[source] * unit) for source in problem.sources], dtype=object)
+    limit = math.floor(as_written(budget) * unit)
     required = np.array([source in problem.required for source in problem.sources])
     keys = rng.random((_DRAWS_AT_ONCE, len(cost))) - required
     on = np.zeros(keys.shape, dtype=bool)
-    spent = np.full(_DRAWS_AT_ONCE, problem.paid)
+    spent = np.full(_DRAWS_AT_ONCE, int(problem.fixed * unit), dtype=object)
     rows = np.arange(_DRAWS_AT_ONCE)
     for column in np.argsort(keys, axis=1).T:
-        pays = spent + cost[column] <= budget * (1 + 1e-9) + 1e-9
+        pays = (spent + cost[column] <= limit).astype(bool)
         on[rows, column] = pays
-        spent += np.where(pays, cost[column], 0.0)
+        spent += np.where(pays, cost[column], 0)
     return on
 
 

@@ -8,6 +8,7 @@ from dash import html
 from taskonomy.affinity.table import SELF, labelled
 from taskonomy.explorer import words
 from taskonomy.explorer.difference import Difference, difference
+from taskonomy.policy import numbers
 from taskonomy.policy.problem import Transfer
 from taskonomy.policy.solve import Policy
 from taskonomy.report.figures import FAMILY_COLOURS, by_family
@@ -21,7 +22,7 @@ def tiles(policy: Policy, seconds: float) -> list[Component]:
     """The policy in a few numbers."""
     proof = "proved optimal" if policy.status == "optimal" else f"{policy.status}: at most {policy.gap:.2%} below the optimum"
     told = (
-        (f"{len(policy.sources)}", f"labelled in full; cost {policy.cost:g} of {policy.budget:g}", "sources"),
+        (f"{len(policy.sources)}", f"labelled in full; cost {numbers.shown(policy.cost)} of {numbers.shown(policy.budget)}", "sources"),
         (words.number(policy.mean_gain), "mean gain", "gain"),
         (words.number(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
         (f"{policy.objective:.6f}", f"objective, {proof} in {seconds:.2f} s", "objective"),

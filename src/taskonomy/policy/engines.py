@@ -10,9 +10,6 @@ from typing import Any
 
 from taskonomy.errors import TaskonomyError
 
-# Costs are sums of a few decimals: 0.1 + 0.2 is within a budget of 0.3.
-BUDGET_TOLERANCE = 1e-6
-
 
 class Status(Enum):
     """How a solve ended."""
@@ -57,14 +54,19 @@ class Engine(ABC):
     def solve(self, weights: Weights, allowed: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> Solution:
         """Maximise with the budget's row at most this, with some binaries fixed, under additional cuts."""
         started = time.perf_counter()
-        if self._weights is not weights:
-            self._weigh(weights)
-            self._weights = weights
+        if self._weights is None or self._weights.objective is not weights.objective:
+            self._weigh(weights.objective)
+        if self._weights is None or self._weights.budget != weights.budget:
+            self._price(weights.budget)
+        self._weights = weights
         status, bound, values = self._solve(allowed, bounds, cuts, seconds)
         return Solution(status, bound, time.perf_counter() - started, values)
 
     @abstractmethod
-    def _weigh(self, weights: Weights) -> None: ...
+    def _weigh(self, objective: dict[str, float]) -> None: ...
+
+    @abstractmethod
+    def _price(self, budget: dict[str, float]) -> None: ...
 
     @abstractmethod
     def _solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> tuple[Status, float, dict[str, float]]: ...
@@ -95,10 +97,12 @@ class Glpk(Engine):
         if hasattr(self, "_problem"):
             self._glpk.glp_delete_prob(self._problem)
 
-    def _weigh(self, weights: Weights) -> None:
-        for name, value in weights.objective.items():
+    def _weigh(self, objective: dict[str, float]) -> None:
+        for name, value in objective.items():
             self._glpk.glp_set_obj_coef(self._problem, self._columns[name], value)
-        self._set_row(self._budget, weights.budget)
+
+    def _price(self, budget: dict[str, float]) -> None:
+        self._set_row(self._budget, budget)
 
     def _solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> tuple[Status, float, dict[str, float]]:
         glpk, problem = self._glpk, self._problem
@@ -190,7 +194,8 @@ class Highs(Engine):
         with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
             path = Path(folder) / "program.lp"
             path.write_text(lp)
-            if self._solver.readModel(str(path)) != highspy.HighsStatus.kOk:
+            # A warning says that costs below 1e-9 of the highest are left out of the budget's row, which every solve sets anew.
+            if self._solver.readModel(str(path)) == highspy.HighsStatus.kError:
                 raise RuntimeError("HiGHS could not read the program that Pyomo wrote")
         self._names = list(self._solver.allVariableNames())
         self._columns = {name: number for number, name in enumerate(self._names)}
@@ -199,10 +204,12 @@ class Highs(Engine):
         if status != highspy.HighsStatus.kOk:
             raise RuntimeError(f"the program has no row {budget_row}")
 
-    def _weigh(self, weights: Weights) -> None:
-        for name, value in weights.objective.items():
+    def _weigh(self, objective: dict[str, float]) -> None:
+        for name, value in objective.items():
             self._solver.changeColCost(self._columns[name], value)
-        for name, value in weights.budget.items():
+
+    def _price(self, budget: dict[str, float]) -> None:
+        for name, value in budget.items():
             self._solver.changeCoeff(self._budget, self._columns[name], value)
 
     def _solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> tuple[Status, float, dict[str, float]]:

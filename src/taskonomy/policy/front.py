@@ -9,7 +9,8 @@ import pandas as pd
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import PolicyParams
-from taskonomy.policy.solve import TIE, Planner, Policy
+from taskonomy.policy.numbers import difference
+from taskonomy.policy.solve import Planner, Policy
 from taskonomy.written import number, whole
 
 _FEW_COSTS = 100
@@ -63,24 +64,29 @@ def front(
 
 
 def _budgets(planner: Planner) -> list[Policy]:
-    smallest, most = planner.smallest_budget(), planner.policy(planner.everything).cost
+    smallest, everything = planner.smallest_cost(), planner.exact.cost_of(planner.exact.all)
+    most = planner.cost_at(everything)
     if planner.costs is not None and len(planner.costs) <= _FEW_COSTS:
-        return [planner.policy(cost) for cost in planner.costs[(planner.costs >= smallest - 1e-9) & (planner.costs <= most + 1e-9)].tolist()]
+        return _once(planner.at_cost(cost) for cost in planner.costs if smallest <= cost <= most)
     found: list[Policy] = []
-    budget = most
-    while budget >= smallest:
-        found.append(planner.policy(planner.policy(budget).cost))
-        budget = planner.below(found[-1].cost)
-    return found[::-1]
+    limit = most
+    while limit >= smallest:
+        cost = planner.cost_at(limit)
+        found.append(planner.at_cost(cost))
+        limit = cost - 1
+    return _once(reversed(found))
+
+
+def _once(policies: Iterable[Policy]) -> list[Policy]:
+    """One for each budget: costs may differ by less than floats do."""
+    return list({policy.budget: policy for policy in policies}.values())
 
 
 def _with_next(policies: list[Policy]) -> list[Point]:
     points = []
     for now, then in itertools.pairwise(policies):
-        if then.status == now.status == "optimal" and then.objective < now.objective - TIE * max(1.0, now.objective):
-            raise TaskonomyError(f"budget {then.budget:g} solved worse than {now.budget:g}: the solver's proof does not hold")
-        added = (then.budget - now.budget, then.objective - now.objective, then.mean_gain - now.mean_gain, then.mean_quality - now.mean_quality)
-        points.append(Point(now, *added))
+        added = ((now.budget, then.budget), (now.objective, then.objective), (now.mean_gain, then.mean_gain), (now.mean_quality, then.mean_quality))
+        points.append(Point(now, *(difference(more, before) for before, more in added)))
     return [*points, Point(policies[-1])] if policies else []
 
 

@@ -4,8 +4,11 @@ A source is labelled in full. A target that is no source takes the labelled imag
 solved, so the labels for transfers are paid for by every policy, and a source costs what its labels in full cost beyond those.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pandas as pd
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import LabelsParams, checked
+from taskonomy.policy.numbers import as_written, shown
 from taskonomy.sheets import Sheet, read_sheet
 from taskonomy.tasks import labels_itself
 from taskonomy.variants import variant
@@ -31,8 +35,8 @@ class Prices:
         transfers: What every policy pays: the labels for the transfers to its targets.
     """
 
-    sources: dict[str, float]
-    transfers: float
+    sources: dict[str, Fraction]
+    transfers: Fraction
 
 
 def prices(params: LabelsParams, targets: Iterable[str], sources: Iterable[str]) -> Prices:
@@ -47,8 +51,9 @@ def prices(params: LabelsParams, targets: Iterable[str], sources: Iterable[str])
         raise TaskonomyError(
             f"policy.labels: no price for {', '.join(missing)}; set policy.labels.price for all tasks, or policy.labels.tasks.{missing[0]}.price"
         )
-    cost = {name: (of[name] or 0.0) * (_full(params, name) - (_transfer(params, name) if name in targets else 0)) for name in sources}
-    return Prices(cost, sum((of[name] or 0.0) * _transfer(params, name) for name in targets))
+    exact = {name: as_written(price or 0.0) for name, price in of.items()}
+    cost = {name: exact[name] * (_full(params, name) - (_transfer(params, name) if name in targets else 0)) for name in sources}
+    return Prices(cost, sum((exact[name] * _transfer(params, name) for name in targets), start=Fraction(0)))
 
 
 def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> None:
@@ -102,9 +107,9 @@ def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], t
                 "labels": "none" if free else "full" if name in sources else "transfer",
                 "images": 0 if free else images,
                 "price": price,
-                "sum": images * price,
+                "sum": _times(images, price),
                 "images_in_full": 0 if free else whole,
-                "sum_in_full": whole * price,
+                "sum_in_full": _times(whole, price),
             }
         )
     return pd.DataFrame(rows).sort_values(["labels", "task"], ignore_index=True)
@@ -114,8 +119,16 @@ def totals(table: pd.DataFrame, currency: str | None) -> dict[str, Any]:
     """A bill in one line: images and, with a currency, money, each beside training every target in full."""
     found: dict[str, Any] = {"images": int(table["images"].sum()), "images_in_full": int(table["images_in_full"].sum())}
     if currency is not None:
-        found |= {"currency": currency, "sum": round(float(table["sum"].sum()), 2), "sum_in_full": round(float(table["sum_in_full"].sum()), 2)}
+        found |= {"currency": currency, "sum": _total(table["sum"]), "sum_in_full": _total(table["sum_in_full"])}
     return found
+
+
+def _times(images: int, price: float) -> float:
+    return float(as_written(price) * images) if math.isfinite(price) else math.nan
+
+
+def _total(sums: "pd.Series[float]") -> float:
+    return float(sum(map(as_written, sums), start=Fraction(0)))
 
 
 def told(table: pd.DataFrame, currency: str | None) -> str:
@@ -132,10 +145,10 @@ def render(table: pd.DataFrame, currency: str | None) -> str:
     """A bill for a terminal, dearest first."""
     rows: list[tuple[str, ...]] = [("task", "labels", "images", "price", f"sum, {currency}", "in full")]
     for row in table.sort_values(["sum", "task"], ascending=[False, True]).itertuples():
-        amounts = [f"{row.price:,.4g}", f"{row.sum:,.2f}", f"{row.sum_in_full:,.2f}"]
+        amounts = [shown(row.price), _grouped(row.sum), _grouped(row.sum_in_full)]  # type: ignore[arg-type]
         rows.append((str(row.task), str(row.labels), f"{row.images:,}", *amounts))
     sums = totals(table, currency)
-    rows.append(("together", "", f"{sums['images']:,}", "", f"{sums['sum']:,.2f}", f"{sums['sum_in_full']:,.2f}"))
+    rows.append(("together", "", f"{sums['images']:,}", "", _grouped(sums["sum"]), _grouped(sums["sum_in_full"])))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = 2  # columns of words
     return "\n".join(
@@ -145,8 +158,16 @@ def render(table: pd.DataFrame, currency: str | None) -> str:
 
 
 def money(amount: float, currency: str | None) -> str:
-    """An amount as people read it; costs without a currency are plain numbers."""
-    return f"{amount:g}" if currency is None else f"{amount:,.2f} {currency}"
+    """An amount with all its digits, so that none hides an excess: 8, 1234567.4; with a currency 1,234,567.40 EUR."""
+    return shown(amount) if currency is None else f"{_grouped(amount)} {currency}"
+
+
+def _grouped(amount: float) -> str:
+    """1,234,567.40: cents, and what is smaller where there is any."""
+    if not math.isfinite(amount):
+        return str(amount)
+    whole, _dot, rest = f"{Decimal(repr(float(amount))):,f}".partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
 
 
 def read_prices(path: Path, currency: str) -> LabelsParams:

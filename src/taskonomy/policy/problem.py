@@ -1,7 +1,10 @@
 """Which transfers may be chosen, what each is worth, and what each source costs."""
 
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +14,16 @@ from taskonomy.affinity.table import SELF, labelled, task_names
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.policy.labels import check_variants, prices
+from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.tasks import DICTIONARY
+
+
+class Goal(Enum):
+    """What is maximised."""
+
+    WORTH = "worth"  # the paper's objective
+    THRIFT = "thrift"  # minus the cost: the smallest budget that serves every target
+    COVERAGE = "coverage"  # served targets: whom a budget leaves unserved
 
 
 @dataclass(frozen=True)
@@ -22,7 +34,7 @@ class Transfer:
         sources: as written in the table; `self` is the target's own fully supervised network.
         needs: the tasks that must be labelled in full for it; of `a>b` and `a@0.02`, a alone (`taskonomy.affinity.table.labelled`).
         affinity: as measured.
-        worth: its part of the objective: importance times the rescaled affinity.
+        exact: its part of the objective, in the numbers as written: importance times the rescaled affinity.
     """
 
     target: str
@@ -31,7 +43,12 @@ class Transfer:
     affinity: float
     gain: float
     quality: float
-    worth: float = field(default=np.nan)
+    exact: Fraction = field(default=Fraction(0))
+
+    @property
+    def worth(self) -> float:
+        """Its part of the objective, as a float."""
+        return float(self.exact)
 
 
 @dataclass(frozen=True)
@@ -39,27 +56,52 @@ class Problem:
     """The input of the Boolean program but for the budget.
 
     Attributes:
-        cost: Of each source, beyond what every policy pays.
-        paid: What every policy pays: with prices, the labels for transfers to all targets.
+        costs: Of each source, beyond what every policy pays.
+        fixed: What every policy pays: with prices, the labels for transfers to all targets.
         currency: Of costs; None: they count tasks.
     """
 
     targets: tuple[str, ...]
     sources: tuple[str, ...]
     transfers: tuple[Transfer, ...]
-    cost: dict[str, float]
+    costs: dict[str, Fraction]
     required: frozenset[str]
-    paid: float = 0.0
+    fixed: Fraction = Fraction(0)
     currency: str | None = None
 
+    @cached_property
+    def cost(self) -> dict[str, float]:
+        """The costs as floats."""
+        return {name: float(cost) for name, cost in self.costs.items()}
+
     @property
-    def unit(self) -> float:
-        """Of costs in the program: GLPK, whose tolerances are absolute, has been wrong about costs of thousands beside affinities below 1."""
-        return 1.0 if self.currency is None else max(self.cost.values(), default=0.0) or 1.0
+    def paid(self) -> float:
+        """What every policy pays, as a float."""
+        return float(self.fixed)
+
+    @cached_property
+    def dearest(self) -> Fraction:
+        """The highest cost of a source; 1 where all are free."""
+        return max(self.costs.values(), default=Fraction(0)) or Fraction(1)
+
+    @cached_property
+    def unit(self) -> int:
+        """Times it, what transfers are worth is whole."""
+        return denominator(one.exact for one in self.transfers)
+
+    @cached_property
+    def whole(self) -> list[int]:
+        """What each transfer is worth times `unit`."""
+        return [one.exact.numerator * (self.unit // one.exact.denominator) for one in self.transfers]
+
+    @cached_property
+    def best(self) -> int:
+        """The most of these; 1 where all are worth nothing."""
+        return max(self.whole) or 1
 
     def cost_of(self, sources: Iterable[str]) -> float:
         """Label cost of a policy with these sources."""
-        return float(sum((self.cost[name] for name in sorted(sources)), start=self.paid))
+        return float(sum((self.costs[name] for name in sources), start=self.fixed))
 
     def into(self, target: str) -> list[int]:
         """The transfers into a target, by their number."""
@@ -94,10 +136,27 @@ def admissible(table: pd.DataFrame, params: PolicyParams) -> Problem:
     if missing := sorted(set(params.require) - set(used)):
         raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
     if params.labels.currency is None:
-        return Problem(solvable, tuple(used), transfers, {name: params.cost.get(name, 1.0) for name in used}, frozenset(params.require))
+        costs = {name: as_written(params.cost.get(name, 1.0)) for name in used}
+        return _within_floats(Problem(solvable, tuple(used), transfers, costs, frozenset(params.require)))
     check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
     found = prices(params.labels, solvable, used)
-    return Problem(solvable, tuple(used), transfers, found.sources, frozenset(params.require), found.transfers, params.labels.currency)
+    return _within_floats(
+        Problem(solvable, tuple(used), transfers, found.sources, frozenset(params.require), found.transfers, params.labels.currency)
+    )
+
+
+def _within_floats(problem: Problem) -> Problem:
+    """That a policy's cost and objective can be shown.
+
+    Raises:
+        TaskonomyError: Naming the key that makes them too large.
+    """
+    keys = ("importance", "labels" if problem.currency is not None else "cost")
+    most = sum(max(problem.transfers[number].exact for number in problem.into(target)) for target in problem.targets)
+    for key, value in zip(keys, (most, problem.fixed + sum(problem.costs.values())), strict=True):
+        if value > as_written(sys.float_info.max):
+            raise TaskonomyError(f"policy.{key}: the numbers add up to more than {sys.float_info.max:g}, the largest that can be shown")
+    return problem
 
 
 def _transfer(row: object) -> Transfer:
@@ -116,16 +175,25 @@ def _allowed(row: Transfer, params: PolicyParams) -> bool:
 
 
 def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]:
-    by_target: dict[str, list[float]] = {}
-    for row in rows:
-        by_target.setdefault(row.target, []).append(row.affinity)
-    scale = {
-        target: {Balance.NONE: 1.0, Balance.SUM: sum(values), Balance.PEAK: max(values)}[params.balance] or 1.0
-        for target, values in by_target.items()
-    }
+    affinities = [as_written(row.affinity) for row in rows]
+    by_target: dict[str, list[Fraction]] = {}
+    for row, affinity in zip(rows, affinities, strict=True):
+        by_target.setdefault(row.target, []).append(affinity)
+    weight = {target: as_written(params.importance.get(target, 1.0)) / (_scale(values, params.balance) or 1) for target, values in by_target.items()}
+    weighed = [replace(row, exact=weight[row.target] * affinity) for row, affinity in zip(rows, affinities, strict=True)]
     # Names order the program, so the order of a table's rows changes nothing.
-    ordered = sorted(rows, key=lambda row: (row.target, len(row.sources), sorted(row.sources)))
-    return tuple(Transfer(**{**row.__dict__, "worth": params.importance.get(row.target, 1.0) * row.affinity / scale[row.target]}) for row in ordered)
+    return tuple(sorted(weighed, key=lambda row: (row.target, len(row.sources), sorted(row.sources))))
+
+
+def _scale(affinities: list[Fraction], balance: Balance) -> Fraction:
+    """What a target's affinities are divided by."""
+    match balance:
+        case Balance.SUM:
+            return sum(affinities, start=Fraction(0))
+        case Balance.PEAK:
+            return max(affinities)
+        case Balance.NONE:
+            return Fraction(1)
 
 
 def _check_names(params: PolicyParams, targets: list[str], sources: list[str]) -> None:

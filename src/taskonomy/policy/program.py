@@ -3,23 +3,19 @@
 x[i] = 1: transfer i is used.  y[s] = 1: task s is labelled and trained in full, as a source.
 """
 
+import math
 from copy import copy
-from enum import Enum
+from fractions import Fraction
 from io import StringIO
 
 import pyomo.core as pyo
 from pyomo.repn.plugins.lp_writer import LPWriter
 
-from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Engine, Solution, Weights, engine
-from taskonomy.policy.problem import Problem
+from taskonomy.policy.engines import Cut, Engine, Solution, Weights, engine
+from taskonomy.policy.numbers import as_written, denominator
+from taskonomy.policy.problem import Goal, Problem
 
-
-class Goal(Enum):
-    """What is maximised."""
-
-    WORTH = "worth"  # the paper's objective
-    THRIFT = "thrift"  # minus the cost: the smallest budget that serves every target
-    COVERAGE = "coverage"  # served targets: whom a budget leaves unserved
+_SMALL = 10_000  # whole costs up to this are given to solvers as they are
 
 
 def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "source_and_target") -> pyo.ConcreteModel:
@@ -38,10 +34,10 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model = pyo.ConcreteModel()
     model.x = pyo.Var(range(len(problem.transfers)), domain=pyo.Binary)
     model.y = pyo.Var(problem.sources, domain=pyo.Binary)
-    spent = pyo.quicksum(problem.cost[source] / problem.unit * model.y[source] for source in problem.sources)
+    spent = pyo.quicksum(float(problem.costs[source] / problem.dearest) * model.y[source] for source in problem.sources)
 
-    # Maximise sum_i c_i x_i, c_i = importance of target(i) times the affinity of i.
-    worth = pyo.quicksum(transfer.worth * model.x[number] for number, transfer in enumerate(problem.transfers))
+    # Maximise sum_i c_i x_i, c_i = importance of target(i) times the affinity of i; solvers have absolute tolerances, so the largest is made 1.
+    worth = pyo.quicksum(worth / problem.best * model.x[number] for number, worth in enumerate(problem.whole))
     served = pyo.quicksum(model.x[number] for number in range(len(problem.transfers)))
     model.goal = pyo.Objective(expr={Goal.WORTH: worth, Goal.THRIFT: -spent, Goal.COVERAGE: served}[goal], sense=pyo.maximize)
 
@@ -71,7 +67,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model.one_transfer = pyo.Constraint(problem.targets, rule=one_transfer)
 
     # III. The sources' labels stay within the supervision budget; the right-hand side is set for each solve.
-    model.supervision_budget = pyo.Constraint(expr=spent <= sum(problem.cost.values()) / problem.unit + 1)
+    model.supervision_budget = pyo.Constraint(expr=spent <= len(problem.sources))
 
     # Ours: a source that no chosen transfer uses is not labelled, so y says which sources a policy needs.
     model.no_idle_source = pyo.Constraint(problem.sources, rule=lambda m, source: m.y[source] <= pyo.quicksum(m.x[i] for i in users[source]))
@@ -94,7 +90,7 @@ class Program:
         budget_row = symbols.getSymbol(model.supervision_budget)
         self._solver, self._goal = solver, goal
         self._engine: Engine = engine(solver, text.getvalue(), budget_row)
-        self._weights = self._weighed()
+        self._objective = self._weighed()
 
     def reweighed(self, problem: Problem, solver: str) -> "Program | None":
         """The program of a problem that differs in what transfers are worth and sources cost alone, on the same engine; or None."""
@@ -102,25 +98,32 @@ class Program:
             return None
         other = copy(self)
         other.problem = problem
-        other._weights = other._weighed()
+        other._objective = other._weighed()
         return other
 
-    def _weighed(self) -> Weights:
-        spent = {name: self.problem.cost[source] / self.problem.unit for source, name in self._y.items()}
+    def _weighed(self) -> dict[str, float]:
         match self._goal:
             case Goal.WORTH:
-                objective = {name: transfer.worth for name, transfer in zip(self._x, self.problem.transfers, strict=True)}
+                return {name: worth / self.problem.best for name, worth in zip(self._x, self.problem.whole, strict=True)}
             case Goal.THRIFT:
-                objective = {name: -value for name, value in spent.items()}
+                return {name: -float(self.problem.costs[source] / self.problem.dearest) for source, name in self._y.items()}
             case Goal.COVERAGE:
-                objective = dict.fromkeys(self._x, 1.0)
-        return Weights(objective, spent)
+                return dict.fromkeys(self._x, 1.0)
 
-    def solve(self, budget: float, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0) -> Solution:
-        """The best admissible transfers; `fixed` sources are on (1) or off (0)."""
-        bounds = {self._y[source]: value for source, value in (fixed or {}).items()}
-        allowed = (budget - self.problem.paid + BUDGET_TOLERANCE * max(1.0, budget)) / self.problem.unit
-        return self._engine.solve(self._weights, allowed, bounds, cuts, seconds)
+    def solve(self, budget: float | Fraction, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0) -> Solution:
+        """What the solver takes for the best admissible transfers; `fixed` sources are on (1) or off (0).
+
+        A solution may exceed the budget, or a better one may be missing, by the solver's tolerances: `taskonomy.policy.search` settles that.
+        """
+        allowed = (budget if isinstance(budget, Fraction) else as_written(budget)) - self.problem.fixed
+        too_dear = {name: 0 for source, name in self._y.items() if self.problem.costs[source] > allowed}
+        bounds = {**too_dear, **{self._y[source]: value for source, value in (fixed or {}).items()}}
+        spent, most = _scaled({name: self.problem.costs[source] for source, name in self._y.items() if name not in too_dear}, allowed)
+        return self._engine.solve(Weights(self._objective, {**dict.fromkeys(too_dear, 0.0), **spent}), most, bounds, cuts, seconds)
+
+    def worth(self, objective: float) -> Fraction:
+        """A solver's objective in the problem's whole numbers."""
+        return Fraction(objective) * (self.problem.best if self._goal is Goal.WORTH else 1)
 
     def chosen(self, solution: Solution) -> list[int]:
         """The numbers of the transfers that a solution uses, its binaries rounded."""
@@ -130,9 +133,23 @@ class Program:
         """A cut that only solutions with another set of sources satisfy: sum_{s used} (1 - y_s) + sum_{s unused} y_s >= 1."""
         return Cut({name: -1.0 if source in used else 1.0 for source, name in self._y.items()}, 1.0 - len(used))
 
+    def not_all_of(self, sources: frozenset[str]) -> Cut:
+        """A cut that only solutions without one of these sources satisfy: together they cost too much."""
+        return Cut({self._y[source]: -1.0 for source in sources}, 1.0 - len(sources))
+
     def not_these_transfers(self, chosen: list[int]) -> Cut:
         """A cut that every other choice of transfers satisfies: one target at least takes another transfer."""
         return Cut({self._x[number]: -1.0 for number in chosen}, 1.0 - len(chosen))
+
+
+def _scaled(costs: dict[str, Fraction], allowed: Fraction) -> tuple[dict[str, float], float]:
+    """The budget's row in numbers that suit a solver: small whole ones where costs are multiples of one another, else shares of the budget."""
+    unit = denominator([*costs.values(), allowed])
+    whole = {name: int(cost * unit) for name, cost in costs.items()}
+    common = math.gcd(*whole.values()) or 1
+    if max(whole.values(), default=0) <= _SMALL * common:
+        return {name: float(cost // common) for name, cost in whole.items()}, float(min(int(allowed * unit) // common, sum(whole.values()) // common))
+    return {name: float(cost / allowed) for name, cost in costs.items()}, 1.0
 
 
 def _form(problem: Problem) -> tuple[object, ...]:

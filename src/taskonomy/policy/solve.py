@@ -1,27 +1,36 @@
 """A supervision policy: the sources to label in full, and one transfer per target."""
 
+import bisect
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.params import Difference, LabelsParams, PolicyParams
-from taskonomy.policy.engines import BUDGET_TOLERANCE, Cut, Solution, Status
+from taskonomy.policy.engines import Cut, Solution, Status
+from taskonomy.policy.exact import NOBODY, Choice, Exact
 from taskonomy.policy.greedy import greedy
 from taskonomy.policy.labels import bill, money
-from taskonomy.policy.problem import Problem, Transfer, admissible
-from taskonomy.policy.program import Goal, Program
+from taskonomy.policy.numbers import as_written, at_least
+from taskonomy.policy.problem import Goal, Problem, Transfer, admissible
+from taskonomy.policy.program import Program
+from taskonomy.policy.search import Found, Search
 
-# Objectives this close, relative to their size, are equal: the order of a sum can move one by as much.
-TIE = 1e-9
-_MOST_COSTS = 100_000
+_MOST_COSTS = 1000
+# Where the search looks at more sets of sources than this, the solver's proof stands. It holds within its tolerances: no more than this share of
+# what all targets' best transfers are worth (GLPK takes 1e-5 for whole and keeps rows to 1e-7, of a program whose largest numbers are about 1).
+_NODES = 10_000
+_PROOF = 1e-5
+_PROPOSALS = 5
 
 
 @dataclass(frozen=True)
@@ -30,8 +39,9 @@ class Policy:
 
     Attributes:
         status: `optimal` (proved) or `feasible` (the best that the time limit allowed).
-        objective: sum over targets of importance times rescaled affinity.
-        bound, gap: no policy exceeds `bound`; `gap` is (bound - objective) / objective.
+        objective: sum over targets of importance times rescaled affinity, of the numbers as written.
+        bound, gap: no policy exceeds `bound`; `gap` is (bound - objective) / objective. 0: proved exactly, as is that the policy is the cheapest of
+            its equals. Of a policy called optimal it is more where the proof is the solver's, and holds within its tolerances.
         seconds: time in the solver, proofs of uniqueness included.
         sources: the tasks labelled in full, by name: exactly those that a chosen transfer needs.
     """
@@ -99,18 +109,18 @@ def read_policy(path: Path, problem: Problem) -> Policy:
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """One solution, evaluated again from the affinities instead of believed."""
+class _Answer:
+    """The best choice within a limit, None where nothing keeps to it; no choice is worth more than `bound`."""
 
-    chosen: tuple[int, ...]
-    objective: float
-    used: frozenset[str]
-    cost: float
-    solution: Solution
+    choice: Choice | None
+    bound: int
+    status: Status
 
 
 class Planner:
     """One table under one set of rules; solves any budget. What was solved once is not solved again.
+
+    The solver proposes sources, `taskonomy.policy.search` settles, in whole numbers, what is best, within the budget and the next best.
 
     Others, if given, lend their program where theirs differs in weights alone: it is most of the work.
     """
@@ -118,13 +128,13 @@ class Planner:
     def __init__(self, table: pd.DataFrame, params: PolicyParams, others: Iterable["Planner"] = ()) -> None:
         self.params = params
         self.problem = admissible(table, params)
+        self.exact = Exact(self.problem)
         solver = params.solver.value
         lent = (program for other in others if (program := other._program.reweighed(self.problem, solver)))
         self._program: Program = next(lent, None) or Program(self.problem, solver)
-        self._into = {target: self.problem.into(target) for target in self.problem.targets}
-        self._solved: dict[float, _Choice | None] = {}
-        self.seconds = 0.0  # in the solver, so far
-        self.costs = _possible_costs(self.problem)
+        self._solved: dict[int, _Answer] = {}
+        self.seconds = 0.0  # in the solver and in the search, so far
+        self.costs = self.exact.possible_costs(_MOST_COSTS)
 
     def policy(self, budget: float) -> Policy:
         """The optimal policy within a budget; of equal optima the cheapest, then the one whose sources come first by name.
@@ -133,179 +143,199 @@ class Planner:
             TaskonomyError: if no policy is that cheap, naming the targets left out and the smallest budget that serves all.
         """
         before = self.seconds
-        choice = self._best(budget)
-        if choice is None:
+        answer = self._best(self.exact.limit(as_written(budget)))
+        if answer.choice is None:
             raise TaskonomyError(self._why_infeasible(budget))
-        if choice.solution.status is Status.OPTIMAL and not self._is_alone(choice, budget):
-            choice = self._first_by_name(self._cheapest(choice))
-        return self._as_policy(choice, budget, self.seconds - before)
+        return self._as_policy(answer.choice, answer, budget, self.seconds - before)
+
+    def at_cost(self, limit: int) -> Policy:
+        """The optimal policy within a cost in units of `exact`."""
+        return self.policy(self._shown(limit))
+
+    def cost_at(self, limit: int) -> int:
+        """What it costs."""
+        choice = self._best(limit).choice
+        if choice is None:
+            raise TaskonomyError(self._why_infeasible(self._shown(limit)))
+        return choice.cost
+
+    def smallest_cost(self) -> int:
+        """The lowest cost of any policy that serves every target, in units of `exact`.
+
+        Raises:
+            TaskonomyError: if there is no such policy.
+        """
+        if self._cheapest.choice is None:
+            raise TaskonomyError(self._why_infeasible(self.everything))
+        return self._cheapest.choice.cost
 
     def alternatives(self, best: Policy, count: int) -> Iterator[Policy]:
         """The next-best policies, each with other sources (or other transfers, by parameter) than all better ones."""
+        limit = self._canonical(self.exact.limit(as_written(best.budget)))
         numbers = {(one.target, one.sources): number for number, one in enumerate(self.problem.transfers)}
-        chosen = [numbers[one.target, one.sources] for one in best.transfers]
-        cuts: tuple[Cut, ...] = ()
+        chosen = tuple(numbers[one.target, one.sources] for one in sorted(best.transfers, key=lambda one: one.target))
+        mask = self.exact.mask(best.sources)
+        taken = [Choice(mask, sum(self.problem.whole[number] for number in chosen), self.exact.cost_of(mask), chosen)]
         for _ in range(count):
-            if self.params.alternatives_differ_in is Difference.SOURCES:
-                cuts += (self._program.not_these_sources(self._used(chosen)),)
-            else:
-                cuts += (self._program.not_these_transfers(chosen),)
             before = self.seconds
-            if (choice := self._solve(best.budget, cuts=cuts)) is None:
+            answer = self._answer(limit, taken)
+            if answer.choice is None:
                 return
-            chosen = list(choice.chosen)
-            yield self._as_policy(choice, best.budget, self.seconds - before)
+            taken.append(answer.choice)
+            yield self._as_policy(answer.choice, answer, best.budget, self.seconds - before)
 
     def smallest_budget(self) -> float:
-        """The lowest cost of any policy that serves every target."""
-        return self._solve_goal(Goal.THRIFT, self.everything)[1]
+        """The lowest cost of any policy that serves every target.
+
+        Raises:
+            TaskonomyError: if there is no such policy.
+        """
+        return self._shown(self.smallest_cost())
 
     @property
     def everything(self) -> float:
         """The cost of all sources together."""
-        return self.problem.cost_of(self.problem.sources)
+        return self._shown(self.exact.cost_of(self.exact.all))
 
-    def _is_alone(self, choice: _Choice, budget: float) -> bool:
-        """Whether no other sources are as good; most optima are alone, which one more solve shows."""
-        return not self._equals(self._solve(self._canonical(budget), cuts=(self._program.not_these_sources(choice.used),)), choice)
+    def _shown(self, cost: int) -> float:
+        """A cost as a budget: where no float is written as it, the next that is enough."""
+        return at_least(Fraction(cost, self.exact.cost_unit))
 
-    def _cheapest(self, choice: _Choice) -> _Choice:
-        """An optimum at the lowest cost of any: while a tighter budget is as good, tighten it."""
-        while choice.solution.status is Status.OPTIMAL and choice.cost > self.problem.paid:
-            less = self._best(self.below(choice.cost))
-            if less is None or less.cost >= choice.cost or not self._equals(less, choice):
-                break
-            choice = less
-        return choice
-
-    def _best(self, budget: float) -> _Choice | None:
-        key = self._canonical(budget)
+    def _best(self, limit: int) -> _Answer:
+        key = self._canonical(limit)
         if key not in self._solved:
-            self._solved[key] = self._solve(key)
+            answer = self._answer(key)
+            if answer.choice is not None and answer.bound == answer.choice.worth:
+                self._solved[answer.choice.cost] = answer  # it is the best of its own cost, too
+            self._solved[key] = answer
         return self._solved[key]
 
-    def _canonical(self, budget: float) -> float:
-        """The largest cost of any set of sources within a budget: more than that buys nothing."""
+    def _canonical(self, limit: int) -> int:
+        """The largest cost of any set of sources within a limit, where those are few: more than that buys nothing."""
         if self.costs is None:
-            return min(budget, self.everything)
-        within = np.searchsorted(self.costs, budget + BUDGET_TOLERANCE * max(1.0, budget), side="right")
-        return float(self.costs[within - 1]) if within else -1.0
+            return min(limit, self.exact.cost_of(self.exact.all))
+        within = bisect.bisect_right(self.costs, limit)
+        return self.costs[within - 1] if within else -1
 
-    def below(self, cost: float) -> float:
-        """A budget that only cheaper sets of sources keep to: less by more than solvers take for whole (1e-5 of GLPK)."""
-        return cost - 20 * BUDGET_TOLERANCE * max(1.0, cost)
+    def _answer(self, limit: int, taken: Sequence[Choice] = ()) -> _Answer:
+        """The best choice within a limit that is not taken.
 
-    def _first_by_name(self, choice: _Choice) -> _Choice:
-        """Of the optima at this cost, the one that takes the earliest names."""
-        if self._is_alone(choice, choice.cost):
-            return choice
-        budget = self._canonical(choice.cost)
-        fixed: dict[str, int] = {}
-        for source in self.problem.sources:
-            if source not in choice.used:
-                other = self._solve(budget, fixed={**fixed, source: 1})
-                if other is None or not self._equals(other, choice):
-                    fixed[source] = 0
-                    continue
-                choice = other
-            fixed[source] = 1
-        return choice
+        Raises:
+            TaskonomyError: If the time limit ends before any is found.
+        """
+        exact, started = self.exact, time.perf_counter()
+        if limit < exact.cost_of(exact.required):
+            return _Answer(None, 0, Status.INFEASIBLE)
+        search = Search(exact, limit, taken, by_sources=self.params.alternatives_differ_in is Difference.SOURCES)
+        solution = self._propose(search, limit, taken)
+        if solution.status is not Status.OPTIMAL and not taken and (found := greedy(exact, limit)) is not None:
+            search.offer(found)
+        found_all = search.run(_NODES, started + self.params.time_limit)
+        self.seconds += time.perf_counter() - started
+        if found_all.proved:
+            return _Answer(found_all.choice, found_all.bound, Status.INFEASIBLE if found_all.choice is None else Status.OPTIMAL)
+        if found_all.choice is None:
+            return self._last_resort(limit, taken, found_all.bound)
+        return self._claimed(found_all, solution)
 
-    @staticmethod
-    def _equals(other: _Choice | None, choice: _Choice) -> bool:
-        return other is not None and other.solution.status is Status.OPTIMAL and _tied(other.objective, choice.objective)
+    def _propose(self, search: Search, limit: int, taken: Sequence[Choice]) -> Solution:
+        """Offer the sources that the solver proposes; where they cost more than the budget, by its tolerances, ask for others."""
+        exact, program = self.exact, self._program
+        cuts = tuple(map(self._other_than, taken))
+        for _ in range(_PROPOSALS):
+            solution = program.solve(Fraction(limit, exact.cost_unit), cuts=cuts, seconds=self.params.time_limit)
+            if not solution.values:
+                break
+            sources = frozenset().union(*(self.problem.transfers[number].needs for number in program.chosen(solution)))
+            mask = exact.mask(sources)
+            search.offer(mask)
+            if exact.cost_of(mask) <= limit or solution.status is not Status.OPTIMAL:
+                break
+            cuts += (program.not_all_of(sources),)
+        return solution
 
-    def _solve(self, budget: float, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = ()) -> _Choice | None:
-        if budget < 0:
-            return None
-        solution = self._program.solve(budget, fixed=fixed, cuts=cuts, seconds=self.params.time_limit)
-        self.seconds += solution.seconds
-        if solution.status is Status.INFEASIBLE:
-            return None
-        chosen = self._program.chosen(solution) if solution.values else []
-        if solution.status is not Status.OPTIMAL:
-            if fixed or cuts:
-                return None  # only asked in search of equals and alternatives: none was found in time
-            chosen, solution = self._best_in_time(budget, chosen, solution)
-        if not cuts:  # a cut may ask for what this would undo
-            chosen = self._settled(chosen)
-        objective = math.fsum(self.problem.transfers[number].worth for number in chosen)
-        used = self._used(chosen)
-        cost = self.problem.cost_of(used)
-        if cost > budget + 2 * BUDGET_TOLERANCE * max(1.0, budget):  # binaries that were not quite whole
-            return self._solve(budget, fixed, (*cuts, self._program.not_these_sources(used)))
-        return _Choice(tuple(chosen), objective, used, cost, solution)
+    def _other_than(self, choice: Choice) -> Cut:
+        if self.params.alternatives_differ_in is Difference.SOURCES:
+            return self._program.not_these_sources(frozenset(self.exact.names(choice.mask)))
+        return self._program.not_these_transfers(list(choice.numbers))
 
-    def _best_in_time(self, budget: float, chosen: list[int], solution: Solution) -> tuple[list[int], Solution]:
-        """The better of what the solver and what greed found; no policy exceeds every target's best transfer, whatever the solver proved."""
-        worth = [transfer.worth for transfer in self.problem.transfers]
-        found = [one for one in (chosen, greedy(self.problem, budget)) if one]
-        if not found:
-            raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
-        most = math.fsum(max(worth[number] for number in into) for into in self._into.values())
-        best = max(found, key=lambda one: math.fsum(worth[number] for number in one))
-        return best, replace(solution, status=Status.FEASIBLE, bound=min(solution.bound, most))
+    def _last_resort(self, limit: int, taken: Sequence[Choice], bound: int) -> _Answer:
+        """Where neither the solver nor the search found any choice in time: the cheapest, if it is within the limit."""
+        if taken:  # only asked for as an alternative: none was found in time
+            return _Answer(None, bound, Status.UNKNOWN)
+        cheapest = self._cheapest
+        if cheapest.choice is not None and cheapest.choice.cost <= limit:
+            return _Answer(next(self.exact.choices(cheapest.choice.mask, None)), bound, Status.FEASIBLE)
+        if cheapest.proved:
+            return _Answer(None, bound, Status.INFEASIBLE)
+        raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
 
-    def _settled(self, chosen: list[int]) -> list[int]:
-        """Between equal transfers of one target, the one with fewer sources, then the first by name."""
-        used, transfers = self._used(chosen), self.problem.transfers
-        settled = []
-        for number in chosen:
-            equals = (other for other in self._into[transfers[number].target] if transfers[other].needs <= used)
-            settled.append(next(other for other in equals if transfers[other].worth >= transfers[number].worth))
-        return settled if self._used(settled) == used else chosen
+    def _claimed(self, found: Found, solution: Solution) -> _Answer:
+        """What the solver proves where the search did not go through: it holds within the solver's tolerances, which the bound includes."""
+        assert found.choice is not None
+        slack = math.ceil(_PROOF * sum(edges[0][1] for edges in self.exact.into))
+        bound = found.bound
+        if solution.status in (Status.OPTIMAL, Status.FEASIBLE) and math.isfinite(solution.bound):
+            bound = max(found.choice.worth, min(bound, math.ceil(self._program.worth(solution.bound)) + slack))
+        proved = solution.status is Status.OPTIMAL and bound - found.choice.worth <= 2 * slack
+        return _Answer(found.choice, bound, Status.OPTIMAL if proved else Status.FEASIBLE)
 
-    def _used(self, chosen: list[int]) -> frozenset[str]:
-        return frozenset().union(*(self.problem.transfers[number].needs for number in chosen))
-
-    def _as_policy(self, choice: _Choice, budget: float, seconds: float) -> Policy:
-        optimal = choice.solution.status is Status.OPTIMAL
-        bound = choice.objective if optimal else max(choice.solution.bound, choice.objective)
-        gap = 0.0 if optimal else (bound - choice.objective) / max(abs(choice.objective), 1e-300)
-        transfers = tuple(sorted((self.problem.transfers[number] for number in choice.chosen), key=lambda one: one.target))
-        sources = tuple(sorted(choice.used))
+    def _as_policy(self, choice: Choice, answer: _Answer, budget: float, seconds: float) -> Policy:
+        unit = self.exact.worth_unit
+        transfers = tuple(sorted((self.problem.transfers[number] for number in choice.numbers), key=lambda one: one.target))
         return Policy(
-            choice.solution.status.value,
-            choice.objective,
-            bound,
-            gap,
+            answer.status.value,
+            float(Fraction(choice.worth, unit)),
+            float(Fraction(answer.bound, unit)),
+            (answer.bound - choice.worth) / choice.worth if choice.worth else math.inf if answer.bound else 0.0,
             seconds,
             float(budget),
-            choice.cost,
+            float(Fraction(choice.cost, self.exact.cost_unit)),
             self.params.max_order,
             self.params.self_edge.value,
-            sources,
+            self.exact.names(choice.mask),
             transfers,
         )
 
     def _why_infeasible(self, budget: float) -> str:
         """Whom the budget leaves out, and what would do."""
-        problem = self.problem
-        if self._solve_goal(Goal.THRIFT, self.everything)[0].status is Status.INFEASIBLE:
+        problem, limit = self.problem, self.exact.limit(as_written(budget))
+        cheapest = self._cheapest
+        if cheapest.choice is None:
             return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
-        enough = self.smallest_budget()
-        if enough <= budget:
-            raise RuntimeError(f"the solver calls budget {budget!r} infeasible and {enough!r} enough")
-        solution, _, served = self._solve_goal(Goal.COVERAGE, budget)
-        if budget < problem.paid:
+        if limit < self.exact.paid:
             what = f"the labels for transfers to all {len(problem.targets)} targets alone cost {money(problem.paid, problem.currency)}"
-        elif solution.status is Status.INFEASIBLE:
+        elif (served := self._served(limit)) is None:
             what = f"the required sources {', '.join(sorted(problem.required))} alone cost more"
         else:
             left = [target for target in problem.targets if target not in served]
             what = f"it cannot serve {', '.join(left)}" + (" beside the others" if len(left) < len(problem.targets) else "")
-        limits = [money(amount, problem.currency) for amount in (budget, enough)]
-        return f"policy.budget {limits[0]} is too small: {what}; the smallest budget that serves every target is {limits[1]}"
+        limits = [money(amount, problem.currency) for amount in (budget, self._shown(cheapest.choice.cost))]
+        smallest = "the smallest budget" if cheapest.proved else "a budget"
+        return f"policy.budget {limits[0]} is too small: {what}; {smallest} that serves every target is {limits[1]}"
 
-    def _solve_goal(self, goal: Goal, budget: float) -> tuple[Solution, float, set[str]]:
+    @cached_property
+    def _cheapest(self) -> Found:
+        """The cheapest choice that serves every target with the required sources."""
+        return self._aim(Goal.THRIFT, self.exact.cost_of(self.exact.all))
+
+    def _served(self, limit: int) -> set[str] | None:
+        """The most targets that a limit serves; None if it is too small for the required sources."""
+        choice = self._aim(Goal.COVERAGE, limit).choice
+        return None if choice is None else {self.problem.transfers[number].target for number in choice.numbers if number != NOBODY}
+
+    def _aim(self, goal: Goal, limit: int) -> Found:
+        exact, started = Exact(self.problem, goal), time.perf_counter()
+        search = Search(exact, limit)
         program = Program(self.problem, self.params.solver.value, goal)
-        solution = program.solve(budget, seconds=self.params.time_limit)
-        if solution.status is Status.INFEASIBLE:
-            return solution, math.nan, set()
-        if solution.status is not Status.OPTIMAL:
+        if limit >= exact.cost_of(exact.required):
+            solution = program.solve(Fraction(limit, exact.cost_unit), seconds=self.params.time_limit)
+            if solution.values:
+                search.offer(exact.mask(name for number in program.chosen(solution) for name in self.problem.transfers[number].needs))
+        found = search.run(_NODES, started + self.params.time_limit)
+        if not found.proved and found.choice is None:
             raise TaskonomyError(f"no answer within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
-        chosen = program.chosen(solution)
-        return solution, self.problem.cost_of(self._used(chosen)), {self.problem.transfers[number].target for number in chosen}
+        return found
 
 
 def plan(table: pd.DataFrame, params: PolicyParams) -> tuple[Policy, list[Policy]]:
@@ -313,20 +343,6 @@ def plan(table: pd.DataFrame, params: PolicyParams) -> tuple[Policy, list[Policy
     planner = Planner(table, params)
     best = planner.policy(params.budget)
     return best, list(planner.alternatives(best, params.alternatives))
-
-
-def _possible_costs(problem: Problem) -> Float64[np.ndarray, " costs"] | None:
-    """The costs that sets of sources can have, ascending; None where there are too many to list."""
-    sums = np.full(1, problem.paid)
-    for name in problem.sources:
-        sums = np.unique(np.round(np.concatenate([sums, sums + problem.cost[name]]), 9))
-        if len(sums) > _MOST_COSTS:
-            return None
-    return sums
-
-
-def _tied(one: float, other: float) -> bool:
-    return abs(one - other) <= TIE * max(1.0, abs(one), abs(other))
 
 
 def _mean(values: list[float]) -> float:

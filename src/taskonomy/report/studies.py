@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from taskonomy.evaluation.compared import OTHER_IMAGES, crossing
 from taskonomy.evaluation.studies import BEST, FULL, SINGLE
+from taskonomy.policy import numbers
 from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED, below, by_family, label, plain
 from taskonomy.tasks import family_of, title_of
 
@@ -85,7 +86,8 @@ def _chance(table: pd.DataFrame) -> Study:
     best = max(gains.to_dict("records"), key=lambda row: row["policy"] - row["random"])
     sentence = (
         f"At {sure} of {len(gains)} budgets the policy's {measures[0]} beats 99 % of policies that take the best transfers from random sources;"
-        f" it leads most at budget {best['budget']:g}, {best['policy']:.2f} against {best['random']:.2f}. Bands hold 90 % of the random policies."
+        f" it leads most at budget {numbers.shown(best['budget'])}, {best['policy']:.2f} against {best['random']:.2f}."
+        " Bands hold 90 % of the random policies."
     )
     return Study("chance", "The policy against chance, by budget", sentence, plain(figure))
 

@@ -8,6 +8,7 @@ import numpy as np
 from taskonomy.affinity.table import SELF, labelled
 from taskonomy.evaluation.intervals import Interval
 from taskonomy.evaluation.labels import FULL_QUALITY, labels_share
+from taskonomy.policy import numbers
 from taskonomy.report.results import Results
 from taskonomy.report.words import SPACE, among, count, percent, titles
 from taskonomy.tasks import title_of
@@ -27,7 +28,7 @@ def chosen(policy: dict[str, Any], shown: list[dict[str, Any]]) -> int:
     orders = {point["max_order"] for point in shown}
     order = max((one for one in orders if one <= policy["max_order"]), default=min(orders))
     places = [place for place, point in enumerate(shown) if point["max_order"] == order]
-    return max((place for place in places if shown[place]["budget"] <= policy["budget"] + 1e-9), default=places[0])
+    return max((place for place in places if shown[place]["budget"] <= policy["budget"]), default=places[0])
 
 
 def how_sure(results: Results) -> str:
@@ -58,7 +59,7 @@ def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
         f"{'brings' if len(enough['sources']) == 1 else 'bring'} {percent(ENOUGH)} of the best mean gain ({percent(best)})."
     )
     budget, low = results.policy["budget"], min(point["max_order"] for point in shown)
-    at = {one: [point for point in shown if point["max_order"] == one and point["budget"] <= budget + 1e-9] for one in (low, order)}
+    at = {one: [point for point in shown if point["max_order"] == one and point["budget"] <= budget] for one in (low, order)}
     if low == order or not (at[low] and at[order]):
         return said
     fewer, more = at[low][-1]["quality"][0], at[order][-1]["quality"][0]
@@ -66,7 +67,7 @@ def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
         return said
     change = 100 * (more - fewer)
     several = f"up to {count(low, 'source')} to up to {count(order, 'source')} for a target"
-    return f"{said} At budget {budget:g}, going from {several} changes the mean quality by {change:+.1f} points."
+    return f"{said} At budget {numbers.shown(budget)}, going from {several} changes the mean quality by {change:+.1f} points."
 
 
 def labels_saved(results: Results) -> str:

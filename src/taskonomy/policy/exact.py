@@ -1,0 +1,205 @@
+"""The Boolean program in whole numbers: what a solver with tolerances proposes is settled here, without any.
+
+Costs and affinities are taken as written and multiplied by their denominators. Sets of sources are the bits of a number, so a policy's sources, its
+cost and its objective compare exactly, and so do the bounds of the search.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from taskonomy.policy.numbers import denominator
+from taskonomy.policy.problem import Goal, Problem
+
+Key = tuple[int, int, int]
+NOBODY = -1  # the number of "no transfer", where targets may stay without
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One transfer for each target.
+
+    Attributes:
+        mask: The sources that they need.
+        worth, cost: In the units of the `Exact` that it belongs to.
+        numbers: Of the transfers, target by target.
+    """
+
+    mask: int
+    worth: int
+    cost: int
+    numbers: tuple[int, ...]
+
+    @property
+    def key(self) -> Key:
+        """Ascending from the best: worth most, then cheapest, then the first by name."""
+        return -self.worth, self.cost, -self.mask
+
+
+Edge = tuple[int, int, int]  # sources needed, worth (or loss), number
+
+
+class Exact:
+    """A problem in whole numbers.
+
+    Attributes:
+        goal: Of `THRIFT` every choice is worth nothing, so that the cheapest is the best; of `COVERAGE` every transfer 1, and targets may stay
+            without one.
+        cost: Of each source, by its bit; `paid` by every policy.
+        into: The transfers into each target, from the best on.
+        uses: Of each source the transfers that need it: their needs, worth and target.
+    """
+
+    def __init__(self, problem: Problem, goal: Goal = Goal.WORTH) -> None:
+        costs = [problem.costs[name] for name in problem.sources]
+        self.goal = goal
+        self.cost_unit, self.worth_unit = denominator([*costs, problem.fixed]), problem.unit if goal is Goal.WORTH else 1
+        self.bits = {name: 1 << place for place, name in enumerate(reversed(problem.sources))}
+        self.cost = {self.bits[name]: int(cost * self.cost_unit) for name, cost in zip(problem.sources, costs, strict=True)}
+        self.paid = int(problem.fixed * self.cost_unit)
+        self.all, self.required = sum(self.cost), self.mask(problem.required)
+        self.dearest = max(self.cost.values(), default=0)
+        self.into = [self._ranked(problem, target) for target in problem.targets]
+        self.uses: dict[int, list[Edge]] = {bit: [] for bit in self.cost}
+        for place, edges in enumerate(self.into):
+            for need, worth, _number in edges:
+                for bit in bits_of(need):
+                    self.uses[bit].append((need, worth, place))
+
+    def _ranked(self, problem: Problem, target: str) -> list[Edge]:
+        """Of equals the one with the highest affinity (nobody may have asked for the target), then with the fewest sources, then by name."""
+        numbers = problem.into(target)
+        needs = {number: self.mask(problem.transfers[number].needs) for number in numbers}
+        if self.goal is Goal.THRIFT:
+            return [(needs[number], 0, number) for number in sorted(numbers, key=lambda number: (self.cost_of(needs[number]), number))]
+        worth = {number: problem.whole[number] if self.goal is Goal.WORTH else 1 for number in numbers}
+        ranked = sorted(numbers, key=lambda number: (-worth[number], -problem.transfers[number].affinity, number))
+        edges = [(needs[number], worth[number], number) for number in ranked]
+        return [*edges, (0, 0, NOBODY)] if self.goal is Goal.COVERAGE else edges
+
+    def mask(self, sources: Iterable[str]) -> int:
+        """Sources as the bits of a number, the first by name the highest."""
+        return sum(self.bits[name] for name in set(sources))
+
+    def names(self, mask: int) -> tuple[str, ...]:
+        """The sources of a mask, by name."""
+        return tuple(name for name, bit in reversed(self.bits.items()) if mask & bit)
+
+    def shares(self) -> dict[int, int]:
+        """What all targets would lose without each source, by itself."""
+        lost = dict.fromkeys(self.cost, 0)
+        for edges in self.into:
+            need, worth, _number = edges[0]
+            for bit in bits_of(need):
+                lost[bit] += worth - next((edge[1] for edge in edges if not edge[0] & bit), 0)
+        return lost
+
+    def limit(self, budget: Fraction) -> int:
+        """The most whole units of cost within a budget."""
+        return math.floor(budget * self.cost_unit)
+
+    def cost_of(self, mask: int) -> int:
+        """What these sources cost, with what every policy pays."""
+        return self.paid + sum(self.cost[bit] for bit in bits_of(mask))
+
+    def possible_costs(self, most: int) -> list[int] | None:
+        """The costs that sets of sources can have, ascending; None where they are more than `most`."""
+        sums = {self.paid}
+        for cost in self.cost.values():
+            sums |= {one + cost for one in sums}
+            if len(sums) > most:
+                return None
+        return sorted(sums)
+
+    def choices(self, mask: int, least: int | None) -> Iterator[Choice]:
+        """All choices that need exactly these sources and are worth no less, from the best on; of equals, target by target the first in rank."""
+        options = [[edge for edge in edges if not edge[0] & ~mask] for edges in self.into]
+        if not all(options):
+            return
+        cost = self.cost_of(mask)
+        most = sum(edges[0][1] for edges in options)
+        lost = [[(need, edges[0][1] - worth, number) for need, worth, number in edges] for edges in options]
+        cap = sum(edges[-1][1] for edges in lost) if least is None else most - least
+        if cap < 0:
+            return
+        used = 0
+        for edges in lost:
+            used |= edges[0][0]
+        if used == mask:
+            yield Choice(mask, most, cost, tuple(edges[0][2] for edges in lost))
+        # Few transfers come near the best, so what may be lost grows from little to all that is allowed.
+        done, slack = -1, 0
+        while done < cap:
+            ranked = [[edge for edge in edges if edge[1] <= slack] for edges in lost]
+            for loss, ranks in _covering(ranked, mask, slack):
+                if loss > done and (any(ranks) or used != mask):
+                    yield Choice(mask, most - loss, cost, tuple(edges[rank][2] for edges, rank in zip(ranked, ranks, strict=True)))
+            done = slack
+            further = min((edge[1] for edges in lost for edge in edges if edge[1] > slack), default=cap)
+            slack = min(cap, max(2 * slack, further))
+
+
+def _covering(options: list[list[Edge]], mask: int, slack: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """All ways to choose one option for each target that need all these sources, ascending by loss (at most so much), then by ranks.
+
+    Best first: what a beginning comes to at least is known exactly, so beginnings come in the order of their best ends.
+
+    Args:
+        options: For each target, sources needed and loss, ascending.
+    """
+    sure = 0
+    for edges in options:
+        sure |= _common(edges)
+    want = mask & ~sure  # the rest is covered whatever is chosen
+    ends = _ends(options, want, slack)
+    heap: list[tuple[int, tuple[int, ...], int, int]] = [(0, (), 0, 0)]
+    while heap:
+        reached, ranks, covered, loss = heapq.heappop(heap)
+        place = len(ranks)
+        if place == len(options):
+            yield reached, ranks
+            continue
+        for rank, (need, more, _number) in enumerate(options[place]):
+            rest = _least(ends[place + 1], want & ~(covered | need))
+            if rest is not None and loss + more + rest <= slack:
+                heapq.heappush(heap, (loss + more + rest, (*ranks, rank), covered | need, loss + more))
+
+
+def _common(edges: list[Edge]) -> int:
+    """The sources that all of these need."""
+    common = edges[0][0]
+    for need, _worth, _number in edges:
+        common &= need
+    return common
+
+
+def _ends(options: list[list[Edge]], want: int, slack: int) -> list[dict[int, int]]:
+    """For each place: which of the wanted sources the targets from there on can cover, and the least that is lost."""
+    ends: list[dict[int, int]] = [{0: 0}]
+    for edges in reversed(options):
+        best: dict[int, int] = {}
+        for need, loss, _number in edges:
+            best.setdefault(need & want, loss)  # they come in order
+        longer: dict[int, int] = {}
+        for covered, before in ends[-1].items():
+            for need, loss in best.items():
+                both, together = covered | need, before + loss
+                if together <= slack and together < longer.get(both, together + 1):
+                    longer[both] = together
+        ends.append(longer)
+    return ends[::-1]
+
+
+def _least(ends: dict[int, int], missing: int) -> int | None:
+    """The least that the rest loses if it covers what is missing."""
+    return min((loss for end, loss in ends.items() if not missing & ~end), default=None)
+
+
+def bits_of(mask: int) -> Iterator[int]:
+    """The sources of a mask, one by one."""
+    while mask:
+        bit = mask & -mask
+        yield bit
+        mask ^= bit

@@ -160,6 +160,7 @@ def test_bad_input_is_answered_beside_its_field_and_the_last_good_policy_stays(p
         ("many", "policy.budget must be a valid number, unable to parse string as a number (is 'many')"),
         ("0", "policy.budget 0 is too small: "),
         ("-2", "policy.budget must be greater than or equal to 0 (is '-2')"),
+        ("1e308", "policy.budget is too large: must be at most 1,000,000,000,000 (is '1e308')"),
     ):
         budget.fill(text)
         expect(problem).to_contain_text(line)
@@ -168,6 +169,8 @@ def test_bad_input_is_answered_beside_its_field_and_the_last_good_policy_stays(p
     cost.fill("-1")
     row = page.locator("#tasks tr", has=page.get_by_label("Denoising: cost"))
     expect(row.locator(".problem")).to_have_text("policy.cost.denoising must be greater than or equal to 0 (is '-1')")
+    cost.fill("1e308")
+    expect(row.locator(".problem")).to_have_text("policy.cost.denoising is too large: must be at most 1,000,000,000,000 (is '1e308')")
     budget.fill(f"{first.budget:g}")
     expect(problem).to_be_empty()
     expect(page.locator("#old")).to_be_visible()

@@ -65,7 +65,8 @@ def guard(app: Dash, tasks: int) -> None:
     Other sites get nothing, neither under a name of theirs that leads here, nor by a request of theirs to this address: browsers say of every
     request whether it is one (Sec-Fetch-Site), and older ones of some (Origin, Referer).
     """
-    server, calls = app.server, _calls(app, tasks)
+    server: Flask = app.server
+    calls = _calls(app, tasks)
     hashes = " ".join(app.csp_hashes())
     policy = f"default-src 'self'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"
     policy += "; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -123,6 +123,7 @@ def test_tree_prints_newick_and_draws_a_page(tmp_path: Path) -> None:
         (["policy", PUBLISHED, "--budget", "x"], "--budget"),
         (["policy", PUBLISHED], "--budget"),
         (["policy", PUBLISHED, "--budget", -1], "budget must be greater than or equal to 0"),
+        (["policy", PUBLISHED, "--budget", 3, "--cost", "normal=1e308"], "cost.normal is too large: must be at most 1,000,000,000,000 (is 1e+308)"),
         (["policy", PUBLISHED, "--budget", 0.5], "the smallest budget that serves every target is 1"),
         (["policy", PUBLISHED, "--budget", 1, "--cost", "normal"], "--cost: 'normal' must be TASK=NUMBER"),
         (["policy", PUBLISHED, "--budget", 2, "--require", "normal,jigsaw,denoising"], "required sources denoising, jigsaw, normal alone cost more"),

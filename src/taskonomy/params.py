@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.processor import has_bfloat16
@@ -19,6 +20,19 @@ from taskonomy.variants import Variant, variant
 from taskonomy.written import normal
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
+# Of costs, prices, labels, budgets and importances: a double holds thousandths of their unit up to here, and sums and products of as many as
+# there can be stay far from infinity.
+LARGEST = 1e12
+
+
+def _not_too_large(value: float) -> float:
+    if value > LARGEST:
+        raise PydanticCustomError("too_large", "is too large: must be at most {most}", {"most": f"{LARGEST:,.0f}"})
+    return value
+
+
+Amount = Annotated[Weight, AfterValidator(_not_too_large)]
+Images = Annotated[int, Field(ge=0), AfterValidator(_not_too_large)]
 Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, AfterValidator(normal)]  # of a task, as tables have it
@@ -70,18 +84,18 @@ class _Checked(BaseModel):
 class LabelsOfTask(_Checked):
     """Where one task's labels differ; what is not named is as for all."""
 
-    price: Weight | None = None
-    full: Count | None = None
-    transfer: Annotated[int, Field(ge=0)] | None = None
+    price: Amount | None = None
+    full: Annotated[Images, Field(ge=1)] | None = None
+    transfer: Images | None = None
 
 
 class LabelsParams(_Checked):
     """How many labelled images a task takes, and what one costs; with a currency, costs and budget are money."""
 
     currency: Annotated[str, Field(min_length=1, max_length=12, pattern=r"^[^\W\d_]+$|^[$€£¥]$")] | None = None
-    price: Weight | None = None
-    full: Count = 120_000
-    transfer: Annotated[int, Field(ge=0)] = 16_000
+    price: Amount | None = None
+    full: Annotated[Images, Field(ge=1)] = 120_000
+    transfer: Images = 16_000
     tasks: dict[Name, LabelsOfTask] = {}
 
     def of(self, task: str) -> LabelsOfTask:
@@ -105,12 +119,12 @@ class LabelsParams(_Checked):
 class PolicyParams(_Checked):
     """The supervision policy: what may be chosen, and what a choice costs (paper section 3.4)."""
 
-    budget: Weight
+    budget: Amount
     max_order: Count = 4
     self_edge: SelfEdge = SelfEdge.TRANSFER
     balance: Balance = Balance.NONE
-    importance: dict[Name, Weight] = {}
-    cost: dict[Name, Weight] = {}
+    importance: dict[Name, Amount] = {}
+    cost: dict[Name, Amount] = {}
     labels: LabelsParams = LabelsParams()
     roles: dict[Name, Role] = {}
     exclude: tuple[Name, ...] = ()
@@ -427,7 +441,7 @@ class NormalizeParams(_Checked):
 class StudiesParams(_Checked):
     """The paper's experiments on one table."""
 
-    budgets: Annotated[tuple[Weight, ...], Field(min_length=1)] = (1, 2, 3, 4, 6, 8, 11, 15, 20, 25)
+    budgets: Annotated[tuple[Amount, ...], Field(min_length=1)] = (1, 2, 3, 4, 6, 8, 11, 15, 20, 25)
     random_policies: Annotated[int, Field(ge=100)] = 2000
     seed: Annotated[int, Field(ge=0)] = 0
 

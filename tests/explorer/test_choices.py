@@ -146,13 +146,22 @@ def test_what_follows_from_several_fields_is_told_beside_the_one_to_change(query
     assert refused.value.problems[field].startswith(line)
 
 
-def test_numbers_that_the_solver_cannot_hold_are_answered_too(published: pd.DataFrame) -> None:
-    explorer = Explorer(opened(published, "published", 10.0))
+@pytest.mark.parametrize("field", ["budget", "cost.t0", "importance.t1"])
+@pytest.mark.parametrize("text", ["1e308", "1000000000001", "1.7976931348623157e308"])
+def test_a_number_too_large_is_answered_beside_its_field_with_the_largest_there_may_be(field: str, text: str) -> None:
     with pytest.raises(RefusedError) as refused:
-        explorer.solved(from_query("budget=8&cost.normal=1e308&cost.reshading=1e308", explorer.opened))
-    assert list(refused.value.problems) == ["solver"]
-    assert explorer.solved(from_query("budget=8", explorer.opened))[1].status == "optimal"
+        params_of(from_query(f"budget=4&{field}={text}", HERE), HERE)
+    assert refused.value.problems == {field: f"policy.{field} is too large: must be at most 1,000,000,000,000 (is {text!r})"}
+
+
+def test_the_largest_numbers_give_the_policy_of_small_ones_in_a_larger_unit() -> None:
+    explorer = Explorer(small())
+    rows = "&".join(f"cost.{name}=1e11&importance.{name}=1e12" for name in explorer.opened.tasks)
+    _params, large = explorer.solved(from_query(f"budget=1e12&{rows}", explorer.opened))
+    _params, usual = explorer.solved(from_query("budget=10", explorer.opened))
     explorer.solver.close()
+    assert [(one.target, one.sources) for one in large.transfers] == [(one.target, one.sources) for one in usual.transfers]
+    assert (large.cost, large.objective) == pytest.approx((usual.cost * 1e11, usual.objective * 1e12))
 
 
 @pytest.mark.parametrize("query", ["bugdet=3", "cost.t9=1", "role.t1=boss", "require=t9"])

@@ -108,7 +108,16 @@ def build(explorer: Explorer) -> Dash:
     _alternatives(app, explorer)
     _in_the_browser(app)
     _files(app.server, explorer)
+    _complete(app.server)
     return app
+
+
+def _complete(server: Flask) -> None:
+    """Do ahead what Dash does in its first request: it takes it for done as soon as it is begun, so that another page, asked for meanwhile, would
+    come without its scripts and styles, and never ask for a policy.
+    """
+    with server.test_request_context():
+        server.preprocess_request()
 
 
 def _all(what: str, prop: str) -> tuple[dict[str, Any], str]:
@@ -247,9 +256,11 @@ def _files(server: Flask, explorer: Explorer) -> None:
     @server.get("/export/<name>")
     def export(name: str) -> Response:
         if name not in FILES:
-            return Response("no such file\n", 404, mimetype="text/plain")
+            return Response("error: no such file\n", 404, mimetype="text/plain")
         try:
             text = explorer.file(name, request.query_string.decode())
+        except UnicodeDecodeError:
+            return Response("error: the link is not UTF-8\n", 400, mimetype="text/plain")
         except TaskonomyError as error:
             return Response(f"error: {error}\n", 400, mimetype="text/plain")
         return Response(text, mimetype=_TYPES[name], headers={"Content-Disposition": f"attachment; filename={name}"})

@@ -3,13 +3,13 @@
 import socket
 import threading
 import webbrowser
-from collections.abc import Iterable
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer.app import Explorer, build
+from taskonomy.explorer.guard import guard
 from taskonomy.explorer.opening import Opened
 
 HOST = "127.0.0.1"
@@ -20,6 +20,18 @@ class _Quiet(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing."""
+
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002, its name in the library
+        """Nothing: whoever asked wrongly is told, and nobody else."""
+
+    def run_wsgi(self) -> None:
+        """Answer, unless the address is none."""
+        try:
+            urlsplit(self.path)
+        except ValueError:
+            self.send_error(400, "no address")
+        else:
+            super().run_wsgi()
 
 
 class Server:
@@ -35,7 +47,7 @@ class Server:
         self._explorer = Explorer(opened)
         self._explorer.begin()
         app = build(self._explorer)
-        _guard(app.server, app.csp_hashes())
+        guard(app, len(opened.tasks))
         # Debugger and reloader are those of app.run(), which is never called.
         self._server: BaseWSGIServer = make_server(HOST, 0, app.server, threaded=True, request_handler=_Quiet, fd=self._socket.fileno())
 
@@ -76,20 +88,3 @@ def _listening(port: int) -> socket.socket:
         listening.close()
         raise TaskonomyError(f"--port {port}: {(error.strerror or str(error)).lower()}; --port 0 takes any free one") from None
     return listening
-
-
-def _guard(server: Flask, hashes: Iterable[str]) -> None:
-    """Other sites' pages get nothing: neither under a name of theirs that leads here, nor by a request of theirs to this address."""
-    policy = f"default-src 'self'; script-src 'self' {' '.join(hashes)}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"
-
-    @server.before_request
-    def ours() -> None:
-        origin = request.headers.get("Origin")
-        if request.host.partition(":")[0] not in (HOST, "localhost") or origin not in (None, f"http://{request.host}"):
-            abort(403)
-
-    @server.after_request
-    def nothing_from_elsewhere(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = f"{policy}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response

@@ -1,7 +1,8 @@
 "use strict";
 // What needs no answer of the server: the address, the colours of the canvas, the picture, the buttons beside numbers.
 (() => {
-  const { no_update } = window.dash_clientside;
+  window.dash_clientside = window.dash_clientside || {};
+  const unchanged = () => window.dash_clientside.no_update; // Dash, which is loaded later, defines it with its first call
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const page = crypto.randomUUID();
@@ -24,11 +25,11 @@
 
     // Every policy has its address: Back undoes, a reload or a shared link gives the same.
     remember(query) {
-      if (!query) return no_update;
+      if (!query) return unchanged();
       const address = `?${query}`;
       if (address !== window.location.search) window.history[first ? "replaceState" : "pushState"](null, "", address);
       first = false;
-      return no_update;
+      return unchanged();
     },
 
     style(isDark, pointed, styles, elements) {
@@ -51,7 +52,7 @@
     // One less or one more; what is no number is left for the server to answer.
     step(less, more, value) {
       const number = Number(value);
-      if (String(value ?? "").trim() === "" || !Number.isFinite(number)) return no_update;
+      if (String(value ?? "").trim() === "" || !Number.isFinite(number)) return unchanged();
       const by = window.dash_clientside.callback_context.triggered_id.endsWith("-less") ? -1 : 1;
       return String(Math.max(0, Math.round((number + by) * 1e9) / 1e9));
     },

@@ -41,7 +41,7 @@ setup: .venv/installed
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make setup PYTHON=python3.12")'
 	$(PIP) -r requirements.lock -c requirements-cuda.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c 'from pathlib import Path; from taskonomy.running.state import keep_state_in; keep_state_in(Path(".dvc"))'
+	@$(BIN)/python -c 'from pathlib import Path; from taskonomy.pipeline.dvc_state import keep_state_in; keep_state_in(Path(".dvc"))'
 	@touch $@
 
 lock:  ## resolve the ranges of pyproject.toml anew (needs uv)

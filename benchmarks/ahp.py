@@ -11,9 +11,9 @@ import numpy as np
 
 from taskonomy.affinity import ahp
 from taskonomy.affinity.bootstrap import resampled_affinities
-from taskonomy.affinity.losses import open_losses
+from taskonomy.affinity.losses_file import open_losses
 from taskonomy.affinity.measure import measure
-from taskonomy.affinity.wins import win_rates
+from taskonomy.affinity.win_rates import win_rates
 
 SIZES = ((60, 17_000, 1000), (100, 1_000_000, 0), (100, 1_000_000, 200))
 

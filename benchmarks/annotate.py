@@ -6,11 +6,11 @@ import time
 import cv2
 import numpy as np
 
-from taskonomy.annotate.frame import Frame
-from taskonomy.annotate.labels import ANNOTATORS, annotate
-from taskonomy.annotate.measured import frame_from_rgbd
-from taskonomy.geometry import Camera
-from taskonomy.tasks.classes import BACKGROUND, FIRST_OBJECT, PLACES
+from taskonomy.annotate.annotations import ANNOTATORS, annotate
+from taskonomy.annotate.rgbd import frame_from_rgbd
+from taskonomy.annotate.view import Frame
+from taskonomy.labels.classes import BACKGROUND, FIRST_OBJECT, PLACES
+from taskonomy.numeric.geometry import Camera
 
 RESOLUTIONS = (64, 128, 256, 512)
 

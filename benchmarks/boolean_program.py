@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taskonomy.affinity.table import read_table
-from taskonomy.params import PolicyParams
-from taskonomy.policy.engines import Solution
+from taskonomy.config.params import PolicyParams
 from taskonomy.policy.problem import admissible
 from taskonomy.policy.program import Program
+from taskonomy.policy.solvers import Solution
+from taskonomy.tables.table import read_table
 
 TABLE = Path(__file__).parents[1] / "data/published/affinities_16k.csv"
 EXCLUDE = ("random_projection", "class_object_100")

@@ -26,10 +26,10 @@ import typer
 import yaml
 from tqdm import tqdm
 
-from taskonomy.cores import cores
+from taskonomy.atomic_io import write_text
+from taskonomy.config.profiles import overlaid
 from taskonomy.errors import TaskonomyError, one_line, unknown
-from taskonomy.files import write_text
-from taskonomy.profiles import overlaid
+from taskonomy.machine.cores import cores
 
 ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
@@ -184,8 +184,8 @@ EDITS = {
     "script-train": Edit("a comment in stages/train.py", line("stages/train.py"), ("train@*",)),
     "script-transfer": Edit("a comment in stages/transfer.py", line("stages/transfer.py"), ("transfer@*",)),
     "script-report": Edit("a comment in stages/report.py", line("stages/report.py"), ("report@*",)),
-    "seeds": Edit("a comment in src/taskonomy/seeds.py", line("src/taskonomy/seeds.py"), SEEDED),
-    "compared": Edit("a comment in src/taskonomy/evaluation/compared.py", line("src/taskonomy/evaluation/compared.py"), ("report@*",)),
+    "seeds": Edit("a comment in src/taskonomy/numeric/rng.py", line("src/taskonomy/numeric/rng.py"), SEEDED),
+    "compared": Edit("a comment in src/taskonomy/evaluation/stability.py", line("src/taskonomy/evaluation/stability.py"), ("report@*",)),
 }
 
 

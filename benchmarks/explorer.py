@@ -11,11 +11,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from taskonomy.affinity.table import read_table
-from taskonomy.explorer.app import Explorer, build
-from taskonomy.explorer.choices import GENERAL, WEIGHTS, Choices, TaskChoice, params_of, start
-from taskonomy.explorer.opening import open_path
-from taskonomy.policy.solve import plan
+from taskonomy.explorer.callbacks import Explorer, build
+from taskonomy.explorer.form import GENERAL, WEIGHTS, Choices, TaskChoice, params_of, start
+from taskonomy.explorer.loading import open_path
+from taskonomy.policy.planner import plan
+from taskonomy.tables.table import read_table
 
 TABLE = Path(__file__).parents[1] / "data/published/affinities_16k.csv"
 

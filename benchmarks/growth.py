@@ -22,17 +22,17 @@ from typing import Any
 import numpy as np
 import yaml
 
-from taskonomy.affinity.measured import affinity_tables
+from taskonomy.affinity.from_run import affinity_tables
+from taskonomy.atomic_io import to_json
+from taskonomy.config.params import FrontParams, NormalizeParams, Params, PolicyParams, checked
 from taskonomy.evaluation.savings import random_sets, summary, whole_table
 from taskonomy.evaluation.significance import significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
-from taskonomy.files import to_json
-from taskonomy.params import FrontParams, NormalizeParams, Params, PolicyParams, checked
 from taskonomy.policy.front import front
-from taskonomy.policy.solve import Planner, plan
+from taskonomy.policy.planner import Planner, plan
+from taskonomy.report.inputs import Results
 from taskonomy.report.page import page
-from taskonomy.report.results import Results
-from taskonomy.training.store import Store, key_of
+from taskonomy.store.store import Store, key_of
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 252  # of each half of test, as in the default run

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from taskonomy.affinity.table import read_table
-from taskonomy.inference.cost import Size, size_of, together
-from taskonomy.inference.network import Encoder, Readout, fresh_encoder, fresh_readout
-from taskonomy.inference.timing import milliseconds, own_network
-from taskonomy.nets.network import in_channels_of
-from taskonomy.params import read_params
-from taskonomy.policy.solve import plan
+from taskonomy.config.params import read_params
+from taskonomy.config.task_config import card
+from taskonomy.inference.benchmark import milliseconds, own_network
+from taskonomy.inference.composed_model import Encoder, Readout, fresh_encoder, fresh_readout
+from taskonomy.inference.inference_cost import Size, size_of, together
+from taskonomy.models.networks import in_channels_of
+from taskonomy.policy.planner import plan
+from taskonomy.tables.table import read_table
 from taskonomy.tasks import DICTIONARY
-from taskonomy.training.cards import card
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from taskonomy.cores import cores
-from taskonomy.profiles import overlaid
+from taskonomy.config.profiles import overlaid
+from taskonomy.machine.cores import cores
 
 ROOT = Path(__file__).parents[1]
 TASKS = ["normal", "depth_zbuffer", "edge_texture", "class_scene", "room_layout", "camera_pose_fixated"]

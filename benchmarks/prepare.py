@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from taskonomy.cores import cores
-from taskonomy.data.formats import file_name, from_bytes, to_bytes
-from taskonomy.data.prepare import prepare
-from taskonomy.data.splits import write_splits
-from taskonomy.files import write_bytes
-from taskonomy.params import DataParams
+from taskonomy.atomic_io import write_bytes
+from taskonomy.config.params import DataParams
+from taskonomy.data.prepare.run import prepare
+from taskonomy.machine.cores import cores
+from taskonomy.release.formats import file_name, from_bytes, to_bytes
+from taskonomy.release.split_lists import write_splits
 
 ROOT = Path(__file__).parents[1]
 TASKS = {"autoencoding": "rgb", "normal": "normal", "depth_zbuffer": "depth_zbuffer", "camera_pose_fixated": "point_info"}

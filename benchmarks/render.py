@@ -3,8 +3,8 @@
 import time
 
 from taskonomy.world.building import build
+from taskonomy.world.cameras import views_of
 from taskonomy.world.render import Renderer
-from taskonomy.world.views import views_of
 
 BUILDINGS, SAMPLES = 2, 9
 SIZES = ((64, 60), (128, 24), (256, 9))

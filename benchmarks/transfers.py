@@ -21,26 +21,26 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from taskonomy.data.prepare import prepare
-from taskonomy.data.prepared import Prepared, PreparedTask
-from taskonomy.nets.encoder import make_encoder
-from taskonomy.nets.network import transfer_network
-from taskonomy.nets.shapes import decoder_shape, encoder_shape
-from taskonomy.params import Params, Splits, checked
-from taskonomy.profiles import overlaid
-from taskonomy.sizing.measuring import PEAKS, SAMPLES, Kind, Nets, Stamps, train_rate
+from taskonomy.config.params import Params, Splits, checked
+from taskonomy.config.profiles import overlaid
+from taskonomy.config.task_config import as_card, card
+from taskonomy.data.prepare.run import prepare
+from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.estimate.throughput import PEAKS, SAMPLES, Kind, Nets, Stamps, train_rate
+from taskonomy.labels.encodings import Input
+from taskonomy.models.encoder import make_encoder
+from taskonomy.models.networks import transfer_network
+from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.store.store import Store, key_of
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Input
-from taskonomy.training import graphs
-from taskonomy.training.batches import Batches, Codes, Images, Inputs, Labels
-from taskonomy.training.cards import as_card, card
+from taskonomy.training import cuda_graphs as graphs
 from taskonomy.training.codes import coded_rows, codes_of, row_of_view
-from taskonomy.training.fit import Schedule, autocast, fit, seeded
-from taskonomy.training.resident import resident
-from taskonomy.training.store import Store, key_of
-from taskonomy.training.transfers import chosen_samples
-from taskonomy.training.units import Recipe, train_unit
-from taskonomy.world.make import make_world
+from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
+from taskonomy.training.gpu_cache import resident
+from taskonomy.training.train_unit import Recipe, train_unit
+from taskonomy.training.trainer import Schedule, autocast, fit, seeded
+from taskonomy.transfers.transfers import chosen_samples
+from taskonomy.world.generate import make_world
 
 ROOT = Path(__file__).parents[1]
 TARGETS = ("normal", "segment_semantic", "class_scene", "camera_pose_fixated")  # a map with L1, classes of pixels, fully connected, of two images

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.affinity.table import read_table
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import write_json
 from taskonomy.evaluation.agreement import agreement, headline
-from taskonomy.files import write_json
+from taskonomy.tables.table import read_table
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.files import whole_folder, write_json
-from taskonomy.params import read_params
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import whole_folder, write_json
+from taskonomy.config.params import read_params
+from taskonomy.config.task_config import card
 from taskonomy.tasks import DICTIONARY
-from taskonomy.training.cards import card
 
 
 def main() -> None:

@@ -3,16 +3,16 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.affinity.table import read_table
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import write_json, write_text
+from taskonomy.config.params import read_params
 from taskonomy.evaluation.families import family_triplets
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import headline, significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
-from taskonomy.files import write_json, write_text
-from taskonomy.params import read_params
+from taskonomy.policy.planner import read_policy
 from taskonomy.policy.problem import admissible
-from taskonomy.policy.solve import read_policy
+from taskonomy.tables.table import read_table
 
 
 def main() -> None:

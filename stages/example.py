@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.own.example import write_example
+from taskonomy.stage.guard import stage
+from taskonomy.project.example import write_example
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.cores import progress
+from taskonomy.stage.guard import stage
+from taskonomy.config.params import read_params
 from taskonomy.inference.export import export, headline
-from taskonomy.params import read_params
-from taskonomy.training.more import MoreJob
-from taskonomy.training.store import store_root
+from taskonomy.machine.cores import progress
+from taskonomy.store.store import store_root
+from taskonomy.transfers.variants import MoreJob
 
 
 def main() -> None:

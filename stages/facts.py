@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.files import write_json
-from taskonomy.params import read_params
-from taskonomy.report.facts import facts
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import write_json
+from taskonomy.config.params import read_params
+from taskonomy.report.provenance import facts
 
 SECTIONS = {"world", "data", "train", "transfer", "samples", "normalize"}
 

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.cores import progress
-from taskonomy.execution.engines import engine
-from taskonomy.params import read_params
-from taskonomy.training.more import MoreJob, more_transfers, write_more
-from taskonomy.training.store import store_root
+from taskonomy.stage.guard import stage
+from taskonomy.compute.executor import engine
+from taskonomy.config.params import read_params
+from taskonomy.machine.cores import progress
+from taskonomy.store.store import store_root
+from taskonomy.transfers.variants import MoreJob, more_transfers, write_more
 
 
 def main() -> None:

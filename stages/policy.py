@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.affinity.table import read_table, unmeasured
-from taskonomy.files import write_csv, write_json
-from taskonomy.params import read_params
-from taskonomy.policy.labels import told, totals
-from taskonomy.policy.solve import plan
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import write_csv, write_json
+from taskonomy.config.params import read_params
+from taskonomy.policy.label_costs import told, totals
+from taskonomy.policy.planner import plan
+from taskonomy.tables.table import read_table, unmeasured
 
 
 def main() -> None:

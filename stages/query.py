@@ -7,9 +7,9 @@ import argparse
 import os
 from pathlib import Path
 
-from taskonomy.stage import DVC_STAGE, stage
+from taskonomy.stage.guard import DVC_STAGE, stage
 from taskonomy.errors import TaskonomyError
-from taskonomy.query.run import run_query
+from taskonomy.new_task.run_query import run_query
 
 
 def main() -> None:

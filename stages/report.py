@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.files import write_text
-from taskonomy.params import read_params
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import write_text
+from taskonomy.config.params import read_params
+from taskonomy.report.inputs import read_results
 from taskonomy.report.page import page
-from taskonomy.report.results import read_results
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.params import read_params
-from taskonomy.training.samples import Folders, write_samples
-from taskonomy.training.store import store_root
+from taskonomy.stage.guard import stage
+from taskonomy.config.params import read_params
+from taskonomy.report.predictions import Folders, write_samples
+from taskonomy.store.store import store_root
 
 
 def main() -> None:

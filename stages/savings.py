@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from taskonomy.stage import stage
-from taskonomy.affinity.table import read_table
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import write_csv, write_json
+from taskonomy.config.params import read_params
 from taskonomy.evaluation.savings import random_sets, summary, whole_table
-from taskonomy.files import write_csv, write_json
-from taskonomy.params import read_params
+from taskonomy.tables.table import read_table
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.affinity.table import read_table
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import write_csv
+from taskonomy.config.params import read_params
 from taskonomy.evaluation.studies import COLUMNS, against_chance, as_frame, by_order, novel_tasks, other_ways
-from taskonomy.files import write_csv
-from taskonomy.params import read_params
+from taskonomy.tables.table import read_table
 
 
 def main() -> None:

@@ -4,13 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.execution.engines import engine
-from taskonomy.params import read_params
-from taskonomy.training.cards import read_card
-from taskonomy.training.outputs import Curves, write_network
-from taskonomy.training.store import store_root
-from taskonomy.training.supervised import NetworkJob, supervised
+from taskonomy.stage.guard import stage
+from taskonomy.compute.executor import engine
+from taskonomy.config.params import read_params
+from taskonomy.config.task_config import read_card
+from taskonomy.store.store import store_root
+from taskonomy.transfers.stage_outputs import Curves, write_network
+from taskonomy.transfers.task_network_jobs import NetworkJob, supervised
 
 
 def main() -> None:

@@ -4,14 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.cores import progress
-from taskonomy.execution.engines import engine
-from taskonomy.params import read_params
-from taskonomy.training.cards import read_card
-from taskonomy.training.outputs import write_transfers
-from taskonomy.training.store import store_root
-from taskonomy.training.transfers import Job, transfers_to
+from taskonomy.stage.guard import stage
+from taskonomy.compute.executor import engine
+from taskonomy.config.params import read_params
+from taskonomy.config.task_config import read_card
+from taskonomy.machine.cores import progress
+from taskonomy.store.store import store_root
+from taskonomy.transfers.stage_outputs import write_transfers
+from taskonomy.transfers.transfers import Job, transfers_to
 
 
 def main() -> None:

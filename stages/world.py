@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from taskonomy.stage import stage
-from taskonomy.files import whole_folder, write_text
-from taskonomy.params import read_params
-from taskonomy.world.make import make_world
+from taskonomy.stage.guard import stage
+from taskonomy.atomic_io import whole_folder, write_text
+from taskonomy.config.params import read_params
+from taskonomy.world.generate import make_world
 
 
 def main() -> None:

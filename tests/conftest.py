@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from taskonomy.affinity.table import read_table
-from taskonomy.cores import cores
+from taskonomy.machine.cores import cores
+from taskonomy.tables.table import read_table
 
 if TYPE_CHECKING:
-    from taskonomy.data.prepared import Prepared
+    from taskonomy.dataset.prepared_dataset import Prepared
 
 settings.register_profile("no clock", deadline=None)  # times do not belong in tests
 settings.load_profile("no clock")
@@ -31,8 +31,8 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.fixture(autouse=True)
 def _processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little work there is: otherwise no test would see a second process."""
-    monkeypatch.setattr("taskonomy.helpers.START", 0.0)
-    monkeypatch.setattr("taskonomy.helpers.FIRST", 0.0)
+    monkeypatch.setattr("taskonomy.machine.pool.START", 0.0)
+    monkeypatch.setattr("taskonomy.machine.pool.FIRST", 0.0)
 
 
 @pytest.fixture(scope="session")

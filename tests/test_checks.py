@@ -4,8 +4,8 @@ import pytest
 from jaxtyping import TypeCheckError
 from tiny import unchecked
 
-from taskonomy.annotate.scale import length
-from taskonomy.world.shapes import Shape, rectangle
+from taskonomy.annotate.pixel_scale import length
+from taskonomy.world.meshes import Shape, rectangle
 
 
 def test_a_wrong_type_is_an_error() -> None:

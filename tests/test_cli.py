@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import PUBLISHED
 
-from taskonomy.affinity.table import read_table
+from taskonomy.tables.table import read_table
 
 WITHOUT = ("--exclude", "random_projection,class_object_100")
 KEYS = [

@@ -7,9 +7,9 @@ import pytest
 from conftest import ROOT
 from dvc.repo import Repo
 
-from taskonomy import declared as reading
-from taskonomy.declared import declared, of_dvc
+from taskonomy.stage.guard import declaration as reading
 from taskonomy.errors import TaskonomyError
+from taskonomy.stage.declaration import declared, of_dvc
 
 # What is read without DVC: all kinds of templates that dvc.yaml of this project has, and more.
 PLAIN = """\
@@ -54,7 +54,7 @@ def same(repo: Repo, folder: Path) -> int:
     return len(stages)
 
 
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "src/taskonomy/own/project"], ids=["this", "own"])
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "src/taskonomy/project/template"], ids=["this", "own"])
 def test_the_pipelines_of_this_project_are_read_without_dvc(alone: None, tmp_path: Path, folder: Path) -> None:
     with project(tmp_path, folder / "dvc.yaml", folder / "params.yaml") as repo:
         assert same(repo, tmp_path) > 20

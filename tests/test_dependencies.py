@@ -11,8 +11,8 @@ import yaml
 from conftest import ROOT
 from imports import PACKAGE, closure, does_nothing, in_package
 
+from taskonomy.store.unit_keys import NETWORK_CODE, TRANSFER_CODE
 from taskonomy.tasks import DICTIONARY
-from taskonomy.training.keys import NETWORK_CODE, TRANSFER_CODE
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PROJECT = yaml.safe_load((PACKAGE / "own/project/dvc.yaml").read_text())["stages"]
@@ -114,7 +114,7 @@ def test_a_package_that_is_on_the_way_to_a_module_decides_nothing() -> None:
 def test_params_yaml_states_every_key() -> None:
     from pydantic import BaseModel
 
-    from taskonomy.params import Params
+    from taskonomy.config.params import Params
 
     def missing(model: type[BaseModel], values: object, place: str) -> Iterator[str]:
         for name, field in model.model_fields.items():
@@ -178,12 +178,12 @@ def test_the_key_of_a_unit_holds_the_code_that_its_training_imports(unit: str, r
 def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
     path = tmp_path / "script.py"
     path.write_text(
-        "import taskonomy.seeds\n"
+        "import taskonomy.numeric.rng\n"
         "from typing import TYPE_CHECKING\n"
         "from taskonomy.data import names\n"
         "from taskonomy.tasks import title_of\n"
-        "if TYPE_CHECKING:\n    from taskonomy.geometry import anything\n"
-        "def late():\n    try:\n        from taskonomy.affinity.wins import wins\n    except ImportError: ...\n"
+        "if TYPE_CHECKING:\n    from taskonomy.numeric.geometry import anything\n"
+        "def late():\n    try:\n        from taskonomy.affinity.win_rates import wins\n    except ImportError: ...\n"
     )
     direct = closure(path, cut=lambda importer, _imported: importer != "script.py")
     assert direct == {"seeds.py", "data/names.py", "tasks/__init__.py", "affinity/wins.py"}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from taskonomy.files import whole_folder, write_bytes, write_text
+from taskonomy.atomic_io import whole_folder, write_bytes, write_text
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from taskonomy.files import whole_folder, write_text
+from taskonomy.atomic_io import whole_folder, write_text
 
 sys.addaudithook(lambda event, _: os.kill(os.getpid(), signal.SIGKILL) if event == "os.rename" else None)
 if sys.argv[1] == "file":

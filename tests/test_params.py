@@ -10,12 +10,12 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.atomic_io import write_json, write_text
+from taskonomy.config.params import PolicyParams, checked, read_params
 from taskonomy.errors import TaskonomyError
-from taskonomy.execution.settings import ADDRESS, of_this_run
-from taskonomy.files import write_json, write_text
-from taskonomy.params import PolicyParams, checked, read_params
+from taskonomy.machine.environment import ADDRESS, of_this_run
 from taskonomy.policy.problem import admissible
+from taskonomy.tables.table import parse_table
 
 
 def changed(tmp_path: Path, section: str, key: str, value: object) -> Path:
@@ -220,7 +220,7 @@ def test_nothing_outside_networks_imports_torch() -> None:
 
 def test_help_loads_neither_torch_nor_pandas_nor_pyomo() -> None:
     program = (
-        "import sys; from taskonomy.cli import main; sys.argv = ['taskonomy', 'policy', '--help']\n"
+        "import sys; from taskonomy.cli.main import main; sys.argv = ['taskonomy', 'policy', '--help']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print(sorted(sys.modules.keys() & {'torch', 'pandas', 'pyomo', 'numpy'}))"

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from taskonomy.config.params import read_params
+from taskonomy.config.profiles import known_profiles, overlaid, read_profile, write_profile
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import read_params
-from taskonomy.profiles import known_profiles, overlaid, read_profile, write_profile
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.sheets import parse_sheet, read_sheet
+from taskonomy.tables.csv_reader import parse_sheet, read_sheet
 
 REQUIRED, OPTIONAL = ("task", "price"), ("full",)
 FRAME = pd.DataFrame({"task": ["normal", "NA", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"], "price": [0.125, 12.5, 1e-7], "full": [20, 3000, 4]})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskonomy.written import is_hidden, names_in, normal, number, visible, whole
+from taskonomy.parsing.user_text import is_hidden, names_in, normal, number, visible, whole
 
 
 @given(st.text())

@@ -13,17 +13,17 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from taskonomy.data.prepare import prepare
-from taskonomy.data.prepared import Prepared
-from taskonomy.files import whole_folder
-from taskonomy.params import DataParams, Params, Precision, WorldParams, checked
+from taskonomy.atomic_io import whole_folder
+from taskonomy.config.params import DataParams, Params, Precision, WorldParams, checked
+from taskonomy.config.task_config import card
+from taskonomy.data.prepare.run import prepare
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
-from taskonomy.training.cards import card
-from taskonomy.training.networks import train_task
-from taskonomy.training.outputs import Curves, write_network
-from taskonomy.training.store import Store
-from taskonomy.training.transfers import Job, open_job
-from taskonomy.world.make import make_world
+from taskonomy.training.task_networks import train_task
+from taskonomy.transfers.stage_outputs import Curves, write_network
+from taskonomy.transfers.transfers import Job, open_job
+from taskonomy.world.generate import make_world
 
 SIDE = 32
 # The arithmetic that `auto` does not mean on this machine.

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from taskonomy.affinity import ahp, wins
+from taskonomy.affinity import ahp
+from taskonomy.affinity import win_rates as wins
 from taskonomy.affinity.bootstrap import best_of_order, resampled_affinities
-from taskonomy.affinity.losses import Losses
+from taskonomy.affinity.losses_file import Losses
 from taskonomy.affinity.measure import Normalization, measure
-from taskonomy.affinity.wins import win_rate_against, win_rates
+from taskonomy.affinity.win_rates import win_rate_against, win_rates
 from taskonomy.errors import TaskonomyError
 
 # Halves and quarters: sums are exact, ties are frequent.
@@ -123,7 +124,7 @@ def test_the_bootstrap_agrees_with_resampling_image_by_image() -> None:
 
 def test_every_resample_draws_as_many_images_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one candidate always ahead on half of the images and behind on the rest, the win counts reveal the number drawn."""
-    monkeypatch.setattr("taskonomy.affinity.wins.BLOCK", 50)
+    monkeypatch.setattr("taskonomy.affinity.win_rates.BLOCK", 50)
     monkeypatch.setattr("taskonomy.affinity.bootstrap.BLOCK", 50)
     losses = np.zeros((2, 240))
     losses[0, 120:] = 2

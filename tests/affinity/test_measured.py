@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taskonomy.affinity.measured import affinity_tables, network_losses
-from taskonomy.affinity.table import parse_table, write_table
+from taskonomy.affinity.from_run import affinity_tables, network_losses
+from taskonomy.config.params import NormalizeParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import NormalizeParams
+from taskonomy.tables.table import parse_table, write_table
 
 IMAGES = {"test_affinity": 40, "test_policy": 31}
 CANDIDATES = ("a", "b", "random_projection", "a+b", "self")

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskonomy.affinity import pickles
-from taskonomy.affinity.pickles import LIMIT, STEPS
-from taskonomy.affinity.published import import_released, read_released
-from taskonomy.affinity.table import read_table, write_table
 from taskonomy.errors import TaskonomyError
+from taskonomy.tables import pickle_reader as pickles
+from taskonomy.tables.pickle_reader import LIMIT, STEPS
+from taskonomy.tables.published_pickles import import_released, read_released
+from taskonomy.tables.table import read_table, write_table
 from taskonomy.tasks import DICTIONARY
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from conftest import PUBLISHED
 
-from taskonomy.affinity.losses import Losses, find_losses, open_losses
-from taskonomy.affinity.table import labelled, parse_table, read_table, task_names, unmeasured, write_table
+from taskonomy.affinity.losses_file import Losses, find_losses, open_losses
 from taskonomy.errors import TaskonomyError
+from taskonomy.tables.table import labelled, parse_table, read_table, task_names, unmeasured, write_table
 
 
 def test_the_published_table_is_read_whole(published: pd.DataFrame) -> None:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from taskonomy.annotate.frame import Frame
-from taskonomy.geometry import Camera
+from taskonomy.annotate.view import Frame
+from taskonomy.numeric.geometry import Camera
 
 
 def camera(resolution=64, fov=60.0):

@@ -14,7 +14,7 @@ from skimage.feature import hessian_matrix_det
 from taskonomy.annotate.edges import edge_texture
 from taskonomy.annotate.keypoints2d import keypoints2d
 from taskonomy.annotate.keypoints3d import keypoints3d
-from taskonomy.data.formats import from_bytes, to_bytes
+from taskonomy.release.formats import from_bytes, to_bytes
 
 
 @pytest.mark.parametrize("resolution", [64, 128])

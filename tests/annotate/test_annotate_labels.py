@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from taskonomy.annotate.labels import ANNOTATORS, Likeness, annotate
+from taskonomy.annotate.annotations import ANNOTATORS, Likeness, annotate
 from taskonomy.annotate.semantic import class_object, class_scene
-from taskonomy.data.formats import CURVATURE_LIMIT, DOMAINS, from_bytes, to_bytes
 from taskonomy.errors import TaskonomyError
-from taskonomy.tasks.classes import OBJECTS, PLACES
+from taskonomy.labels.classes import OBJECTS, PLACES
+from taskonomy.release.formats import CURVATURE_LIMIT, DOMAINS, from_bytes, to_bytes
 
 FROM_CAMERAS = {"point_info", "nonfixated_matches"}
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from annotate.scenes import Scene, box_on_floor, camera, slanted, textured, wall
 
-from taskonomy.annotate.measured import annotate_folder, frame_from_rgbd
-from taskonomy.annotate.planes import normals_from_depth
-from taskonomy.data.formats import DOMAINS, from_bytes
+from taskonomy.annotate.normals_from_depth import normals_from_depth
+from taskonomy.annotate.rgbd import annotate_folder, frame_from_rgbd
 from taskonomy.errors import TaskonomyError
+from taskonomy.release.formats import DOMAINS, from_bytes
 
 
 def degrees_between(first, second):
@@ -158,7 +158,7 @@ def test_a_write_that_fails_leaves_no_file_behind(tmp_path, monkeypatch):
     def full(*_paths):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("taskonomy.files.os.replace", full)
+    monkeypatch.setattr("taskonomy.atomic_io.os.replace", full)
     with pytest.raises(OSError, match="No space"):
         annotate_folder(tmp_path / "in", tmp_path / "out", fov_degrees=60)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from annotate.scenes import Scene, box_on_floor, slanted, wall
 
-from taskonomy.annotate.continuity import inverse_depth, joined
 from taskonomy.annotate.curvature import principal_curvature
 from taskonomy.annotate.edges import edge_occlusion
+from taskonomy.annotate.occlusion import inverse_depth, joined
 from taskonomy.annotate.surfaces import depth_euclidean, mask_valid, reshading
-from taskonomy.data.formats import from_bytes, to_bytes
+from taskonomy.release.formats import from_bytes, to_bytes
 
 
 @pytest.mark.parametrize("fov", [35.0, 60.0, 100.0])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from by_hand import DOMAINS, contents, name, png, release, write_folder, write_tar
 
-from taskonomy.data.checks import check, damage_error, read_view
-from taskonomy.data.formats import ViewKey
-from taskonomy.data.layouts import ReleasedSource, open_source
+from taskonomy.data.validate import check, damage_error, read_view
 from taskonomy.errors import TaskonomyError
+from taskonomy.release.formats import ViewKey
+from taskonomy.release.layouts import ReleasedSource, open_source
 
 KEY = ViewKey("cauthron", 9, 3)
 FILES = 8 * (len(DOMAINS) - 1) + 4  # eight views of four points

@@ -12,15 +12,15 @@ import yaml
 from conftest import ROOT
 from pydantic import TypeAdapter
 
-from taskonomy.data.fitting import MisfitError, fitted
-from taskonomy.data.prepare import prepare
-from taskonomy.data.prepared import Prepared
+from taskonomy.config.params import DataParams, checked
+from taskonomy.data.custom_checks import MisfitError, fitted
+from taskonomy.data.prepare.run import prepare
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.own.example import write_example
-from taskonomy.params import DataParams, checked
-from taskonomy.tasks.own import OwnTask, declare
+from taskonomy.project.example import write_example
+from taskonomy.tasks.custom_tasks import OwnTask, declare
 
-OWN: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "src/taskonomy/own/project/params.yaml").read_text())["data"]["own"]
+OWN: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "src/taskonomy/project/template/params.yaml").read_text())["data"]["own"]
 SIDE = 32
 
 
@@ -31,7 +31,7 @@ def _nothing_is_declared() -> Iterator[None]:
 
 
 def params(own: dict[str, Any] = OWN, tasks: tuple[str, ...] | None = None, **more: Any) -> DataParams:
-    values = yaml.safe_load((ROOT / "src/taskonomy/own/project/params.yaml").read_text())["data"]
+    values = yaml.safe_load((ROOT / "src/taskonomy/project/template/params.yaml").read_text())["data"]
     return checked(DataParams, {**values, "own": own, "tasks": tasks or (*own, "autoencoding"), **more}, "params.yaml")
 
 

@@ -10,9 +10,9 @@ import by_hand
 import pytest
 from by_hand import DOMAINS, LAYOUTS, VIEWS, contents, name, release, write_folder, write_tar
 
-from taskonomy.data.formats import DamagedFileError, ViewKey, from_bytes
-from taskonomy.data.layouts import Source, open_source
 from taskonomy.errors import TaskonomyError
+from taskonomy.release.formats import DamagedFileError, ViewKey, from_bytes
+from taskonomy.release.layouts import Source, open_source
 
 EXPECTED_VIEWS = [ViewKey("ackermanville", 0, 0), ViewKey("ackermanville", 0, 1)] + [ViewKey("cauthron", *view) for view in VIEWS["cauthron"]]
 ON_DISK = {building.lower(): building for building in VIEWS}

@@ -12,10 +12,10 @@ import pytest
 from by_hand import png, write_folder
 from test_prepare import digests, params, release
 
-from taskonomy.cli import main
+from taskonomy.cli.main import main
+from taskonomy.data.datasets import open_anew
 from taskonomy.data.inspect import inspect
-from taskonomy.data.prepare import prepare
-from taskonomy.data.sources import open_anew
+from taskonomy.data.prepare.run import prepare
 from taskonomy.errors import TaskonomyError
 
 FEW = ("normal", "autoencoding")

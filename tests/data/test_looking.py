@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from by_hand import png, write_folder
 
-from taskonomy.cli import main
-from taskonomy.data.prepared import Prepared
+from taskonomy.cli.main import main
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.tasks import DICTIONARY
 
 
@@ -60,7 +60,7 @@ def test_the_contact_sheet_shows_the_views_and_every_task(world, tmp_path, monke
 
 
 def test_the_world_is_annotated_again_from_its_own_images_and_depths(world, tmp_path, monkeypatch, capsys):
-    from taskonomy.data.layouts import open_source
+    from taskonomy.release.layouts import open_source
 
     source = open_source(world)
     key = source.views()[0]

@@ -8,10 +8,10 @@ import pytest
 from by_hand import npy, png, write_folder
 from PIL import Image
 
-from taskonomy.data.formats import DamagedFileError
-from taskonomy.data.own import OwnSource
-from taskonomy.data.sources import Own
+from taskonomy.data.custom import OwnSource
+from taskonomy.data.datasets import Own
 from taskonomy.errors import TaskonomyError
+from taskonomy.release.formats import DamagedFileError
 
 NAMES = ("cat 2", "cat 10", "007")
 RGB = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)

@@ -11,10 +11,10 @@ import yaml
 from by_hand import npy, png, write_folder, write_tar
 from conftest import ROOT
 
-from taskonomy.data.prepare import prepare
-from taskonomy.data.prepared import SPLITS, Prepared
+from taskonomy.config.params import DataParams
+from taskonomy.data.prepare.run import prepare
+from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import DataParams
 from taskonomy.tasks import DICTIONARY
 
 SIDE = 32

@@ -12,16 +12,16 @@ import pytest
 from by_hand import npy, png, write_folder, write_tar
 from test_prepare import params, release
 
-from taskonomy.cli import main
-from taskonomy.data.formats import DOMAINS, ViewKey, file_name, from_bytes, to_bytes
-from taskonomy.data.indexed import open_index, write_index
+from taskonomy.cli.main import main
 from taskonomy.data.inspect import inspect
-from taskonomy.data.layouts import open_source, write_building
-from taskonomy.data.prepare import prepare
-from taskonomy.data.prepared import Prepared
+from taskonomy.data.prepare.run import prepare
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
+from taskonomy.release.formats import DOMAINS, ViewKey, file_name, from_bytes, to_bytes
+from taskonomy.release.index_file import open_index, write_index
+from taskonomy.release.layouts import open_source, write_building
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.show import Sample, label_picture
+from taskonomy.tasks.visualize import Sample, label_picture
 
 # Of the release: v * 0.5 + 0.5 in 8 bits, halves up, along the camera's right, down, and away from it. In camera coordinates Y is up, and Z points
 # back to the viewer.
@@ -268,7 +268,7 @@ def test_a_part_of_a_release_is_prepared_whole_and_what_it_lacks_is_one_line(tmp
 
 def test_a_kill_in_between_changes_nothing_of_what_a_part_lacks(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     root = part_of(release(tmp_path / "release"))
-    monkeypatch.setattr("taskonomy.data.prepare.finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("taskonomy.data.prepare.run.finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         prepare(root, tmp_path / "out", params(tasks=PAIRS), processes=1)
     monkeypatch.undo()

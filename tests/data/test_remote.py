@@ -12,14 +12,14 @@ import pytest
 from by_hand import write_tar
 from test_prepare import BUILDINGS, digests, params, release
 
-from taskonomy.cli import main
-from taskonomy.data.formats import DamagedFileError, ViewKey
-from taskonomy.data.indexed import open_index, write_index
-from taskonomy.data.layouts import open_source
-from taskonomy.data.prepare import prepare
-from taskonomy.data.remote import Remote, _of_protocol, place_of
-from taskonomy.data.sources import open_anew, open_data
+from taskonomy.cli.main import main
+from taskonomy.data.datasets import open_anew, open_data
+from taskonomy.data.prepare.run import prepare
 from taskonomy.errors import TaskonomyError
+from taskonomy.release.formats import DamagedFileError, ViewKey
+from taskonomy.release.index_file import open_index, write_index
+from taskonomy.release.layouts import open_source
+from taskonomy.release.object_storage import Remote, _of_protocol, place_of
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")

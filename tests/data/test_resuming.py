@@ -15,21 +15,21 @@ from by_hand import write_folder, write_tar
 from test_prepare import BUILDINGS, damaged, digests, release
 from test_prepare import params as every_task
 
-from taskonomy.data import prepare as module
-from taskonomy.data.arrays import arrays_of, disk_needed
-from taskonomy.data.journal import Journal
-from taskonomy.data.prepare import prepare
-from taskonomy.data.statistics import mean_std
+from taskonomy.config.params import DataParams
+from taskonomy.data.prepare.arrays import arrays_of, disk_needed
+from taskonomy.data.prepare.label_statistics import mean_std
+from taskonomy.data.prepare.resume_log import Journal
+from taskonomy.data.prepare.run import prepare
+from taskonomy.data.prepare import run as module
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import DataParams
 from taskonomy.tasks import DICTIONARY
 
 FEW = ("normal", "camera_pose_fixated", "camera_pose_nonfixated")
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from taskonomy.data import prepare as module
-from taskonomy.params import DataParams
+from taskonomy.data.prepare import run as module
+from taskonomy.config.params import DataParams
 
 module.PORTION, left, real = 5, int(sys.argv[4]), getattr(module, sys.argv[5])
 
@@ -131,7 +131,7 @@ def test_a_preparation_killed_while_rows_are_taken_out_goes_on(root, tmp_path, m
     monkeypatch.setattr(module, "PORTION", 6)
     mine = damaged(root, tmp_path)
     prepare(mine, tmp_path / "whole", params(on_bad="skip"), processes=1)
-    from taskonomy.data import finishing
+    from taskonomy.data.prepare import finalize as finishing
 
     real, done = finishing._keep_rows, []
 

@@ -13,10 +13,10 @@ import yaml
 from by_hand import png, write_folder
 from conftest import ROOT
 
+from taskonomy.config.params import read_params
 from taskonomy.errors import TaskonomyError
-from taskonomy.own.code import code_version
-from taskonomy.params import read_params
-from taskonomy.tasks.own import declare
+from taskonomy.project.code_version import code_version
+from taskonomy.tasks.custom_tasks import declare
 
 OWN = {"shade": {"kind": "map", "channels": 3}, "tone": {"kind": "vector", "length": 1}}
 # All that a shell, YAML, the templates of DVC and globs know, in one name.
@@ -43,7 +43,7 @@ class Project:
         self.folder, (self.tools) = folder / "project", folder / "bin"
         self.folder.mkdir()
         self.tools.mkdir()
-        for name, command in (("python", '"$@"'), ("taskonomy", '-m taskonomy.cli "$@"')):
+        for name, command in (("python", '"$@"'), ("taskonomy", '-m taskonomy.cli.main "$@"')):
             (self.tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}\n')
             (self.tools / name).chmod(0o755)
         (self.folder / "dvc.yaml").write_text(pipeline.read_text())
@@ -71,7 +71,7 @@ class Project:
         return done.stdout + done.stderr
 
 
-@pytest.fixture(params=[ROOT / "dvc.yaml", ROOT / "src/taskonomy/own/project/dvc.yaml"], ids=["checkout", "init"])
+@pytest.fixture(params=[ROOT / "dvc.yaml", ROOT / "src/taskonomy/project/template/dvc.yaml"], ids=["checkout", "init"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     return Project(tmp_path, request.param)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from by_hand import contents, write_folder
 
-from taskonomy.data.layouts import open_source
-from taskonomy.data.splits import find_splits, read_splits, write_splits
 from taskonomy.errors import TaskonomyError
+from taskonomy.release.layouts import open_source
+from taskonomy.release.split_lists import find_splits, read_splits, write_splits
 
 LINES = ["id,train,val,test", "allensville,1,0,0", "Beechwood,0,1,0", "cauthron,0,0,1"]
 EXPECTED = {"allensville": "train", "beechwood": "val", "cauthron": "test"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from by_hand import DOMAINS, VIEWS, contents, name, release
 
-from taskonomy.data.layouts import open_source, write_building
+from taskonomy.release.layouts import open_source, write_building
 
 LAYOUTS = ("tar", "folders", "omnidata")
 

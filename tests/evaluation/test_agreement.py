@@ -12,9 +12,9 @@ import pytest
 from conftest import PUBLISHED, ROOT
 from scipy.stats import spearmanr
 
-from taskonomy.affinity.table import parse_table
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.agreement import agreement, headline
+from taskonomy.tables.table import parse_table
 
 
 def table_of(rows: dict[str, dict[str, float]]) -> pd.DataFrame:

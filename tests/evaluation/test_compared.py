@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskonomy.affinity.table import parse_table
-from taskonomy.evaluation.compared import REGIMES, by_gain, crossing, regimes, stability
+from taskonomy.config.params import PolicyParams
+from taskonomy.evaluation.stability import REGIMES, by_gain, crossing, regimes, stability
 from taskonomy.evaluation.studies import as_frame
-from taskonomy.params import PolicyParams
+from taskonomy.tables.table import parse_table
 
 ROWS = [("b", 0.3), ("c", 0.2), ("d", 0.1), ("a", 0.05)]
 

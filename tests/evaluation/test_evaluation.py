@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.config.params import PolicyParams, SavingsParams, SelfEdge
 from taskonomy.errors import TaskonomyError
-from taskonomy.evaluation.labels import labels_share
+from taskonomy.evaluation.full_supervision import labels_share
 from taskonomy.evaluation.savings import random_sets, smallest_budgets, summary
 from taskonomy.evaluation.significance import Draw, random_policies, significance
 from taskonomy.evaluation.tree import Tree, similarity_tree, without_sources
-from taskonomy.params import PolicyParams, SavingsParams, SelfEdge
 from taskonomy.policy.front import front
+from taskonomy.policy.planner import Planner, plan
 from taskonomy.policy.problem import admissible
-from taskonomy.policy.solve import Planner, plan
+from taskonomy.tables.table import parse_table
 
 SAVINGS = SavingsParams(quality_levels=(0.9,), set_size=4, draws=6, max_order=2, images_full=1000, images_transfer=100, seed=0)
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.affinity.table import parse_table
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.families import family_triplets
 from taskonomy.evaluation.tree import Tree, similarity_tree, without_sources
+from taskonomy.tables.table import parse_table
 from taskonomy.tasks import DICTIONARY, family_of
 
 NAMES = ("normal", "reshading", "denoising", "edge_texture", "class_scene", "jigsaw")  # 3D, 3D, 2D, 2D, semantic, self-supervised

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.atomic_io import to_json
+from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import Draw, random_policies, significance
-from taskonomy.files import to_json
-from taskonomy.params import PolicyParams
+from taskonomy.policy.planner import plan, read_policy
 from taskonomy.policy.problem import admissible
-from taskonomy.policy.solve import plan, read_policy
+from taskonomy.tables.table import parse_table
 
 TEXT = "target,sources,affinity,gain,quality\nx,a,0.1,0.2,0.3\nx,a+b,0.9,0.8,0.4\ny,b,0.5,,0.1\ny,a,0.2,0.6,0.2\n"
 OTHER = "target,sources,affinity,gain,quality\ny,b,7,0.9,0.45\nx,b+a,7,0.3,0.25\ny,a,7,0.1,0.15\nx,a,7,0.4,0.35\nz,a,7,0.5,0.5\n"

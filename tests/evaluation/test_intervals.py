@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from taskonomy.affinity.behind import by_building, mean_losses
+from taskonomy.affinity.by_building import by_building, mean_losses
 from taskonomy.errors import TaskonomyError
-from taskonomy.evaluation.intervals import Buildings, jackknife
+from taskonomy.evaluation.jackknife import Buildings, jackknife
 from taskonomy.tasks import DICTIONARY
 
 TARGETS = ("normal", "camera_pose_fixated")

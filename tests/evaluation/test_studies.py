@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import Draw, random_policies
 from taskonomy.evaluation.studies import COLUMNS, FULL, against_chance, as_frame, by_order, novel_tasks, other_ways
-from taskonomy.params import PolicyParams
+from taskonomy.policy.planner import Planner
 from taskonomy.policy.problem import admissible
-from taskonomy.policy.solve import Planner
+from taskonomy.tables.table import parse_table
 
 TABLE = """target,sources,affinity,gain,quality
 normal,self,0.3,0.9,0.5

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from taskonomy.affinity.table import parse_table, read_table
-from taskonomy.explorer.opening import Opened, opened
+from taskonomy.config.params import PolicyParams
+from taskonomy.explorer.loading import Opened, opened
 from taskonomy.explorer.server import Server
-from taskonomy.params import PolicyParams
-from taskonomy.policy.solve import Policy, plan
+from taskonomy.policy.planner import Policy, plan
+from taskonomy.tables.table import parse_table, read_table
 from taskonomy.tasks import title_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

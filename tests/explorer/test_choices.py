@@ -10,16 +10,16 @@ from conftest import ROOT, random_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskonomy.affinity.table import parse_table, read_table, write_table
+from taskonomy.config.params import PolicyParams, Role, SelfEdge, read_params
 from taskonomy.errors import TaskonomyError
-from taskonomy.explorer import exports
-from taskonomy.explorer.app import Explorer, choices_of
-from taskonomy.explorer.choices import MUST, SOURCE, TARGET, Choices, RefusedError, TaskChoice, from_query, may_be, params_of, start, to_query
-from taskonomy.explorer.difference import difference
-from taskonomy.explorer.graph import elements
-from taskonomy.explorer.opening import Opened, open_path, opened
-from taskonomy.params import PolicyParams, Role, SelfEdge, read_params
-from taskonomy.policy.solve import Policy, plan
+from taskonomy.explorer import downloads as exports
+from taskonomy.explorer.callbacks import Explorer, choices_of
+from taskonomy.explorer.cytoscape import elements
+from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, RefusedError, TaskChoice, from_query, may_be, params_of, start, to_query
+from taskonomy.explorer.loading import Opened, open_path, opened
+from taskonomy.explorer.policy_diff import difference
+from taskonomy.policy.planner import Policy, plan
+from taskonomy.tables.table import parse_table, read_table, write_table
 
 TABLE = random_table(np.random.default_rng(3), tasks=6, targets=4)
 NUMBERS = st.sampled_from(["", "0", "0.5", "1", "2.25", "3"])

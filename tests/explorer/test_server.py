@@ -19,8 +19,8 @@ from conftest import PUBLISHED, random_table
 from dash import Dash
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.explorer.app import Explorer
-from taskonomy.explorer.opening import opened
+from taskonomy.explorer.callbacks import Explorer
+from taskonomy.explorer.loading import opened
 from taskonomy.explorer.server import HOST, Server
 
 
@@ -257,9 +257,8 @@ def test_an_old_question_is_known_whenever_it_comes() -> None:
 
 
 def test_the_command_says_what_is_wrong_before_it_loads_anything_heavy(tmp_path: Path) -> None:
-    script = (
-        "import sys; sys.argv[0] = 'taskonomy'; import taskonomy.cli as c, atexit; atexit.register(lambda: print('dash' in sys.modules)); c.main()"
-    )
+    told = "atexit.register(lambda: print('dash' in sys.modules))"
+    script = f"import sys; sys.argv[0] = 'taskonomy'; import taskonomy.cli.main as c, atexit; {told}; c.main()"
     helped = subprocess.run([sys.executable, "-c", script, "explore", "--help"], capture_output=True, text=True, timeout=120)
     assert "TABLE|RUN" in helped.stdout
     assert helped.stdout.endswith("False\n")
@@ -268,7 +267,7 @@ def test_the_command_says_what_is_wrong_before_it_loads_anything_heavy(tmp_path:
 
 
 def test_the_command_prints_the_address_and_ends_when_interrupted() -> None:
-    command = [sys.executable, "-m", "taskonomy.cli", "explore", str(PUBLISHED), "--port", "0", "--no-browser"]
+    command = [sys.executable, "-m", "taskonomy.cli.main", "explore", str(PUBLISHED), "--port", "0", "--no-browser"]
     # Tests that run in the background of a shell ignore SIGINT, and so would what they start.
     listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listening)

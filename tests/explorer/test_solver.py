@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from conftest import random_table
 
+from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer.solver import Solver
-from taskonomy.params import PolicyParams
-from taskonomy.policy.solve import Planner, Policy, plan
+from taskonomy.policy.planner import Planner, Policy, plan
 
 TABLE = random_table(np.random.default_rng(6), tasks=8, targets=6)
 FIRST, OTHER = PolicyParams(budget=7, max_order=2, alternatives=3), PolicyParams(budget=5, max_order=2, alternatives=3)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tiny import TRAINED, profile, tiny_card
 
-from taskonomy.data.prepared import Prepared
-from taskonomy.files import write_json, write_text
+from taskonomy.atomic_io import write_json, write_text
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.inference.export import export
-from taskonomy.training.more import MoreJob
+from taskonomy.transfers.variants import MoreJob
 
 CHOSEN = {
     "autoencoding": ("self",),

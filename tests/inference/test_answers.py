@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.inference.answers import Answer
+from taskonomy.inference.rendering import Answer
 from taskonomy.tasks import DICTIONARY
 
 SIDE = 16

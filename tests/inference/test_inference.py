@@ -17,21 +17,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 import taskonomy
-from taskonomy.cli import app
+from taskonomy.cli.main import app
+from taskonomy.config.params import Precision
 from taskonomy.errors import TaskonomyError
-from taskonomy.inference.cost import Size, together
+from taskonomy.inference.benchmark import milliseconds, own_network, solve_all
 from taskonomy.inference.export import export, file_digest, headline
-from taskonomy.inference.graph import TOLERANCE, difference, write_graph
-from taskonomy.inference.images import found_images
-from taskonomy.inference.index import open_export
+from taskonomy.inference.inference_cost import Size, together
+from taskonomy.inference.manifest import open_export
+from taskonomy.inference.onnx_export import TOLERANCE, difference, write_graph
+from taskonomy.inference.photographs import found_images
 from taskonomy.inference.predictor import device_of, load_predictor, load_predictors, predict
-from taskonomy.inference.timing import milliseconds, own_network, solve_all
-from taskonomy.nets.network import parameters
-from taskonomy.params import Precision
-from taskonomy.training.batches import TESTING, Labels
-from taskonomy.training.inputs import as_seen
+from taskonomy.models.networks import parameters
+from taskonomy.store.store import Store
+from taskonomy.training.dataloader import TESTING, Labels
 from taskonomy.training.losses import per_sample
-from taskonomy.training.store import Store
+from taskonomy.training.transforms import as_seen
 
 # Codes were stored in half precision; where networks were trained in bfloat16, predictors still compute in float32.
 NEAR = 0.05 if Precision.AUTO.here() is Precision.BFLOAT16 else 0.005
@@ -124,7 +124,7 @@ def test_three_lines_of_python_give_an_answer(folder, picture) -> None:
 
 
 def test_importing_taskonomy_loads_no_torch() -> None:
-    program = "import sys, taskonomy, taskonomy.inference.index, taskonomy.inference.batch; print('torch' in sys.modules)"
+    program = "import sys, taskonomy, taskonomy.inference.manifest, taskonomy.inference.requests; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120).stdout == "False\n"
     with pytest.raises(AttributeError, match="no attribute 'load_predictors'"):
         _ = taskonomy.load_predictors

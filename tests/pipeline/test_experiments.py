@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from small_run import TARGETS, run, units
 
-from taskonomy.running.experiments import titles
+from taskonomy.pipeline.experiments import titles
 
 
 @pytest.mark.long
@@ -54,7 +54,7 @@ def tmp_csv(project: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles/experiments").glob("*.yaml")))
 def test_every_recipe_says_what_it_asks_and_can_be_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from taskonomy.profiles import read_profile
+    from taskonomy.config.profiles import read_profile
 
     monkeypatch.chdir(ROOT)
     assert len(titles()[name]) > 10

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, kept, ran, repro, run, side_by_side, units
 
-from taskonomy.params import read_params
-from taskonomy.sizing.counting import stages_of, units_of
+from taskonomy.config.params import read_params
+from taskonomy.estimate.workload import stages_of, units_of
 
 
 def counted(values: Iterable[object]) -> dict[object, int]:

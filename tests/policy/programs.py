@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from taskonomy.config.params import Difference, PolicyParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Difference, PolicyParams
 from taskonomy.policy.front import Point, front
-from taskonomy.policy.solve import Policy, plan
+from taskonomy.policy.planner import Policy, plan
 
 AFFINITIES = ("tenths", "digits", "tiny", "mixed")
 COSTS = ("none", "tenths", "cents", "wide", "tiny", "thirds", "labels")

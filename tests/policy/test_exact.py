@@ -8,16 +8,16 @@ import pytest
 from conftest import NOT_SOURCES
 from programs import draw, written, wrong
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.config.params import Difference, PolicyParams, SolverName
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Difference, PolicyParams, SolverName
-from taskonomy.policy import solve
+from taskonomy.policy import planner as solve
 from taskonomy.policy.exact import Exact
 from taskonomy.policy.front import front
 from taskonomy.policy.numbers import as_written, at_least, difference
+from taskonomy.policy.planner import plan
 from taskonomy.policy.problem import admissible
 from taskonomy.policy.search import Search
-from taskonomy.policy.solve import plan
+from taskonomy.tables.table import parse_table
 
 TABLE = parse_table("target,sources,affinity\nx,a,0.9\nx,b,0.5\ny,a,0.2\ny,b,0.3\ny,c,0.8\n", "t")
 

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from conftest import random_table
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.config.params import LabelsParams, PolicyParams, SelfEdge, SolverName
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.savings import labels_share
 from taskonomy.evaluation.significance import Draw, random_policies
-from taskonomy.params import LabelsParams, PolicyParams, SelfEdge, SolverName
 from taskonomy.policy.front import front
-from taskonomy.policy.labels import money, read_prices, render, told, totals
+from taskonomy.policy.label_costs import money, read_prices, render, told, totals
+from taskonomy.policy.planner import Planner, plan
 from taskonomy.policy.problem import admissible
-from taskonomy.policy.solve import Planner, plan
+from taskonomy.tables.table import parse_table
 
 TABLE = """target,sources,affinity
 normal,normal,0.5
@@ -188,7 +188,7 @@ def test_random_policies_keep_to_the_money() -> None:
     ],
 )
 def test_what_cannot_be_is_named(values: dict[str, Any], message: str) -> None:
-    from taskonomy.params import checked
+    from taskonomy.config.params import checked
 
     with pytest.raises(TaskonomyError, match=message):
         checked(PolicyParams, {"budget": 1, **values}, "params.yaml")

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES, random_table
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.config.params import Balance, Difference, PolicyParams, Role, SelfEdge, SolverName
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Balance, Difference, PolicyParams, Role, SelfEdge, SolverName
 from taskonomy.policy.exact import Exact
 from taskonomy.policy.front import front
 from taskonomy.policy.greedy import greedy
 from taskonomy.policy.numbers import as_written
+from taskonomy.policy.planner import Planner, plan
 from taskonomy.policy.problem import admissible
-from taskonomy.policy.solve import Planner, plan
+from taskonomy.tables.table import parse_table
 
 
 def random_rules(rng: np.random.Generator, table: pd.DataFrame) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from taskonomy.report.facts import facts, fingerprint
+from taskonomy.report.provenance import facts, fingerprint
 
 
 @pytest.fixture

@@ -14,18 +14,18 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.affinity.table import parse_table
+from taskonomy.atomic_io import to_json
+from taskonomy.config.params import PolicyParams, SavingsParams
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.savings import random_sets, summary
 from taskonomy.evaluation.significance import significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
-from taskonomy.files import to_json
-from taskonomy.params import PolicyParams, SavingsParams
 from taskonomy.policy.front import front
+from taskonomy.policy.planner import Planner, Policy
 from taskonomy.policy.problem import Problem
-from taskonomy.policy.solve import Planner, Policy
+from taskonomy.report.inputs import Results
 from taskonomy.report.page import embedded_json, page
-from taskonomy.report.results import Results
+from taskonomy.tables.table import parse_table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")

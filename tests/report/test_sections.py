@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 from test_page import NAMES, needs_browser, page_of, seen, small_table, text_of
 
-from taskonomy.affinity.table import join_sources, parse_table
+from taskonomy.config.params import PolicyParams
 from taskonomy.evaluation.agreement import agreement
-from taskonomy.evaluation.intervals import Buildings
-from taskonomy.params import PolicyParams
-from taskonomy.policy.solve import Planner
-from taskonomy.report.sections import agreement as against
-from taskonomy.report.sections import decision, networks, transfers
+from taskonomy.evaluation.jackknife import Buildings
+from taskonomy.policy.planner import Planner
+from taskonomy.report.sections import agreement_section as against
+from taskonomy.report.sections import networks_section as networks
+from taskonomy.report.sections import policy_section as decision
+from taskonomy.report.sections import transfers_section as transfers
+from taskonomy.tables.table import join_sources, parse_table
 from taskonomy.tasks import title_of
 
 PARAMS = PolicyParams(budget=2, max_order=1, exclude=("random_projection",))

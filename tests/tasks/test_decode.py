@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from taskonomy.data.prepared import Prepared
 from taskonomy.data.preview import METRES
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import NO_CLASS, Loss
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.decode import decode
-from taskonomy.tasks.labels import NO_CLASS, Loss
-from taskonomy.tasks.show import Sample, label_picture
+from taskonomy.tasks.visualize import Sample, label_picture
 
 LEARNT = [name for name, task in DICTIONARY.items() if task.label is not None]
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from taskonomy.cores import on_every_core
+from taskonomy.config.params import Params, checked
+from taskonomy.config.task_config import card, read_card
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Params, checked
+from taskonomy.machine.cores import on_every_core
 from taskonomy.tasks import DICTIONARY, family_of, title_of
-from taskonomy.tasks.own import OwnTask, declare, declare_also, own_name, own_tasks
-from taskonomy.training.cards import card, read_card
+from taskonomy.tasks.custom_tasks import OwnTask, declare, declare_also, own_name, own_tasks
 
 PAPERS = frozenset(DICTIONARY)
 TITLES = st.none() | st.text(st.characters(categories=("L", "N", "Zs"), include_characters="&'\""), min_size=1, max_size=80).filter(str.isprintable)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from skimage.color import rgb2lab
 
-from taskonomy.geometry import Camera, relative_pose
+from taskonomy.labels.colour import BINS, expected_ab, rarity_weights, soft_bins
+from taskonomy.labels.jigsaw import permutation_set, tiles
+from taskonomy.numeric.geometry import Camera, relative_pose
 from taskonomy.tasks import DICTIONARY, FAMILIES
-from taskonomy.tasks.colour import BINS, expected_ab, rarity_weights, soft_bins
-from taskonomy.tasks.jigsaw import permutation_set, tiles
 from taskonomy.tasks.poses import compose, room_layout, vanishing_points
-from taskonomy.tasks.show import PICTURES
+from taskonomy.tasks.visualize import PICTURES
 
 angle = st.floats(-3.1, 3.1)
 place = st.floats(-5, 5)

@@ -8,23 +8,24 @@ import pytest
 import torch
 from tiny import KilledError, tiny_card
 
-from taskonomy.data.prepared import SPLITS, Prepared, PreparedTask
+from taskonomy.config.params import AdversarialParams
+from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
-from taskonomy.nets.critic import Critic
-from taskonomy.nets.decoders import DecoderShape
-from taskonomy.nets.encoder import EncoderShape
-from taskonomy.nets.network import task_network
-from taskonomy.params import AdversarialParams
+from taskonomy.labels.encodings import Input, Loss
+from taskonomy.models.decoders import DecoderShape
+from taskonomy.models.discriminator import Critic
+from taskonomy.models.encoder import EncoderShape
+from taskonomy.models.networks import task_network
+from taskonomy.store.store import Store, Unit
+from taskonomy.store.unit_keys import UNIT_CODE
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Input, Loss
-from taskonomy.training import adversarial, networks
+from taskonomy.training import adversarial
+from taskonomy.training import task_networks as networks
 from taskonomy.training.adversarial import Adversary
-from taskonomy.training.batches import Batch, Batches, Images, Labels
-from taskonomy.training.fit import Schedule, fit, losses_of, seeded
-from taskonomy.training.keys import NETWORK_CODE, TRANSFER_CODE
+from taskonomy.training.dataloader import Batch, Batches, Images, Labels
 from taskonomy.training.losses import Targets
-from taskonomy.training.store import Store, Unit
-from taskonomy.training.transfers import SCRATCH
+from taskonomy.training.trainer import Schedule, fit, losses_of, seeded
+from taskonomy.transfers.transfers import SCRATCH
 
 SIDE, VIEWS = 32, 30
 ENCODER, DECODER = EncoderShape("small", width=0.125, stride=8, channels=4), DecoderShape(layers=(16,), steps=((8,),), last=1, shuffle=4)
@@ -308,5 +309,4 @@ def test_only_a_tasks_own_network_has_it(monkeypatch, tmp_path):
     train = task.of_split("train")
     assert networks.constant_key(task, values, train) == networks.constant_key(task, without, train)
     assert networks.network_key(MADE, task, values, train, "self") != networks.network_key(MADE, task, without, train, "self")
-    assert {"taskonomy.nets.critic", "taskonomy.training.adversarial"} <= set(NETWORK_CODE)
-    assert "taskonomy.training.adversarial" in TRANSFER_CODE
+    assert {"taskonomy.models", "taskonomy.training"} <= set(UNIT_CODE)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from taskonomy.training.ahead import ahead
+from taskonomy.training.prefetch import ahead
 
 
 @pytest.mark.parametrize("threads", [0, 1, 4])

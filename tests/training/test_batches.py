@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import profile
 
+from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.jigsaw import permutation_set
-from taskonomy.training import batches
-from taskonomy.training.batches import TESTING, Batches, Images, Labels
-from taskonomy.training.units import Nothing
+from taskonomy.training import dataloader as batches
+from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
+from taskonomy.training.train_unit import Nothing
 
 NAMES = [task.name for task in DICTIONARY.values() if task.label is not None]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskonomy.params import Beam
-from taskonomy.training.beam import Sources, candidates
+from taskonomy.config.params import Beam
+from taskonomy.transfers.beam_search import Sources, candidates
 
 NAMES = "abcdefghij"
 pools = st.integers(2, 8).flatmap(lambda size: st.permutations(NAMES[:size]))

@@ -9,10 +9,11 @@ import yaml
 from conftest import ROOT
 from tiny import OTHER_PRECISION, profile
 
+from taskonomy.config.task_config import as_card, card, read_card
 from taskonomy.errors import TaskonomyError
-from taskonomy.tasks import DICTIONARY, labels
-from taskonomy.tasks.labels import Loss
-from taskonomy.training.cards import as_card, card, read_card
+from taskonomy.labels import encodings as labels
+from taskonomy.labels.encodings import Loss
+from taskonomy.tasks import DICTIONARY
 
 NAMES = profile().data.tasks
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from taskonomy.params import Precision
+from taskonomy.config.params import Precision
+from taskonomy.labels.encodings import Input
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Input
-from taskonomy.training.batches import TESTING, Codes, Images
 from taskonomy.training.codes import BATCH, code_input, coded_rows, codes_of, row_of_view
+from taskonomy.training.dataloader import TESTING, Codes, Images
 
 
 class Counting(torch.nn.Module):

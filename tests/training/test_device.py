@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
+from taskonomy.compute.executor import LOCAL, engine
+from taskonomy.config.params import ExecutionParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.execution.engines import LOCAL, engine
-from taskonomy.execution.settings import DETERMINISTIC, DEVICE
-from taskonomy.params import ExecutionParams
-from taskonomy.training.device import device_of, fastest
+from taskonomy.machine.device import device_of, fastest
+from taskonomy.machine.environment import DETERMINISTIC, DEVICE
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_parameter_reaches_this_process_and_those_of_its_workers(monkeypatch
         assert found is LOCAL
         with pytest.raises(TaskonomyError, match=r"execution\.device: cuda"):
             fastest()
-        script = "from taskonomy.training.device import fastest; fastest()"
+        script = "from taskonomy.machine.device import fastest; fastest()"
         child = subprocess.run(
             (sys.executable, "-c", script), env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True
         )
@@ -48,7 +48,7 @@ def test_the_parameter_reaches_this_process_and_those_of_its_workers(monkeypatch
 
 def test_deterministic_algorithms_are_asked_for_and_give_warnings_not_errors():
     script = (
-        "import torch\nfrom taskonomy.training.device import same_bits_each_time\nvariables = {}\nsame_bits_each_time(variables)\n"
+        "import torch\nfrom taskonomy.machine.device import same_bits_each_time\nvariables = {}\nsame_bits_each_time(variables)\n"
         "assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()\n"
         "assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark\nprint(variables)"
     )

@@ -8,17 +8,17 @@ import torch
 from skimage.color import rgb2lab
 from tiny import SIDE, KilledError
 
-from taskonomy.data.prepared import Prepared
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.nets.decoders import SMALL
-from taskonomy.nets.encoder import EncoderShape
-from taskonomy.nets.network import task_network
+from taskonomy.labels.encodings import Input
+from taskonomy.labels.jigsaw import permutation_set
+from taskonomy.models.decoders import SMALL
+from taskonomy.models.encoder import EncoderShape
+from taskonomy.models.networks import task_network
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.jigsaw import permutation_set
-from taskonomy.tasks.labels import Input
-from taskonomy.training.batches import TESTING, Batches, Images, Labels
-from taskonomy.training.fit import Schedule, fit, losses_of, seeded
-from taskonomy.training.inputs import as_seen
+from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
+from taskonomy.training.trainer import Schedule, fit, losses_of, seeded
+from taskonomy.training.transforms import as_seen
 
 SHAPE = EncoderShape("small", width=0.25, stride=8)
 TRAINED = [task.name for task in DICTIONARY.values() if task.label is not None]

@@ -9,15 +9,15 @@ import torch
 import yaml
 from tiny import KilledError
 
+from taskonomy.config.params import Params, Precision, checked
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import Params, Precision, checked
-from taskonomy.sizing.measuring import SAMPLES, Kind, Nets
-from taskonomy.training import fit as fitting
-from taskonomy.training import graphs
-from taskonomy.training.batches import Batches, Labels
-from taskonomy.training.device import fastest
-from taskonomy.training.fit import Schedule, fit, losses_of, seeded
-from taskonomy.training.resident import resident
+from taskonomy.estimate.throughput import SAMPLES, Kind, Nets
+from taskonomy.machine.device import fastest
+from taskonomy.training import cuda_graphs as graphs
+from taskonomy.training import trainer as fitting
+from taskonomy.training.dataloader import Batches, Labels
+from taskonomy.training.gpu_cache import resident
+from taskonomy.training.trainer import Schedule, fit, losses_of, seeded
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 TRAIN, VALIDATION, THREADS = np.arange(58), np.arange(40, SAMPLES), 2

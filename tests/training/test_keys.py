@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tiny import OTHER_PRECISION, TRAINED, profile, tiny_card, tiny_job
 
-from taskonomy.data.prepared import Prepared
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.store import unit_keys as keys
+from taskonomy.store.unit_keys import network_key
 from taskonomy.tasks import DICTIONARY
-from taskonomy.training import keys
-from taskonomy.training.keys import network_key
-from taskonomy.training.networks import constant_key
-from taskonomy.training.transfers import SCRATCH, open_job
+from taskonomy.training.task_networks import constant_key
+from taskonomy.transfers.transfers import SCRATCH, open_job
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_other_tasks_data_are_none_of_a_tasks(own):
 
 def test_code_that_decides_numbers_is_part_of_a_key(prepared, monkeypatch):
     before = key_in(prepared.root)
-    monkeypatch.setattr(keys, "NETWORK_CODE", (*keys.NETWORK_CODE, "taskonomy.errors"))
+    monkeypatch.setattr(keys, "UNIT_CODE", (*keys.UNIT_CODE, "taskonomy.errors"))
     assert key_in(prepared.root) != before
 
 

@@ -11,12 +11,12 @@ from scipy.spatial.transform import Rotation
 from scipy.special import log_softmax
 from torch import Tensor
 
-from taskonomy.data.statistics import STATISTICS
+from taskonomy.data.prepare.label_statistics import STATISTICS
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import Loss, Mask
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks import poses as in_numpy
-from taskonomy.tasks.labels import Loss, Mask
-from taskonomy.training import poses
+from taskonomy.training import pose_loss as poses
 from taskonomy.training.losses import LOSSES, PIXELS, Targets, per_sample, sampled_pixels
 
 BATCH, SIDE = 3, 8

@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from tiny import TRAINED, files_of, profile, tiny_card, tiny_job
 
-from taskonomy.affinity.losses import open_losses
-from taskonomy.data.prepared import PreparedTask
+from taskonomy.affinity.losses_file import open_losses
+from taskonomy.atomic_io import write_json
+from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.errors import TaskonomyError
-from taskonomy.files import write_json
-from taskonomy.nets.network import transfer_network
-from taskonomy.nets.shapes import decoder_shape, encoder_shape
-from taskonomy.nets.transfer import STREAMS, WIDTH
+from taskonomy.models.networks import transfer_network
+from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.models.transfer import STREAMS, WIDTH
+from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
-from taskonomy.training import units
-from taskonomy.training.batches import Codes
-from taskonomy.training.more import MoreJob, few_samples, more_transfers, write_more
-from taskonomy.training.store import Store
-from taskonomy.training.transfers import open_job, transfers_to
-from taskonomy.training.units import weights_of
+from taskonomy.training import train_unit as units
+from taskonomy.training.dataloader import Codes
+from taskonomy.training.train_unit import weights_of
+from taskonomy.transfers.transfers import open_job, transfers_to
+from taskonomy.transfers.variants import MoreJob, few_samples, more_transfers, write_more
 
 TARGETS = ("autoencoding", "camera_pose_fixated", "denoising", "normal")
 TESTS = ("test_affinity", "test_policy")

@@ -11,15 +11,15 @@ import torch
 from tiny import TRAINED, KilledError, tiny_card, tiny_job
 from torch import nn
 
-from taskonomy.affinity.losses import open_losses, read_losses
+from taskonomy.affinity.losses_file import open_losses, read_losses
 from taskonomy.errors import TaskonomyError
-from taskonomy.training import outputs
-from taskonomy.training.fit import Curve
-from taskonomy.training.networks import Trained, train_task
-from taskonomy.training.outputs import Curves, write_network, write_transfers
-from taskonomy.training.state import load_weights, save_weights
-from taskonomy.training.store import Store
-from taskonomy.training.transfers import SCRATCH, Transferred, transfers_to
+from taskonomy.store.store import Store
+from taskonomy.training.checkpoint import load_weights, save_weights
+from taskonomy.training.task_networks import Trained, train_task
+from taskonomy.training.trainer import Curve
+from taskonomy.transfers import stage_outputs as outputs
+from taskonomy.transfers.stage_outputs import Curves, write_network, write_transfers
+from taskonomy.transfers.transfers import SCRATCH, Transferred, transfers_to
 
 SPLITS = ("test_affinity", "test_policy")
 

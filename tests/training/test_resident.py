@@ -5,9 +5,9 @@ import pytest
 import torch
 from tiny import SIDE
 
-from taskonomy.tasks.labels import Input
-from taskonomy.training.batches import Batches, Codes, Images, Labels
-from taskonomy.training.resident import _inputs, resident
+from taskonomy.labels.encodings import Input
+from taskonomy.training.dataloader import Batches, Codes, Images, Labels
+from taskonomy.training.gpu_cache import _inputs, resident
 
 CPU = torch.device("cpu")
 LARGE = 10**12

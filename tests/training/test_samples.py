@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from tiny import TRAINED, profile, tiny_card, tiny_job
 
-from taskonomy.data.prepared import Prepared
+from taskonomy.atomic_io import write_json
+from taskonomy.config.params import Params
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.files import write_json
-from taskonomy.params import Params
+from taskonomy.report import predictions as samples
+from taskonomy.report.predictions import Folders, chosen_transfers, write_samples
+from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
-from taskonomy.training import samples
-from taskonomy.training.outputs import write_transfers
-from taskonomy.training.samples import Folders, chosen_transfers, write_samples
-from taskonomy.training.store import Store
-from taskonomy.training.transfers import SCRATCH, open_job, transfers_to
+from taskonomy.transfers.stage_outputs import write_transfers
+from taskonomy.transfers.transfers import SCRATCH, open_job, transfers_to
 
 FEW = ("autoencoding", "denoising", "normal")
 

@@ -10,10 +10,10 @@ import torch
 from test_units import KEY, Making, unit
 from tiny import KilledError, files_of
 
-from taskonomy.data.prepared import Prepared
-from taskonomy.training.graphs import adam
-from taskonomy.training.state import load_training
-from taskonomy.training.store import Store, key_of
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.store.store import Store, key_of
+from taskonomy.training.checkpoint import load_training
+from taskonomy.training.cuda_graphs import adam
 
 OTHER = key_of(unit="other")
 

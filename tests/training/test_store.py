@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tiny import once
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.training.store import Store, code_digest, digest_of, key_of, store_root, usage
+from taskonomy.store.store import Store, code_digest, digest_of, key_of, store_root, usage
 
 KEY, OTHER = key_of(unit=1), key_of(unit=2)
 ARRAYS = {
@@ -135,7 +135,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_the_old_unit(store: Store, mo
     """/dev/full stands for a full disk: every write to it fails with 'No space left on device'."""
     store.write(KEY, {}, {"old": 1})
     with monkeypatch.context() as patched:
-        patched.setattr("taskonomy.files.open", lambda path, *rest: open("/dev/full", *rest), raising=False)  # noqa: SIM115
+        patched.setattr("taskonomy.atomic_io.open", lambda path, *rest: open("/dev/full", *rest), raising=False)  # noqa: SIM115
         with pytest.raises(TaskonomyError, match=rf"{KEY}.unit: No space left on device"):
             store.write(KEY, ARRAYS, FACTS)
     unit = store.read(KEY)
@@ -301,7 +301,7 @@ def test_large_arrays_are_hashed_in_blocks_and_to_the_end(tmp_path: Path, monkey
     np.save(tmp_path / "x.npy", array)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     for block in (1, 8, 100, 10**9):
-        monkeypatch.setattr("taskonomy.training.store._BLOCK", block)
+        monkeypatch.setattr("taskonomy.store.store._BLOCK", block)
         assert digest_of(array) == digest_of(mapped) == digest_of(np.asfortranarray(array)) == whole
 
 
@@ -328,7 +328,7 @@ def digest_with(root: Path, text: str) -> str:
     (root / "nets/__init__.py").write_text("")
     (root / "nets/deep/layer.py").write_text(text)
     code_digest.cache_clear()
-    return code_digest("taskonomy.nets", root=root)
+    return code_digest("taskonomy.models", root=root)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_modules_are_named_with_dots_and_counted_without_importing(tmp_path: Pat
     assert package == code_digest("nets", root=tmp_path) == code_digest("nets", "nets.deep.layer", root=tmp_path)
     (tmp_path / "data.py").write_text("raise RuntimeError('imported')\n")
     both = code_digest("nets", "data", root=tmp_path)
-    assert both == code_digest("taskonomy.data", "taskonomy.nets", root=tmp_path) == code_digest("taskonomy", root=tmp_path)
+    assert both == code_digest("taskonomy.data", "taskonomy.models", root=tmp_path) == code_digest("taskonomy", root=tmp_path)
     assert len({both, package, code_digest("data", root=tmp_path)}) == 3
     (tmp_path / "nets/deep/layer.py").rename(tmp_path / "nets/layer.py")
     code_digest.cache_clear()
@@ -368,11 +368,11 @@ def test_modules_are_named_with_dots_and_counted_without_importing(tmp_path: Pat
 
 def test_the_modules_of_this_project_are_found_and_torch_is_not_imported() -> None:
     program = (
-        "import sys; from taskonomy.training.store import code_digest\n"
-        "print(code_digest('taskonomy.nets', 'taskonomy.training.fit'), 'torch' in sys.modules, 'taskonomy.nets' in sys.modules)"
+        "import sys; from taskonomy.store.store import code_digest\n"
+        "print(code_digest('taskonomy.models', 'taskonomy.training.trainer'), 'torch' in sys.modules, 'taskonomy.models' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == [code_digest("taskonomy.nets", "taskonomy.training.fit"), "False", "False"]
+    assert done.stdout.split() == [code_digest("taskonomy.models", "taskonomy.training.trainer"), "False", "False"]
 
 
 # Where the store is
@@ -437,7 +437,7 @@ def run(folder: Path, *command: str, status: int = 0) -> str:
 STAGE = """
 import sys
 from pathlib import Path
-from taskonomy.training.store import Store, key_of, store_root
+from taskonomy.store.store import Store, key_of, store_root
 Path("models/normal").mkdir(parents=True)
 keys = [key_of(unit=number) for number in Path("params.yaml").read_text().split()[1:]]
 for key in keys:

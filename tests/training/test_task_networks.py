@@ -8,12 +8,13 @@ import torch
 from tiny import KilledError, files_of, tiny_card
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import Input
+from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Input
-from taskonomy.training import networks, units
+from taskonomy.training import task_networks as networks
+from taskonomy.training import train_unit as units
 from taskonomy.training.codes import code_input, codes_of
-from taskonomy.training.networks import train_task
-from taskonomy.training.store import Store
+from taskonomy.training.task_networks import train_task
 
 
 class Spy:

@@ -15,15 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import TRAINED, files_of, profile, tiny_card, tiny_job
 
+from taskonomy.atomic_io import write_json
 from taskonomy.errors import TaskonomyError
-from taskonomy.files import write_json
-from taskonomy.tasks.labels import Input
-from taskonomy.training import transfers, units
-from taskonomy.training.batches import TESTING, Batches, Codes, Images
+from taskonomy.labels.encodings import Input
+from taskonomy.store.store import Store
+from taskonomy.training import train_unit as units
 from taskonomy.training.codes import codes_of, row_of_view
-from taskonomy.training.fit import losses_of
-from taskonomy.training.store import Store
-from taskonomy.training.transfers import SCRATCH, chosen_samples, open_job, transfers_to
+from taskonomy.training.dataloader import TESTING, Batches, Codes, Images
+from taskonomy.training.trainer import losses_of
+from taskonomy.transfers import transfers
+from taskonomy.transfers.transfers import SCRATCH, chosen_samples, open_job, transfers_to
 
 FEW = ("autoencoding", "colorization", "normal", "random_projection")
 
@@ -308,9 +309,9 @@ def test_the_stage_writes_what_the_transfers_are(project, prepared, trained):
 
 def test_stored_codes_are_what_the_saved_encoder_makes(prepared, trained):
     """Weights from the model folder give the codes in the codes folder."""
-    from taskonomy.params import Precision
-    from taskonomy.training.networks import network_of
-    from taskonomy.training.state import load_weights
+    from taskonomy.config.params import Precision
+    from taskonomy.training.checkpoint import load_weights
+    from taskonomy.training.task_networks import network_of
 
     for task in set(TRAINED) - {"random_projection"}:
         values = tiny_card(task)
@@ -337,7 +338,7 @@ def test_scratch_sees_images_and_transfers_see_codes_alone(job, monkeypatch):
 
 @pytest.mark.parametrize("sources", [("normal",), ("autoencoding", "colorization")])
 def test_a_transfer_with_its_weights_is_the_one_that_was_measured(job, sources):
-    from taskonomy.training.readouts import transfer_with_weights
+    from taskonomy.training.train_transfer import transfer_with_weights
 
     one = job("camera_pose_fixated", *FEW, "camera_pose_fixated", beam="all")
     measured = transfers_to(one).units[sources]

@@ -12,14 +12,14 @@ import torch
 from conftest import ROOT
 from tiny import KilledError, files_of, profile
 
-from taskonomy.data.prepared import Prepared
+from taskonomy.config.params import Precision, ScheduleParams
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.nets.network import task_network
-from taskonomy.nets.shapes import decoder_shape, encoder_shape
-from taskonomy.params import Precision, ScheduleParams
-from taskonomy.training.batches import Images, Labels
-from taskonomy.training.store import Store, Unit, key_of
-from taskonomy.training.units import Constant, Nothing, Recipe, train_unit, weights_of
+from taskonomy.models.networks import task_network
+from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.store.store import Store, Unit, key_of
+from taskonomy.training.dataloader import Images, Labels
+from taskonomy.training.train_unit import Constant, Nothing, Recipe, train_unit, weights_of
 
 SCHEDULE = ScheduleParams(epochs=3, batch=12, rate=2e-3, slow_after=0.7, weight_decay=2e-6)
 KEY = key_of(unit="test")
@@ -89,7 +89,7 @@ import os, signal, sys
 sys.path[:0] = ["tests", "tests/training"]
 from pathlib import Path
 from test_units import unit
-from taskonomy.data.prepared import Prepared
+from taskonomy.dataset.prepared_dataset import Prepared
 
 def kill(epoch, curve):
     if epoch == 1:

@@ -3,8 +3,8 @@
 import pytest
 
 from taskonomy.world.building import Building, build
+from taskonomy.world.cameras import View, views_of
 from taskonomy.world.render import Renderer
-from taskonomy.world.views import View, views_of
 
 RESOLUTION = 32
 SEED = 3

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from tiny import unchecked
 
-from taskonomy.tasks.classes import OBJECT_VALUES, PLACES
+from taskonomy.labels.classes import OBJECT_VALUES, PLACES
 from taskonomy.world import building as module
 from taskonomy.world.building import Building, build, texture_levels
-from taskonomy.world.placing import Placed
-from taskonomy.world.shapes import capsule, cone, cushion, cylinder, prism, sphere
+from taskonomy.world.meshes import capsule, cone, cushion, cylinder, prism, sphere
+from taskonomy.world.placement import Placed
 
 
 @pytest.fixture(scope="session")

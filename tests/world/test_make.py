@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from taskonomy.data.layouts import open_source
-from taskonomy.params import WorldParams
-from taskonomy.world import make
+from taskonomy.config.params import WorldParams
+from taskonomy.release.layouts import open_source
+from taskonomy.world import generate as make
 
 SMALL = WorldParams(buildings=5, points=2, views=3, resolution=32, samples=1, splits={"train": 0.4, "val": 0.3, "test": 0.3}, seed=0)
 

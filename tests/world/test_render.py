@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from taskonomy.tasks.classes import PLACES
+from taskonomy.labels.classes import PLACES
 from taskonomy.world.building import build
+from taskonomy.world.cameras import views_of
 from taskonomy.world.render import Renderer
-from taskonomy.world.views import views_of
 
 pytest_plugins = ["house"]
 
@@ -105,10 +105,10 @@ def test_an_image_does_not_depend_on_what_was_rendered_before(building, views, f
 
 DIGEST = """
 import hashlib, sys
-from taskonomy.tasks.classes import PLACES
+from taskonomy.labels.classes import PLACES
 from taskonomy.world.building import build
 from taskonomy.world.render import Renderer
-from taskonomy.world.views import views_of
+from taskonomy.world.cameras import views_of
 building = build("house", int(sys.argv[1]))
 view = views_of(building, points=1, views_per_point=3, resolution=16, seed=int(sys.argv[1]))[0][0]
 print(hashlib.sha256(Renderer(building).render(view, samples=4, seed=int(sys.argv[1])).rgb.tobytes()).hexdigest())

@@ -6,9 +6,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.geometry import Camera, relative_pose
-from taskonomy.tasks.classes import PLACES
-from taskonomy.world.views import views_of
+from taskonomy.labels.classes import PLACES
+from taskonomy.numeric.geometry import Camera, relative_pose
+from taskonomy.world.cameras import views_of
 
 pytest_plugins = ["house"]
 

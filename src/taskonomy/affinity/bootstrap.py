@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from taskonomy.affinity.ahp import affinities, linear
-from taskonomy.affinity.wins import BLOCK, blocks
+from taskonomy.affinity.win_rates import BLOCK, blocks
 
 _MATRICES_AT_ONCE = 64
 

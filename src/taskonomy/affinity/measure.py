@@ -9,10 +9,10 @@ import pandas as pd
 
 from taskonomy.affinity import ahp
 from taskonomy.affinity.bootstrap import best_of_order, resampled_affinities
-from taskonomy.affinity.losses import Losses
-from taskonomy.affinity.table import SELF, split_sources
-from taskonomy.affinity.wins import blocks, win_rate_against, win_rates
-from taskonomy.seeds import generator
+from taskonomy.affinity.losses_file import Losses
+from taskonomy.affinity.win_rates import blocks, win_rate_against, win_rates
+from taskonomy.numeric.rng import generator
+from taskonomy.tables.table import SELF, split_sources
 
 
 class Normalization(StrEnum):

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 from numba import njit
 
-from taskonomy.annotate.continuity import inverse_depth, joined
-from taskonomy.annotate.frame import Frame
+from taskonomy.annotate.occlusion import inverse_depth, joined
+from taskonomy.annotate.view import Frame
 
 SMOOTH = 0.7  # cosine: where objects are unknown, normals that differ more belong to two of them
 

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from taskonomy.annotate.frame import Frame
-from taskonomy.annotate.scale import RELEASED_RESOLUTION, length, masked_gaussian
-from taskonomy.data.formats import DEPTH_UNIT
+from taskonomy.annotate.pixel_scale import RELEASED_RESOLUTION, length, masked_gaussian
+from taskonomy.annotate.view import Frame
+from taskonomy.release.formats import DEPTH_UNIT
 
 TEXTURE_SIGMA, TEXTURE_SIGMA_FLOOR = 3.0, 0.5  # pixels of the release; pixels of the image at hand
 FARTHEST = 65036 / DEPTH_UNIT  # metres: what the release still takes for a surface

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 from numba import njit
 
-from taskonomy.annotate.frame import Frame
-from taskonomy.annotate.scale import RELEASED_RESOLUTION
+from taskonomy.annotate.pixel_scale import RELEASED_RESOLUTION
+from taskonomy.annotate.view import Frame
 
 SIGMAS = np.linspace(1, 30, 10)  # pixels of the release
 SIZES = (3 * SIGMAS).astype(np.int64)  # of the box filters that stand for them

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from numba import njit
 
-from taskonomy.annotate.frame import Frame
 from taskonomy.annotate.range_image import RangeImage, surface_change
+from taskonomy.annotate.view import Frame
 
 SUPPORT = 0.3  # metres across the surface that makes a point's interest
 REACH = SUPPORT / 2  # metres from it

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numba import njit
 
-from taskonomy.annotate.frame import Frame
-from taskonomy.data.formats import DEPTH_UNIT, HOLE
+from taskonomy.annotate.view import Frame
+from taskonomy.release.formats import DEPTH_UNIT, HOLE
 
 SURFACE_RADIUS = 2  # pixels: the window that a plane is fitted to
 NEAREST = 9  # points of the window, the middle one too; their distance is the scale of what else belongs to the surface

@@ -8,10 +8,10 @@ from jaxtyping import Float64, Int64
 from numba import njit
 
 from taskonomy.annotate.edges import edge_occlusion
-from taskonomy.annotate.frame import Frame
 from taskonomy.annotate.ncut import first_come, normalized_cut
-from taskonomy.annotate.scale import area, gaussian, length, masked_gaussian
-from taskonomy.data.formats import DEPTH_UNIT, NORMAL_AXES
+from taskonomy.annotate.pixel_scale import area, gaussian, length, masked_gaussian
+from taskonomy.annotate.view import Frame
+from taskonomy.release.formats import DEPTH_UNIT, NORMAL_AXES
 
 SCALE = 200.0  # of felzenszwalb, at every resolution: it trades contrast for the number of segments, which so stays about the same
 SIGMA, SIGMA_FLOOR = 3.0, 0.5  # 2D: blur, pixels of the release; pixels of the image at hand

@@ -5,9 +5,9 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from taskonomy.annotate.frame import Frame
+from taskonomy.annotate.view import Frame
 from taskonomy.errors import TaskonomyError
-from taskonomy.tasks.classes import FIRST_OBJECT, OBJECTS, PLACES, PLACES_COUNT
+from taskonomy.labels.classes import FIRST_OBJECT, OBJECTS, PLACES, PLACES_COUNT
 
 IMAGENET_CLASSES = 1000
 DOUBT = 0.01  # all ImageNet classes together weigh as much as an object that covers this share of the image

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from taskonomy.annotate.frame import Frame
+from taskonomy.annotate.view import Frame
 
 LAMP_ENERGY = 1.6  # of 1: what a surface that faces the lamp would show as at no distance
 LAMP_DISTANCE = 8.0  # square metres: light has halved where the square of the distance is this

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taskonomy.data.checks import Damage, Elsewhere, Progress, check, damaged_tars
-from taskonomy.data.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
-from taskonomy.data.layouts import ReleasedSource, open_source
-from taskonomy.data.names import MATCHES, few
-from taskonomy.data.remote import Place
-from taskonomy.data.splits import SPLITS
+from taskonomy.data.validate import Damage, Elsewhere, Progress, check, damaged_tars
+from taskonomy.release.file_names import MATCHES, few
+from taskonomy.release.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
+from taskonomy.release.layouts import ReleasedSource, open_source
+from taskonomy.release.object_storage import Place
+from taskonomy.release.split_lists import SPLITS
 
 _SHOWN = 5  # names listed of a kind
 

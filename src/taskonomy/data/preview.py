@@ -8,17 +8,17 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from taskonomy.data.fitting import fitted
-from taskonomy.data.formats import DamagedFileError, ViewKey
-from taskonomy.data.sources import Data, open_data
-from taskonomy.data.view import ReadView, lacks
+from taskonomy.data.custom_checks import fitted
+from taskonomy.data.datasets import Data, open_data
+from taskonomy.data.view_reader import ReadView, lacks
 from taskonomy.errors import TaskonomyError
-from taskonomy.seeds import generator
+from taskonomy.labels.encodings import Input, Shot, ViewFiles
+from taskonomy.numeric.rng import generator
+from taskonomy.release.formats import DamagedFileError, ViewKey
 from taskonomy.tasks import DICTIONARY, Task
-from taskonomy.tasks.labels import Input, Shot, ViewFiles
-from taskonomy.tasks.own import own_tasks
-from taskonomy.tasks.samples import Views, listed
-from taskonomy.tasks.show import INK, PAPER, Sample, fit, input_picture, label_picture
+from taskonomy.tasks.custom_tasks import own_tasks
+from taskonomy.tasks.multi_view import Views, listed
+from taskonomy.tasks.visualize import INK, PAPER, Sample, fit, input_picture, label_picture
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 MARGIN, TITLE = 10, 22

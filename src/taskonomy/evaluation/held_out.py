@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from taskonomy.affinity.table import join_sources
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.problem import Problem, Transfer
+from taskonomy.tables.table import join_sources
 
 _SHOWN = 3
 

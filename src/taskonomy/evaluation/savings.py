@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from taskonomy.affinity.table import SELF, is_gold, labelled
+from taskonomy.config.params import LabelsParams, PolicyParams, Role, SavingsParams, SelfEdge
 from taskonomy.errors import TaskonomyError
-from taskonomy.evaluation.labels import FULL_QUALITY, labels_share
-from taskonomy.params import LabelsParams, PolicyParams, Role, SavingsParams, SelfEdge
+from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
+from taskonomy.numeric.rng import generator
 from taskonomy.policy.front import Point, front
-from taskonomy.policy.solve import Planner
-from taskonomy.seeds import generator
+from taskonomy.policy.planner import Planner
+from taskonomy.tables.table import SELF, is_gold, labelled
 
 
 @dataclass(frozen=True)

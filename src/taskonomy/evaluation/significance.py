@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.policy.labels import money
+from taskonomy.numeric.rng import generator
+from taskonomy.policy.label_costs import money
 from taskonomy.policy.numbers import as_written, denominator
+from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Problem
-from taskonomy.policy.solve import Policy
-from taskonomy.seeds import generator
 
 _DRAWS_AT_ONCE = 1000
 _MAX_ROUNDS = 200

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskonomy.affinity.table import SELF, join_sources, labelled
+from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import Draw, random_policies
-from taskonomy.params import PolicyParams
-from taskonomy.policy.solve import Planner
+from taskonomy.policy.planner import Planner
+from taskonomy.tables.table import SELF, join_sources, labelled
 from taskonomy.tasks import family_of
-from taskonomy.variants import variant
+from taskonomy.tasks.transfer_spec import variant
 
 BEST, SINGLE, FULL = "best transfer", "best single source", "full supervision"
 UNLABELLED = "self-supervised"  # the family whose labels are the images themselves

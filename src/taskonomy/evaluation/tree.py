@@ -10,8 +10,8 @@ from jaxtyping import Float64
 from scipy.cluster.hierarchy import ClusterNode, linkage, optimal_leaf_ordering, to_tree
 from scipy.spatial.distance import pdist
 
-from taskonomy.affinity.table import is_gold, labelled, task_names
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.tables.table import is_gold, labelled, task_names
 from taskonomy.tasks import DICTIONARY
 
 

@@ -10,8 +10,8 @@ from flask import Flask, Response, abort, request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from werkzeug.exceptions import HTTPException
 
-from taskonomy.explorer.choices import GENERAL, MUST, SOURCE, TARGET
-from taskonomy.explorer.view import FILES
+from taskonomy.explorer.form import GENERAL, MUST, SOURCE, TARGET
+from taskonomy.explorer.page_layout import FILES
 
 CALLS = "/_dash-update-component"
 _NAMES = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")  # of this machine; any port: one may be forwarded here from another machine

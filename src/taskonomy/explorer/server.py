@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.explorer.app import Explorer, build
+from taskonomy.explorer.callbacks import Explorer, build
 from taskonomy.explorer.guard import guard
-from taskonomy.explorer.opening import Opened
+from taskonomy.explorer.loading import Opened
 
 HOST = "127.0.0.1"
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import pandas as pd
 
+from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import PolicyParams
-from taskonomy.policy.solve import Planner, Policy
+from taskonomy.policy.planner import Planner, Policy
 
 _PLANNERS, _ANSWERS = 16, 500
 Value = TypeVar("Value")
@@ -35,7 +35,7 @@ class Solver:
         self._begun: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # those of the alternatives that are being found, and how far
 
     def policy(self, params: PolicyParams) -> Policy:
-        """The policy that `taskonomy.policy.solve.plan` gives for the same table.
+        """The policy that `taskonomy.policy.planner.plan` gives for the same table.
 
         Raises:
             TaskonomyError: as there, and where the solver fails on the numbers.

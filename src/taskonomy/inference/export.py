@@ -13,26 +13,26 @@ import pandas as pd
 import torch
 from torch import nn
 
-from taskonomy.affinity.losses import read_losses
-from taskonomy.affinity.table import SELF, join_sources, labelled, read_table
-from taskonomy.cores import on_every_core
-from taskonomy.data.prepared import SPLITS, Prepared
+from taskonomy.affinity.losses_file import read_losses
+from taskonomy.atomic_io import whole_folder, write_csv, write_json
+from taskonomy.config.task_config import read_card
+from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.files import whole_folder, write_csv, write_json
-from taskonomy.inference.cost import Size, size_of, together
-from taskonomy.inference.index import FORMAT
-from taskonomy.inference.network import Readout, fresh_encoder, fresh_readout
-from taskonomy.nets.network import in_channels_of
+from taskonomy.inference.composed_model import Readout, fresh_encoder, fresh_readout
+from taskonomy.inference.inference_cost import Size, size_of, together
+from taskonomy.inference.manifest import FORMAT
+from taskonomy.machine.cores import on_every_core
+from taskonomy.models.networks import in_channels_of
+from taskonomy.store.store import digest_of, key_of
+from taskonomy.store.unit_keys import data_digest
+from taskonomy.tables.table import SELF, join_sources, labelled, read_table
 from taskonomy.tasks import DICTIONARY, title_of
-from taskonomy.training.cards import read_card
-from taskonomy.training.keys import data_digest
-from taskonomy.training.more import MoreJob, encoder_weights
-from taskonomy.training.networks import network_of
-from taskonomy.training.outputs import TESTS
-from taskonomy.training.state import load_weights, save_weights
-from taskonomy.training.store import digest_of, key_of
-from taskonomy.training.transfers import open_job
-from taskonomy.variants import variant
+from taskonomy.tasks.transfer_spec import variant
+from taskonomy.training.checkpoint import load_weights, save_weights
+from taskonomy.training.task_networks import network_of
+from taskonomy.transfers.stage_outputs import TESTS
+from taskonomy.transfers.transfers import open_job
+from taskonomy.transfers.variants import MoreJob, encoder_weights
 
 Card = dict[str, Any]
 
@@ -133,7 +133,7 @@ def headline(index: dict[str, Any]) -> str:
 
 
 def _train(work: tuple[MoreJob, Chosen]) -> None:
-    from taskonomy.training.readouts import transfer_with_weights
+    from taskonomy.training.train_transfer import transfer_with_weights
 
     job, one = work
     transfer_with_weights(job.to(one.target), one.sources)
@@ -192,7 +192,7 @@ def _write_target(job: MoreJob, one: Chosen, elsewhere: Any, folder: Path, encod
 
 def _transferred(job: MoreJob, one: Chosen, readout: Readout) -> dict[str, Any]:
     """The weights of a transfer, and what its training measured."""
-    from taskonomy.training.readouts import transfer_with_weights
+    from taskonomy.training.train_transfer import transfer_with_weights
 
     to = job.to(one.target)
     network, unit = transfer_with_weights(to, one.sources)

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.inference.answers import Answer
-from taskonomy.inference.images import central_square, read_image
-from taskonomy.inference.index import FOLDER, Exported, open_export
-from taskonomy.inference.network import Encoder, Whole, fresh_encoder, fresh_readout
+from taskonomy.inference.composed_model import Encoder, Whole, fresh_encoder, fresh_readout
+from taskonomy.inference.manifest import FOLDER, Exported, open_export
+from taskonomy.inference.photographs import central_square, read_image
+from taskonomy.inference.rendering import Answer
+from taskonomy.labels.encodings import Head
 from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.labels import Head
-from taskonomy.tasks.making import resized
+from taskonomy.tasks.preprocess import resized
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 Given = Path | str | Picture

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.params import PolicyParams
+from taskonomy.parsing.user_text import number, whole
 from taskonomy.policy.numbers import difference
-from taskonomy.policy.solve import Planner, Policy
-from taskonomy.written import number, whole
+from taskonomy.policy.planner import Planner, Policy
 
 _FEW_COSTS = 100
 

@@ -10,11 +10,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from taskonomy.affinity.table import SELF, labelled, task_names
+from taskonomy.config.params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.params import Balance, PolicyParams, Role, SelfEdge
-from taskonomy.policy.labels import check_variants, prices
+from taskonomy.policy.label_costs import check_variants, prices
 from taskonomy.policy.numbers import as_written, denominator
+from taskonomy.tables.table import SELF, labelled, task_names
 from taskonomy.tasks import DICTIONARY
 
 
@@ -32,7 +32,7 @@ class Transfer:
 
     Attributes:
         sources: as written in the table; `self` is the target's own fully supervised network.
-        needs: the tasks that must be labelled in full for it; of `a>b` and `a@0.02`, a alone (`taskonomy.affinity.table.labelled`).
+        needs: the tasks that must be labelled in full for it; of `a>b` and `a@0.02`, a alone (`taskonomy.tables.table.labelled`).
         affinity: as measured.
         exact: its part of the objective, in the numbers as written: importance times the rescaled affinity.
     """

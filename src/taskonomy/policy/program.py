@@ -11,9 +11,9 @@ from io import StringIO
 import pyomo.core as pyo
 from pyomo.repn.plugins.lp_writer import LPWriter
 
-from taskonomy.policy.engines import Cut, Engine, Solution, Weights, engine
 from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.policy.problem import Goal, Problem
+from taskonomy.policy.solvers import Cut, Engine, Solution, Weights, engine
 
 _SMALL = 10_000  # whole costs up to this are given to solvers as they are
 

@@ -8,7 +8,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from taskonomy.affinity.table import task_names
 from taskonomy.evaluation.families import family_triplets
 from taskonomy.evaluation.significance import MEASURES
 from taskonomy.evaluation.tree import without_sources
@@ -23,8 +22,15 @@ from taskonomy.report.figures import (
     significance_figure,
     tree_figure,
 )
-from taskonomy.report.results import Results
-from taskonomy.report.sections import affinities, agreement, chance, decision, made_of, networks, transfers
+from taskonomy.report.inputs import Results
+from taskonomy.report.sections import affinities_section as affinities
+from taskonomy.report.sections import agreement_section as agreement
+from taskonomy.report.sections import networks_section as networks
+from taskonomy.report.sections import policy_section as decision
+from taskonomy.report.sections import provenance_section as made_of
+from taskonomy.report.sections import significance_section as chance
+from taskonomy.report.sections import transfers_section as transfers
+from taskonomy.tables.table import task_names
 from taskonomy.tasks import FAMILIES, family_of, title_of
 
 BESIDE = 16  # matrices of so many columns still stand beside each other, and the names below them apart

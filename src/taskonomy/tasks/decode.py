@@ -1,7 +1,7 @@
 """What a network's output says, in the terms of its task's label: the inverse of `Label.encode`, chosen by the entry's loss.
 
-The result is what `taskonomy.tasks.show` draws and what people read: classes instead of logits, segments instead of embeddings, metres and radians
-instead of z-scores.
+The result is what `taskonomy.tasks.visualize` draws and what people read: classes instead of logits, segments instead of embeddings, metres and
+radians instead of z-scores.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import Loss
 from taskonomy.tasks.dictionary import Task
-from taskonomy.tasks.labels import Loss
 from taskonomy.tasks.poses import compose
 
 # Squared distance of two embeddings at which the metric loss gives one segment or two the same chance: 2 / (1 + exp(d^2)) = 1/2.

@@ -1,19 +1,21 @@
 """The tasks of Taskonomy (paper section 3.0 and figure 3), under the names of the released label domains.
 
 One entry a task, and nothing else in the project lists them. A new task is one more entry; only where its label is of a new kind, one more function
-in `making`, `labels` or both. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.own`).
+in `making`, `labels` or both. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.custom_tasks`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from taskonomy.tasks import labels as to
-from taskonomy.tasks import making, poses, samples
-from taskonomy.tasks.classes import OBJECTS, PLACES
-from taskonomy.tasks.colour import BINS, soft_bins
-from taskonomy.tasks.jigsaw import TILES
-from taskonomy.tasks.labels import Head, Input, Label, Loss, Mask
+from taskonomy.labels import encodings as to
+from taskonomy.labels.classes import OBJECTS, PLACES
+from taskonomy.labels.colour import BINS, soft_bins
+from taskonomy.labels.encodings import Head, Input, Label, Loss, Mask
+from taskonomy.labels.jigsaw import TILES
+from taskonomy.tasks import multi_view as samples
+from taskonomy.tasks import poses
+from taskonomy.tasks import preprocess as making
 
 # Family -> its meaning. The order is the one in which people read figures.
 FAMILIES = {
@@ -44,7 +46,7 @@ class Task:
         images: Images per sample.
         group: Which views form a sample of several images.
         roles: What it may be: source, target.
-        picture: How people see its label: a key of `taskonomy.tasks.show.PICTURES`; empty: numbers.
+        picture: How people see its label: a key of `taskonomy.tasks.visualize.PICTURES`; empty: numbers.
         classes: What its class ids are called, where the declaration of a user's own task says so.
     """
 
@@ -184,7 +186,7 @@ _ENTRIES = (
     Task("random_projection", "Random projection", "self-supervised", "random", roles=("source",)),
 )  # fmt: skip
 
-# The tasks that this process knows: `taskonomy.tasks.own` enters the user's own.
+# The tasks that this process knows: `taskonomy.tasks.custom_tasks` enters the user's own.
 DICTIONARY = {task.name: task for task in _ENTRIES}
 
 

@@ -6,21 +6,21 @@ import numpy as np
 from jaxtyping import Float
 
 if TYPE_CHECKING:
-    from taskonomy.geometry import Camera
+    from taskonomy.numeric.geometry import Camera
 
 Ranges = dict[str, list[float]]
 
 
 def pose_of_pair(first: "Camera", second: "Camera") -> Float[np.ndarray, "6"]:
     """Pose of the first image's camera in the frame of the second's: euler `sxyz` (rad), translation (m)."""
-    from taskonomy.geometry import relative_pose
+    from taskonomy.numeric.geometry import relative_pose
 
     return relative_pose(first, second)
 
 
 def poses_of_triplet(first: "Camera", second: "Camera", third: "Camera") -> Float[np.ndarray, "18"]:
     """Poses of the pairs (1, 2), (1, 3), (2, 3)."""
-    from taskonomy.geometry import relative_pose
+    from taskonomy.numeric.geometry import relative_pose
 
     return np.concatenate([relative_pose(first, second), relative_pose(first, third), relative_pose(second, third)])
 

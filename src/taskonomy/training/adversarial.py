@@ -11,12 +11,12 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
 
+from taskonomy.config.params import AdversarialParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.nets.critic import Critic
-from taskonomy.nets.decoders import LEAST
-from taskonomy.params import AdversarialParams
-from taskonomy.tasks.labels import Loss
-from taskonomy.training.batches import Batch, Batches
+from taskonomy.labels.encodings import Loss
+from taskonomy.models.decoders import LEAST
+from taskonomy.models.discriminator import Critic
+from taskonomy.training.dataloader import Batch, Batches
 
 RATE = 0.1  # of the network's learning rate
 DECAY = 10.0  # of the network's weight decay

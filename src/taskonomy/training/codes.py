@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
-from taskonomy.data.prepared import SPLITS
-from taskonomy.params import Precision
-from taskonomy.tasks.labels import Input
-from taskonomy.training.batches import TESTING
-from taskonomy.training.fit import autocast
-from taskonomy.training.inputs import as_seen, lightness
+from taskonomy.config.params import Precision
+from taskonomy.dataset.prepared_dataset import SPLITS
+from taskonomy.labels.encodings import Input
+from taskonomy.training.dataloader import TESTING
+from taskonomy.training.trainer import autocast
+from taskonomy.training.transforms import as_seen, lightness
 
 BATCH = 64
 

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.tasks.labels import NO_CLASS, Loss
-from taskonomy.training.poses import compose, nearest_turn
+from taskonomy.labels.encodings import NO_CLASS, Loss
+from taskonomy.training.pose_loss import compose, nearest_turn
 
 # Metric loss of the segmentations: pixels per image if the card does not say, largest squared distance, how near a probability comes to 0 or 1.
 PIXELS = 300

@@ -3,8 +3,8 @@
 import numpy as np
 
 from taskonomy.world.furniture import kitchen_unit
-from taskonomy.world.models import Model, model
-from taskonomy.world.shapes import box, capsule, cushion, cylinder, ellipsoid, lathe
+from taskonomy.world.furniture_registry import Model, model
+from taskonomy.world.meshes import box, capsule, cushion, cylinder, ellipsoid, lathe
 from taskonomy.world.style import Style, colour, grey
 from taskonomy.world.textures import Material
 

@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
-from taskonomy.seeds import generator
-from taskonomy.world import appliances, furniture, things  # noqa: F401  (they register the models)
-from taskonomy.world.layout import THICKNESS, Opening, Room, draw_doors, draw_rectangles, draw_windows, inside
+from taskonomy.numeric.rng import generator
+from taskonomy.world import appliances, furniture, props  # noqa: F401  (they register the models)
+from taskonomy.world.floor_plan import THICKNESS, Opening, Room, draw_doors, draw_rectangles, draw_windows, inside
+from taskonomy.world.furniture_registry import MODELS, Model
 from taskonomy.world.light import Lights, draw_lights
-from taskonomy.world.models import MODELS, Model
-from taskonomy.world.placing import Placed, Site, furnish
+from taskonomy.world.meshes import box, cylinder, rectangle, sphere
+from taskonomy.world.placement import Placed, Site, furnish
 from taskonomy.world.rooms import DWELLINGS, ROOMS, USES
-from taskonomy.world.shapes import box, cylinder, rectangle, sphere
-from taskonomy.world.shell import Finish, door_case, room_shell, window_case
 from taskonomy.world.style import Style, colour, draw_style, draw_woods, grey
 from taskonomy.world.textures import LEVELS, SIDE, Material, picture
+from taskonomy.world.walls import Finish, door_case, room_shell, window_case
 
 HUES = 0.03  # how far rooms of a kind differ in hue
 

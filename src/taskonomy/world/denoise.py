@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from taskonomy.world.kernels import Array, compiled
+from taskonomy.world.shading import Array, compiled
 
 BRIGHTEST = 40.0  # a sample's light is cut here, or single ones would shine through the filter
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from taskonomy.world.models import Model, model
-from taskonomy.world.shapes import Shape, box, capsule, cone, cushion, cylinder
+from taskonomy.world.furniture_registry import Model, model
+from taskonomy.world.meshes import Shape, box, capsule, cone, cushion, cylinder
 from taskonomy.world.style import Style, draw_cloth, draw_print
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from taskonomy.world.layout import Opening, Room
-from taskonomy.world.models import Model
+from taskonomy.world.floor_plan import Opening, Room
+from taskonomy.world.furniture_registry import Model
 
 PORTAL, BALL, SUN = 0, 1, 2
 

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int32, UInt8
 
-from taskonomy.annotate.frame import Frame
-from taskonomy.geometry import Camera
-from taskonomy.seeds import generator
-from taskonomy.tasks.classes import BACKGROUND, PLACES
+from taskonomy.annotate.view import Frame
+from taskonomy.labels.classes import BACKGROUND, PLACES
+from taskonomy.numeric.geometry import Camera
+from taskonomy.numeric.rng import generator
 from taskonomy.world.building import Building, texture_levels
+from taskonomy.world.cameras import View
 from taskonomy.world.denoise import a_trous, gather
-from taskonomy.world.kernels import ambient_of, bounce_rays, camera_rays, glow_of, light_rays, surface
-from taskonomy.world.rays import NEVER, Rays
-from taskonomy.world.views import View
+from taskonomy.world.embree import NEVER, Rays
+from taskonomy.world.shading import ambient_of, bounce_rays, camera_rays, glow_of, light_rays, surface
 
 STEPS = (1, 2, 4, 8)  # of the a-trous filter, pixels
 TOLERANCE = 5.0  # of the filter: standard deviations of a pixel's light

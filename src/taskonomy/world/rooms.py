@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from taskonomy.world.placing import Rule
+from taskonomy.world.placement import Rule
 
 SMALL = ("vase", "bottle", "book_pile", "small_plant", "table_clock", "bowl")
 PICTURES = Rule(("painting",), "hung", (1, 4), height=(1.15, 1.5))

@@ -1,0 +1,84 @@
+"""What stands behind the affinity table: mean losses, which compare with nothing, and win rates building by building, which intervals need."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Shaped
+
+from taskonomy.affinity.from_run import HELD_OUT, MEASURED_ON, all_losses
+from taskonomy.affinity.win_rates import win_rate_against
+from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
+from taskonomy.errors import TaskonomyError
+from taskonomy.tables.table import SELF
+
+SCRATCH = "scratch"
+
+
+def mean_losses(transfers: Path, targets: Iterable[str], more: Path | None = None) -> pd.DataFrame:
+    """Mean loss of every transfer on the images that affinities are measured on: what there is before the Analytic Hierarchy Process.
+
+    Returns:
+        Columns `target`, `sources` (joined by +; `self` and `scratch` for the networks that see images) and `loss`.
+    """
+    parts = []
+    for target in targets:
+        with all_losses(transfers, more, target, MEASURED_ON) as losses:
+            parts.append(pd.DataFrame({"target": target, "sources": losses.candidates, "loss": losses.losses.mean(1, dtype=np.float64)}))
+            if losses.scratch is not None:
+                parts.append(pd.DataFrame({"target": target, "sources": [SCRATCH], "loss": losses.scratch.mean(dtype=np.float64)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def by_building(transfers: Path, targets: Iterable[str], prepared: Path, more: Path | None = None) -> pd.DataFrame:
+    """Gain and quality of every transfer on the held-out images of each building.
+
+    Args:
+        transfers: Folder with one folder per target.
+        targets: Which.
+        prepared: Folder of the prepared data, which knows the building of each image.
+        more: As for `affinity_tables`.
+
+    Returns:
+        Columns `target`, `sources`, `building`, `images` (how many), `gain`, `quality`; NaN where there is nothing to compare with.
+
+    Raises:
+        TaskonomyError: The losses are of other images than the prepared data.
+    """
+    data, parts = Prepared(prepared), []
+    for target in targets:
+        where = buildings(data, target, HELD_OUT)
+        with all_losses(transfers, more, target, HELD_OUT) as losses:
+            if len(where) != losses.losses.shape[1]:
+                counts = f"{losses.losses.shape[1]} images, not of the {len(where)} of {prepared}"
+                raise TaskonomyError(f"{transfers / target}: losses of {counts}; run `transfer` again")
+            for building in sorted(set(where.tolist())):
+                here = np.array(losses.losses[:, where == building])
+                one: dict[str, object] = {"target": target, "sources": losses.candidates, "building": building, "images": here.shape[1]}
+                for name, baseline in (("gain", losses.scratch), ("quality", _own(losses.losses, losses.candidates))):
+                    against = None if baseline is None else np.asarray(baseline)[where == building]
+                    one[name] = np.nan if against is None else win_rate_of_few(here, against, target, losses.candidates)
+                parts.append(pd.DataFrame(one))
+    return pd.concat(parts, ignore_index=True).sort_values(["target", "sources", "building"], kind="stable", ignore_index=True)
+
+
+def win_rate_of_few(
+    losses: Shaped[np.ndarray, "candidates images"], baseline: Shaped[np.ndarray, " images"], target: str, candidates: list[str]
+) -> Shaped[np.ndarray, " candidates"]:
+    """As `win_rate_against`, of one image, too: a building may have no more."""
+    if losses.shape[1] == 1:
+        losses, baseline = np.repeat(losses, 2, 1), np.repeat(baseline, 2)
+    return win_rate_against(losses, baseline, target, candidates)
+
+
+def buildings(prepared: Prepared, target: str, split: str) -> Shaped[np.ndarray, " samples"]:
+    """The building of each of a target's samples of one split, in the order of its losses."""
+    samples = prepared.root / "tasks" / target / "samples.npy"  # of tasks of several images; of others every view is one
+    first = np.load(samples)[:, 0] if samples.is_file() else np.arange(len(prepared.index))
+    names = prepared.index["building"].to_numpy(str)[first]
+    return names[prepared.splits[first] == SPLITS.index(split)]
+
+
+def _own(losses: Shaped[np.ndarray, "candidates images"], candidates: list[str]) -> Shaped[np.ndarray, " images"] | None:
+    return np.array(losses[candidates.index(SELF)]) if SELF in candidates else None

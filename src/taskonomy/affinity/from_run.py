@@ -1,0 +1,92 @@
+"""From what the stages `train` and `transfer` measured to tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from taskonomy.affinity.losses_file import Losses, open_losses, read_losses
+from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
+from taskonomy.config.params import NormalizeParams
+from taskonomy.errors import TaskonomyError
+from taskonomy.tables.table import SELF
+
+MEASURED_ON, HELD_OUT = "test_affinity", "test_policy"
+AVERAGE, RANDOM = "average", "random_projection"
+Rates = dict[str, tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images"], Float[np.ndarray, " images"] | None]]
+
+
+def affinity_tables(
+    transfers: Path, targets: Iterable[str], params: NormalizeParams, more: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """The affinity table from one half of the test images, and the gain and quality of the same transfers on the other half.
+
+    Args:
+        transfers: Folder with one folder per target.
+        targets: Which.
+        params: The section `normalize`.
+        more: Folder with one folder per target that has transitive or fine-tuned transfers: they are compared with all others of their target.
+
+    Returns:
+        The table; the held-out one, which has the same affinities; how many transfers there are, and the worst consistency ratio.
+    """
+    found: list[Measured] = []
+    rows: list[pd.DataFrame] = []
+    measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
+    for target in targets:
+        with all_losses(transfers, more, target, MEASURED_ON) as losses:
+            found.append(measured(losses, resamples=params.resamples))
+        with all_losses(transfers, more, target, HELD_OUT) as losses:
+            held_out = measured(losses, resamples=0).rows
+        if list(held_out["sources"]) != list(found[-1].rows["sources"]):
+            raise TaskonomyError(f"{transfers / target}: other candidates in {HELD_OUT}.npz than in {MEASURED_ON}.npz; run `transfer` again")
+        rows.append(held_out.assign(affinity=found[-1].rows["affinity"]))
+    table = as_table(found)
+    ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
+    orders = table.loc[table["sources"] != (SELF,), "sources"].map(len).value_counts().sort_index()
+    facts = {"transfers": {f"order_{order}": int(count) for order, count in orders.items()}, "worst_consistency_ratio": max(ratios, default=None)}
+    return table, pd.concat(rows, ignore_index=True), facts
+
+
+def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets: Sequence[str]) -> Rates:
+    """Losses on all test images of each task's own network, of its best constant, and of the readout of random weights where there is one."""
+    losses: Rates = {}
+    for task in tasks:
+        if not all((models / task / f"{split}.npz").is_file() for split in (MEASURED_ON, HELD_OUT)):
+            continue  # no network of its own: the random projection
+        own, average, random = [], [], []
+        for split in (MEASURED_ON, HELD_OUT):
+            both = read_losses(models / task / f"{split}.npz", SELF, AVERAGE)
+            own.append(both[0])
+            average.append(both[1])
+            if task in targets:
+                random += _random(transfers / task / f"{split}.npz", task)
+        losses[task] = np.concatenate(own), np.concatenate(average), np.concatenate(random) if random else None
+    if not losses:
+        raise TaskonomyError(f"{models}: no task has a network; the stage `train` writes them")
+    return losses
+
+
+@contextmanager
+def all_losses(transfers: Path, more: Path | None, target: str, split: str) -> Iterator[Losses]:
+    """A target's losses on one half, those of the stage `more` after those of the stage `transfer`."""
+    with open_losses(transfers / target / f"{split}.npz", target) as losses:
+        if more is None or not (path := more / target / f"{split}.npz").is_file():
+            yield losses
+            return
+        with open_losses(path, target) as others:
+            if others.losses.shape[1] != losses.losses.shape[1]:
+                counts = f"{others.losses.shape[1]} images, not of the {losses.losses.shape[1]}"
+                raise TaskonomyError(f"{path}: losses of {counts} of the other transfers; run `more` again")
+            yield replace(losses, candidates=[*losses.candidates, *others.candidates], losses=np.concatenate([losses.losses, others.losses]))
+
+
+def _random(path: Path, target: str) -> list[Float[np.ndarray, " images"]]:
+    with open_losses(path, target) as losses:
+        return [np.array(losses.losses[losses.candidates.index(RANDOM)])] if RANDOM in losses.candidates else []

@@ -1,0 +1,138 @@
+"""Per-image losses of one target on disk: `TARGET.npz` with `losses` [candidates, images], `candidates` and, optionally, `scratch`."""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import normal, visible
+from taskonomy.tables.table import join_sources, split_sources, wrong_names
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The test losses of every candidate for one target.
+
+    Attributes:
+        target: the task that is solved.
+        candidates: the sources of each transfer, joined by `+`; `self` is the target's own fully supervised network.
+        losses: lower is better; mapped from disk, so a block is read when it is used.
+        scratch: the losses of a network trained from scratch on the transfer's images, on the same test images; for gain.
+    """
+
+    target: str
+    candidates: list[str]
+    losses: Shaped[np.ndarray, "candidates images"]
+    scratch: Shaped[np.ndarray, " images"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.losses.ndim != 2 or len(self.losses) != len(self.candidates):
+            raise TaskonomyError(f"target {self.target}: losses must be [{len(self.candidates)} candidates, images] (is {list(self.losses.shape)})")
+        for name, array in (("losses", self.losses), ("scratch", self.scratch)):
+            if array is not None and not np.issubdtype(array.dtype, np.floating):
+                raise TaskonomyError(f"target {self.target}: {name} must be floating-point numbers (is {array.dtype})")
+        if self.scratch is not None and self.scratch.shape != self.losses.shape[1:]:
+            raise TaskonomyError(
+                f"target {self.target}: scratch must have one loss for each of {self.losses.shape[1]} images (is {list(self.scratch.shape)})"
+            )
+        if not self.candidates:
+            raise TaskonomyError(f"target {self.target}: no candidates")
+        seen: dict[frozenset[str], str] = {}
+        for name in self.candidates:
+            sources = split_sources(name)
+            # Nothing is computed that no table could hold.
+            if wrong := next(wrong_names(self.target, sources), None):
+                raise TaskonomyError(f"target {self.target}, candidate {name!r}: {wrong}")
+            if (key := frozenset(sources)) in seen:
+                raise TaskonomyError(f"target {self.target}, candidate {name}: stands twice (also as {seen[key]})")
+            seen[key] = name
+
+
+def find_losses(folder: Path | str) -> list[Path]:
+    """The loss files of a folder, by target name; what `policy` would refuse is refused before anything is computed.
+
+    Raises:
+        TaskonomyError: No such folder, no such file in it, or a file whose names no table can hold.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise TaskonomyError(f"{folder}: no such folder; expected one with a TARGET.npz per target")
+    if not (found := visible(folder.glob("*.npz"))):
+        raise TaskonomyError(f"{folder}: no TARGET.npz in it")
+    targets: dict[str, Path] = {}
+    for path in found:
+        if (first := targets.setdefault(normal(path.stem), path)) != path:
+            raise TaskonomyError(f"{path}: its name is that of {first.name} in another Unicode form; keep one")
+        _check_names(path)
+    return found
+
+
+def _check_names(path: Path) -> None:
+    """Of one loss file, whose losses are not looked at."""
+    with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
+        candidates = _candidates(path, _arrays(path, Path(folder), "candidates")[0])
+    try:
+        Losses(normal(path.stem), candidates, np.zeros((len(candidates), 0)))
+    except TaskonomyError as error:
+        raise TaskonomyError(f"{path}: {error}") from None
+
+
+def _candidates(path: Path, names: np.ndarray | None) -> list[str]:
+    if names is None:
+        raise TaskonomyError(f"{path}: must hold the arrays losses and candidates")
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise TaskonomyError(f"{path}: candidates must be a list of strings (is {names.dtype}, {list(names.shape)})")
+    return [join_sources(split_sources(name)) for name in names.tolist()]
+
+
+@contextmanager
+def open_losses(path: Path, target: str | None = None) -> Iterator[Losses]:
+    """Open one target's losses without holding them in memory; they are valid inside the `with` block only.
+
+    Args:
+        path: `TARGET.npz`, or any other name where the target is given.
+        target: Its name.
+    """
+    with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
+        losses, candidates, scratch = _arrays(path, Path(folder), "losses", "candidates", "scratch")
+        if losses is None:
+            raise TaskonomyError(f"{path}: must hold the arrays losses and candidates")
+        yield Losses(normal(target or path.stem), _candidates(path, candidates), losses, scratch)
+
+
+def read_losses(path: Path, *names: str) -> list[np.ndarray]:
+    """These arrays of an .npz; nothing in it is ever unpickled.
+
+    Raises:
+        TaskonomyError: It cannot be read, or lacks one of them.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return [arrays[name] for name in names]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise TaskonomyError(f"{path}: not readable losses ({error}); remove it, and run the stage that writes it again") from None
+
+
+def _arrays(path: Path, folder: Path, *names: str) -> list[np.ndarray | None]:
+    """Arrays of an .npz, unpacked into a folder; None for what it lacks."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [_mapped(archive, name, folder) for name in names]
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise TaskonomyError(f"{path}: not a readable .npz file: {error}") from None
+
+
+def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> np.ndarray | None:
+    """An array of the archive, unpacked as a stream and mapped; pickled objects are refused."""
+    if f"{name}.npy" not in archive.namelist():
+        return None
+    with archive.open(f"{name}.npy") as packed, open(folder / f"{name}.npy", "wb") as unpacked:
+        shutil.copyfileobj(packed, unpacked, 1 << 20)
+    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

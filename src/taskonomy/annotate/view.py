@@ -1,0 +1,32 @@
+"""A view as the renderer made it, or as a depth camera measured it: all that labels are derived from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+
+from taskonomy.numeric.geometry import Camera
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One view.
+
+    Attributes:
+        camera: Its camera.
+        rgb: The image, sRGB.
+        depth: z-buffer depth, metres; `inf` where nothing was hit or measured.
+        normal: Unit normals in camera coordinates (+X right, +Y up, +Z towards the viewer); zero where depth is `inf`.
+        instance: Which object a pixel belongs to; -1 where depth is `inf`. None: unknown.
+        category: Class of each pixel in the values of the released `segment_semantic`: 0 uncertain, 1 background,
+            2 to 17 the objects of `taskonomy.labels.classes.OBJECTS`. None: unknown.
+        scene: Index of the room's type among the 365 Places categories. None: unknown.
+    """
+
+    camera: Camera
+    rgb: UInt8[np.ndarray, "height width 3"]
+    depth: Float32[np.ndarray, "height width"]
+    normal: Float32[np.ndarray, "height width 3"]
+    instance: Int32[np.ndarray, "height width"] | None = None
+    category: UInt8[np.ndarray, "height width"] | None = None
+    scene: int | None = None

@@ -1,0 +1,61 @@
+"""`taskonomy experiments`: the paper's experiments that train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The paper's experiments that train, as experiments of DVC.")
+RESULTS = Path("results/experiments")
+WAYS = "other-ways"
+
+
+@app.command("list")
+def show() -> None:
+    """Every experiment: its name, what it asks, whether it was run, and how DVC runs it."""
+    from taskonomy.pipeline.experiments import GROUP, found, titles
+
+    for name, title in titles().items():
+        typer.echo(f"{name}: {title} [{'run' if found(name) else 'not run'}]\n  dvc exp run --temp -n {name} $(taskonomy profile {GROUP}{name})")
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; none: all.", show_default=False)] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
+) -> None:
+    """Run experiments on what is committed, stages side by side, and collect."""
+    from taskonomy.machine.cores import cores
+    from taskonomy.pipeline import experiments
+
+    experiments.run(names or list(experiments.titles()), jobs or cores())
+    collect()
+
+
+@app.command()
+def collect() -> None:
+    """Hold all experiments that were run against the committed run, as tables for the report: commit them.
+
+    What the tables hold of experiments of other clones stays, unless it was held against another run.
+    """
+    from taskonomy.atomic_io import write_csv
+    from taskonomy.config.params import read_params
+    from taskonomy.evaluation.stability import OTHER_IMAGES, REGIMES, STABILITY, by_gain, regimes, stability
+    from taskonomy.evaluation.studies import COLUMNS, as_frame, other_ways
+    from taskonomy.pipeline.experiments import beside, committed, found, same, titles
+
+    base = committed()
+    done = {name: one for name in titles() if (one := found(name)) is not None}
+    sizes = [base, *(one for one in done.values() if one.images != base.images)]
+    sized = as_frame(regimes([(one.images, one.affinities, one.held_out) for one in sizes], read_params().policy), REGIMES)
+    changed = {name: one.affinities for name, one in done.items() if name != WAYS}
+    rows = [*stability(by_gain(base.affinities), {OTHER_IMAGES: by_gain(base.held_out)}), *stability(base.affinities, changed)]
+    ranked = as_frame(rows, STABILITY)
+    ways = done.get(WAYS)
+    if keep := same(RESULTS / "stability.csv", ranked, "run", OTHER_IMAGES):
+        ranked, sized = beside(RESULTS / "stability.csv", ranked, "run"), beside(RESULTS / "regimes.csv", sized, "images")
+    write_csv(RESULTS / "stability.csv", ranked.sort_values("run", key=lambda runs: runs.where(runs != OTHER_IMAGES, ""), kind="stable"))
+    write_csv(RESULTS / "regimes.csv", sized.sort_values("images", key=lambda images: images.astype(int), kind="stable"))
+    if ways or not keep:
+        write_csv(RESULTS / "ways.csv", as_frame(other_ways(ways.affinities, ways.held_out) if ways else [], COLUMNS["ways"]))
+    typer.echo(f"{RESULTS}: of {len(done)} experiments ({', '.join(done) or 'none was run'})")

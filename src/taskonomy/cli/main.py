@@ -1,0 +1,543 @@
+"""`taskonomy ...`: the pipeline's functions for tables that do not come from it. Each command loads only what it uses."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taskonomy.cli import experiments
+from taskonomy.cli import plan as planning
+from taskonomy.cli import predict as inference
+from taskonomy.cli import projects as own
+from taskonomy.cli.new_task import query
+from taskonomy.cli.strict_options import with_strict_numbers
+from taskonomy.errors import TaskonomyError, one_line
+from taskonomy.parsing.user_text import names_in, normal
+from taskonomy.parsing.user_text import number as number_of
+
+if TYPE_CHECKING:
+    from taskonomy.config.params import LabelsParams, PolicyParams
+    from taskonomy.policy.planner import Policy
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Which vision tasks to label and train in full, and from which to transfer every other.",
+)
+
+Table = Annotated[Path, typer.Argument(help="Affinity table: target,sources,affinity[,low,high,gain,quality].", show_default=False)]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SelfEdgeOption = Annotated[str, typer.Option(help="A source solves itself by: gold (its full network) | transfer (its frozen encoder) | none.")]
+Cost = Annotated[list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; 1 where not named. Repeatable.", show_default=False)]
+Currency = Annotated[
+    str | None, typer.Option(help="Costs and budget are money: label prices of --prices, in this currency, such as EUR.", show_default=False)
+]
+PriceList = Annotated[
+    Path | None,
+    typer.Option(help="CSV: task,price[,full,transfer], of one labelled image and how many a task takes; task * for all others.", show_default=False),
+]
+Importance = Annotated[list[str] | None, typer.Option(help="Weight of a target, TASK=WEIGHT; 1 where not named. Repeatable.", show_default=False)]
+Exclude = Annotated[list[str] | None, typer.Option(help="Tasks that may not be sources, comma-separated.", show_default=False)]
+Require = Annotated[list[str] | None, typer.Option(help="Sources that the policy must use, comma-separated.", show_default=False)]
+SourceOnly = Annotated[list[str] | None, typer.Option(help="Tasks that need not be solved, comma-separated.", show_default=False)]
+TargetOnly = Annotated[list[str] | None, typer.Option(help="Tasks never labelled in full, comma-separated.", show_default=False)]
+BalanceOption = Annotated[str, typer.Option(help="Rescale each target's affinities: none | sum (to sum 1) | peak (to best 1).")]
+Solver = Annotated[str, typer.Option(help="glpk | highs.")]
+TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
+
+
+@app.command()
+def policy(
+    table: Table,
+    budget: Annotated[float, typer.Option(help="Total label cost of the sources.", show_default=False)],
+    max_order: Annotated[int, typer.Option(help="Most sources of one transfer.")] = 4,
+    self_edge: SelfEdgeOption = "transfer",
+    cost: Cost = None,
+    currency: Currency = None,
+    prices: PriceList = None,
+    importance: Importance = None,
+    exclude: Exclude = None,
+    require: Require = None,
+    source_only: SourceOnly = None,
+    target_only: TargetOnly = None,
+    balance: BalanceOption = "none",
+    solver: Solver = "glpk",
+    time_limit: TimeLimit = 60.0,
+    alternatives: Annotated[int, typer.Option(help="How many next-best policies to give as well.")] = 0,
+    alternatives_differ_in: Annotated[str, typer.Option(help="In what each differs from all better ones: sources | transfers.")] = "sources",
+    bill: Annotated[Path | None, typer.Option(help="CSV to write: the labels of every task, and what they cost.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Choose the sources to label, and one transfer per target, under a label budget."""
+    params = _policy_params(locals())
+    from taskonomy.policy.planner import plan
+
+    best, others = plan(_read(table), params)
+    if bill is not None:
+        from taskonomy.atomic_io import write_csv
+
+        write_csv(bill, best.bill(params.labels))
+    if json:
+        _print_json({**best.as_dict(), **({"alternatives": [one.as_dict() for one in others]} if alternatives else {})})
+    else:
+        _show(best, others, params)
+
+
+@app.command()
+def front(
+    table: Table,
+    orders: Annotated[str, typer.Option(help="Orders, such as 1,2,4.")] = "1,2,3,4",
+    budgets: Annotated[str | None, typer.Option(help="These budgets only, such as 1,2,5-25.", show_default="all that matter")] = None,
+    self_edge: SelfEdgeOption = "transfer",
+    cost: Cost = None,
+    currency: Currency = None,
+    prices: PriceList = None,
+    importance: Importance = None,
+    exclude: Exclude = None,
+    require: Require = None,
+    source_only: SourceOnly = None,
+    target_only: TargetOnly = None,
+    balance: BalanceOption = "none",
+    solver: Solver = "glpk",
+    time_limit: TimeLimit = 60.0,
+    json: Json = False,
+) -> None:
+    """Solve every budget for each order, and say what one more label would buy."""
+    params = _policy_params({**locals(), "budget": 0.0})
+    from taskonomy.policy.front import as_frame, parse_numbers
+    from taskonomy.policy.front import front as solve_front
+    from taskonomy.policy.label_costs import money
+
+    wanted = [int(order) for order in parse_numbers(orders, "--orders") if order == int(order) and order >= 1]
+    if len(wanted) < len(parse_numbers(orders, "--orders")):
+        raise TaskonomyError(f"--orders: {orders!r} must be whole numbers >= 1")
+    limits = parse_numbers(budgets, "--budgets") if budgets is not None else None
+    points = solve_front(_read(table), params, wanted, limits, progress=lambda these: _progress(these, "orders"))
+    if json:
+        _print_json([point.as_dict() for point in points])
+    else:
+        shown = as_frame(points)[["order", "budget", "cost", "objective", "mean_gain", "mean_quality", "more_quality", "status", "sources"]]
+        currency = params.labels.currency
+        amounts = dict.fromkeys(("budget", "cost"), lambda amount: money(amount, currency).removesuffix(f" {currency}"))
+        typer.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", formatters=amounts))
+
+
+@app.command()
+def affinity(
+    losses: Annotated[Path, typer.Argument(help="Folder with a TARGET.npz per target: losses [candidates, images], candidates[, scratch].")],
+    output: Output,
+    normalization: Annotated[str, typer.Option(help="ahp (the paper's, ordinal) | linear (rescaled mean losses).")] = "ahp",
+    resamples: Annotated[int, typer.Option(help="Bootstrap draws of the images; 0 for no intervals.", min=0)] = 1000,
+    confidence: Annotated[float, typer.Option(help="Share of resampled affinities in an interval.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
+    details: Annotated[
+        Path | None, typer.Option(help="JSON: consistency ratio, probability of being the best of its order.", show_default=False)
+    ] = None,
+) -> None:
+    """Affinities with bootstrap intervals from per-image losses."""
+    from taskonomy.affinity.losses_file import find_losses, open_losses
+    from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
+    from taskonomy.atomic_io import write_json
+    from taskonomy.tables.table import write_table
+
+    if not 0 < confidence < 1:
+        raise TaskonomyError(f"--confidence must be between 0 and 1 (is {confidence:g})")
+    if normalization not in list(Normalization):
+        raise TaskonomyError(f"--normalization must be {' or '.join(Normalization)} (is {normalization!r})")
+    measured: dict[str, Measured] = {}
+    for path in _progress(find_losses(losses), "targets"):
+        with open_losses(path) as data:
+            measured[data.target] = measure(data, normalization=Normalization(normalization), resamples=resamples, confidence=confidence, seed=seed)
+    write_table(output, as_table(measured.values()))
+    if details is not None:
+        write_json(
+            details, {name: {"consistency_ratio": one.consistency_ratio, "best_of_order": one.best_of_order} for name, one in measured.items()}
+        )
+    typer.echo(f"{output}: {sum(len(one.rows) for one in measured.values()):,} transfers into {len(measured)} targets")
+
+
+@app.command()
+def tree(
+    table: Table,
+    method: Annotated[str, typer.Option(help="complete | average | single | ward.")] = "complete",
+    metric: Annotated[str, typer.Option(help="correlation | cosine | euclidean.")] = "correlation",
+    beta: Annotated[float, typer.Option(help="Patterns are exp(-beta * affinity).")] = 20.0,
+    exclude: Exclude = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the tree as a figure.", show_default=False)] = None,
+) -> None:
+    """The task similarity tree, in Newick form."""
+    from taskonomy.config.params import EvaluateParams, checked
+    from taskonomy.evaluation.tree import similarity_tree, without_sources
+
+    values = {"random_policies": 1000, "seed": 0, "tree_method": method, "tree_metric": metric, "tree_beta": beta}
+    params = checked(EvaluateParams, values, "options")
+    found = similarity_tree(
+        without_sources(_read(table), _names(exclude)), method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta
+    )
+    typer.echo(found.newick(), nl=False)
+    if output is not None:
+        from taskonomy.atomic_io import write_text
+        from taskonomy.report.figures import standalone, tree_figure
+
+        write_text(output, standalone(tree_figure(found), "Task similarity tree"))
+
+
+@app.command()
+def explore(
+    path: Annotated[Path, typer.Argument(metavar="TABLE|RUN", help="An affinity table, or a project's folder that ran.", show_default=False)],
+    port: Annotated[int, typer.Option(help="Port on this machine; 0: any free one.", min=0, max=65535)] = 8050,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    time_limit: Annotated[float, typer.Option(help="Seconds for one program.")] = 10.0,
+) -> None:
+    """A page on this machine: choose sources, targets, costs and budget, and see the policy."""
+    from taskonomy.explorer.loading import open_path
+    from taskonomy.explorer.server import serve
+
+    serve(open_path(path, time_limit), port, browser=not no_browser)
+
+
+@app.command("import-published")
+def import_published(
+    files: Annotated[list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.")], output: Output
+) -> None:
+    """One table from the authors' released result files; the pickles are read without running anything in them."""
+    from taskonomy.tables.published_pickles import import_released
+    from taskonomy.tables.table import unmeasured, write_table
+
+    table = import_released(files)
+    write_table(output, table)
+    typer.echo(f"{output}: {len(table):,} transfers" + (f"; {note}" if (note := unmeasured(table)) else ""))
+
+
+@app.command()
+def tasks() -> None:
+    """The dictionary: every task with its family, images, label, loss, head and roles."""
+    from taskonomy.config.params import know_own_tasks
+    from taskonomy.tasks import DICTIONARY, FAMILIES
+
+    know_own_tasks()
+    rows = [("task", "title", "family", "images", "label", "loss", "head", "roles")]
+    for family in FAMILIES:
+        for task in (one for one in DICTIONARY.values() if one.family == family):
+            label, head = task.label, task.head
+            shape = " x ".join(map(str, label.shape)) if label else "-"
+            layers = "-" if head is None else f"{head.layers} layers to {head.channels}" if head.layers else f"decoder to {head.channels}"
+            images = f"{task.tiles} tiles" if task.tiles > task.images else str(task.images)
+            rows.append((task.name, task.title, family, images, shape, task.loss or "-", layers, ", ".join(task.roles)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command()
+def annotate(
+    source: Annotated[Path, typer.Argument(help="Folder of images and depths: NAME.png, NAME_depth.png; or rgb/NAME.png, depth/NAME.png.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write: a folder per domain.", show_default=False)],
+    fov: Annotated[float, typer.Option(help="Field of view of the camera, degrees.", show_default=False)],
+    depth_unit: Annotated[float, typer.Option(help="Units per metre of the depth files.")] = 512.0,
+) -> None:
+    """Ground truth of every geometric and 2D domain for your own images with depth; says of each whether it is what the release has."""
+    from taskonomy.annotate.rgbd import annotate_folder
+
+    found = annotate_folder(source, output, fov_degrees=fov, depth_unit=depth_unit, progress=_progress)
+    typer.echo(found.render())
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the units that no revision uses.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="With --clear: remove all units, and all unfinished ones.")] = False,
+) -> None:
+    """Finished units of work (networks trained or measured): how many are stored, and who uses them.
+
+    Clear while nothing runs: a stage names its units when it ends. A store that projects share knows the uses of this one only.
+    """
+    from taskonomy.store.store import Store, store_root, usage
+
+    if everything and not clear:
+        raise TaskonomyError("--all goes with --clear")
+    store, used = Store(store_root()), usage()
+    keys, states, size = set(store.keys()), list(store.states()), store.size()
+    free = keys - used.workspace - used.revisions
+    typer.echo(f"store       {store.root}, {_human(size)}")
+    typer.echo(f"units       {len(keys):,}")
+    typer.echo(f"  used by   workspace {len(keys & used.workspace):,}, git revisions {len(keys & used.revisions):,}, none {len(free):,}")
+    typer.echo(f"unfinished  {len(states):,}")
+    if used.gone:
+        typer.echo(f"not asked   {used.gone:,} outputs that are no longer in DVC's cache")
+    for line in used.unreadable:
+        typer.echo(f"unreadable  {line}")
+    if clear:
+        if used.unreadable and not everything:
+            raise TaskonomyError("nothing removed: what is unreadable may use any unit (--clear --all removes every unit)")
+        removed, forgotten = store.clear(None if everything else used.workspace | used.revisions)
+        typer.echo(f"removed     units {removed:,}, unfinished {forgotten:,}, {_human(size - store.size())}")
+
+
+@app.command()
+def profile(
+    name: Annotated[str, typer.Argument(help="A file of profiles/, without its ending.")],
+    write: Annotated[bool, typer.Option("--write", help="Set the values in params.yaml, instead of printing them.")] = False,
+) -> None:
+    """What a profile changes, as options of dvc: `dvc exp run $(taskonomy profile tiny)`."""
+    from taskonomy.config.profiles import read_profile, write_profile
+
+    if write:
+        typer.echo(f"params.yaml: {write_profile(name)} values set as in profiles/{name}.yaml; 'git checkout params.yaml' goes back", err=True)
+    else:
+        typer.echo(" ".join(f"-S {one}" for one in read_profile(name)))
+
+
+@app.command()
+def repro(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages, groups (train), outputs or dvc.yaml files, with all that they need.", show_default=False)
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are unchanged, too.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run, in which order, and why.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing data and results of earlier runs from DVC's remote.")] = False,
+    downstream: Annotated[bool, typer.Option("--downstream", help="The targets and what needs them, instead of what they need.")] = False,
+    times: Annotated[Path | None, typer.Option(help="CSV to write: stage,seconds,start,cached.", show_default=False)] = None,
+    address: Annotated[str | None, typer.Option(help="Train on this Ray cluster: HOST:PORT, or auto.", show_default="params.yaml")] = None,
+) -> None:
+    """Run what changed of the pipeline, many stages at once; the result is that of dvc repro."""
+    from taskonomy.pipeline.unchanged import untouched
+
+    asked = force or dry or pull or downstream or address is not None
+    if not asked and (line := untouched(targets or ())) is not None:
+        if times is not None:
+            times.write_text("stage,seconds,start,cached\n")
+        typer.echo(line)
+        raise typer.Exit
+
+    from taskonomy.machine.cores import cores
+    from taskonomy.pipeline import scheduler as runner
+
+    if address is not None:
+        _use_cluster(address)
+    request = runner.Request(tuple(targets or ()), jobs or cores(), force=force, pull=pull, downstream=downstream, times=times)
+    if dry:
+        typer.echo(runner.dry(request))
+    else:
+        raise typer.Exit(runner.repro(request))
+
+
+def _use_cluster(address: str) -> None:
+    """The stages of this run inherit it."""
+    import os
+
+    from taskonomy.config.params import read_params
+    from taskonomy.machine.environment import ADDRESS, of_this_run
+
+    os.environ[ADDRESS] = address
+    of_this_run(read_params().execution)
+
+
+@app.command()
+def check(
+    profile: Annotated[str | None, typer.Argument(help="A file of profiles/; none: params.yaml as it is.", show_default=False)] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Make what the run gives the reference.")] = False,
+) -> None:
+    """Run what is committed in a clean clone, from nothing: does it give the same bits, or on another machine the same metrics?"""
+    from taskonomy.machine.cores import cores
+    from taskonomy.pipeline.verify import check
+
+    verdict = check(profile, jobs or cores(), write=write)
+    typer.echo("\n".join(verdict.lines()))
+    raise typer.Exit(not verdict.good)
+
+
+app.add_typer(experiments.app, name="experiments")
+
+app.command()(query)
+
+app.command()(inference.predict)
+app.command()(inference.cost)
+app.command("export-onnx")(inference.export_onnx)
+app.add_typer(own.app)  # taskonomy init, taskonomy stage
+app.command()(planning.plan)
+
+data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
+app.add_typer(data, name="data")
+
+
+@data.command()
+def inspect(
+    root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
+    sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
+) -> None:
+    """Layout, domains, counts, splits, and damage."""
+    from taskonomy.data.datasets import Own, Released, open_data
+    from taskonomy.data.inspect import inspect as look
+
+    match open_data(root):
+        case Own(source=own):
+            typer.echo(own.render())
+        case Released(source=released):
+            typer.echo(look(released, sample or None, progress=_progress).render())
+
+
+@data.command()
+def index(
+    root: Annotated[str, typer.Argument(help="A released dataset: folders or tars, also in object storage (s3://, gs://).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False)],
+) -> None:
+    """A small file for data.root that stands for a large root: DVC compares it, and need not hash terabytes."""
+    from taskonomy.release.index_file import write_index
+
+    written = write_index(root, output, _progress)
+    held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {_human(written.bytes)}"
+    typer.echo(f"{output}: {held}; set data.root: {output}, and write it anew when data has changed")
+
+
+@data.command()
+def preview(
+    root: Annotated[str, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).", show_default=False)],
+    views: Annotated[int, typer.Option(help="Views shown.", min=1)] = 2,
+    side: Annotated[int, typer.Option(help="Side of one picture, pixels.", min=32)] = 160,
+) -> None:
+    """A contact sheet: every task's label for some views."""
+    from taskonomy.atomic_io import write_bytes
+    from taskonomy.config.params import know_own_tasks
+    from taskonomy.data.preview import sheet
+    from taskonomy.release.formats import to_bytes
+
+    know_own_tasks()
+    write_bytes(output, to_bytes("rgb", sheet(root, views=views, side=side)))
+    typer.echo(str(output))
+
+
+def main() -> None:
+    """The console command: what the user can mend is one line and exit status 1."""
+    with one_line():
+        try:
+            sys.exit(with_strict_numbers(typer.main.get_command(app))(standalone_mode=False))
+        except (typer.Abort, KeyboardInterrupt):
+            sys.exit("interrupted")
+        except Exception as error:
+            if (wrong := getattr(error, "format_message", None)) is None:
+                raise
+            raise TaskonomyError(" ".join(wrong().split()) or "see taskonomy --help") from None
+
+
+def _policy_params(options: dict[str, Any]) -> "PolicyParams":
+    """The options that policy and front share, as the section `policy` of the parameters."""
+    from taskonomy.config.params import PolicyParams, Role, checked
+
+    roles = dict.fromkeys(_names(options["source_only"]), Role.SOURCE)
+    if both := roles.keys() & set(_names(options["target_only"])):
+        raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
+    values = {name: value for name, value in options.items() if name in PolicyParams.model_fields}
+    values |= {
+        "roles": roles | dict.fromkeys(_names(options["target_only"]), Role.TARGET),
+        "exclude": _names(options["exclude"]),
+        "require": _names(options["require"]),
+        "cost": _numbers(options["cost"], "--cost"),
+        "labels": _labels(options["currency"], options["prices"]),
+        "importance": _numbers(options["importance"], "--importance"),
+    }
+    return checked(PolicyParams, values, "options")
+
+
+def _labels(currency: str | None, path: Path | None) -> "LabelsParams":
+    from taskonomy.config.params import LabelsParams
+    from taskonomy.policy.label_costs import read_prices
+
+    if (currency is None) != (path is None):
+        raise TaskonomyError("--currency and --prices go together")
+    return LabelsParams() if currency is None or path is None else read_prices(path, currency)
+
+
+def _read(path: Path) -> Any:
+    from taskonomy.tables.table import read_table, unmeasured
+
+    table = read_table(path)
+    if note := unmeasured(table):
+        typer.echo(f"{path}: {note}", err=True)
+    return table
+
+
+def _names(options: list[str] | None) -> tuple[str, ...]:
+    return tuple(name for option in options or () for name in names_in(option))
+
+
+def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for part in (one.strip() for option in options or () for one in option.split(",") if one.strip()):
+        task, equals, amount = part.rpartition("=")  # names may hold a = of their own
+        name = normal(task.strip())
+        if not (equals and name) or "+" in name:
+            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER, of one task")
+        try:
+            value = number_of(amount)
+        except ValueError as error:
+            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER: {name} {error}") from None
+        if values.setdefault(name, value) != value:
+            raise TaskonomyError(f"{what}: {name} stands twice, with {values[name]:g} and {value:g}")
+    return values
+
+
+def _human(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB"
+
+
+def _progress(items: Iterable[Any], what: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, unit=f" {what}", leave=False, disable=not sys.stderr.isatty())
+
+
+def _print_json(value: object) -> None:
+    from taskonomy.atomic_io import to_json
+
+    typer.echo(to_json(value), nl=False)
+
+
+def _objective(value: float) -> str:
+    """Six decimals, or six digits where that would show none."""
+    return f"{value:.6f}" if value >= 1e-3 or value == 0 else f"{value:.6g}"
+
+
+def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
+    from taskonomy.config.params import know_own_tasks
+    from taskonomy.policy.label_costs import money, render, told
+    from taskonomy.tasks import title_of
+
+    know_own_tasks()
+    currency = params.labels.currency
+    cost, budget = money(best.cost, currency), money(best.budget, currency)
+    if best.status == "optimal":
+        proved = "proved optimal" + (f" within the solver's tolerance, {best.gap:.1g} of the objective" if best.gap else "")
+    else:
+        proved = f"best found in the time limit, at most {best.gap:.2%} below the optimum"
+    typer.echo(f"{proved}: objective {_objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
+    typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
+    typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{title_of(name)}" for name in best.sources) + "\n")
+    typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
+    for one in best.transfers:
+        typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
+    if currency is not None:
+        bill = best.bill(params.labels)
+        typer.echo(f"\n{render(bill, currency)}\n{told(bill, currency)}")
+    for number, other in enumerate(others, start=1):
+        new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
+        instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
+        typer.echo(f"\nNext best {number}: objective {_objective(other.objective)}, quality {other.mean_quality:.4f}: {instead}", nl=False)
+    if others:
+        typer.echo("")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""`taskonomy query`: what should a new task start from?"""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import whole
+
+if TYPE_CHECKING:
+    from taskonomy.config.params import QueryTask
+
+
+def query(
+    task: Annotated[str, typer.Argument(help="The new task: one of the dictionary, of query.tasks in params.yaml, or a name of your own.")],
+    root: Annotated[
+        Path | None, typer.Argument(help="Its images and labels: a folder of your own; none: the images of the run.", show_default=False)
+    ] = None,
+    own: Annotated[
+        str | None, typer.Option(help="What the labels of a task of your own are, such as '{kind: vector, length: 3}'.", show_default=False)
+    ] = None,
+    run: Annotated[Path, typer.Option(help="The finished run whose tasks are the sources.")] = Path(),
+    images: Annotated[str | None, typer.Option(help="Labelled samples of the learning curve, such as 200,500.", show_default="query.images")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write: tables, page.", show_default="results/query/TASK")] = None,
+) -> None:
+    """A new task and its labelled images: which known tasks should it start from, and what does that save?"""
+    from taskonomy.new_task.query_wording import lines
+    from taskonomy.new_task.run_query import run_query
+
+    started, sizes = time.monotonic(), None if images is None else _numbers(images)
+    asked = None if root is None else _asked(task, root, own)
+    if asked is None and own is not None:
+        raise TaskonomyError("--own goes with a folder of images and labels: taskonomy query TASK FOLDER --own ...")
+    output = output or Path("results/query") / task
+    done = run_query(run, task, asked, sizes, output)
+    spent = f"{len(done.units):,} units of work, {done.new:,} of them new: {time.monotonic() - started:.0f} s"
+    typer.echo("\n".join([*lines(done.answer), "", spent, str(output / "index.html")]))
+
+
+def _asked(task: str, root: Path, own: str | None) -> "QueryTask":
+    """The folder and what is said of its labels, checked as in params.yaml."""
+    import yaml
+
+    from taskonomy.config.params import QueryParams, checked
+    from taskonomy.parsing.strict_yaml import load_yaml
+
+    try:
+        declared = None if own is None else load_yaml(own)
+    except yaml.YAMLError as error:
+        raise TaskonomyError(f"--own: {own!r} is no YAML: {' '.join(str(error).split())}") from None
+    return checked(QueryParams, {"tasks": {task: {"root": str(root), "own": declared}}}, "options").tasks[task]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(whole(part) for part in text.split(","))
+    except ValueError as error:
+        raise TaskonomyError(f"--images: {text!r} must be whole numbers >= 2, such as 200,500: {error}") from None
+    if min(found) < 2:
+        raise TaskonomyError(f"--images: {text!r} must be whole numbers >= 2, such as 200,500")
+    return found

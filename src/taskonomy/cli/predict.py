@@ -1,0 +1,128 @@
+"""Commands that use an export: answers for images, what a policy costs to run, graphs for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import names_in
+
+Predictors = Annotated[Path, typer.Option("--predictors", help="Folder that the stage export wrote.")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="Targets, comma-separated. Repeatable.", show_default=False)]
+Device = Annotated[str, typer.Option(help="cpu | cuda | auto (a GPU where there is one).")]
+FOLDER = Path("predictors")
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Images of any size, or folders of them. Poses and matching take two, egomotion three.")],
+    task: Tasks = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every target of the policy that takes so many images.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="One answer: .png, .json or .npy; several: a folder.", show_default="one answer is printed as JSON"),
+    ] = None,
+    share: Annotated[bool, typer.Option("--share/--apart", help="Run an encoder that several targets read once, or once for each.")] = True,
+    save_representation: Annotated[bool, typer.Option("--save-representation", help="Also the sources' codes, as .npz.")] = False,
+    side: Annotated[int, typer.Option(help="Side of pictures, pixels.", min=32, max=4096)] = 256,
+    device: Device = "auto",
+    predictors: Predictors = FOLDER,
+) -> None:
+    """What a policy's predictors say about images: pictures for people, named values as JSON.
+
+    The central square of an image is seen, resized to the networks' side. Inputs are never written to.
+    """
+    from taskonomy.atomic_io import to_json
+    from taskonomy.inference.manifest import open_export
+    from taskonomy.inference.requests import plan
+    from taskonomy.machine.cores import progress
+
+    exported, names = open_export(predictors), _names(task)
+    if everything == bool(names):
+        raise TaskonomyError(f"--task or --all must be given, and not both; there are predictors of {', '.join(exported.targets)}")
+    if save_representation and output is None:
+        raise TaskonomyError("--save-representation needs --output")
+    planned = plan(exported, names, images, output)
+    if planned.left:
+        typer.echo(f"left out, as they take another number of images: {', '.join(planned.left)}", err=True)
+
+    from taskonomy.inference.predictor import load_predictors
+    from taskonomy.inference.predictor import predict as run
+
+    loaded = {one.task.name: one for one in load_predictors([name for one in planned.work for name in one.tasks], predictors, device)}
+    with progress(planned.answers, "predict", "answers") as bar:
+        for work in planned.work:
+            for name, answers in zip(work.names, run([loaded[one] for one in work.tasks], work.samples, share=share), strict=True):
+                for answer in answers:
+                    for file in planned.files(name, answer.task.name):
+                        answer.save(file, side)
+                    if save_representation:
+                        answer.save_codes(planned.representation(name, answer.task.name))
+                    if output is None:
+                        typer.echo(to_json(answer.as_dict()), nl=False)
+                bar.update(len(answers))
+    if output is not None:
+        typer.echo(f"{output}: {planned.answers:,} answers" if planned.in_folder else str(output))
+
+
+def _names(options: list[str] | None) -> list[str]:
+    return [name for option in options or () for name in names_in(option)]
+
+
+def cost(
+    predictors: Predictors = FOLDER,
+    repeats: Annotated[int, typer.Option(help="Runs that are timed.", min=1)] = 20,
+    device: Device = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What all targets of a policy cost to run once on the same images: weights, arithmetic, and milliseconds measured now.
+
+    With encoders shared, apart, and against independent networks.
+    """
+    from taskonomy.atomic_io import to_json
+    from taskonomy.inference.benchmark import milliseconds, own_network
+    from taskonomy.inference.manifest import open_export
+    from taskonomy.inference.predictor import device_of, load_predictors
+
+    exported, where = open_export(predictors), device_of(device)
+    loaded = load_predictors(None, predictors, device)
+    own = [(one.task, own_network(one.task, one.card["shapes"]).to(where)) for one in loaded]
+    taken = milliseconds(loaded, own, exported.side, where, repeats)
+    found = {way: {**exported.index["cost"][way], "milliseconds": taken[way]} for way in taken}
+    if json:
+        typer.echo(to_json(found), nl=False)
+        return
+    typer.echo(f"{len(loaded)} targets, {len(exported.index['encoders'])} encoders, {exported.side} px, {where.type}\n")
+    typer.echo(f"{'':12}{'encoder passes':>15}{'parameters':>14}{'MFLOPs':>10}{'ms':>8}")
+    for way, one in found.items():
+        typer.echo(f"{way:12}{one['encoder_passes']:>15}{one['parameters']:>14,}{one['flops'] / 1e6:>10,.1f}{one['milliseconds']:>8.1f}")
+    ratio = {name: found["shared"][name] / found["independent"][name] for name in ("parameters", "flops", "milliseconds")}
+    typer.echo(
+        f"\nshared, of independent networks: {ratio['parameters']:.0%} of the parameters, {ratio['flops']:.0%} of the FLOPs,"
+        f" {ratio['milliseconds']:.0%} of the time"
+    )
+
+
+def export_onnx(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write: TASK.onnx.", show_default=False)],
+    task: Tasks = None,
+    predictors: Predictors = FOLDER,
+) -> None:
+    """Predictors as ONNX graphs, from image to output, each checked against torch where onnxruntime is installed; all unless tasks are named."""
+    from importlib.util import find_spec
+
+    from taskonomy.inference.onnx_export import TOLERANCE, difference, write_graph
+    from taskonomy.inference.predictor import load_predictors
+
+    checks = find_spec("onnxruntime") is not None
+    for one in load_predictors(_names(task) or None, predictors, "cpu"):
+        path = output / f"{one.task.name}.onnx"
+        write_graph(one, path)
+        said = "not checked: onnxruntime is not installed"
+        if checks:
+            apart = difference(one, path)
+            if apart > TOLERANCE:
+                path.unlink()
+                raise TaskonomyError(f"{path}: differs from torch by {apart:.1g}, more than {TOLERANCE:g} of the output; it is removed")
+            said = f"differs from torch by {apart:.1g} of the output"
+        typer.echo(f"{path}: {said}")

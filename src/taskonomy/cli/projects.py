@@ -1,0 +1,34 @@
+"""`taskonomy init` and `taskonomy stage`: projects of one's own images and tasks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def init(
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="A folder, new or empty; with --upgrade, a project.")] = Path(),
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Only write the version of the installed code into params.yaml.")] = False,
+) -> None:
+    """A ready pipeline for your own images and tasks, with an example: parameters, stages, git and DVC."""
+    from taskonomy.project import init as laying
+
+    if upgrade:
+        typer.echo(laying.upgrade(root))
+        return
+    said = laying.init(root)
+    typer.echo(f"{root}: params.yaml, dvc.yaml, README.md, {laying.EXAMPLE}; {', '.join(said)}\nnext: cd {root} && taskonomy repro")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, hidden=True)
+def stage(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="Which, and what its script takes.")],
+) -> None:
+    """Run one stage: what dvc.yaml of a project does that `taskonomy init` has laid down."""
+    from taskonomy.project.code_version import run_stage
+
+    run_stage(name, context.args)

@@ -1,0 +1,36 @@
+"""Numbers of the command line: Typer takes more for one than people write."""
+
+import inspect
+import typing
+from collections.abc import Callable
+from functools import partial
+from types import NoneType
+from typing import Any
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import number, whole
+
+
+def with_strict_numbers(command: Any) -> Any:
+    """A command as Typer makes it, and all below it, that refuses numbers with underscores or other digits than 0-9, and names the option."""
+    for below in getattr(command, "commands", {}).values():
+        with_strict_numbers(below)
+    hints = typing.get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}
+    for one in command.params:
+        if (read := _reader(hints.get(one.name))) is not None:
+            one.process_value = partial(_checked, one.opts[0], read, one.process_value)
+    return command
+
+
+def _reader(hint: Any) -> Callable[[str], float] | None:
+    kinds = set(typing.get_args(hint) or (hint,)) - {NoneType}
+    return whole if kinds == {int} else number if kinds == {float} else None
+
+
+def _checked(option: str, read: Callable[[str], float], process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            read(value)
+        except ValueError as error:
+            raise TaskonomyError(f"{option} {error}") from None
+    return process(context, value)

@@ -1,0 +1,120 @@
+"""A worker of a cluster, and what gives it files: the classes whose instances Ray's actors are. Ray is imported where it runs already."""
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from taskonomy.compute.file_mirror import CHUNK, Mirror, Seen
+from taskonomy.compute.work import Work, moved
+
+SAME = ("torch", "numpy")  # their versions decide bits
+
+
+@dataclass(frozen=True)
+class Order:
+    """A unit for a worker.
+
+    Attributes:
+        work: With whole paths.
+        files: What it reads, file by file, and what tells the driver's store from others.
+        how: As `execution.inputs`.
+    """
+
+    work: Work
+    files: tuple[Seen, ...]
+    how: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of it.
+
+    Attributes:
+        value: What the function returned.
+        units: The finished units, as the store keeps them; none where the worker wrote into the driver's store.
+        error: What it raised.
+        unseen: A file that the worker does not see, and nobody has told it whom to ask for it: the unit is not done.
+    """
+
+    value: Any = None
+    units: tuple[tuple[str, bytes], ...] = ()
+    error: Exception | None = None
+    unseen: Path | None = None
+
+
+class Worker:
+    """Does one unit after another.
+
+    Args:
+        driver: Names whoever it works for.
+    """
+
+    def __init__(self, driver: str) -> None:
+        self._driver = driver
+        self._mirror: Mirror | None = None
+
+    def versions(self) -> Answer:
+        """Of what decides bits."""
+        return Answer({name: version(name) for name in SAME})
+
+    def do(self, order: Order, source: Any) -> Answer:
+        """Do a unit.
+
+        Args:
+            order: Which.
+            source: The actor that gives out the driver's files; None: there is none yet.
+        """
+        try:
+            unseen = next((file.path for file in order.files if not file.is_here()), None)
+            if unseen is None and order.how != "copy":
+                return Answer(order.work.do())
+            if source is None:
+                return Answer(unseen=unseen or order.files[0].path)
+            return self._with_copies(order, source)
+        except Exception as error:
+            error.add_note(f"in a worker of the cluster:\n{''.join(traceback.format_exception(error))}")
+            return Answer(error=error)
+
+    def _with_copies(self, order: Order, source: Any) -> Answer:
+        import ray
+
+        from taskonomy.store.store import Store
+
+        self._mirror = mirror = self._mirror or Mirror(ray.get_runtime_context().get_node_id(), self._driver)
+        for file in order.files:
+            mirror.bring(file, lambda path, size: _fetched(source, path, size))
+        work, store = order.work, Store(mirror.where(order.work.store))
+        value = work.function(moved(work.item, mirror.where))
+        units = tuple((key, store.packed(key)) for key in work.keys)
+        for key in work.keys:
+            store.remove(key)
+        return Answer(value, units)
+
+
+class Source:
+    """Gives out the files of the machine it runs on, and counts how often."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, int] = {}
+
+    def chunk(self, path: Path, start: int) -> bytes:
+        """A part of a file; it travels through the object store."""
+        if start == 0:
+            self._sent[str(path)] = self._sent.get(str(path), 0) + 1
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(CHUNK)
+
+    def sent(self) -> dict[str, int]:
+        """How often each file was asked for."""
+        return self._sent
+
+
+def _fetched(source: Any, path: Path, size: int) -> Iterator[bytes]:
+    import ray
+
+    for start in range(0, size, CHUNK):
+        yield ray.get(source.chunk.remote(path, start))

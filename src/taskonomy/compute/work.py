@@ -1,0 +1,46 @@
+"""A unit of work as it is handed over: what to call, what that reads, and which units it leaves in the store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from taskonomy.config.params import Kind
+
+
+@dataclass(frozen=True)
+class Work:
+    """A unit of work.
+
+    Attributes:
+        name: For people.
+        kind: What it needs.
+        function: Importable by name.
+        item: Its argument: dataclasses, tuples, paths and plain data.
+        reads: The files, and folders of files, that it reads.
+        store: The folder of finished units; the function is given it within `item`.
+        keys: The units that it leaves there.
+    """
+
+    name: str
+    kind: Kind
+    function: Callable[[Any], Any]
+    item: Any
+    reads: tuple[Path, ...]
+    store: Path
+    keys: tuple[str, ...]
+
+    def do(self) -> Any:
+        """Do it here."""
+        return self.function(self.item)
+
+
+def moved(item: Any, where: Callable[[Path], Path]) -> Any:
+    """The same with every path somewhere else."""
+    if isinstance(item, Path):
+        return where(item)
+    if isinstance(item, tuple):
+        return tuple(moved(one, where) for one in item)
+    if is_dataclass(item) and not isinstance(item, type):
+        return replace(item, **{field.name: moved(getattr(item, field.name), where) for field in fields(item)})
+    return item

@@ -1,0 +1,204 @@
+"""The user's own labels, held against what `data.own` declares of them: one line says what was found, and what would be right."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int, Num, Shaped
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import NO_CLASS
+from taskonomy.release.formats import DamagedFileError, ViewKey
+from taskonomy.tasks.custom_tasks import Declared, OwnClass, OwnMap, OwnPixelClasses, OwnVector, own_tasks
+
+if TYPE_CHECKING:
+    from taskonomy.data.datasets import Data
+
+Values = Shaped[np.ndarray, "..."]
+_BLOCK = 256  # samples
+
+
+class Misfit(str):
+    """What is wrong with a label that is whole, but not what `data.own` declares; travels as the reason of damage does.
+
+    Attributes:
+        task: Whose.
+    """
+
+    task: str
+
+    def __new__(cls, task: str, reason: str) -> "Misfit":
+        """The reason, with the task beside it."""
+        made = super().__new__(cls, reason)
+        made.task = task
+        return made
+
+    def __reduce__(self) -> tuple[type["Misfit"], tuple[str, str]]:
+        """Both travel between processes."""
+        return Misfit, (self.task, str(self))
+
+
+class MisfitError(DamagedFileError):
+    """Raised for such a label; its only argument is the `Misfit`."""
+
+
+def misfit_error(found: Sequence[tuple[str, Misfit]]) -> TaskonomyError:
+    """`data.own.parts: 12 labels do not fit: ...`, in one line, of the first task that has any.
+
+    Args:
+        found: What people call the label, and the reason; at least one.
+    """
+    task = found[0][1].task
+    own = [(where, reason) for where, reason in found if reason.task == task]
+    labels = "1 label does" if len(own) == 1 else f"{len(own):,} labels do"
+    where, reason = own[0]
+    others = sorted({other.task for _where, other in found} - {task})
+    more = f"; labels of {', '.join(others)} do not fit either" if others else ""
+    return TaskonomyError(f"data.own.{task}: {labels} not fit, the first is {where}: {reason}; correct either, or set data.on_bad: skip{more}")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Samples of several images, as they are prepared.
+
+    Attributes:
+        samples: Rows of their images.
+        labels: Compact.
+        left_out: How many are not among them: their images lie in different splits, or one was left out itself.
+    """
+
+    samples: Int[np.ndarray, "samples images"]
+    labels: Shaped[np.ndarray, "samples numbers"]
+    left_out: int
+
+
+def fitted(name: str, declared: Declared, values: Values) -> Values:
+    """One label, in the form that its kind has: a map as height x width x channels, class ids as whole numbers, anything else as numbers in a row.
+
+    Args:
+        name: Of the task.
+        declared: What the user says its labels are.
+        values: What was found.
+
+    Raises:
+        MisfitError: It is something else; the line names the task, what was found and what would be right.
+    """
+    found = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    if not np.isfinite(found).all():
+        odd = int((~np.isfinite(found)).sum())
+        raise _misfit(name, declared, f"has {odd:,} of {found.size:,} values that are no finite numbers", "finite ones")
+    match declared:
+        case OwnMap():
+            return _map(name, declared, found)
+        case OwnPixelClasses():
+            return _pixel_classes(name, declared, found)
+        case OwnClass():
+            return _ids(name, declared, _row(name, declared, found, 1), declared.count)
+        case OwnVector():
+            return _row(name, declared, found, declared.length)
+    raise TypeError(f"{name}: no kind of task: {declared!r}")
+
+
+def listed_samples(task: str, data: "Data", row_of: Mapping[ViewKey, int], split: "pd.Series[str]") -> Given:
+    """The samples that a source lists for a user's own task, where all their images are prepared and of one split: no test image is seen in training.
+
+    Raises:
+        TaskonomyError: Labels that are not what is declared; no sample is left.
+    """
+    keys, found = data.listed(task)
+    declared = own_tasks()[task]
+    labels, wrong = [], []
+    for number, values in enumerate(found.values):
+        try:
+            labels.append(declared.compact(fitted(task, declared, values), 0))
+        except MisfitError as error:
+            wrong.append((found.where(number), error.args[0]))
+    if wrong:
+        raise misfit_error(wrong)
+    splits = split.to_numpy()
+    rows = [tuple(row_of.get(key, -1) for key in sample) for sample in keys]
+    kept = [number for number, row in enumerate(rows) if min(row) >= 0 and len({splits[one] for one in row}) == 1]
+    if not kept:
+        raise TaskonomyError(f"{found.path}: no sample has all its images in one split; a column group in labels.csv keeps images together")
+    if left := len(rows) - len(kept):
+        together = "; a column group in labels.csv keeps images together"
+        print(f"{found.path}: {left:,} of {len(rows):,} samples are left out: their images lie in different splits{together}", file=sys.stderr)
+    return Given(np.array([rows[one] for one in kept], np.int64), np.stack([labels[one] for one in kept]), left)
+
+
+def refuse_constant(task: str, stored: Any, rows: Int[np.ndarray, " rows"]) -> None:
+    """A label that never varies teaches nothing, and every transfer to it would be equally good.
+
+    Raises:
+        TaskonomyError: All these samples have the same label.
+    """
+    first = np.asarray(stored[rows[0]])
+    if all((np.asarray(stored[rows[start : start + _BLOCK]]) == first).all() for start in range(0, len(rows), _BLOCK)):
+        raise TaskonomyError(f"{task}: all {len(rows):,} training samples have the same label: there is nothing to learn; take it out of data.tasks")
+
+
+def _map(name: str, declared: OwnMap, found: Num[np.ndarray, "..."]) -> Values:
+    if found.ndim < 2:
+        raise _misfit(name, declared, f"is {_shape(found)}", _kind_of(found))
+    channels = found.shape[2] if found.ndim == 3 else 1
+    if found.ndim > 3 or channels != declared.channels:
+        raise _misfit(name, declared, f"is {_shape(found)}", f"channels: {channels}" if found.ndim <= 3 else "height x width x channels")
+    low, high = float(found.min()), float(found.max())
+    if low < declared.range[0] or high > declared.range[1]:
+        at_least = f"range: at least [{min(low, declared.range[0]):g}, {max(high, declared.range[1]):g}]"
+        raise _misfit(name, declared, f"has values {low:g} to {high:g}", at_least)
+    return found[..., None] if found.ndim == 2 else found
+
+
+def _pixel_classes(name: str, declared: OwnPixelClasses, found: Num[np.ndarray, "..."]) -> Values:
+    if found.ndim == 3 and (found == found[..., :1]).all():
+        found = found[..., 0]  # grey, saved as a colour image
+    if found.ndim != 2:
+        right = "a grey image of ids" if found.ndim > 2 else _kind_of(found)
+        raise _misfit(name, declared, f"is {_shape(found)}", right)
+    labelled = found[found != NO_CLASS]
+    _ids(name, declared, labelled, declared.count)
+    return found
+
+
+def _ids(name: str, declared: Declared, found: Num[np.ndarray, "*shape"], count: int) -> Values:
+    if (broken := found[found != np.rint(found)]).size:
+        right = "whole numbers; kind: map or vector is for measured values"
+        raise _misfit(name, declared, f"holds {float(broken.flat[0]):g}, no whole number", right)
+    if found.size and (found.min() < 0 or found.max() >= count):
+        worst = int(found.min() if found.min() < 0 else found.max())
+        right = f"classes: {worst + 1} at least" if 0 <= worst < NO_CLASS else f"ids from 0 to at most {NO_CLASS - 1}"
+        raise _misfit(name, declared, f"holds the id {worst}", right)
+    return found
+
+
+def _row(name: str, declared: Declared, found: Num[np.ndarray, "..."], length: int) -> Values:
+    if found.ndim >= 2 and max(found.shape) != found.size:
+        raise _misfit(name, declared, f"is {_shape(found)}", _kind_of(found))
+    row = found.ravel()
+    if len(row) != length:
+        right = f"length: {len(row)}" if isinstance(declared, OwnVector) else "one number"
+        raise _misfit(name, declared, f"has {len(row)} numbers" if len(row) != 1 else "has 1 number", right)
+    return row
+
+
+def _misfit(name: str, declared: Declared, found: str, right: str) -> MisfitError:
+    return MisfitError(Misfit(name, f"it {found}, declared is {declared.describe()}; {right} would be right"))
+
+
+def _kind_of(found: Any) -> str:
+    if found.ndim >= 2:
+        return "kind: map or pixel_classes"
+    return "kind: vector or class" if found.size == 1 else f"kind: vector, length: {found.size}"
+
+
+def _shape(found: Any) -> str:
+    if found.ndim < 2:
+        return "one number" if found.size == 1 else f"{found.size} numbers"
+    if found.ndim > 3:
+        return f"an array of shape {' x '.join(map(str, found.shape))}"
+    channels = found.shape[2] if found.ndim == 3 else 1
+    return f"an image of {channels} channel{'s' if channels > 1 else ''}"

@@ -1,0 +1,1 @@
+"""The stage `prepare`: images and labels of any dataset as memory-mapped arrays, resumable."""

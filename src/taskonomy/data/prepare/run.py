@@ -1,0 +1,375 @@
+"""Any source -> memory-mapped arrays: every file is read once, in as many processes as there are cores.
+
+Views are read in portions. What a portion gave is noted, so that a process that is killed or fails has lost the portions under way and no more:
+the next one goes on from there, with the same bits. Only the index is held in memory: eight bytes a view.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Int
+
+from taskonomy.atomic_io import resumable_folder, unfinished_of
+from taskonomy.config.params import DataParams, OnBad
+from taskonomy.data.custom_checks import Misfit, misfit_error
+from taskonomy.data.datasets import Data, Problem, open_anew
+from taskonomy.data.prepare.arrays import arrays_of, disk_needed, needs
+from taskonomy.data.prepare.finalize import COMPACTED, finish
+from taskonomy.data.prepare.multi_view_labels import Paired, PairJob, pair_views
+from taskonomy.data.prepare.resume_log import Journal
+from taskonomy.data.prepare.worker import Done, Job, Look, Row, look_again, read_views
+from taskonomy.data.validate import Damage, damage_error
+from taskonomy.data.view_reader import lacks
+from taskonomy.dataset.splits import assign
+from taskonomy.errors import TaskonomyError
+from taskonomy.machine.cores import cores, on_every_core, progress
+from taskonomy.release.view_ids import Keys
+from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.tasks.custom_tasks import declare, own_tasks
+from taskonomy.tasks.multi_view import listed
+
+NO_ROW = -1  # of damage that spoils no view that we know of
+PORTION = 512  # views that are read at a time, at most
+_BYTES = 2**26  # that they become, at most: two seconds of one core with the release's files
+_CODE = ("data", "dataset", "labels", "numeric", "release", "tasks")  # below the package: what the bits depend on
+
+
+def prepare(root: Path | str, output: Path, params: DataParams, processes: int | None = None) -> dict[str, Any]:
+    """Read a source and write what networks are trained on (`taskonomy.dataset.prepared_dataset` describes it).
+
+    Args:
+        root: The built-in world, a released dataset in any layout (also in object storage, or by its index), or a folder of a user's own.
+        output: Folder to write; it appears whole, or not at all. What a killed or failed process has done of it lies beside it, and is gone on with.
+        params: The section `data`.
+        processes: How many; None: one per core. The bits do not depend on it.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        TaskonomyError: Nothing to read, a domain that a task needs is not there, a disk that is too small, damaged files (with `on_bad: error`), an
+            empty split.
+    """
+    declare(params.own)
+    data = open_anew(root)
+    data.refuse_other_kinds({name: params.own[name] for name in params.tasks if name in params.own})
+    tasks = [DICTIONARY[name] for name in params.tasks]
+    split_of = assign(data.keys.sizes, data.splits, params)
+    _refuse_missing_domains(root, data, tasks)
+    keys = data.keys.only(split_of)
+    _refuse_small_disk(Path(output), tasks, len(keys), params)
+    with resumable_folder(output, _key(keys, params)) as folder:
+        work = _Work(folder, data, keys, tasks, params, processes or cores())
+        work.read()
+        good = work.refuse_or_leave_out(root)
+        manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
+        work.tidy()
+    _say_partners(manifest, sum(one.elsewhere for one in work.paired))
+    return manifest
+
+
+@dataclass
+class _Work:
+    folder: Path
+    data: Data
+    keys: Keys
+    tasks: list[Task]
+    params: DataParams
+    processes: int
+
+    def __post_init__(self) -> None:
+        self.damage: list[Row] = []
+        self.paired: list[Paired] = []
+        self.seen: list[str] = []
+        row = sum(array.row for array in arrays_of(self.tasks, self.params.resolution))
+        self.jobs = list(_portions(self.keys, None if self.data.whole else min(PORTION, max(_BYTES // row, 1))))
+        self.journal = Journal(self.folder / "journal")
+        if not self.journal.gave("arrays", ""):
+            self._start()
+
+    def _start(self) -> None:
+        """From nothing."""
+        for name in ("journal", COMPACTED):
+            (self.folder / name).unlink(missing_ok=True)
+        self.journal = Journal(self.folder / "journal")
+        for array in arrays_of(self.tasks, self.params.resolution):
+            array.make(self.folder, len(self.keys))
+        self.journal.note("arrays", "", True)
+
+    @property
+    def can_read(self) -> bool:
+        """Rows have their places; once damaged ones were taken out, none can be read again."""
+        return not (self.folder / COMPACTED).exists()
+
+    @cached_property
+    def groups(self) -> list[tuple[tuple[str, ...], int, int]]:
+        """Whole buildings, as few as hold a portion of views, with their first and last row."""
+        found, names, start = [], [], 0
+        for name, _first, end in self.keys.parts():
+            names.append(name)
+            if end - start >= PORTION or end == len(self.keys):
+                found.append((tuple(names), start, end))
+                names, start = [], end
+        return found
+
+    def read(self) -> None:
+        """Every portion that is not done, then the samples of several images."""
+        self.damage = []
+        began, known = time.perf_counter(), 0
+        options = {task.name: {**task.label.options, **self.params.labels.get(task.name, {})} for task in self.tasks if task.label}
+        domains = sorted(needs(self.tasks))
+        names = [self.keys.buildings_of(a, b) for a, b in self.jobs]
+        marks = [_short(self.data.mark(one, domains)) for one in names]
+        same = self._same(names, marks)
+        self.seen = [""] * len(self.jobs)
+        problems: list[Problem] = []
+        totals = np.zeros(3, np.int64)
+
+        def jobs() -> Iterator[Job]:
+            for number in todo:
+                a, b = self.jobs[number]
+                opener = self.data.opener(names[number])
+                yield Job(opener, self.folder, tuple(self.keys[a:b]), a, self.params.resolution, self.params.tasks, options)
+
+        todo = []
+        for number, mark in enumerate(marks):
+            gave = self.journal.gave(f"read {number}", mark)
+            if gave is None or number not in same:
+                todo.append(number)
+                continue
+            self.seen[number] = gave["seen"]
+            known += self.jobs[number][1] - self.jobs[number][0]
+            self._take(gave, problems)
+        if todo and not self.can_read:
+            self._start()
+            self.read()
+            return
+        number_of = {self.jobs[number][0]: number for number in todo}
+        if known:
+            print(f"prepare: goes on with {known:,} of {len(self.keys):,} views read", file=sys.stderr)
+        with progress(len(self.keys), "prepare", "views") as bar:
+            bar.update(known)
+            for job, done in on_every_core(read_views, jobs(), self.processes):
+                number = number_of[job.first]
+                gave = _as_json(done)
+                self.journal.note(f"read {number}", marks[number], gave)
+                self.seen[number] = done.seen
+                self._take(gave, problems)
+                totals += len(job.keys), done.files, done.bytes
+                bar.update(len(job.keys))
+        if todo:
+            _say_rates(totals.tolist(), time.perf_counter() - began, self.processes)
+        if not self._pair(problems):
+            self._start()
+            self.read()
+            return
+        problems += self.data.problems(sorted(self.data.without_views()), domains)
+        self.damage += [(NO_ROW, where, reason) for where, reason in dict.fromkeys(problems)]
+        self.damage.sort()
+
+    def _same(self, names: Sequence[tuple[str, ...]], marks: Sequence[str]) -> set[int]:
+        """Portions that are done, and of which no file was written over since it was read."""
+        gave = {number: one["seen"] for number, mark in enumerate(marks) if (one := self.journal.gave(f"read {number}", mark)) is not None}
+        of_buildings: dict[tuple[str, ...], list[int]] = {}
+        for number in gave:
+            of_buildings.setdefault(names[number], []).append(number)
+        looks = (
+            Look(self.data.opener(buildings), tuple((number, tuple(self.keys[slice(*self.jobs[number])])) for number in numbers), self.params.tasks)
+            for buildings, numbers in of_buildings.items()
+        )
+        now: dict[int, str] = {}
+        for _look, found in on_every_core(look_again, looks, self.processes):
+            now |= found
+        return {number for number, seen in gave.items() if now[number] == seen}
+
+    def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
+        self.damage += [(row, where, Misfit(task[0], reason) if task else reason) for row, where, reason, *task in gave["damage"]]
+        problems += [(where, reason) for where, reason in gave["problems"]]
+
+    def _pair(self, problems: list[Problem]) -> bool:
+        """The samples of several images; whether it could be done."""
+        several = tuple(task.name for task in self.tasks if task.group not in (None, listed))
+        if not several:
+            return True
+        bad = sorted({row for row, _where, _reason in self.damage})
+        found: dict[int, Paired] = {}
+        jobs, marks = {}, {}
+        for number, (names, first, end) in enumerate(self.groups):
+            spoiled = frozenset(bad[np.searchsorted(bad, first) : np.searchsorted(bad, end)])
+            # They follow from cameras, too, so from every file that was read for these views.
+            read = [seen for (a, b), seen in zip(self.jobs, self.seen, strict=True) if a < end and first < b]
+            marks[first] = _short(f"{sorted(spoiled)} {read} {self.data.mark(names, ['nonfixated_matches'])}")
+            gave, output = self.journal.gave(f"pair {number}", marks[first]), self.folder / f"pairs/{number:06}.npz"
+            if gave is not None and output.is_file() and _of_file(output) == gave["file"]:
+                damage, problems_there = [tuple(row) for row in gave["damage"]], [tuple(one) for one in gave["problems"]]
+                found[first] = Paired(damage, problems_there, gave["good"], gave["elsewhere"])
+                continue
+            if not self.can_read:
+                return False
+            jobs[first] = PairJob(self.data.opener(names), self.folder, self.keys.only(names), first, spoiled, several, self.params.seed, output)
+        with progress(len(self.groups), "samples of several images", "parts") as bar:
+            bar.update(len(found))
+            for job, done in on_every_core(pair_views, jobs.values(), self.processes):
+                self.journal.note(f"pair {int(job.output.stem)}", marks[job.first], {**asdict(done), "file": _of_file(job.output)})
+                found[job.first] = done
+                bar.update(1)
+        for one in found.values():
+            self.damage += one.damage
+            problems += one.problems
+        self.paired = [found[first] for _names, first, _end in self.groups]
+        return True
+
+    def refuse_or_leave_out(self, root: Path | str) -> Int[np.ndarray, " good"]:
+        """Rows of the undamaged views.
+
+        Raises:
+            TaskonomyError: Files are damaged, or camera files have not what a task needs, and that is an error. What was read is kept; portions with
+                damage will be read again.
+        """
+        lacking = _lacking(self.tasks)
+        said = [f"{root}: {text}" for text in _say_lacking(self.damage, lacking, len(self.keys), self.params.on_bad)]
+        if self.damage and self.params.on_bad is OnBad.ERROR:
+            rows = np.array(sorted({row for row, _where, _reason in self.damage}))
+            parts = [(f"read {number}", *job) for number, job in enumerate(self.jobs)]
+            parts += [(f"pair {number}", first, end) for number, (_names, first, end) in enumerate(self.groups)]
+            for part, first, end in parts:
+                if ((rows >= first) & (rows < end)).any():
+                    self.journal.note(part, "", None)
+            if misfits := [(where, reason) for _row, where, reason in self.damage if isinstance(reason, Misfit)]:
+                raise misfit_error(misfits)
+            if not (damaged := [Damage(where, reason, "") for _row, where, reason in self.damage if reason not in lacking]):
+                raise TaskonomyError("; ".join(said))
+            raise damage_error(damaged, _files(self.keys, needs(self.tasks)))
+        for text in said:
+            print(f"prepare: {text}", file=sys.stderr)
+        return np.setdiff1d(np.arange(len(self.keys)), [row for row, _where, _reason in self.damage])
+
+    def parts(self, good: Int[np.ndarray, " good"]) -> list[tuple[Path, int]]:
+        """Where the samples of several images are, and which row their first view has among the undamaged ones."""
+        if not self.paired:
+            return []
+        firsts = np.searchsorted(good, [first for _names, first, _end in self.groups]).tolist()
+        return [(self.folder / f"pairs/{number:06}.npz", first) for number, first in enumerate(firsts)]
+
+    def tidy(self) -> None:
+        """What the output does not hold."""
+        self.journal.path.unlink()
+        (self.folder / COMPACTED).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "pairs", ignore_errors=True)
+
+
+def _as_json(done: Done) -> dict[str, Any]:
+    """For the journal; a misfit keeps its task."""
+    damage = [[row, where, str(reason), *([reason.task] if isinstance(reason, Misfit) else [])] for row, where, reason in done.damage]
+    return {**asdict(done), "damage": damage}
+
+
+def _as_list(damage: Sequence[Row]) -> list[dict[str, str]]:
+    return [{"file": where, "reason": reason} for _row, where, reason in damage]
+
+
+def _portions(keys: Keys, size: int | None) -> Iterator[tuple[int, int]]:
+    """First row and the row after the last of what is read at a time; None: a building."""
+    if size is None:
+        yield from ((a, b) for _name, a, b in keys.parts())
+        return
+    yield from ((first, min(first + size, len(keys))) for first in range(0, len(keys), size))
+
+
+def _files(keys: Keys, domains: Sequence[str] | dict[str, list[str]]) -> int:
+    """How many files there are to read."""
+    points = sum(len(np.unique(keys.points[a:b])) for _name, a, b in keys.parts())
+    return sum(points if domain == "nonfixated_matches" else len(keys) for domain in domains)
+
+
+def _lacking(tasks: Sequence[Task]) -> dict[str, tuple[str, list[str]]]:
+    """By the reason that is noted where a camera file lacks a field: which, and the tasks that cannot do without it."""
+    fields = sorted({field for task in tasks if task.label for field in task.label.fields})
+    return {lacks(field): (field, [task.name for task in tasks if task.label and field in task.label.fields]) for field in fields}
+
+
+def _say_lacking(damage: Sequence[Row], lacking: dict[str, tuple[str, list[str]]], files: int, on_bad: OnBad) -> Iterator[str]:
+    """For each field: how many camera files are without it, and what can be done."""
+    for reason, (field, names) in lacking.items():
+        if found := [where for _row, where, why in damage if why == reason]:
+            tasks, need = ", ".join(names), "needs" if len(names) == 1 else "need"
+            keep = f"take {tasks} out of data.tasks"
+            left = "their views are left out of every task" if on_bad is OnBad.SKIP else "data.on_bad: skip leaves their views out of every task"
+            first = f"{len(found):,} of {files:,} camera files have no {field}, which {tasks} {need} (the first: {found[0]})"
+            yield f"{first}; {left}, to keep them {keep}"
+
+
+def _say_partners(manifest: dict[str, Any], elsewhere: int) -> None:
+    """What a part of a release lacks, in one line: no damage, but fewer samples."""
+    parts = [f"{name} {count:,}" for name, count in manifest["views_without_partners"].items()]
+    said = [f"views without partners, which begin no sample: {', '.join(parts)}"] if parts else []
+    said += [f"{elsewhere:,} views that nonfixated_matches name are not here"] if elsewhere else []
+    if said:
+        print(f"prepare: {'; '.join(said)}", file=sys.stderr)
+
+
+def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task]) -> None:
+    missing = {domain: names for domain, names in needs(tasks).items() if domain not in data.domains}
+    if unlabelled := sorted(missing.keys() & own_tasks().keys()):
+        name, declared = unlabelled[0], own_tasks()[unlabelled[0]]
+        files = f"{name}.csv" if declared.of_images > 1 else f"a folder {name}/, or columns {name} in labels.csv"
+        raise TaskonomyError(f"{root}: has no labels of {name}, which data.own declares; expected {files} (see README), or take it out of data.tasks")
+    if missing:
+        parts = "; ".join(f"{domain} (for {', '.join(names)})" for domain, names in sorted(missing.items()))
+        raise TaskonomyError(f"{root}: has no domain {parts}; add it, or take the tasks out of data.tasks")
+
+
+def _refuse_small_disk(output: Path, tasks: Sequence[Task], views: int, params: DataParams) -> None:
+    """Say what will be written, before hours of reading. Where damaged views may be left out, each array is written twice, one after the other."""
+    needed = disk_needed(tasks, params.resolution, views)
+    if params.on_bad is OnBad.SKIP:
+        needed += views * max(array.row for array in arrays_of(tasks, params.resolution))
+    left = unfinished_of(output)
+    place = next(parent for parent in output.absolute().parents if parent.exists())
+    there = sum(path.stat().st_blocks * 512 for path in left.rglob("*") if path.is_file()) if left.exists() else 0
+    free = shutil.disk_usage(place).free + there
+    what = f"{views:,} views of {len(tasks)} tasks at {params.resolution} px need {_size(needed)} in {output}"
+    if needed > free:
+        raise TaskonomyError(f"{what}, {_size(free)} are free there; make room, or lower data.resolution or the number of data.tasks")
+    print(f"prepare: {what}, {_size(free)} are free there", file=sys.stderr)
+
+
+def _say_rates(totals: Sequence[int], seconds: float, processes: int) -> None:
+    views, files, size = totals
+    rates = f"{files / seconds / processes:,.0f} files/s and {size / 1e6 / seconds / processes:,.1f} MB/s on each of {processes} cores"
+    print(f"prepare: {views:,} views in {seconds:,.1f} s, {views / seconds:,.0f} a second; {files:,} files, {_size(size)}: {rates}", file=sys.stderr)
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"
+
+
+def _key(keys: Keys, params: DataParams) -> str:
+    """Of what is prepared: which views, how, and by which code. Whether damage is an error changes no bit of what was read."""
+    package = Path(__file__).parents[2]
+    code = blake2b(digest_size=16)
+    for path in sorted(path for part in _CODE for path in (package / part).rglob("*.py")):
+        code.update(path.read_bytes())
+    return "\n".join([keys.digest(), params.model_dump_json(exclude={"root", "on_bad"}), code.hexdigest(), np.__version__, cv2.__version__, ""])
+
+
+def _short(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _of_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return file_digest(file, blake2b).hexdigest()

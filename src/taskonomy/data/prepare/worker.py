@@ -1,0 +1,132 @@
+"""Files of some views into their rows of the prepared arrays: what every process of `prepare` does."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from taskonomy.data.datasets import Data, Problem
+from taskonomy.data.prepare.arrays import Writing, arrays_of, labels_of_views, needs
+from taskonomy.data.view_reader import ReadView
+from taskonomy.labels.encodings import Label, ViewFiles
+from taskonomy.release.formats import DamagedFileError, ViewKey
+from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.preprocess import resized
+
+VALID_DEPTH = 64500  # the reference takes raw depths from here on as holes: resizing may have mixed them with one
+_AHEAD = 8  # views whose files are fetched at once, where they are not on this machine
+Row = tuple[int, str, str]  # of damage: row, file, reason
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some views, and where their rows go.
+
+    Attributes:
+        open: Opens the data of their buildings.
+        folder: The prepared data.
+        keys: The views, in their order.
+        first: Row of the first.
+        size: Side of the prepared images.
+        tasks: Whose labels are prepared.
+        options: Of each task's label.
+    """
+
+    open: Callable[[], Data]
+    folder: Path
+    keys: tuple[ViewKey, ...]
+    first: int
+    size: int
+    tasks: tuple[str, ...]
+    options: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the files were.
+
+    Attributes:
+        damage: Of single files.
+        problems: Of whole tars.
+        files: How many were read.
+        bytes: Of all of them.
+        seconds: That this took one process.
+        seen: What they were before any was read, as `Data.seen` says; of all that is read of these views, their partners' matches included.
+    """
+
+    damage: list[Row]
+    problems: list[Problem]
+    files: int
+    bytes: int
+    seconds: float
+    seen: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """Views whose files were read before, to be looked at again.
+
+    Attributes:
+        open: Opens the data of their buildings.
+        parts: Number of each portion, and its views.
+        tasks: Whose labels are prepared.
+    """
+
+    open: Callable[[], Data]
+    parts: tuple[tuple[int, tuple[ViewKey, ...]], ...]
+    tasks: tuple[str, ...]
+
+
+def look_again(look: Look) -> dict[int, str]:
+    """What the files of each portion are now, as `Done.seen`."""
+    data, domains = look.open(), sorted(needs([DICTIONARY[name] for name in look.tasks]))
+    return {number: data.seen(keys, domains) for number, keys in look.parts}
+
+
+def read_views(job: Job) -> Done:
+    """Fill a job's rows; damage is collected, never skipped over in silence."""
+    began = time.perf_counter()
+    data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
+    seen = data.seen(job.keys, sorted(needs(tasks)))
+    domains = sorted(set(needs(tasks)) - {"nonfixated_matches"})
+    makes = [(f"tasks/{name}/label.npy", label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]
+    damage: list[Row] = []
+    files = size = 0
+    with Writing(job.folder, arrays_of(tasks, job.size), job.first) as arrays:
+        for place, key in enumerate(job.keys):
+            if place % _AHEAD == 0:
+                data.fetch(job.keys[place : place + _AHEAD], domains)
+            view = data.view(key, job.size)
+            _read_view(view, place, arrays, makes)
+            damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
+            files, size = files + view.files, size + view.bytes
+    problems = data.problems(dict.fromkeys(key.building for key in job.keys), domains)
+    return Done(damage, problems, files, size, time.perf_counter() - began, seen)
+
+
+def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:
+    """Fill one row of every array; what is damaged is noted in the view, and everything else is still tried."""
+    try:
+        arrays.write("images.npy", row, resized(view.stored("rgb"), view.size))
+    except DamagedFileError:
+        return  # without the image's side no other file can be judged
+    if "cameras.npy" in arrays:
+        with suppress(DamagedFileError):
+            camera = view.camera
+            arrays.write("cameras.npy", row, (*camera.location, *camera.euler, camera.fov))
+    if "masks/depth.npy" in arrays:
+        with suppress(DamagedFileError):
+            arrays.write("masks/depth.npy", row, _depth_mask(view))
+    for name, label, options in makes:
+        with suppress(DamagedFileError):
+            arrays.write(name, row, label.make(view, **options) if label.make else None)
+
+
+def _depth_mask(view: ViewFiles) -> Any:
+    """Where there is depth, also after resizing: a pixel counts if it has no share of a hole (section 1.1 of the reference's preprocessing)."""
+    valid = view.stored("depth_zbuffer") < VALID_DEPTH
+    return resized(valid.astype(np.float32), view.size) >= 0.99

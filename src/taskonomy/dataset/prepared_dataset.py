@@ -1,0 +1,111 @@
+"""Prepared data: images, labels and samples as memory-mapped arrays.
+
+```
+index.csv                  one row a view: building, point, view, split
+images.npy                 [views, h, h, 3] uint8
+cameras.npy                [views, 7] location (m), euler sxyz (rad), field of view (rad); where the source has cameras
+masks/depth.npy            [views, h, h] where there is depth
+masks/masks.json           which masks there are
+tasks/TASK/label.npy       the compact label of every sample; none where the image itself is the label
+tasks/TASK/samples.npy     [samples, images] rows of the index; tasks of several images only
+tasks/TASK/card.json       what encodes it: options, statistics of the training split
+manifest.json              what was read, what was skipped
+```
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int, UInt8
+
+from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.labels.encodings import Mask
+from taskonomy.tasks import DICTIONARY, Task
+
+SPLITS = ("train", "transfer", "validation", "test_affinity", "test_policy")
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """One task's samples and labels.
+
+    Attributes:
+        task: Its entry.
+        samples: Rows of the images that form each sample.
+        stored: The compact label of each sample, memory-mapped.
+        masks: Where there is a label, by row of the first image; None: everywhere.
+        statistics: Options, and statistics of the training split.
+        splits: Split of each sample, as position in `SPLITS`.
+    """
+
+    task: Task
+    samples: Int[np.ndarray, "samples images"]
+    stored: Any
+    masks: Any
+    statistics: dict[str, Any]
+    splits: Int[np.ndarray, " samples"]
+
+    def of_split(self, split: str) -> Int[np.ndarray, " chosen"]:
+        """Positions of a split's samples."""
+        return np.flatnonzero(self.splits == SPLITS.index(split))
+
+    def labels(self, chosen: Any) -> Any:
+        """What the loss compares, for these samples."""
+        if self.task.label is None:
+            raise TaskonomyError(f"{self.task.name} has no label")
+        return self.task.label.encode(np.asarray(self.stored[chosen]), self.statistics)
+
+    def mask(self, chosen: Any) -> Bool[np.ndarray, "chosen h h"] | None:
+        """Which pixels of these samples have a label."""
+        if self.masks is None:
+            return None
+        mask = np.asarray(self.masks[self.samples[chosen, 0]])
+        valid = self.task.label.valid if self.task.label else None
+        return mask if valid is None else mask & valid(np.asarray(self.stored[chosen]))
+
+
+class Prepared:
+    """A folder that the stage `prepare` wrote."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        if not (self.root / "index.csv").is_file():
+            raise TaskonomyError(f"{self.root}: no prepared data; the stage `prepare` writes it")
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What was read, and what was skipped. A stage that trains does not read it: a new task changes it, and no other task's network."""
+        return dict(json.loads((self.root / "manifest.json").read_text()))
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """One row a view: building, point, view, split."""
+        return pd.read_csv(self.root / "index.csv", dtype={"building": str})
+
+    @cached_property
+    def splits(self) -> Int[np.ndarray, " views"]:
+        """Split of each view, as position in `SPLITS`."""
+        return pd.Categorical(self.index["split"], categories=list(SPLITS)).codes.astype(np.int64)
+
+    @cached_property
+    def images(self) -> UInt8[np.ndarray, "views h h 3"]:
+        """Every image, memory-mapped."""
+        return np.load(self.root / "images.npy", mmap_mode="r")
+
+    def task(self, name: str) -> PreparedTask:
+        """One task's samples and labels."""
+        card = self.root / "tasks" / name / "card.json"
+        if name not in DICTIONARY or not card.is_file():
+            raise unknown(f"{self.root}: tasks", [name], self.manifest["tasks"])
+        task, folder = DICTIONARY[name], card.parent
+        samples = np.load(folder / "samples.npy") if task.group else np.arange(len(self.index))[:, None]
+        label = folder / "label.npy"
+        stored = np.load(label, mmap_mode="r") if label.is_file() else self.images
+        wanted = task.label is not None and task.label.mask is Mask.DEPTH
+        masks = np.load(self.root / "masks" / "depth.npy", mmap_mode="r") if wanted else None
+        return PreparedTask(task, samples, stored, masks, json.loads(card.read_text())["statistics"], self.splits[samples[:, 0]])

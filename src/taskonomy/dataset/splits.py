@@ -1,0 +1,63 @@
+"""Buildings to splits: train, transfer, validation, and two halves of test. No building is in two of them."""
+
+from collections.abc import Mapping, Sequence
+
+from taskonomy.config.params import DataParams
+from taskonomy.dataset.prepared_dataset import SPLITS
+from taskonomy.errors import TaskonomyError
+from taskonomy.numeric.rng import generator
+
+
+def divide(sizes: Mapping[str, int], shares: Sequence[float], seed: int, what: str) -> dict[str, int]:
+    """Part of each building, so that parts hold views in these shares as nearly as whole buildings allow, and none is empty.
+
+    Buildings come in a random order of their own (by seed and name), so one more building moves few others.
+
+    Args:
+        sizes: Views of each building.
+        shares: Of the views, per part.
+        seed: Seed of the order.
+        what: Named in the order, so that two divisions differ.
+    """
+    order = sorted(sizes, key=lambda name: (generator(seed, what, name).random(), name))
+    held = [0.0] * len(shares)
+    total = sum(sizes.values()) or 1
+    part: dict[str, int] = {}
+    for number, name in enumerate(order):
+        empty = [one for one in range(len(shares)) if not held[one]]
+        open_to = empty if len(order) - number <= len(empty) else range(len(shares))
+        neediest = max(open_to, key=lambda one: shares[one] - held[one] / total)
+        part[name] = neediest
+        held[neediest] += sizes[name]
+    return part
+
+
+def assign(sizes: Mapping[str, int], lists: Mapping[str, str], params: DataParams) -> dict[str, str]:
+    """Split of every building; buildings that the root's lists leave out are in none.
+
+    Args:
+        sizes: Views of each building.
+        lists: Building (lower case) to train, val or test, as the root's lists say; empty: no lists, `data.splits` decides.
+        params: The section `data`.
+
+    Raises:
+        TaskonomyError: A split would stay empty.
+    """
+    if lists:
+        released = {name: lists[name.lower()] for name in sizes if name.lower() in lists}
+    else:
+        names = ("train", "val", "test")
+        shares = [getattr(params.splits, name) for name in names]
+        released = {name: names[part] for name, part in divide(sizes, shares, params.seed, "splits").items()}
+    split = {name: "train" for name, one in released.items() if one == "train"}
+    for one, parts, shares in (
+        ("val", ("transfer", "validation"), [params.transfer_share, 1 - params.transfer_share]),
+        ("test", ("test_affinity", "test_policy"), [0.5, 0.5]),
+    ):
+        within = {name: sizes[name] for name, released_split in released.items() if released_split == one}
+        split |= {name: parts[part] for name, part in divide(within, shares, params.seed, one).items()}
+    if empty := [name for name in SPLITS if name not in split.values()]:
+        found = ", ".join(f"{sum(value == name for value in released.values())} {name}" for name in ("train", "val", "test"))
+        least = "1 train, 2 val and 2 test at least"
+        raise TaskonomyError(f"data: split {', '.join(empty)} has no building (of one's own data: no group); needed: {least} (found: {found})")
+    return split

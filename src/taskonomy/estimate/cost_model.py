@@ -1,0 +1,109 @@
+"""Hours and memory of a run, from what its networks take of this machine."""
+
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+import torch
+
+from taskonomy.config.params import Params
+from taskonomy.estimate.throughput import Kind, Nets, Rate, calibrated
+from taskonomy.estimate.workload import WORLD, Hours, Images, Units, code_inputs
+from taskonomy.tasks import DICTIONARY
+from taskonomy.training.dataloader import KEPT_BYTES
+from taskonomy.training.task_networks import CONSTANT, CONSTANT_STEPS
+
+# Of a process in the default run: to render, annotate and prepare a view of 64 px of the built-in world; to load what stages load.
+WORLD_SECONDS, START_SECONDS = 0.096, 3.0
+UNIT_SECONDS = 0.05  # of a unit beside its training: keys, labels, reading and writing
+BASE_MEMORY = 0.45 * 2**30  # of a process that has loaded torch
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What was found.
+
+    Attributes:
+        hours: Of one process, by groups of units.
+        memory: Bytes of the largest process.
+        weights: Of all task networks.
+        measured: How, in words.
+    """
+
+    hours: list[Hours]
+    memory: float
+    weights: int
+    measured: str
+
+
+def timed(params: Params, images: Images, units: Units, stages: Mapping[str, int], seconds: float) -> Timed:
+    """Measure for so many seconds, and multiply."""
+    began = time.perf_counter()
+    clock = _Clock(params, images, seconds)
+    spent = time.perf_counter() - began
+    few, everything = min(params.transfer.images, images.of["transfer"]), images.of["train"]
+    targets = [kind for kind in clock.own if kind.name in params.transfer.targets]
+    coded = len(params.data.tasks) * code_inputs(params) * images.coded
+    starts = stages["train"] + 2 * stages["transfer"]
+    hours = [
+        clock.trained("task networks", clock.own, len(clock.own), everything),
+        Hours("best constants", len(clock.own), sum(clock.constant(kind, everything) for kind in clock.own), 0.0),
+        Hours("codes", coded, coded * clock.encoding, coded * clock.encoder.flop / 3 / 1e12),
+        clock.trained("from scratch", targets, len(targets), few),
+        *(clock.trained(f"transfers of order {order}", clock.to, count, few) for order, count in units.transfers.items()),
+        Hours("starts of processes", starts, starts * START_SECONDS, 0.0),
+    ]
+    if params.data.root == WORLD:
+        hours.insert(0, Hours("world and labels", images.total, images.total * WORLD_SECONDS * (params.world.resolution / 64) ** 2, 0.0))
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "the processor"
+    how = f"{len(clock.rates)} of {len(clock.sizes)} networks measured in {spent:.0f} s, {clock.nets.precision.value}, on {where}"
+    return Timed(hours, clock.memory(), sum(clock.sizes[kind].weights for kind in clock.own), how)
+
+
+class _Clock:
+    """Rates of all networks: measured, or by their arithmetic from those that were."""
+
+    def __init__(self, params: Params, images: Images, seconds: float) -> None:
+        until = time.perf_counter() + seconds
+        self.params, self.images, self.nets = params, images, Nets(params)
+        self.sizes = {kind: self.nets.size(kind) for kind in self.nets.kinds()}
+        self.own, self.to = [kind for kind in self.sizes if not kind.transfer], [kind for kind in self.sizes if kind.transfer]
+        self.encoder, self.encoding = self.nets.encoding()
+        self.rates = dict(calibrated(self.nets, self.sizes, until - time.perf_counter()))
+        self._constants = {kind.maps: self.nets.constant(kind) for kind in self.rates if not kind.transfer}
+
+    def rate(self, kind: Kind) -> Rate:
+        """Measured, or as those of the same form that were."""
+        if kind in self.rates:
+            return self.rates[kind]
+        like = [one for one in self.rates if (one.transfer, one.maps) == (kind.transfer, kind.maps)]
+        share = self.sizes[kind].flop / sum(self.sizes[one].flop for one in like)
+        return Rate(share * sum(self.rates[one].train for one in like), share * sum(self.rates[one].test for one in like))
+
+    def trained(self, what: str, kinds: Sequence[Kind], count: int, samples: int) -> Hours:
+        """So many units, evenly of these kinds, each trained on so many samples."""
+        each, seconds, flop = count / max(len(kinds), 1), 0.0, 0.0
+        for kind in kinds:
+            rate, epochs = self.rate(kind), self.nets.schedule(kind).epochs
+            judged = epochs * self.images.of["validation"] + self.images.tested
+            seconds += epochs * samples * rate.train + judged * rate.test + UNIT_SECONDS
+            flop += self.sizes[kind].flop * (epochs * samples + judged / 3)
+        return Hours(what, count, each * seconds, each * flop / 1e12)
+
+    def constant(self, kind: Kind, samples: int) -> float:
+        """Seconds of a task's best constant."""
+        rate = self._constants[kind.maps]
+        epochs = max(CONSTANT.epochs, ceil(CONSTANT_STEPS / ceil(samples / CONSTANT.batch)))
+        return epochs * samples * rate.train + (epochs * self.images.of["validation"] + self.images.tested) * rate.test
+
+    def memory(self) -> float:
+        """Bytes of the largest process: a step of the largest network and the labels that it keeps, or what measuring took."""
+        width = 2 if self.nets.precision.value == "bfloat16" else 4
+        step = max(self.sizes[kind].memory(self.nets.schedule(kind).batch, width) for kind in self.sizes)
+        labels = [label for name in self.params.data.tasks if (label := DICTIONARY[name].label) is not None]
+        samples = self.images.of["train"] + self.images.of["validation"]
+        kept = [samples * prod(label.array_shape(self.params.data.resolution)) * 4 for label in labels]
+        encoded = max((one for one in kept if one <= KEPT_BYTES), default=0)  # more than it may keep is not kept at all
+        return max(BASE_MEMORY + step + encoded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0)

@@ -1,0 +1,128 @@
+"""A plan of a run: what it makes, and what that takes of disk, memory and time."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from taskonomy.config.params import Params
+from taskonomy.data.prepare.arrays import disk_needed, needs
+from taskonomy.estimate.workload import WORLD, Hours, Images, Units, code_inputs, images_of, read_bytes_of, stages_of, units_of
+from taskonomy.machine.cores import cores
+from taskonomy.tasks import DICTIONARY
+
+WORLD_BYTES = 80_000  # of a view of 64 px of the built-in world, all its files
+RELEASED_BYTES = {"png8": 250_000, "png16": 120_000, "npy": 4_000, "json": 2_000}  # of a released file of 512 px, where nobody has counted them
+UNIT_BYTES = 4_096  # of a unit in the store beside its losses: names, curves, what a file takes at least
+AT_PEAK = 0.14  # share of a GPU's bfloat16 peak that training at the paper's sizes reached, one process (benchmarks/transfers.py --rates)
+GPU, GPU_TFLOPS = "H100", 989
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take.
+
+    Attributes:
+        where: Which parameters.
+        stages: By name.
+        units: Of work.
+        images: Of each split.
+        disk: What, and bytes.
+        hours: Of processes, by groups of units; empty where nothing was measured.
+        memory: Bytes of the largest process; None where nothing was measured.
+        measured: How many networks were, of how many, and in how many seconds.
+        cores: Processes at once.
+        warnings: What is not in the numbers.
+    """
+
+    where: str
+    stages: Counter[str]
+    units: Units
+    images: Images
+    disk: dict[str, int]
+    hours: list[Hours] = field(default_factory=list)
+    memory: float | None = None
+    measured: str = ""
+    cores: int = 1
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run, on this machine's processes side by side."""
+        return sum(one.seconds for one in self.hours) / self.cores
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of one GPU, at a stated share of its peak."""
+        return sum(one.tflop for one in self.hours) / (AT_PEAK * GPU_TFLOPS) / 3600
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        units = {"networks": self.units.networks, "constants": self.units.constants, "scratch": self.units.scratch, "more": self.units.more}
+        units |= {f"transfers of order {order}": count for order, count in self.units.transfers.items()} | {"steps": self.units.steps}
+        return {
+            "stages": dict(self.stages),
+            "units": {**units, "total": self.units.total, "exact": self.units.exact},
+            "images": dict(self.images.of),
+            "disk_bytes": self.disk,
+            "seconds": {one.what: one.seconds for one in self.hours},
+            "seconds_on_this_machine": self.seconds,
+            "cores": self.cores,
+            "memory_bytes": self.memory,
+            "gpu_hours": self.gpu_hours if self.hours else None,
+        }
+
+
+def make_plan(params: Params, where: str, *, views: int | None = None, seconds: float = 0.0, pipeline: Path = Path("dvc.yaml")) -> Plan:
+    """Count, and measure for so many seconds; 0: nothing that needs torch.
+
+    Raises:
+        TaskonomyError: No pipeline here; a root that is none; too few buildings.
+    """
+    images, units = images_of(params, views), units_of(params)
+    plan = Plan(where, stages_of(params, pipeline), units, images, _disk(params, images, units), cores=cores(), warnings=_warnings(params))
+    if not seconds:
+        return plan
+    from taskonomy.estimate.cost_model import timed
+
+    found = timed(params, images, units, plan.stages, seconds)
+    weights = {"networks, in models and in the store": 2 * 4 * found.weights}
+    return replace(plan, disk=plan.disk | weights, hours=found.hours, memory=found.memory, measured=found.measured)
+
+
+def code_bytes(params: Params) -> int:
+    """Of one image from one source."""
+    side = params.data.resolution // params.train.encoder.stride
+    return params.train.encoder.channels * side**2 * (2 if params.transfer.codes == "float16" else 4)
+
+
+def _disk(params: Params, images: Images, units: Units) -> dict[str, int]:
+    tasks = [DICTIONARY[name] for name in params.data.tasks]
+    found = {}
+    if params.data.root == WORLD:
+        found["world, its files"] = round(images.total * WORLD_BYTES * (params.world.resolution / 64) ** 2)
+    else:
+        size = read_bytes_of(params)
+        rows = sum(RELEASED_BYTES[_kind(domain)] for domain in needs(tasks))
+        found["read from the root, not copied" + (" (its index)" if size else " (about)")] = size or images.total * rows
+    found["prepared data"] = disk_needed(tasks, params.data.resolution, images.total)
+    found["codes"] = len(tasks) * code_inputs(params) * images.coded * code_bytes(params)
+    losses = 4 * images.tested
+    candidates = sum(units.transfers.values()) + units.scratch + units.more + len(params.transfer.targets)
+    found["losses of transfers"] = candidates * losses
+    found["store of units"] = units.total * (losses + UNIT_BYTES)
+    return found
+
+
+def _kind(domain: str) -> str:
+    from taskonomy.release.formats import DOMAINS
+
+    return DOMAINS[domain].kind
+
+
+def _warnings(params: Params) -> list[str]:
+    found = []
+    if params.train.adversarial.share:
+        found.append("the critics of train.adversarial are not in the hours: about a third more for tasks whose labels are maps")
+    if params.transfer.more:
+        found.append("the transfers of transfer.more are counted, and not in the hours")
+    return found

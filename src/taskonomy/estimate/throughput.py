@@ -1,0 +1,266 @@
+"""How fast this machine trains the networks of a run: real steps of real networks on made-up images, and the arithmetic that one takes."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from taskonomy.config.params import Params, Precision, ScheduleParams
+from taskonomy.config.task_config import as_card, card
+from taskonomy.dataset.prepared_dataset import SPLITS, PreparedTask
+from taskonomy.labels.encodings import Input, Mask
+from taskonomy.machine.device import fastest, threads_for
+from taskonomy.models.encoder import make_encoder
+from taskonomy.models.networks import outputs_of, task_network, transfer_network
+from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.tasks import DICTIONARY
+from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
+from taskonomy.training.gpu_cache import resident
+from taskonomy.training.train_unit import Constant, Nothing
+from taskonomy.training.trainer import Schedule, autocast, fit, losses_of
+
+# Dense bfloat16, TFLOP/s.
+PEAKS = {"H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125}
+STEP = 1.5e11  # FLOP of a step that calibrates: large networks are measured in smaller batches
+STEPS = 3
+GPU_STEPS = 40  # of an epoch on a GPU, where the first ones of all are computed plainly
+SAMPLES = 64  # made-up images, of which batches are drawn
+
+
+def now() -> float:
+    """Seconds, of which only differences count: of the clock, or where processors do the work, of work done, whoever else uses them meanwhile."""
+    return time.perf_counter() if fastest().type == "cuda" else time.process_time()
+
+
+class Stamps(list[float]):
+    """When it was made, and when each epoch ended, its validation included."""
+
+    def __init__(self) -> None:
+        super().__init__([now()])
+
+    def __call__(self, epoch: int, curve: object) -> None:
+        """As `fit` tells of an epoch."""
+        self.append(now())
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one sample takes of a process.
+
+    Attributes:
+        train: Seconds of a step, over its samples.
+        test: Seconds to judge one.
+    """
+
+    train: float
+    test: float
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a network takes of arithmetic and memory.
+
+    Attributes:
+        flop: Of a training step, per sample: forwards and backwards.
+        weights: How many.
+        outputs: Numbers that all layers give for one sample: a step keeps most of them until it has gone backwards.
+    """
+
+    flop: float
+    weights: int
+    outputs: int
+
+    def memory(self, batch: int, width: int) -> float:
+        """Bytes of a step: weights, their gradients, both moments of Adam and the best weights so far; and outputs of so many bytes a number."""
+        return self.weights * 4 * 5 + batch * self.outputs * width
+
+
+def train_rate(
+    network: nn.Module,
+    task: PreparedTask,
+    inputs: Inputs,
+    positions: Int[np.ndarray, " samples"],
+    plan: ScheduleParams,
+    precision: Precision,
+    steps: int = STEPS,
+) -> Rate:
+    """Seconds per sample in an epoch that is not the first.
+
+    Batches are made as they are needed; on a GPU threads make them ahead, but for codes, which are small enough to lie there with their labels.
+    """
+    assert task.task.loss is not None
+    device, labels = fastest(), Labels(task)
+    threads = threads_for(device)
+    there = resident(labels, inputs, positions, device, threads) if isinstance(inputs, Codes) else None
+    if device.type == "cuda":
+        steps = max(steps, GPU_STEPS)
+
+    def batches(count: int) -> Batches:
+        samples = np.resize(positions, count * plan.batch)
+        return Batches(labels, inputs, samples, plan.batch, threads) if there is None else Batches(*there, samples, plan.batch)
+
+    few, many = batches(1), batches(steps)
+    with tempfile.TemporaryDirectory() as folder:
+        ends, how = Stamps(), {"precision": precision, "save_every": 1e9, "checkpoint": Path(folder) / "none"}
+        fit(network, task.task.loss, many, few, Schedule(2, plan.rate), name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]
+    began = now()
+    losses_of(network, task.task.loss, few, precision)
+    judged = now() - began
+    return Rate(max(ends[2] - ends[1] - judged, 0.1 * judged) / steps / plan.batch, judged / plan.batch)
+
+
+def flop_of_step(network: nn.Module, seen: torch.Tensor, precision: Precision) -> float:
+    """Floating point operations of convolutions and products, forwards and backwards, on whatever device these are."""
+    with FlopCounterMode(display=False) as counter:
+        with autocast(seen.device, precision) if seen.device.type != "meta" else nullcontext():
+            output = network.train()(seen)
+        output.float().mean().backward()
+    return float(counter.get_total_flops())
+
+
+def size_of(network: nn.Module, seen: torch.Tensor) -> Size:
+    """Of a network on the device `meta`, which holds no numbers and computes none."""
+    outputs = 0
+
+    def count(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        nonlocal outputs
+        outputs += output.numel()
+
+    hooks = [module.register_forward_hook(count) for module in network.modules() if not list(module.children())]
+    flop = flop_of_step(network, seen, Precision.FLOAT32)
+    for hook in hooks:
+        hook.remove()
+    return Size(flop / len(seen), sum(one.numel() for one in network.parameters()), outputs // len(seen))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One network of a run.
+
+    Attributes:
+        name: Of its task.
+        transfer: Whether it is a transfer to the task; else the task's own network.
+        maps: Whether its output is a map.
+    """
+
+    name: str
+    transfer: bool
+    maps: bool
+
+
+class Nets:
+    """The networks that a run's parameters ask for, without a world."""
+
+    def __init__(self, params: Params) -> None:
+        self.params, self.side = params, params.data.resolution
+        self.precision = params.train.precision.here()
+        self.encoder = encoder_shape(params.train.encoder.model_dump())
+        self.decoder = decoder_shape(params.train.decoder.model_dump(mode="json"))
+
+    def kinds(self) -> list[Kind]:
+        """Task networks, then transfers."""
+        own = [Kind(name, False, not head.layers) for name in self.params.data.tasks if (head := DICTIONARY[name].head) is not None]
+        return own + [Kind(one.name, True, one.maps) for one in own if one.name in self.params.transfer.targets]
+
+    def network(self, kind: Kind) -> nn.Module:
+        """Fresh."""
+        task = self.task(kind.name).task
+        if kind.transfer:
+            return transfer_network(task, 1, self.encoder, self.decoder, self.side)
+        tile_side = self.params.train.tile_side if task.input is Input.TILES else None
+        return task_network(task, self.encoder, self.decoder, self.side, tile_side=tile_side)
+
+    def schedule(self, kind: Kind) -> ScheduleParams:
+        """How it is trained."""
+        return self.params.transfer.schedule if kind.transfer else self.params.train.schedule_of(kind.name)
+
+    def size(self, kind: Kind) -> Size:
+        """On no device."""
+        task = self.task(kind.name).task
+        with torch.device("meta"):
+            side = (task.input is Input.TILES and self.params.train.tile_side) or self.side
+            code = (self.encoder.channels, self.side // self.encoder.stride)
+            shape = code if kind.transfer else (1 if task.input is Input.LIGHTNESS else 3, side)
+            return size_of(self.network(kind), torch.zeros(2, task.tiles, shape[0], shape[1], shape[1]))
+
+    def task(self, name: str) -> PreparedTask:
+        """With its card's head, and made-up labels: whatever they are, a step takes the same time."""
+        task, rng = DICTIONARY[name], np.random.default_rng(0)
+        label, head = task.label, task.head
+        assert label is not None and head is not None  # noqa: PT018
+        shape, dtype = (SAMPLES, *label.array_shape(self.side)), np.dtype(label.dtype)
+        stored = rng.integers(0, 2, shape).astype(dtype) if dtype.kind in "iu" else (rng.random(shape) + 0.01).astype(dtype)
+        plain = {"mean": [0.0] * head.channels, "std": [1.0] * head.channels, "weights": [1.0] * head.channels}
+        masks = np.ones((SAMPLES, self.side, self.side), bool) if label.mask is Mask.DEPTH else None
+        statistics = {**label.options, **self.params.data.labels.get(name, {}), **(plain if label.statistics else {})}
+        samples = np.stack([np.roll(np.arange(SAMPLES), -number) for number in range(task.images)], 1)
+        made = PreparedTask(task, samples, stored, masks, statistics, np.full(SAMPLES, SPLITS.index("transfer")))
+        return as_card(made, card(task, self.params))
+
+    def inputs(self, kind: Kind) -> Inputs:
+        """What the network reads."""
+        rng, task = np.random.default_rng(0), DICTIONARY[kind.name]
+        if kind.transfer:
+            side = self.side // self.encoder.stride
+            codes = rng.random((SAMPLES, self.encoder.channels, side, side)).astype(self.params.transfer.codes)
+            return Codes([codes], np.arange(SAMPLES))
+        images = rng.integers(0, 256, (SAMPLES, self.side, self.side, 3), dtype=np.uint8)
+        return Images(images, task.input, self.params.train.tile_side if task.input is Input.TILES else None)
+
+    def rate(self, kind: Kind, size: Size) -> Rate:
+        """Measured, in batches that are smaller where a step would take long."""
+        plan = self.schedule(kind)
+        plan = plan.model_copy(update={"batch": max(2, min(plan.batch, int(STEP / size.flop)))})
+        network = self.network(kind).to(fastest())
+        steps = STEPS if size.flop * plan.batch < STEP else 1
+        return train_rate(network, self.task(kind.name), self.inputs(kind), np.arange(SAMPLES), plan, self.precision, steps)
+
+    def constant(self, kind: Kind) -> Rate:
+        """Of the best constant for a task."""
+        task = self.task(kind.name)
+        head = task.task.head
+        assert head is not None
+        channels = outputs_of(task.task)
+        shape = (channels,) if head.layers else (channels, self.side // head.shrink, self.side // head.shrink)
+        plan = self.schedule(kind).model_copy(update={"batch": 64})
+        return train_rate(Constant(shape).to(fastest()), task, Nothing(), np.arange(SAMPLES), plan, Precision.FLOAT32)
+
+    @torch.no_grad()
+    def _encode(self, encoder: nn.Module, images: torch.Tensor) -> float:
+        began = now()
+        with autocast(images.device, self.precision):
+            encoder(images).float().cpu()
+        return now() - began
+
+    def encoding(self) -> tuple[Size, float]:
+        """An encoder's size, and the seconds in which it encodes one image."""
+        with torch.device("meta"):
+            size = size_of(make_encoder(self.encoder), torch.zeros(2, 3, self.side, self.side))
+        encoder = make_encoder(self.encoder).eval().to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        images = torch.zeros(max(1, min(SAMPLES, int(3 * STEP / size.flop))), 3, self.side, self.side).to(fastest())
+        return size, min(self._encode(encoder, images) for _again in range(2)) / len(images)
+
+
+def calibrated(nets: Nets, sizes: dict[Kind, Size], seconds: float) -> Iterator[tuple[Kind, Rate]]:
+    """Rates of as many networks as the time allows, one of each form first; whose step would take too long is left out."""
+    torch.set_num_threads(1)
+    until = time.perf_counter() + seconds
+    first = list({(kind.transfer, kind.maps): kind for kind in reversed(list(sizes))}.values())[::-1]
+    speed: dict[tuple[bool, bool], float] = {}
+    for kind in [*first, *(kind for kind in sizes if kind not in first)]:
+        form = kind.transfer, kind.maps
+        if form in speed and time.perf_counter() + speed[form] * max(sizes[kind].flop, STEP / 4) > until:
+            continue
+        began = time.perf_counter()
+        rate = nets.rate(kind, sizes[kind])
+        speed[form] = (time.perf_counter() - began) / max(sizes[kind].flop, STEP / 4)
+        yield kind, rate

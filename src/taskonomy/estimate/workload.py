@@ -1,0 +1,215 @@
+"""Stages, units of work and images of a run, from its parameters alone."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import comb, prod
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from taskonomy.config.params import Beam, Params, WorldParams
+from taskonomy.data.datasets import open_data
+from taskonomy.dataset.prepared_dataset import SPLITS
+from taskonomy.dataset.splits import assign, divide
+from taskonomy.errors import TaskonomyError
+from taskonomy.release.index_file import read_index
+from taskonomy.release.object_storage import Remote, place_of
+from taskonomy.release.split_lists import SPLITS as LISTS
+from taskonomy.tasks import DICTIONARY
+from taskonomy.transfers.beam_search import PAPER
+
+WORLD = "data/world"
+BUILDING = "building{:04}"  # as taskonomy.world.generate names them, which would load the renderer; a test holds both together
+# What the paper had of images where a root is not there to be counted: 120,000 to train networks, 16,000 for transfers, 17,000 to test.
+PAPERS = {"train": 120_000, "val": 16_000, "test": 17_000}
+
+
+@dataclass(frozen=True)
+class Images:
+    """How many views each split has.
+
+    Attributes:
+        of: Split -> views.
+        known: Where the numbers are from.
+    """
+
+    of: Mapping[str, int]
+    known: str
+
+    @property
+    def total(self) -> int:
+        """Of all splits."""
+        return sum(self.of.values())
+
+    @property
+    def coded(self) -> int:
+        """Those that have codes: all but what networks are trained on."""
+        return self.total - self.of["train"]
+
+    @property
+    def tested(self) -> int:
+        """Both halves of test."""
+        return self.of["test_affinity"] + self.of["test_policy"]
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Of one group of units.
+
+    Attributes:
+        what: Which.
+        count: How many.
+        seconds: Of one process, for all of them.
+        tflop: Of their arithmetic.
+    """
+
+    what: str
+    count: int
+    seconds: float
+    tflop: float
+
+
+@dataclass(frozen=True)
+class Units:
+    """How many units of work there are.
+
+    Attributes:
+        networks: Task networks that are trained.
+        constants: Best constants, a baseline.
+        scratch: Networks trained from scratch on a transfer's images, the other baseline.
+        transfers: By order, to all targets together; where a beam of numbers decides, at most so many.
+        more: Transitive and fine-tuned transfers.
+        steps: Units that those take besides: kept transfers, and what they make of codes.
+        exact: Whether no number depends on results.
+    """
+
+    networks: int
+    constants: int
+    scratch: int
+    transfers: Mapping[int, int]
+    more: int
+    steps: int
+    exact: bool
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.networks + self.constants + self.scratch + sum(self.transfers.values()) + self.more + self.steps
+
+
+def units_of(params: Params) -> Units:
+    """Units of work of a run from nothing; a run that finds some of them in the store makes the others."""
+    labelled = [name for name in params.data.tasks if DICTIONARY[name].label is not None]
+    plan, targets = params.transfer, params.transfer.targets
+    transfers = {1: len(params.data.tasks) * len(targets)}
+    for order in range(2, plan.max_order + 1):
+        transfers[order] = sum(sets_of(order, len(set(labelled) - {target}), plan.beam) for target in targets)
+    more = {(target, one) for target in targets for one in plan.variants() if target not in (one.source, one.intermediate)}
+    through = {(one.intermediate, one.source) for _target, one in more if one.intermediate is not None}
+    middle = {(one.intermediate, one.source, DICTIONARY[target].input) for target, one in more if one.intermediate is not None}
+    exact = plan.max_order < 3 or isinstance(plan.beam, Beam) or plan.beam == 1
+    return Units(len(labelled), len(labelled), len(targets), transfers, len(more), len(through) + len(middle), exact)
+
+
+def sets_of(order: int, pool: int, beam: Beam | int) -> int:
+    """Sets of sources of an order above 1 to one target, out of so many; at most, where a beam's best sets may share their continuations."""
+    if beam is Beam.ALL:
+        return comb(pool, order)
+    if beam is Beam.PAPER:
+        return comb(min(PAPER.get(order, order), pool), order)
+    width, below = int(beam), pool
+    for size in range(2, order + 1):
+        kept = min(width, below)
+        # Of pairs it is known how many are one: two of the kept singles, from either side.
+        below = comb(pool, 2) - comb(pool - kept, 2) if size == 2 else min(kept * max(pool - size + 1, 0), comb(pool, size))
+    return below
+
+
+def code_inputs(params: Params) -> int:
+    """In how many forms images are encoded: as they are, and as single targets change them."""
+    return len({DICTIONARY[name].input for name in params.transfer.targets} | {DICTIONARY["normal"].input})
+
+
+def stages_of(params: Params, pipeline: Path = Path("dvc.yaml")) -> Counter[str]:
+    """Stages by name, those of a matrix or foreach counted.
+
+    Raises:
+        TaskonomyError: There is no pipeline here.
+    """
+    try:
+        stages = yaml.safe_load(pipeline.read_text())["stages"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        raise TaskonomyError(f"{pipeline}: no pipeline; run from the project's root") from None
+    values = params.model_dump(mode="json")
+    return +Counter({name: _times(stage, values) for name, stage in stages.items()})  # without stages that are there for nobody
+
+
+def _times(stage: Mapping[str, Any], values: Mapping[str, Any]) -> int:
+    if "matrix" in stage:
+        return prod(len(_resolved(one, values)) for one in stage["matrix"].values())
+    return len(_resolved(stage["foreach"], values)) if "foreach" in stage else 1
+
+
+def _resolved(what: Any, values: Any) -> Any:
+    if isinstance(what, str) and what.startswith("${"):
+        for part in what[2:-1].split("."):
+            values = values[part]
+        return values
+    return what
+
+
+def images_of(params: Params, views: int | None = None) -> Images:
+    """Views of each split, exactly where they can be counted.
+
+    Args:
+        params: Of the run.
+        views: How many there will be, where the root is not there yet; None: as many as the paper had.
+
+    Raises:
+        TaskonomyError: The root is there, and is none; a split would stay empty.
+    """
+    data, known = params.data, f"counted in {params.data.root}"
+    if views is not None:
+        return _shared({name: round(views * getattr(data.splits, name)) for name in LISTS}, params, "as told, in the shares of data.splits")
+    if data.root == WORLD:
+        return _by_split(world_sizes(params.world), world_splits(params.world), params, "of the built-in world")
+    root = place_of(data.root)
+    if isinstance(root, Remote) or root.exists():
+        found = open_data(root)
+        return _by_split(found.keys.sizes, found.splits, params, known)
+    return _shared(PAPERS, params, f"{data.root} is not there: the paper's numbers; --views N for others")
+
+
+def read_bytes_of(params: Params) -> int | None:
+    """What an index says of the size of its root; None where there is none to say it."""
+    path = Path(params.data.root)
+    return sum(row[4] for row in read_index(path)["shelves"]) if path.is_file() else None
+
+
+def world_sizes(world: WorldParams) -> dict[str, int]:
+    """Views of each building of the built-in world."""
+    return {BUILDING.format(number): world.points * world.views for number in range(world.buildings)}
+
+
+def world_splits(world: WorldParams) -> dict[str, str]:
+    """Its split list."""
+    shares = [getattr(world.splits, name) for name in LISTS]
+    parts = divide(dict.fromkeys(world_sizes(world), 1), shares, world.seed, "world")
+    return {name: LISTS[part] for name, part in parts.items()}
+
+
+def _by_split(sizes: Mapping[str, int], lists: Mapping[str, str], params: Params, known: str) -> Images:
+    split_of = assign(sizes, lists, params.data)
+    found = Counter(dict.fromkeys(SPLITS, 0))
+    for name, split in split_of.items():
+        found[split] += sizes[name]
+    return Images(found, known)
+
+
+def _shared(lists: Mapping[str, int], params: Params, known: str) -> Images:
+    transfer = round(lists["val"] * params.data.transfer_share)
+    half = lists["test"] // 2
+    counts = (lists["train"], transfer, lists["val"] - transfer, half, lists["test"] - half)
+    return Images(dict(zip(SPLITS, counts, strict=True)), known)

@@ -1,0 +1,96 @@
+"""How sure are a policy's gain and quality? They are means over a few test buildings, and another draw of buildings would give others.
+
+Views of one building are alike, so images are no independent observations: drawing them anew would give intervals that are far too narrow. Buildings
+are independent. Each is left out in turn (the jackknife over clusters), all targets at once, as they are judged on the same images; the spread of
+what remains gives the standard error, and Student's t with one degree of freedom less than there are buildings makes up for their small number.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+from scipy.stats import t as student
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.tables.table import join_sources
+
+Chosen = tuple[str, tuple[str, ...]]  # a target, and the sources of the transfer that solves it
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean win rate.
+
+    Attributes:
+        value: On all held-out images.
+        low, high: Of the interval, within [0, 1]; NaN of fewer than 2 buildings.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+class Buildings:
+    """Gain and quality of every transfer on the held-out images of each building.
+
+    Args:
+        table: As `taskonomy.affinity.by_building.by_building` gives it.
+        confidence: Share of the intervals that hold the true value.
+    """
+
+    def __init__(self, table: pd.DataFrame, confidence: float) -> None:
+        self.confidence = confidence
+        self.names = tuple(sorted(set(table["building"])))
+        wide = {name: table.pivot(index=["target", "sources"], columns="building", values=name) for name in ("images", "gain", "quality")}
+        self._row = {(target, frozenset(sources.split("+"))): place for place, (target, sources) in enumerate(wide["images"].index)}
+        self._images = wide["images"].fillna(0.0).to_numpy(float)
+        self._rates = {name: wide[name].fillna(0.0).where(wide["images"].notna(), 0.0).to_numpy(float) for name in ("gain", "quality")}
+        self._known = {name: table[name].notna().any() for name in ("gain", "quality")}
+
+    @property
+    def images(self) -> int:
+        """How many held-out images the target with the most of them has."""
+        return int(self._images.sum(1).max())
+
+    def interval(self, chosen: Iterable[Chosen], measure: str) -> Interval | None:
+        """The mean win rate of these transfers, one a target; None where it was not measured.
+
+        Args:
+            chosen: Of a policy.
+            measure: `gain` or `quality`.
+
+        Raises:
+            TaskonomyError: A transfer was not measured on the held-out images.
+        """
+        keys = [(target, frozenset(sources)) for target, sources in chosen]
+        if missing := [key for key in keys if key not in self._row]:
+            raise TaskonomyError(f"not measured on the held-out images: {join_sources(sorted(missing[0][1]))} -> {missing[0][0]}")
+        if not self._known[measure]:
+            return None
+        rows = [self._row[key] for key in keys]
+        images = self._images[rows]
+        wins = images * self._rates[measure][rows]
+        value = float((wins.sum(1) / images.sum(1)).mean())
+        low, high = jackknife(value, _left_out(wins, images), self.confidence)
+        return Interval(value, low, high)
+
+
+def jackknife(value: float, left_out: Float64[np.ndarray, " buildings"], confidence: float) -> tuple[float, float]:
+    """The interval around a value from what it is without each building in turn; NaN of fewer than 2."""
+    count = len(left_out)
+    if count < 2:
+        return float("nan"), float("nan")
+    error = np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum())
+    reach = float(student.ppf((1 + confidence) / 2, count - 1) * error)
+    return max(0.0, value - reach), min(1.0, value + reach)
+
+
+def _left_out(wins: Float64[np.ndarray, "targets buildings"], images: Float64[np.ndarray, "targets buildings"]) -> Float64[np.ndarray, " seen"]:
+    """The mean over the targets without each building; a target that is judged in that building alone does not count there."""
+    rest = images.sum(1, keepdims=True) - images
+    rates = np.divide(wins.sum(1, keepdims=True) - wins, rest, out=np.full(wins.shape, np.nan), where=rest > 0)
+    seen = ~np.isnan(rates).all(0)
+    return np.nanmean(rates[:, seen], axis=0)

@@ -1,0 +1,67 @@
+"""Runs held against one another: regimes of data, and how stable a taxonomy is (paper sections 4 and the supplement's stability tests)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from taskonomy.config.params import PolicyParams
+from taskonomy.evaluation.agreement import agreement
+from taskonomy.evaluation.studies import SINGLE, novel_tasks
+
+REGIMES = ("target", "images", "sources", "gain", "quality")
+STABILITY = ("run", "target", "sources", "spearman", "top1", "top5")
+OTHER_IMAGES = "other test images"
+
+
+def regimes(runs: Iterable[tuple[int, pd.DataFrame, pd.DataFrame]], params: PolicyParams) -> Iterator[dict[str, Any]]:
+    """The best single source of every target by the number of images that transfers, and networks from scratch, were trained on.
+
+    Args:
+        runs: Images, affinities, and gain and quality of the same transfers on held-out images.
+        params: Which tasks may be sources.
+
+    Yields:
+        A row for each run and target; gain is against a network from scratch on the same images.
+    """
+    for images, affinities, held in sorted(runs, key=lambda run: run[0]):
+        for row in novel_tasks(affinities, held, params):
+            if row["way"] == SINGLE:
+                yield {"images": images, **{name: row[name] for name in REGIMES if name != "images"}}
+
+
+def crossing(images: Float64[np.ndarray, " runs"], gain: Float64[np.ndarray, " runs"]) -> float | None:
+    """Images from which on training from scratch is as good as the transfer: where gain last falls to 0.5, on a logarithmic scale of images.
+
+    Returns:
+        None where transfers win at the most images that were tried; the fewest where they never win.
+    """
+    order = np.argsort(images)
+    x, y = np.log(images[order]), gain[order]
+    if y[-1] > 0.5:
+        return None
+    above = np.flatnonzero(y > 0.5)
+    if not len(above):
+        return float(images[order][0])
+    last = above[-1]
+    share = (y[last] - 0.5) / (y[last] - y[last + 1])
+    return float(np.exp(x[last] + share * (x[last + 1] - x[last])))
+
+
+def stability(base: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> Iterator[dict[str, Any]]:
+    """How much of a taxonomy stays when something is changed: per target, whether the first-order sources are ranked alike.
+
+    Args:
+        base: The affinity table that all are held against.
+        others: Tables by what was changed.
+    """
+    for name, table in others.items():
+        for target, row in agreement(table, base)["targets"].items():
+            yield {"run": name, "target": target, **{key: row[key] for key in STABILITY if key in row}}
+
+
+def by_gain(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose affinities are the win rates against scratch: what can be compared between two halves of the test images."""
+    return table.assign(affinity=table["gain"])

@@ -1,0 +1,268 @@
+"""The page's reactions: fields -> program -> what is shown."""
+
+import time
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash.exceptions import PreventUpdate
+from flask import Flask, Response, request
+
+from taskonomy.config.params import PolicyParams
+from taskonomy.errors import TaskonomyError
+from taskonomy.explorer import cytoscape as graph
+from taskonomy.explorer import downloads as exports
+from taskonomy.explorer import policy_view as shown
+from taskonomy.explorer.form import GENERAL, WEIGHTS, Choices, RefusedError, TaskChoice, field_of, from_query, params_of, start, to_query
+from taskonomy.explorer.loading import Opened
+from taskonomy.explorer.page_layout import FILES, layout
+from taskonomy.explorer.solver import Solver
+from taskonomy.policy.planner import Policy
+
+_FIELDS = (*GENERAL, "tasks", "solver")  # that have a place for problems
+_PAGES = 100  # open at a time
+_TYPES = {"policy.json": "application/json", "policy.csv": "text/csv", "params.yaml": "application/yaml"}
+
+
+class Explorer:
+    """One table's page: what a set of fields gives, as text and components; no browser and no server in it."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.solver = Solver(opened.table)
+        self._latest: OrderedDict[str, int] = OrderedDict()
+        self._order = Lock()
+
+    def is_latest(self, page: str, number: int) -> bool:
+        """Whether no later question of this page has come: answers travel side by side, and an old one may not take a new one's place."""
+        with self._order:
+            latest = self._latest[page] = max(number, self._latest.pop(page, number))
+            while len(self._latest) > _PAGES:
+                self._latest.popitem(last=False)
+        return number == latest
+
+    def begin(self) -> None:
+        """Solve what the page starts with, aside: whoever opens it need not wait for what is loaded only once."""
+        self.solver.prepare(self.opened.start)
+
+    def solved(self, choices: Choices) -> tuple[PolicyParams, Policy]:
+        """The parameters and the policy of the fields.
+
+        Raises:
+            RefusedError: naming each field that is wrong, or the one that makes the program infeasible.
+        """
+        params = params_of(choices, self.opened)
+        try:
+            return params, self.solver.policy(params)
+        except TaskonomyError as error:
+            raise RefusedError({field_of(str(error)): str(error)}) from None
+
+    def linked(self, query: str | None) -> tuple[PolicyParams, Policy] | None:
+        """As `solved`, of a link; None where it has no policy."""
+        try:
+            return None if query is None else self.solved(from_query(query, self.opened))
+        except (RefusedError, TaskonomyError):
+            return None
+
+    def file(self, name: str, query: str) -> str:
+        """One of the files to export.
+
+        Raises:
+            TaskonomyError: if the link has no policy.
+        """
+        try:
+            params, policy = self.solved(from_query(query, self.opened))
+        except RefusedError as error:
+            raise TaskonomyError(str(error)) from None
+        match name:
+            case "policy.json":
+                return exports.as_json(policy, self.solver.alternatives(params))
+            case "policy.csv":
+                return exports.as_csv(policy)
+            case _:
+                return exports.as_section(params)
+
+
+def choices_of(opened: Opened, general: dict[str, Any], may: list[list[str]], importance: list[str | None], cost: list[str | None]) -> Choices:
+    """What the browser sends of the fields; rows stand in the order of the tasks."""
+    rows = zip(opened.tasks, may, importance, cost, strict=True)
+    tasks = {name: TaskChoice(frozenset(ticked or ()), weight or "", price or "") for name, ticked, weight, price in rows}
+    return Choices(**{name: str(general[name] or "") for name in GENERAL}, tasks=tasks)
+
+
+def build(explorer: Explorer) -> Dash:
+    """The application; everything it serves lies on this machine."""
+    opened = explorer.opened
+    app = Dash(
+        "taskonomy.explorer",
+        assets_folder=str(Path(__file__).with_name("assets")),
+        use_pages=False,
+        serve_locally=True,
+        title="Taskonomy explorer",
+        update_title="",
+        add_log_handler=False,
+    )
+    app.layout = lambda: layout(opened, start(opened))
+    _load(app, opened)
+    _answer(app, explorer)
+    _alternatives(app, explorer)
+    _in_the_browser(app)
+    _files(app.server, explorer)
+    _complete(app.server)
+    return app
+
+
+def _complete(server: Flask) -> None:
+    """Do ahead what Dash does in its first request: it takes it for done as soon as it is begun, so that another page, asked for meanwhile, would
+    come without its scripts and styles, and never ask for a policy.
+    """
+    with server.test_request_context():
+        server.preprocess_request()
+
+
+def _all(what: str, prop: str) -> tuple[dict[str, Any], str]:
+    return {"type": what, "task": ALL}, prop
+
+
+def _load(app: Dash, opened: Opened) -> None:
+    @app.callback(
+        *(Output(name, "value") for name in GENERAL),
+        *(Output(*_all(what, "value")) for what in ("may", *WEIGHTS)),
+        Output("link-problem", "children"),
+        Input("address", "data"),
+        prevent_initial_call=True,
+    )
+    def load(search: str | None) -> list[Any]:
+        """A link, a reload, the browser's Back: the fields as the address says."""
+        problem = ""
+        try:
+            choices = from_query(search or "", opened)
+        except TaskonomyError as error:
+            choices, problem = start(opened), str(error)
+        rows = choices.tasks.values()
+        return [*(getattr(choices, name) for name in GENERAL), *([f(row) for row in rows] for f in _VALUES), problem]
+
+
+_VALUES = (lambda row: sorted(row.may), lambda row: row.importance, lambda row: row.cost)
+
+
+def _answer(app: Dash, explorer: Explorer) -> None:
+    opened = explorer.opened
+
+    @app.callback(
+        {
+            "tiles": Output("tiles", "children"),
+            "changed": Output("changed", "children"),
+            "elements": Output("graph", "elements"),
+            "size": Output("graph", "style"),
+            "transfers": Output("transfers", "children"),
+            "good": Output("good", "data"),
+            "links": Output({"type": "file", "name": ALL}, "href"),
+            "old": Output("results", "className"),
+            "problems": {name: Output(f"{name}-problem", "children") for name in _FIELDS},
+            "rows": Output(*_all("row-problem", "children")),
+        },
+        {"asked": Input("asked", "data"), "good": State("good", "data")},
+        prevent_initial_call=True,
+    )
+    def answer(asked: dict[str, Any], good: str | None) -> dict[str, Any]:
+        question = (str(asked["page"]), int(asked["number"]))
+        general, may, importance, cost = asked["fields"]
+        if explorer.is_latest(*question):
+            answered = _answered(explorer, choices_of(opened, dict(zip(GENERAL, general, strict=True)), may, importance, cost), good)
+            if explorer.is_latest(*question):
+                return answered
+        raise PreventUpdate
+
+
+def _answered(explorer: Explorer, choices: Choices, good: str | None) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        _params, policy = explorer.solved(choices)
+    except RefusedError as error:
+        same = dict.fromkeys(("tiles", "changed", "elements", "size", "transfers", "good"), no_update)
+        return {**same, "links": [no_update] * len(FILES), "old": "old", **_problems(explorer.opened, error.problems)}
+    seconds = time.perf_counter() - started
+    before = explorer.linked(good)
+    previous = None if before is None else before[1]
+    query = to_query(choices, explorer.opened)
+    return {
+        "tiles": shown.tiles(policy, seconds),
+        "changed": shown.changed(previous, policy),
+        "elements": graph.elements(policy),
+        "size": {"width": "100%", "height": f"{graph.height(max(len(policy.sources), len(policy.transfers)))}px"},
+        "transfers": shown.transfers(previous, policy),
+        "good": query,
+        "links": [f"/export/{name}?{query}" for name in FILES],
+        "old": "",
+        **_problems(explorer.opened, {}),
+    }
+
+
+def _problems(opened: Opened, problems: dict[str, str]) -> dict[str, Any]:
+    rows = ["; ".join(line for key in WEIGHTS if (line := problems.get(f"{key}.{name}"))) for name in opened.tasks]
+    return {"problems": {name: problems.get(name, "") for name in _FIELDS}, "rows": rows}
+
+
+def _alternatives(app: Dash, explorer: Explorer) -> None:
+    @app.callback(Output("alternatives", "children"), Input("good", "data"), prevent_initial_call=True)
+    def alternatives(good: str) -> Any:
+        """After the answer, which they take several times as long as."""
+        if (found := explorer.linked(good)) is None:
+            return ""
+        params, policy = found
+        try:
+            return shown.alternatives(policy, explorer.solver.alternatives(params))
+        except TaskonomyError as error:
+            return str(error)
+
+
+def _in_the_browser(app: Dash) -> None:
+    app.clientside_callback(ClientsideFunction("explorer", "address"), Output("address", "data"), Input("address", "id"))
+    app.clientside_callback(
+        ClientsideFunction("explorer", "ask"),
+        Output("asked", "data"),
+        *(Input(name, "value") for name in GENERAL),
+        *(Input(*_all(what, "value")) for what in ("may", *WEIGHTS)),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(ClientsideFunction("explorer", "remember"), Input("good", "data"))
+    app.clientside_callback(
+        ClientsideFunction("explorer", "style"),
+        Output("graph", "stylesheet"),
+        Input("dark", "data"),
+        Input("graph", "mouseoverNodeData"),
+        State("styles", "data"),
+        State("graph", "elements"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("explorer", "png"),
+        Output("graph", "generateImage"),
+        Input("png", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    for name in ("budget", "max_order"):
+        app.clientside_callback(
+            ClientsideFunction("explorer", "step"),
+            Output(name, "value", allow_duplicate=True),
+            Input(f"{name}-less", "n_clicks"),
+            Input(f"{name}-more", "n_clicks"),
+            State(name, "value"),
+            prevent_initial_call=True,
+        )
+
+
+def _files(server: Flask, explorer: Explorer) -> None:
+    @server.get("/export/<name>")
+    def export(name: str) -> Response:
+        if name not in FILES:
+            return Response("error: no such file\n", 404, mimetype="text/plain")
+        try:
+            text = explorer.file(name, request.query_string.decode())
+        except UnicodeDecodeError:
+            return Response("error: the link is not UTF-8\n", 400, mimetype="text/plain")
+        except TaskonomyError as error:
+            return Response(f"error: {error}\n", 400, mimetype="text/plain")
+        return Response(text, mimetype=_TYPES[name], headers={"Content-Disposition": f"attachment; filename={name}"})

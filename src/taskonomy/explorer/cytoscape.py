@@ -1,0 +1,81 @@
+"""The policy as elements of cytoscape: what is labelled left, what is solved right, coloured by family as in the report."""
+
+from typing import Any
+
+from taskonomy.policy.planner import Policy
+from taskonomy.report.figures import FAMILY_COLOURS, by_family
+from taskonomy.tables.table import SELF, labelled
+from taskonomy.tasks import family_of, title_of
+
+ROW, WIDTH = 20, 128  # pixels between targets, and between the two columns
+_TITLE = 192  # pixels for a task's title on either side
+_INK = {"light": "#1c2733", "dark": "#e6ebf0"}
+PAPER = {"light": "#ffffff", "dark": "#1c232b"}
+
+Element = dict[str, Any]
+
+
+def elements(policy: Policy) -> list[Element]:
+    """Nodes and edges with their places; ids are numbers, never names.
+
+    A task that is both stands on both sides. Sources stand at the middle of what they feed, so that few edges cross.
+    """
+    targets = {name: number for number, name in enumerate(by_family([one.target for one in policy.transfers]))}
+    feeds: dict[str, list[int]] = {name: [] for name in policy.sources}
+    edges = []
+    for one in policy.transfers:
+        for written in one.sources:
+            source = one.target if written == SELF else labelled(written)
+            feeds[source].append(targets[one.target])
+            edges.append((source, one.target, "dotted" if written == SELF else "solid"))
+    ordered = sorted(policy.sources, key=lambda name: (sum(feeds[name]) / len(feeds[name]), name))
+    sources = {name: number for number, name in enumerate(ordered)}
+    rows = ROW * max(len(targets), len(sources))
+    nodes = [
+        *(_node(f"s{number}", name, "from", 0.0, (number + 0.5) * rows / len(sources)) for name, number in sources.items()),
+        *(_node(f"t{number}", name, "to", WIDTH, (number + 0.5) * rows / len(targets)) for name, number in targets.items()),
+    ]
+    place = {node["data"]["id"]: node["position"]["y"] for node in nodes}
+    lines = []
+    for source, target, style in edges:
+        start, end = f"s{sources[source]}", f"t{targets[target]}"
+        bend = _bend(place[end] - place[start])
+        lines.append({"data": {"source": start, "target": end, "colour": _colour(source), **bend}, "classes": style})
+    return [*nodes, *lines]
+
+
+def height(rows: int) -> int:
+    """Pixels for so many sources or targets, whichever are more."""
+    return max(8, rows) * ROW + 20
+
+
+def stylesheet(theme: str) -> list[Element]:
+    """For `light` or `dark`: a canvas follows no style sheet of the page."""
+    text = {"color": _INK[theme], "font-family": "system-ui, sans-serif", "font-size": 12, "text-valign": "center"}
+    cut = {"text-wrap": "ellipsis", "text-max-width": f"{_TITLE}px"}
+    node = {"label": "data(title)", "width": 11, "height": 11, "background-color": "data(colour)", **text, **cut}
+    bent = {"curve-style": "unbundled-bezier", "control-point-distances": "data(aside)", "control-point-weights": "data(along)"}
+    edge = {"line-color": "data(colour)", "width": 1.8, "opacity": 0.65, **bent}
+    return [
+        {"selector": "node", "style": node},
+        {"selector": ".from", "style": {"text-halign": "left", "text-margin-x": -6}},
+        {"selector": ".to", "style": {"text-halign": "right", "text-margin-x": 6}},
+        {"selector": "edge", "style": edge},
+        {"selector": ".dotted", "style": {"line-style": "dashed"}},
+    ]
+
+
+def _bend(rise: float) -> dict[str, list[float]]:
+    """Two points that make an S of the edge, level at both ends, as cytoscape wants them: parts of the way along the edge, and pixels aside of it."""
+    length = (WIDTH**2 + rise**2) ** 0.5
+    reach = 0.4 * WIDTH
+    along, aside = reach * WIDTH / length**2, -reach * rise / length
+    return {"along": [along, 1 - along], "aside": [aside, -aside]}
+
+
+def _node(key: str, name: str, side: str, x: float, y: float) -> Element:
+    return {"data": {"id": key, "title": title_of(name), "colour": _colour(name)}, "position": {"x": x, "y": y}, "classes": side}
+
+
+def _colour(name: str) -> str:
+    return FAMILY_COLOURS[family_of(name)]

@@ -1,0 +1,34 @@
+"""The policy as files: as the stage `policy` writes it, as a table, and as the section of params.yaml that gives it again."""
+
+import csv
+from collections.abc import Sequence
+from io import StringIO
+
+import yaml
+
+from taskonomy.atomic_io import to_json
+from taskonomy.config.params import PolicyParams
+from taskonomy.policy.planner import Policy
+from taskonomy.tables.table import OPTIONAL, REQUIRED, join_sources
+
+
+def as_json(policy: Policy, alternatives: Sequence[Policy]) -> str:
+    """As results/*/policy.json."""
+    return to_json({**policy.reproducible(), "alternatives": [one.reproducible() for one in alternatives]})
+
+
+def as_csv(policy: Policy) -> str:
+    """The chosen transfers in the form of an affinity table, which holds nothing else then."""
+    text = StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality")))
+    lines.writerow(names)
+    for one in policy.transfers:
+        numbers = (one.affinity, one.gain, one.quality)
+        lines.writerow([one.target, join_sources(one.sources), *("" if number != number else repr(number) for number in numbers)])
+    return text.getvalue()
+
+
+def as_section(params: PolicyParams) -> str:
+    """The section `policy` of params.yaml, every key of it."""
+    return yaml.safe_dump({"policy": params.model_dump(mode="json")}, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,91 @@
+"""What is explored: an affinity table, alone or from a run, and the parameters that the page starts with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from taskonomy.config.params import PolicyParams, read_params
+from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.report.figures import by_family
+from taskonomy.tables.table import SELF, join_sources, read_table, task_names, unmeasured
+from taskonomy.tasks import DICTIONARY
+
+AFFINITIES, HELD_OUT = Path("results/measured/affinities.csv"), Path("results/measured/held_out.csv")
+ALTERNATIVES = 3
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One table, read and checked once.
+
+    Attributes:
+        title: What the page calls it.
+        tasks: All tasks in the order in which people read them: by family, then by title.
+        sources: The tasks that some row needs labelled.
+        targets: The tasks that rows lead to.
+        start: What the fields hold at first.
+        notes: What a reader of gain and quality should know.
+    """
+
+    title: str
+    table: pd.DataFrame
+    tasks: tuple[str, ...]
+    sources: frozenset[str]
+    targets: frozenset[str]
+    start: PolicyParams
+    notes: tuple[str, ...] = ()
+
+
+def open_path(path: Path, time_limit: float) -> Opened:
+    """A table's file, or a run: a folder with params.yaml and results/measured.
+
+    Args:
+        time_limit: Seconds for one program; nobody waits for a page as long as for a stage.
+
+    Raises:
+        TaskonomyError: naming what is missing or wrong.
+    """
+    if not path.is_dir():
+        return opened(read_table(path), path.name, time_limit)
+    if not (path / AFFINITIES).is_file():
+        raise TaskonomyError(f"{path}: no {AFFINITIES}; run the pipeline there (taskonomy repro), or name a table")
+    params = read_params(path / "params.yaml").policy
+    table, note = read_table(path / AFFINITIES), "Gain and quality are of the images that the affinities were measured on."
+    if (path / HELD_OUT).is_file():
+        table, note = _with_held_out(table, path), "Gain and quality are of held-out images: none that the affinities were measured on."
+    return opened(table, path.resolve().name, time_limit, params, (note,))
+
+
+def opened(table: pd.DataFrame, title: str, time_limit: float, params: PolicyParams | None = None, notes: tuple[str, ...] = ()) -> Opened:
+    """As `open_path`, from a table in memory."""
+    targets, sources = task_names(table)
+    own = table.loc[table["sources"] == (SELF,), "target"]  # gold: a target's own network needs the target's labels
+    usable, tasks = {*sources, *own}, tuple(by_family(sorted({*targets, *sources})))
+    if params is None:
+        params = PolicyParams(budget=max(1, round(len(usable) / 3)), exclude=_baselines(tasks), alternatives=ALTERNATIVES)
+    for key in ("importance", "cost", "roles", "require"):
+        if missing := sorted(set(getattr(params, key)) - set(tasks)):
+            raise unknown(f"policy.{key}", missing, tasks)
+    start = params.model_copy(update={"time_limit": time_limit})
+    return Opened(title, table, tasks, frozenset(usable), frozenset(targets), start, (*notes, *filter(None, (unmeasured(table),))))
+
+
+def _baselines(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    """Tasks of the dictionary without a network of their own to train: random weights, and a part of another task. No sources at first."""
+    return tuple(name for name in tasks if name in DICTIONARY and DICTIONARY[name].label is None)
+
+
+def _with_held_out(table: pd.DataFrame, run: Path) -> pd.DataFrame:
+    """The table with the gain and quality of the images that no affinity was measured on."""
+    other = read_table(run / HELD_OUT)
+    # As sets: the order in which a table writes a transfer's sources means nothing.
+    rows = {(row.target, frozenset(row.sources)): (float(row.gain), float(row.quality)) for row in other.itertuples()}  # type: ignore[arg-type]
+    keys = [(target, frozenset(sources)) for target, sources in zip(table["target"], table["sources"], strict=True)]
+    if missing := [key for key in keys if key not in rows]:
+        target, sources = missing[0]
+        written = f"{join_sources(sorted(sources))} -> {target}"
+        raise TaskonomyError(
+            f"{run / HELD_OUT}: lacks {len(missing):,} transfers of {AFFINITIES.name} ({written} first); run the stage normalize again"
+        )
+    return table.assign(gain=[rows[key][0] for key in keys], quality=[rows[key][1] for key in keys])

@@ -1,0 +1,155 @@
+"""The page before anything is solved: its fields, and the places for what is shown of a policy."""
+
+import json
+from typing import Any
+
+import dash_cytoscape as cytoscape
+from dash import dcc, html
+
+from taskonomy.config.params import Balance, SelfEdge
+from taskonomy.explorer.cytoscape import height, stylesheet
+from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, may_be
+from taskonomy.explorer.loading import Opened
+from taskonomy.report.figures import FAMILY_COLOURS
+from taskonomy.tasks import FAMILIES, family_of, title_of
+
+TYPING = 0.3  # seconds without a key before what was typed is solved
+FILES = {"policy.json": "JSON", "policy.csv": "CSV", "params.yaml": "params.yaml"}
+COLUMNS = {
+    "source": "It may be labelled in full, and others transferred from it",
+    "target": "It has to be solved",
+    "must": "It has to be among the sources",
+    "weight": "Weight of a target in the objective; empty: 1",
+    "cost": "Label cost of a source; empty: 1",
+}
+_SELF_EDGES = {SelfEdge.TRANSFER: "its encoder", SelfEdge.GOLD: "its own network", SelfEdge.NONE: "neither"}
+_BALANCES = {Balance.NONE: "as measured", Balance.SUM: "to sum 1", Balance.PEAK: "to best 1"}
+
+_LIVE: dict[str, Any] = {"aria-live": "polite"}
+
+Component = Any  # html's and dcc's have only a generated base in common
+
+
+def layout(opened: Opened, choices: Choices) -> Component:
+    """Names are text to React, never markup."""
+    about = f"{opened.title}: {len(opened.tasks)} tasks, {len(opened.table):,} transfers"
+    styles = dcc.Store(id="styles", data={theme: stylesheet(theme) for theme in ("light", "dark")})
+    stores = [*(dcc.Store(id=name) for name in ("address", "asked", "good", "dark")), styles]
+    header = html.Header([html.H1("Taskonomy explorer"), html.Span(about, id="about"), html.Span("solving …", id="solving"), _exports()])
+    page = html.Main([_fields(opened, choices), _results(opened)])
+    return html.Div([*stores, header, page])
+
+
+def problem(key: str | dict[str, Any]) -> Component:
+    """Where a field's problem is said, and read out."""
+    return html.Div(id=key, className="problem", role="alert")
+
+
+def _exports() -> Component:
+    files = [html.A(label, id={"type": "file", "name": name}, href="", download=name) for name, label in FILES.items()]
+    return html.Nav([html.Span("Export"), *files, html.Button("PNG", id="png"), html.A("Start again", href="/", id="again")], id="exports")
+
+
+def _fields(opened: Opened, choices: Choices) -> Component:
+    general = [
+        _field("budget", "Budget", "Total label cost of the sources", _typed("budget", choices.budget)),
+        _field("max_order", "Highest order", "Most sources of one transfer", _typed("max_order", choices.max_order)),
+        _field(
+            "self_edge", "A source solves itself by", "Its frozen encoder, or its own network", _radio("self_edge", _SELF_EDGES, choices.self_edge)
+        ),
+        _field("balance", "A target's affinities", "How they are rescaled", _radio("balance", _BALANCES, choices.balance)),
+    ]
+    head = html.Tr([html.Th("Task", scope="col"), *(html.Th(name, scope="col", title=meaning) for name, meaning in COLUMNS.items())])
+    rows = [_row(opened, choices, number, name) for number, name in enumerate(opened.tasks)]
+    table = html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll", id="tasks")
+    problems = [problem(f"{name}-problem") for name in ("link", "solver", "tasks")]
+    return html.Section([html.Div(general, id="general"), *problems, table], id="fields", **_named("What may be chosen"))
+
+
+def _field(name: str, label: str, meaning: str, control: Component) -> Component:
+    named = html.Label(label, htmlFor=name, title=meaning)
+    return html.Div([named, control, problem(f"{name}-problem")], className="field", id=f"{name}-field")
+
+
+def _typed(name: str, value: str) -> Component:
+    """A number, typed or stepped; text, so that what is no number comes to be answered."""
+    field = dcc.Input(id=name, value=value, type="text", debounce=TYPING, autoComplete="off")
+    steps = [html.Button(sign, id=f"{name}-{what}", **_named(f"{name}: one {what}")) for sign, what in (("\u2212", "less"), ("+", "more"))]
+    return html.Div([steps[0], field, steps[1]], className="stepped")
+
+
+def _radio(name: str, options: dict[Any, str], value: str) -> Component:
+    return dcc.RadioItems(id=name, value=value, options=[{"value": one.value, "label": label} for one, label in options.items()], inline=True)
+
+
+def _row(opened: Opened, choices: Choices, number: int, name: str) -> Component:
+    row, may = choices.tasks[name], may_be(opened, name)
+    options = [
+        {"value": what, "label": html.Span(f"{title_of(name)}: {what}", className="unseen"), "disabled": what not in may} for what in (SOURCE, TARGET)
+    ]
+    options.append({"value": MUST, "label": html.Span(f"{title_of(name)}: {MUST}", className="unseen"), "disabled": SOURCE not in may})
+    ticks = dcc.Checklist(id=_key("may", number), options=options, value=sorted(row.may), inline=True)
+    weights = [
+        _weight("importance", "weight", number, name, row.importance, TARGET in may),
+        _weight("cost", "cost", number, name, row.cost, SOURCE in may),
+    ]
+    title = html.Th([html.Div([_dot(name), html.Span(title_of(name), title=name)]), problem(_key("row-problem", number))], scope="row")
+    return html.Tr([title, html.Td(ticks, colSpan=3, className="ticks"), *map(html.Td, weights)], id=_key("row", number))
+
+
+def _weight(what: str, label: str, number: int, name: str, value: str, usable: bool) -> Component:
+    key = _key(what, number)
+    as_dom = json.dumps(key, sort_keys=True, separators=(",", ":"))  # what dash makes of such an id
+    field = dcc.Input(id=key, value=value, type="text", placeholder="1", debounce=TYPING, disabled=not usable, autoComplete="off")
+    return html.Div([html.Label(f"{title_of(name)}: {label}", htmlFor=as_dom, className="unseen"), field])
+
+
+def _results(opened: Opened) -> Component:
+    families = [name for name in FAMILIES if any(family_of(task) == name for task in opened.tasks)]
+    legend = [html.Span([_dot_of(FAMILY_COLOURS[name]), name], title=FAMILIES[name]) for name in families]
+    graph = cytoscape.Cytoscape(
+        id="graph",
+        elements=[],
+        layout={"name": "preset", "fit": True, "padding": 6},
+        style={"width": "100%", "height": f"{height(len(opened.targets))}px"},
+        stylesheet=stylesheet("light"),
+        userZoomingEnabled=False,
+        userPanningEnabled=False,
+        autoungrabify=True,
+        autounselectify=True,
+        boxSelectionEnabled=False,
+        clearOnUnhover=True,
+        responsive=True,
+    )
+    drawn = html.Div(html.Div(graph, role="img", **_named("Sources left, targets right; the table says the same")), className="scroll", id="drawn")
+    return html.Section(
+        [
+            html.Div("The fields hold what cannot be solved; below is the last policy that could.", id="old"),
+            html.Div(id="tiles"),
+            html.Div(id="changed", **_LIVE),
+            html.Div(
+                [html.Div([html.Div(legend, id="legend"), drawn]), html.Div(html.Div(id="transfers"), className="scroll", id="table")], id="policy"
+            ),
+            html.Div(id="alternatives"),
+            html.Div([html.Span(note) for note in opened.notes], id="notes"),
+        ],
+        id="results",
+        **_named("The policy"),
+    )
+
+
+def _named(label: str) -> dict[str, Any]:
+    """For readers of the screen."""
+    return {"aria-label": label}
+
+
+def _dot(name: str) -> Component:
+    return _dot_of(FAMILY_COLOURS[family_of(name)])
+
+
+def _dot_of(colour: str) -> Component:
+    return html.I(style={"background": colour})
+
+
+def _key(what: str, number: int) -> dict[str, Any]:
+    return {"type": what, "task": number}

@@ -1,0 +1,50 @@
+"""What changed from one policy to another."""
+
+from dataclasses import dataclass
+
+from taskonomy.policy.planner import Policy
+from taskonomy.policy.problem import Transfer
+
+
+@dataclass(frozen=True)
+class Rerouted:
+    """A target that another transfer solves now."""
+
+    before: Transfer
+    after: Transfer
+
+
+@dataclass(frozen=True)
+class Difference:
+    """From one policy to another; numbers are the later minus the earlier, NaN where one was not measured."""
+
+    sources_added: tuple[str, ...]
+    sources_removed: tuple[str, ...]
+    targets_added: tuple[str, ...]
+    targets_removed: tuple[str, ...]
+    rerouted: tuple[Rerouted, ...]
+    objective: float
+    cost: float
+    gain: float
+    quality: float
+
+    @property
+    def none(self) -> bool:
+        """Whether both label the same and solve every target alike."""
+        return not (self.sources_added or self.sources_removed or self.targets_added or self.targets_removed or self.rerouted)
+
+
+def difference(before: Policy, after: Policy) -> Difference:
+    """Targets that only one of them has are no rerouted ones."""
+    old, new = ({one.target: one for one in policy.transfers} for policy in (before, after))
+    return Difference(
+        sources_added=tuple(sorted(set(after.sources) - set(before.sources))),
+        sources_removed=tuple(sorted(set(before.sources) - set(after.sources))),
+        targets_added=tuple(sorted(set(new) - set(old))),
+        targets_removed=tuple(sorted(set(old) - set(new))),
+        rerouted=tuple(Rerouted(old[name], one) for name, one in new.items() if name in old and old[name].sources != one.sources),
+        objective=after.objective - before.objective,
+        cost=after.cost - before.cost,
+        gain=after.mean_gain - before.mean_gain,
+        quality=after.mean_quality - before.mean_quality,
+    )

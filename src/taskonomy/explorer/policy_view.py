@@ -1,0 +1,100 @@
+"""What the page shows of a policy that was solved."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import html
+
+from taskonomy.explorer import wording as words
+from taskonomy.explorer.policy_diff import Difference, difference
+from taskonomy.policy import numbers
+from taskonomy.policy.planner import Policy
+from taskonomy.policy.problem import Transfer
+from taskonomy.report.figures import FAMILY_COLOURS, by_family
+from taskonomy.tables.table import SELF, labelled
+from taskonomy.tasks import family_of, title_of
+
+_SHOWN = 3  # rerouted targets by name; the table marks them all
+Component = Any
+
+
+def tiles(policy: Policy, seconds: float) -> list[Component]:
+    """The policy in a few numbers."""
+    proof = "proved optimal" if policy.status == "optimal" else f"{policy.status}: at most {policy.gap:.2%} below the optimum"
+    told = (
+        (f"{len(policy.sources)}", f"labelled in full; cost {numbers.shown(policy.cost)} of {numbers.shown(policy.budget)}", "sources"),
+        (words.number(policy.mean_gain), "mean gain", "gain"),
+        (words.number(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
+        (f"{policy.objective:.6f}", f"objective, {proof} in {seconds:.2f} s", "objective"),
+    )
+    return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in told]
+
+
+def changed(before: Policy | None, after: Policy) -> list[Component]:
+    """What is other than in the policy before."""
+    if before is None:
+        return [html.Span("Change a field: what changes in the policy is told here.")]
+    found = difference(before, after)
+    deltas = (("gain", found.gain, 3), ("quality", found.quality, 3), ("objective", found.objective, 6), ("cost", found.cost, 2))
+    numbers = ", ".join(f"{name} {words.change(value, digits)}" for name, value, digits in deltas)
+    if found.none:
+        return [html.B("The same policy. "), html.Span(numbers)]
+    parts: list[Component] = []
+    for sign, names, what in (
+        ("+", found.sources_added, "added"),
+        (words.MINUS, found.sources_removed, "removed"),
+    ):
+        parts += [html.Span(f"{sign} {title_of(name)}", className=what) for name in by_family(list(names))]
+    for what, names in (("now a target", found.targets_added), ("no target now", found.targets_removed)):
+        parts += [html.Span(f"{what}: {words.listed(names)}")] if names else []
+    if found.rerouted:
+        parts.append(html.Span(_rerouted(found)))
+    return [*parts, html.Span(numbers, className="numbers")]
+
+
+def _rerouted(found: Difference) -> str:
+    targets = [one.after.target for one in found.rerouted]
+    more = f" and {len(targets) - _SHOWN} more" if len(targets) > _SHOWN else ""
+    return f"{len(targets)} rerouted: {', '.join(map(title_of, by_family(targets)[:_SHOWN]))}{more}"
+
+
+def transfers(before: Policy | None, policy: Policy) -> Component:
+    """Every target with the transfer that solves it; those that were rerouted are marked, with what they were."""
+    old = {} if before is None else {one.target: one for one in before.transfers}
+    by_target = {one.target: one for one in policy.transfers}
+    head = html.Tr([html.Th(name, scope="col") for name in ("Target", "transferred from", "gain", "quality")])
+    return html.Table([html.Thead(head), html.Tbody([_transfer(by_target[name], old.get(name)) for name in by_family(list(by_target))])])
+
+
+def _transfer(one: Transfer, before: Transfer | None) -> Component:
+    sources: list[Component] = []
+    for written in one.sources:
+        colour = FAMILY_COLOURS[family_of(one.target if written == SELF else labelled(written))]
+        own = "its encoder" if written == one.target else words.source_title(written)
+        sources.append(html.Span([html.I(style={"background": colour}), own]))
+    other = before is not None and before.sources != one.sources
+    marked: dict[str, Any] = (
+        {"className": "rerouted", "title": f"before: {words.sources_title(before.sources)}"} if before is not None and other else {}
+    )
+    cells = [html.Td(sources), html.Td(_cell(one.gain, before.gain if before is not None and other else None))]
+    cells.append(html.Td(_cell(one.quality, before.quality if before is not None and other else None)))
+    return html.Tr([html.Th(title_of(one.target), scope="row"), *cells], **marked)
+
+
+def _cell(value: float, before: float | None) -> list[Component]:
+    shown = [html.Span(words.number(value, 2))]
+    return shown if before is None else [*shown, html.Small(words.change(value - before, 2))]
+
+
+def alternatives(policy: Policy, others: Sequence[Policy]) -> list[Component]:
+    """The next-best policies beside the best."""
+    if not others:
+        return [html.Span("No other policy keeps to the budget.")]
+    head = html.Tr([html.Th(name, scope="col") for name in ("Next best", "objective", "gain", "quality", "cost")])
+    rows = []
+    for number, other in enumerate(others, start=1):
+        found = difference(policy, other)
+        values = (words.change(found.objective, 6), words.change(found.gain), words.change(found.quality), words.change(found.cost, 2))
+        rerouted = f", {len(found.rerouted)} rerouted" if found.rerouted else ""
+        rows.append(html.Tr([html.Th(f"{number}. {words.instead(found)}{rerouted}", scope="row"), *map(html.Td, values)]))
+    return [html.Table([html.Thead(head), html.Tbody(rows)])]

@@ -1,0 +1,94 @@
+"""A policy's networks, put together: images to the sources' codes, and from these to the answer. Every part is frozen."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, cat, nn
+
+from taskonomy.labels.encodings import Head, Input
+from taskonomy.models.encoder import make_encoder
+from taskonomy.models.networks import in_channels_of, task_network, transfer_network
+from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.tasks import Task
+from taskonomy.training.transforms import lightness
+
+
+class Encoder(nn.Module):
+    """A source's encoder, from images in [0, 1].
+
+    Args:
+        encoder: Reads channels in [-1, 1].
+        grey: Whether it reads lightness alone.
+    """
+
+    def __init__(self, encoder: nn.Module, *, grey: bool) -> None:
+        super().__init__()
+        self.encoder, self.grey = encoder, grey
+
+    def forward(self, images: Float[Tensor, "images 3 side side"]) -> Float[Tensor, "images channels height width"]:
+        """The code of each image."""
+        if not self.grey:
+            return self.encoder(images * 2 - 1)
+        with images.device:  # its constants are made where the images are
+            return self.encoder(lightness(images[:, None])[:, 0])
+
+
+class Readout(nn.Module):
+    """From the codes of all sources to a target's output: what `TransferNetwork` and `TaskNetwork` do behind their encoders.
+
+    Args:
+        transfer: Codes of one image to the decoder's inputs; nothing where the target is solved by its own network.
+        decoder: All images' to the task's output.
+        images: How many a sample has.
+    """
+
+    def __init__(self, transfer: nn.Module, decoder: nn.Module, images: int) -> None:
+        super().__init__()
+        self.transfer, self.decoder, self.images = transfer, decoder, images
+
+    def forward(self, codes: Float[Tensor, "batch {self.images} sources_channels height width"]) -> Float[Tensor, "batch outputs *side"]:
+        """A map, or numbers, of each sample."""
+        # Sizes are written so that graphs of this keep the batch open.
+        return self.decoder(self.transfer(codes.flatten(0, 1)).unflatten(0, (-1, self.images)).flatten(1, 2))
+
+
+class Whole(nn.Module):
+    """One target by itself: images to its output.
+
+    Args:
+        encoders: Of each source, in the order in which the transfer reads them.
+        readout: Of the target.
+    """
+
+    def __init__(self, encoders: Mapping[str, Encoder], readout: Readout) -> None:
+        super().__init__()
+        self.encoders, self.readout = nn.ModuleList(encoders.values()), readout
+
+    def forward(self, images: Float[Tensor, "batch images 3 side side"]) -> Float[Tensor, "batch outputs *map"]:
+        """A map, or numbers, of each sample."""
+        flat = images.flatten(0, 1)
+        codes = cat([encoder(flat) for encoder in self.encoders], 1)
+        return self.readout(codes.unflatten(0, (-1, self.readout.images)))
+
+
+def fresh_encoder(source: Task, shape: dict[str, Any]) -> Encoder:
+    """A source's encoder, without its weights; `shape` as in its card."""
+    return Encoder(make_encoder(encoder_shape(shape), in_channels_of(source)), grey=source.input is Input.LIGHTNESS)
+
+
+def fresh_readout(target: Task, sources: int, shapes: dict[str, Any]) -> Readout:
+    """A target's readout, without its weights.
+
+    Args:
+        target: Its entry.
+        sources: How many; 0: the decoder of its own network.
+        shapes: Of the card: head, encoder, decoder, side, tile_side.
+    """
+    task = replace(target, head=Head(**shapes["head"]))
+    encoder, decoder, side = encoder_shape(shapes["encoder"]), decoder_shape(shapes["decoder"]), shapes["side"]
+    if not sources:
+        return Readout(nn.Identity(), task_network(task, encoder, decoder, side, tile_side=shapes["tile_side"]).decoder, task.tiles)
+    network = transfer_network(task, sources, encoder, decoder, side)  # codes are of tiles at the image's side
+    return Readout(network.transfer, network.decoder, task.tiles)

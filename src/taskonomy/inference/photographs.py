@@ -1,0 +1,68 @@
+"""A user's images, as the networks read them: of any size, the central square, resized as the stage `prepare` does it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import visible
+
+ENDINGS = (".png", ".jpg", ".jpeg")
+Image = UInt8[np.ndarray, "height width 3"]
+
+
+def read_image(path: Path) -> Image:
+    """An image file, RGB; grey is repeated, transparency dropped, and a photograph turned as its camera was held.
+
+    Raises:
+        TaskonomyError: It is not there, or cannot be decoded.
+    """
+    import cv2
+
+    from taskonomy.release.formats import DamagedFileError, image_from
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise TaskonomyError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    if not data:
+        raise TaskonomyError(f"{path}: empty file")
+    try:
+        return np.ascontiguousarray(image_from(data, cv2.IMREAD_COLOR)[..., ::-1])
+    except DamagedFileError as error:
+        raise TaskonomyError(f"{path}: {error}; images are .png or .jpg") from None
+
+
+def central_square(image: Image) -> UInt8[np.ndarray, "side side 3"]:
+    """What is seen of an image: its central square. Nothing is squeezed."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
+
+
+def found_images(paths: Sequence[Path]) -> list[Path]:
+    """Files as given; of folders, their images in the order of their names, in which numbers count as numbers.
+
+    Raises:
+        TaskonomyError: Nothing there, or a folder without images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted((one for one in visible(path.iterdir()) if one.suffix.lower() in ENDINGS), key=_natural)
+            if not inside:
+                raise TaskonomyError(f"{path}: no image in it; images are {', '.join(ENDINGS)}")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise TaskonomyError(f"{path}: no such file")
+    return found
+
+
+def _natural(path: Path) -> tuple[tuple[bool, int, str], ...]:
+    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", path.stem) if part)

@@ -1,0 +1,134 @@
+"""Which targets are asked about which images, and where each answer goes: settled before anything is computed. No torch here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.inference.manifest import Exported
+from taskonomy.inference.photographs import found_images
+
+FILES = (".png", ".json", ".npy")
+IN_FOLDERS = (".png", ".json")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Targets that take as many images, and what they are asked about.
+
+    Attributes:
+        tasks: The targets.
+        samples: Images of each sample.
+        names: Of each sample's answers.
+    """
+
+    tasks: tuple[str, ...]
+    samples: tuple[tuple[Path, ...], ...]
+    names: tuple[str, ...]
+
+    @property
+    def answers(self) -> int:
+        """How many there will be."""
+        return len(self.tasks) * len(self.samples)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that one command does.
+
+    Attributes:
+        work: By number of images.
+        left: Targets that take another number of images.
+        output: A file for a single answer, a folder for several; None: a single answer is only told.
+        in_folder: Which of the two.
+    """
+
+    work: tuple[Work, ...]
+    left: tuple[str, ...]
+    output: Path | None
+    in_folder: bool
+
+    @property
+    def answers(self) -> int:
+        """How many there will be."""
+        return sum(one.answers for one in self.work)
+
+    def files(self, name: str, task: str) -> list[Path]:
+        """Where an answer goes; nowhere if it is only told."""
+        if self.output is None:
+            return []
+        return [self.output / f"{name}_{task}{ending}" for ending in IN_FOLDERS] if self.in_folder else [self.output]
+
+    def representation(self, name: str, task: str) -> Path:
+        """Where the codes behind an answer go."""
+        first = self.files(name, task)[0]
+        return first.with_name(f"{first.stem}_representation.npz")
+
+
+def plan(exported: Exported, tasks: Sequence[str], images: Sequence[Path], output: Path | None) -> Plan:
+    """What is asked about images.
+
+    Args:
+        exported: The predictors.
+        tasks: Targets; none: all that take so many images.
+        images: Files, which are one sample where a task takes several, or folders, of whose images each so many neighbours are one.
+        output: Where to.
+
+    Raises:
+        TaskonomyError: A target that there is no predictor for, another number of images than it takes, outputs that would not fit or would
+            overwrite an input.
+    """
+    for name in tasks:
+        exported.card(name)
+    paths, sequence = found_images(images), any(path.is_dir() for path in images)
+    by_images: dict[int, list[str]] = {}
+    for name in dict.fromkeys(tasks or exported.targets):
+        by_images.setdefault(exported.task(name).images, []).append(name)
+    work, left = [], []
+    for takes, names in sorted(by_images.items()):
+        samples = _samples(paths, takes, sequence=sequence)
+        if samples:
+            work.append(Work(tuple(names), samples, _names(samples)))
+        elif tasks:
+            raise TaskonomyError(f"{names[0]} takes {takes} images of one scene, in order (got {len(paths)})")
+        else:
+            left += names
+    found = _to(output, Plan(tuple(work), tuple(left), output, in_folder=False))
+    _spare_inputs(found, paths)
+    return found
+
+
+def _samples(paths: Sequence[Path], images: int, *, sequence: bool) -> tuple[tuple[Path, ...], ...]:
+    if images == 1 or sequence:
+        return tuple(tuple(paths[start : start + images]) for start in range(len(paths) - images + 1))
+    return (tuple(paths),) if len(paths) == images else ()
+
+
+def _names(samples: Sequence[tuple[Path, ...]]) -> tuple[str, ...]:
+    names = ["+".join(path.stem for path in sample) for sample in samples]
+    if twice := next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None:
+        raise TaskonomyError(f"two images are called {twice}: their answers would have the same name")
+    return tuple(names)
+
+
+def _to(output: Path | None, found: Plan) -> Plan:
+    if output is None:
+        if found.answers > 1:
+            raise TaskonomyError(f"--output is missing: a folder for {found.answers:,} answers")
+        return found
+    if output.is_dir() or not output.suffix:
+        return Plan(found.work, found.left, output, in_folder=True)
+    if output.suffix not in FILES:
+        raise TaskonomyError(f"--output {output}: must end in {', '.join(FILES)}, or be a folder")
+    if found.answers > 1:
+        raise TaskonomyError(f"--output {output}: {found.answers:,} answers do not fit into one file; name a folder")
+    return found
+
+
+def _spare_inputs(found: Plan, paths: Sequence[Path]) -> None:
+    inputs = {path.resolve() for path in paths}
+    for one in found.work:
+        for name in one.names:
+            for file in (file for task in one.tasks for file in found.files(name, task)):
+                if file.resolve() in inputs:
+                    raise TaskonomyError(f"--output: {file} is an input, and inputs are never written to")

@@ -1,0 +1,1 @@
+"""Labels as networks see them: kinds, encodings, colour bins, permutations, class names."""

@@ -1,0 +1,1 @@
+"""This machine: processors, devices, pools of processes."""

@@ -1,0 +1,62 @@
+"""Work on every core: one process per core and one thread per process, so that results do not depend on how many there are."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.machine.jobserver import TOKENS, Tokens
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """Processes to use: what this process may run on, or fewer by the environment variable TASKONOMY_CORES."""
+    wanted = os.environ.get("TASKONOMY_CORES", "")
+    if wanted and not (wanted.isdigit() and int(wanted) >= 1):
+        raise TaskonomyError(f"TASKONOMY_CORES must be a whole number >= 1 (is {wanted!r})")
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(wanted), available) if wanted else available
+
+
+def on_every_core(
+    function: Callable[[Item], Result], items: Iterable[Item], processes: int | None = None, *, long: bool = False
+) -> Iterator[tuple[Item, Result]]:
+    """Call `function` on every item, here and in processes of their own; yields as they finish, in no order.
+
+    In a stage of `taskonomy repro` a process of its own works only while it holds a core's token; until one is free, it is not started.
+    An error in one ends them all. At most two results per process wait to be seen, so they do not pile up.
+
+    Args:
+        function: Importable by name; its arguments and results travel between processes.
+        items: What to call it on.
+        processes: How many, this one included; None: as many as `cores`.
+        long: Whether each item is known to take longer than a process takes to start; else that is seen from the first ones.
+
+    Raises:
+        TaskonomyError: A process was killed.
+    """
+    items = list(items)
+    count = min(processes or cores(), len(items))
+    if count <= 1:
+        for item in items:
+            yield item, function(item)
+        return
+    from taskonomy.machine.pool import Helpers
+
+    folder = os.environ.get(TOKENS)
+    with Helpers(function, items, count - 1, Tokens(Path(folder)) if folder else None, long=long) as helpers:
+        while (taken := helpers.next()) is not None:
+            yield taken[0], function(taken[0])
+            yield from helpers.finished()
+        yield from helpers.rest()
+
+
+def progress(total: int, what: str, unit: str) -> "tqdm[Any]":
+    """A bar with rate on standard error; silent where nobody looks."""
+    return tqdm(total=total, desc=what, unit=f" {unit}", disable=not sys.stderr.isatty(), mininterval=0.5)

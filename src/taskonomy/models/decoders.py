@@ -1,0 +1,222 @@
+"""Decoders: codes to what a task asks for. They know a task's head, never its name.
+
+Maps are decoded by 3 x 3 convolutions at the code's side, then by transposed convolutions that double it; numbers by fully connected layers.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import log2, sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import Head
+
+SLOPE = 0.2
+DEVIATION = 0.01
+# Of labels: deviations below this are none, means of bounded ones beyond this are as good as the bound.
+LEAST, FAR = 1e-3, 0.9
+
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """What decoders look like; their outputs are the task's.
+
+    Attributes:
+        layers: Channels of the convolutions at the code's side.
+        steps: For each doubling of the side, channels of the transposed convolution and of the convolutions after it. With more doublings than
+            steps the last step repeats; with fewer, the later steps are left out.
+        last: Kernel of the last convolution.
+        shuffle: Maps are decoded to this fraction of their side, and the last convolution gives this many pixels a side at once, as channels that
+            are shuffled into place (Shi et al. 2016): large maps of few channels are what costs most without a GPU. 1: none.
+        width: Multiplies all of these, and the head's hidden width.
+        dropout: Share of the hidden units of fully connected heads that are left out of a step. Narrow heads can spare fewer.
+        shrunk: For maps smaller than the image, where they are decoded otherwise.
+    """
+
+    layers: tuple[int, ...]
+    steps: tuple[tuple[int, ...], ...]
+    last: int = 3
+    shuffle: int = 1
+    width: float = 1.0
+    dropout: float = 0.5
+    shrunk: "DecoderShape | None" = None
+
+    def __post_init__(self) -> None:
+        if not self.steps or not all(self.steps):
+            raise TaskonomyError("decoder.steps must name at least one step, and every step its transposed convolution's channels")
+        if min((*self.layers, *(one for step in self.steps for one in step))) < 1:
+            raise TaskonomyError("decoder.layers and decoder.steps must be channels, 1 or more")
+        if self.last % 2 == 0 or self.last < 1:
+            raise TaskonomyError(f"decoder.last must be odd (is {self.last})")
+        if self.shuffle < 1 or not log2(self.shuffle).is_integer():
+            raise TaskonomyError(f"decoder.shuffle must be a power of two (is {self.shuffle})")
+        if not 0 < self.width <= 16:
+            raise TaskonomyError(f"decoder.width must be above 0 and at most 16 (is {self.width})")
+
+        if not 0 <= self.dropout < 1:
+            raise TaskonomyError(f"decoder.dropout must be at least 0 and below 1 (is {self.dropout})")
+
+    def scaled(self, channels: int) -> int:
+        """Channels at this width, at least one."""
+        return max(1, round(channels * self.width))
+
+
+# Channels at the paper's scale, where 16 x 16 codes become 256 x 256 maps: 14 layers, and 13 for the 64 x 64 colours.
+PAPER = DecoderShape(
+    layers=(1024, 1024, 512, 256, 256, 128),
+    steps=((64, 64), (32, 32), (16, 32), (16,)),
+    shrunk=DecoderShape(layers=(1024, 1024, 512, 512, 512, 512, 256, 256, 256), steps=((256, 256), (256,)), last=1),
+)
+# For processors without a GPU: 8 x 8 codes become 64 x 64 maps in 4 layers of at most 64 channels; 512 hidden units where the paper has 2048.
+SMALL = DecoderShape(
+    layers=(256, 256), steps=((128,),), last=1, shuffle=4, width=0.25, dropout=0.2, shrunk=DecoderShape(layers=(256, 256), steps=((128,),), last=1)
+)
+
+
+def make_decoder(
+    head: Head,
+    in_channels: int,
+    code_side: int,
+    out_side: int,
+    shape: DecoderShape,
+    *,
+    outputs: int | None = None,
+    heads: int = 1,
+    batch_norm: bool = True,
+    scaled: bool = False,
+) -> nn.Module:
+    """A fresh decoder, linear at its end unless the head is bounded: the losses know how to read logits.
+
+    Args:
+        head: Convolutional or fully connected, and how its outputs are bounded.
+        in_channels: Of the code; several images' codes are concatenated.
+        code_side: Of the code, pixels.
+        out_side: Of the image, pixels: a map's side is this over the head's shrink.
+        shape: Layers and channels.
+        outputs: Numbers to give, where they are not the head's channels.
+        heads: Independent fully connected decoders of the same code, which share the outputs evenly.
+        batch_norm: Normalise, as all of the reference's decoders do but that of egomotion.
+        scaled: Whether outputs are given a scale before they are bounded (`Scaled`).
+
+    Returns:
+        A module from [batch, in_channels, code_side, code_side] to [batch, outputs, side, side], or to [batch, outputs] when fully connected.
+
+    Raises:
+        TaskonomyError: The sides cannot be reached from one another by doubling or halving.
+    """
+    outputs = head.channels if outputs is None else outputs
+    if head.layers:
+        if outputs % heads:
+            raise TaskonomyError(f"{heads} heads cannot share {outputs} outputs evenly")
+        widths = [in_channels * code_side**2, *[shape.scaled(head.hidden)] * (head.layers - 1), outputs // heads]
+        parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm, shape.dropout) for _ in range(heads)])]
+    else:
+        if head.shrink > 1 and shape.shrunk:
+            shape = replace(shape.shrunk, width=shape.shrunk.width * shape.width)
+        parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm)
+    return nn.Sequential(*parts, *[Scaled(outputs, bounded=head.tanh)] * scaled, *[nn.Tanh()] * head.tanh)
+
+
+class Scaled(nn.Module):
+    """The last layer's numbers in the units of the label: training begins at the labels' mean, and its steps are of the size of their deviation.
+
+    Log depths of rooms differ by some hundredths, blurred edges by several units; one learning rate serves both.
+
+    Args:
+        outputs: Numbers or channels.
+        bounded: Whether a hyperbolic tangent follows.
+    """
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, outputs: int, *, bounded: bool) -> None:
+        super().__init__()
+        self.bounded = bounded
+        self.register_buffer("centre", torch.zeros(outputs))
+        self.register_buffer("spread", torch.ones(outputs))
+
+    def set_to(self, mean: Float[Tensor, " outputs"], deviation: Float[Tensor, " outputs"]) -> None:
+        """Begin at labels of this mean and deviation; where they never differ, at a deviation of 1."""
+        deviation = torch.where(deviation > LEAST, deviation, 1.0)
+        if self.bounded:  # the tangent's inverse, and its slope there
+            mean = mean.clamp(-FAR, FAR)
+            mean, deviation = mean.atanh(), deviation / (1 - mean.square())
+        self.centre.copy_(mean)
+        self.spread.copy_(deviation)
+
+    def forward(self, numbers: Float[Tensor, "batch outputs *side"]) -> Float[Tensor, "batch outputs *side"]:
+        """In single precision."""
+        shape = (-1, *[1] * (numbers.ndim - 2))
+        return self.centre.view(shape) + self.spread.view(shape) * numbers.float()
+
+
+class Heads(nn.Module):
+    """Independent readouts of one code, flattened, and their outputs side by side."""
+
+    def __init__(self, heads: list[nn.Module]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, codes: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch outputs"]:
+        """All heads' numbers, the first head's first."""
+        flat = codes.flatten(1)
+        return torch.cat([head(flat) for head in self.heads], 1)
+
+
+def _fully_connected(widths: list[int], batch_norm: bool, dropout: float) -> nn.Module:
+    """Weights are drawn from a truncated normal distribution, as in the reference; biases start at 0."""
+    layers: list[nn.Module] = []
+    for inputs, hidden in pairwise(widths[:-1]):
+        layers.append(nn.Linear(inputs, hidden, bias=not batch_norm))
+        layers += [nn.BatchNorm1d(hidden)] * batch_norm
+        layers += [nn.ReLU(inplace=True), nn.Dropout(dropout)]
+    layers.append(nn.Linear(widths[-2], widths[-1]))
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            small_normal(layer)
+    return nn.Sequential(*layers)
+
+
+def small_normal(layer: nn.Linear | nn.Conv2d) -> None:
+    """Truncated normal of deviation 0.01, cut at two of them; biases 0."""
+    nn.init.trunc_normal_(layer.weight, std=DEVIATION, a=-2 * DEVIATION, b=2 * DEVIATION)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderShape, batch_norm: bool) -> list[nn.Module]:
+    # A map that is hardly larger than the code leaves less to shuffle.
+    shuffle = min(shape.shuffle, max(1, side // code_side))
+    doublings = log2(side / shuffle / code_side) if side > 0 else 0.5
+    if not doublings.is_integer():
+        raise TaskonomyError(f"codes of {code_side} x {code_side} cannot be decoded to {side} x {side}: doubling or halving one must give the other")
+    # A map smaller than the code (a quarter of a small image) is decoded from the averaged code.
+    parts: list[nn.Module] = [nn.AvgPool2d(code_side // side)] if doublings < 0 else []
+    steps = [shape.steps[min(number, len(shape.steps) - 1)] for number in range(max(0, int(doublings)))]
+    plan = [(channels, 1) for channels in shape.layers] + [(channels, 1 if after else 2) for step in steps for after, channels in enumerate(step)]
+    for channels, stride in plan:
+        channels = shape.scaled(channels)
+        conv = (
+            nn.ConvTranspose2d(inputs, channels, 3, stride, 1, output_padding=1, bias=not batch_norm)
+            if stride > 1
+            else nn.Conv2d(inputs, channels, 3, padding=1, bias=not batch_norm)
+        )
+        parts.append(_variance_scaled(conv, SLOPE))
+        parts += [nn.BatchNorm2d(channels)] * batch_norm
+        parts.append(nn.LeakyReLU(SLOPE, inplace=True))
+        inputs = channels
+    parts.append(_variance_scaled(nn.Conv2d(inputs, outputs * shuffle**2, shape.last, padding=shape.last // 2), 1.0))
+    return [*parts, *[nn.PixelShuffle(shuffle)] * (shuffle > 1)]
+
+
+def _variance_scaled(conv: nn.Conv2d | nn.ConvTranspose2d, slope: float) -> nn.Module:
+    """He's initialisation before a leaky rectifier of this slope (1: linear); a doubled side has a quarter of the inputs per pixel."""
+    inputs = conv.in_channels * conv.kernel_size[0] ** 2 / conv.stride[0] ** 2
+    nn.init.normal_(conv.weight, std=sqrt(2 / (1 + slope**2) / inputs))
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv

@@ -1,0 +1,1 @@
+"""What people type: names, numbers and YAML, in one form."""

@@ -1,0 +1,1 @@
+"""A process with the libraries loaded, whose forks become stages."""

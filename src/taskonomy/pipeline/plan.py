@@ -1,0 +1,295 @@
+"""What `dvc repro` would visit, in its order, and what of it is unchanged: asked of DVC once, in this process."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from dvc.dependency import param  # type: ignore[import-untyped]
+from dvc.dependency.base import Dependency  # type: ignore[import-untyped]
+from dvc.dependency.db import AbstractDependency  # type: ignore[import-untyped]
+from dvc.dependency.repo import RepoDependency  # type: ignore[import-untyped]
+from dvc.dvcfile import PROJECT_FILE  # type: ignore[import-untyped]
+from dvc.exceptions import DvcException  # type: ignore[import-untyped]
+from dvc.repo import Repo, lock_repo  # type: ignore[import-untyped]
+from dvc.repo.reproduce import get_active_graph, plan_repro  # type: ignore[import-untyped]
+from dvc.rwlock import RWLOCK_FILE, rwlock  # type: ignore[import-untyped]
+from dvc.stage.cache import RunCacheNotSupported  # type: ignore[import-untyped]
+from dvc.utils.serialize import ParseError  # type: ignore[import-untyped]
+from tqdm import tqdm
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.pipeline.lockfile import Order
+
+if TYPE_CHECKING:
+    from dvc.stage import Stage  # type: ignore[import-untyped]
+
+TITLE = "taskonomy repro"  # what DVC notes as the command that uses a file
+
+tqdm.monitor_interval = 0  # no thread that watches DVC's progress bars: stages are forked off this process
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages of one run.
+
+    Attributes:
+        root: The workspace.
+        scratch: DVC's folder for files that are no part of the project.
+        names: Every stage that `dvc repro` would visit, in its order.
+        needs: The stages of `names` that must come before a stage.
+        pending: Which may have to run, and why; every other stage is unchanged.
+        order: In which order `dvc repro` writes them down.
+        stages: DVC's own objects as they were read: a process forked for a stage need not read dvc.yaml and dvc.lock again.
+    """
+
+    root: Path
+    scratch: Path
+    names: tuple[str, ...]
+    needs: Mapping[str, frozenset[str]]
+    pending: Mapping[str, str]
+    order: Order
+    stages: "Mapping[str, Stage]"
+
+    def looked_at(self, ends: Mapping[str, int], began: int) -> dict[str, int]:
+        """Every file and folder that decides whether a stage is unchanged, and the time by which it was as dvc.lock has it; {}: not all are local.
+
+        Args:
+            ends: When the stages that ran were done, in nanoseconds since 1970.
+            began: When the run began, which has looked at all others.
+        """
+        outs = {out.fs_path: ends.get(name, began) for name, stage in self.stages.items() for out in stage.outs}
+        limits = dict(outs)
+        for stage in self.stages.values():
+            if stage.is_callback or stage.always_changed or any(item.protocol != "local" for item in (*stage.deps, *stage.outs)):
+                return {}
+            for dep in stage.deps:
+                if isinstance(dep, RepoDependency | AbstractDependency):
+                    return {}
+                within = (end for path, end in outs.items() if _one_holds_the_other(path, dep.fs_path))
+                limits[dep.fs_path] = max(within, default=began)
+            limits[stage.path] = began
+        limits |= dict.fromkeys((*self._repo.config.files.values(), str(self.root / ".dvcignore")), began)
+        return limits | dict.fromkeys(self.order.locks, sys.maxsize)  # no command but ours writes these during a run
+
+    def objects(self) -> set[str]:
+        """Every file of DVC's cache that dvc.lock names, those in its folders included."""
+        cache, found = self._repo.cache.local, set()
+        for lock in self.order.locks:
+            for name in re.findall(r"^ +md5: (\S+)$", Path(lock).read_text(), re.MULTILINE):
+                found.add(path := cache.oid_to_path(name))
+                if name.endswith(".dir") and os.path.exists(path):
+                    found |= {cache.oid_to_path(entry["md5"]) for entry in json.loads(Path(path).read_text())}
+        return found
+
+    @property
+    def _repo(self) -> Repo:
+        return next(iter(self.stages.values())).repo
+
+
+def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: bool = False, pull: bool = False, alone: bool = False) -> Plan:
+    """The stages that the targets need, and which of them may have to run.
+
+    A stage counts as unchanged only if all that it needs are: what follows a stage that runs is looked at when that one is done.
+
+    Args:
+        targets: Stages, groups of stages (`train`), files such as `dvc.yaml`, or outputs; none: the whole of `dvc.yaml`.
+        force: Nothing counts as unchanged.
+        downstream: The targets and what needs them, instead of what they need.
+        pull: Fetch the run cache from DVC's remote first.
+        alone: No other run is going on in this workspace: files that DVC holds for one are let go.
+
+    Raises:
+        TaskonomyError: No such target, a `dvc.yaml` that DVC does not accept, or DVC files in use by another command.
+    """
+    with one_line_of_dvc():
+        if pull:
+            _pull_run_cache()
+        repo = Repo()
+        with lock_repo(repo):
+            if alone:
+                let_go(Path(repo.tmp_dir))
+            wanted = list(dict.fromkeys(stage for target in targets or (PROJECT_FILE,) for stage in _collect(repo, target)))
+            stages = {stage.addressing: stage for stage in plan_repro(get_active_graph(repo.index.graph), wanted, downstream=downstream)}
+            needs = _needs(repo, tuple(stages))
+            with _reading(repo, stages.values()), _parameters_once():
+                pending = _pending(stages, needs, force=force)
+        return Plan(
+            root=Path(repo.root_dir),
+            scratch=Path(repo.tmp_dir),
+            names=tuple(stages),
+            needs=needs,
+            pending=pending,
+            order=_order(stages.values()),
+            stages=stages,
+        )
+
+
+def let_go(scratch: Path) -> None:
+    """Give back the files that DVC holds for a run of ours that was killed; to be called under DVC's lock, when none is going on.
+
+    DVC would take them for busy if a new process has the number of the killed one, as is usual in a container.
+    """
+    path = scratch / RWLOCK_FILE
+    try:
+        held = json.loads(path.read_text())
+    except OSError:
+        return
+    except ValueError:  # it is written under DVC's lock, which we have: only a kill tears it
+        path.unlink()
+        return
+    read = {file: [user for user in users if user["cmd"] != TITLE] for file, users in held.get("read", {}).items()}
+    write = {file: user for file, user in held.get("write", {}).items() if user["cmd"] != TITLE}
+    path.write_text(json.dumps({"write": write, "read": {file: users for file, users in read.items() if users}}))
+
+
+@contextmanager
+def one_line_of_dvc() -> Iterator[None]:
+    """Turn DVC's own errors into one line.
+
+    Raises:
+        TaskonomyError: DVC raised an error of its own.
+    """
+    try:
+        yield
+    except (DvcException, ParseError) as error:
+        raise TaskonomyError(" ".join(str(error).split())) from error
+
+
+def _one_holds_the_other(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}{os.sep}") or other.startswith(f"{path}{os.sep}")
+
+
+def ranks(plan: Plan, seconds: Mapping[str, float]) -> dict[str, int]:
+    """Which of the stages that are ready to start first: 0 before 1. It changes how long a run takes, never its result.
+
+    First the stage with the longest way to the end of the run, by the seconds that stages took last time (a stage without takes
+    the mean of its group, or of all); then the one that most stages wait for; then DVC's order.
+    """
+    of_group: dict[str, list[float]] = {}
+    for name, value in seconds.items():
+        of_group.setdefault(group(name), []).append(value)
+    usual = mean(seconds.values()) if seconds else 1.0
+    way: dict[str, float] = {}
+    after: dict[str, set[str]] = {name: set() for name in plan.names}
+    for name in reversed(plan.names):  # needs come before what needs them, so this meets dependants first
+        guess = seconds.get(name, mean(of_group.get(group(name), [usual])))
+        way[name] = way.get(name, 0.0) + (guess if name in plan.pending else 0.0)
+        for need in plan.needs[name]:
+            way[need] = max(way.get(need, 0.0), way[name])
+            after[need] |= after[name] | {name}
+    first = sorted(range(len(plan.names)), key=lambda place: (-way[plan.names[place]], -len(after[plan.names[place]]), place))
+    return {plan.names[place]: rank for rank, place in enumerate(first)}
+
+
+def group(name: str) -> str:
+    """`train` of `train@normal`: the entry of dvc.yaml that a stage comes from."""
+    return name.partition("@")[0]
+
+
+def _collect(repo: Repo, target: str) -> "Iterable[Stage]":
+    """As DVC finds a target, but without reading dvc.lock (a second of pure Python) once more for what the index has."""
+    stages: list[Stage] = repo.index.stages
+    path = os.path.abspath(target)
+    return (
+        [stage for stage in stages if stage.addressing == target]
+        or [stage for stage in stages if group(stage.addressing) == target]
+        or [stage for stage in stages if stage.path == path]
+        or [info.stage for info in repo.stage.collect_granular(target)]
+    )
+
+
+def _needs(repo: Repo, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Which stages come before which. DVC visits a frozen stage wherever it likes: there, its order decides."""
+    place = {name: number for number, name in enumerate(names)}
+    needs: dict[str, set[str]] = {name: set() for name in names}
+    for edge in repo.index.graph.edges:
+        pair = [stage.addressing for stage in edge]
+        if all(name in place for name in pair):
+            first, last = sorted(pair, key=place.__getitem__)
+            needs[last].add(first)
+    return {name: frozenset(before) for name, before in needs.items()}
+
+
+@contextmanager
+def _reading(repo: Repo, stages: "Iterable[Stage]") -> Iterator[None]:
+    """Hold all files of the stages for reading, at once: DVC by itself would do so three times per stage."""
+    items = [item for stage in stages for item in (*stage.deps, *stage.outs)]
+    paths = sorted({item.fs_path for item in items if not isinstance(item, RepoDependency | AbstractDependency)})
+    with rwlock(repo.tmp_dir, repo.fs, TITLE, paths, [], repo.config["core"].get("hardlink_lock", False)):
+        yield
+
+
+@contextmanager
+def _parameters_once() -> Iterator[None]:
+    """Parse each file of parameters once: DVC by itself would do so for every stage."""
+    parse, parsed = param.load_path, {}
+
+    def once(path: str, *others: object, **options: object) -> object:
+        if path not in parsed:
+            parsed[path] = parse(path, *others, **options)
+        return parsed[path]
+
+    param.load_path = once
+    try:
+        yield
+    finally:
+        param.load_path = parse
+
+
+def _pending(stages: "Mapping[str, Stage]", needs: Mapping[str, frozenset[str]], *, force: bool) -> dict[str, str]:
+    pending: dict[str, str] = {}
+    known: dict[Hashable, bool] = {}
+    for name, stage in stages.items():
+        if before := sorted(needs[name] & pending.keys()):
+            pending[name] = f"after {before[0]}" + (f" and {len(before) - 1} more" if len(before) > 1 else "")
+        elif force:
+            pending[name] = "forced"
+        elif _changed(stage, known):
+            pending[name] = "changed"
+    return pending
+
+
+def _changed(stage: "Stage", known: dict[Hashable, bool]) -> bool:
+    """`stage.changed()`, less the locks that `_reading` holds, and with each folder walked once, however many stages read it."""
+    if stage.changed_stage():
+        return True
+    if not stage.frozen and (stage.is_callback or stage.always_changed or any(_dep_changed(dep, known) for dep in stage.deps)):
+        return True
+    return any(out.status() for out in stage.outs)
+
+
+def _dep_changed(dep: Dependency, known: dict[Hashable, bool]) -> bool:
+    if type(dep) is not Dependency or dep.protocol != "local":  # parameters and the like have more to them than a path and a hash
+        return bool(dep.status())
+    key = (dep.fs_path, dep.hash_name, dep.hash_info.name, dep.hash_info.value)
+    if key not in known:
+        known[key] = bool(dep.status())
+    return known[key]
+
+
+def _order(stages: "Iterable[Stage]") -> Order:
+    locks: dict[str, list[str]] = {}
+    ignores: dict[str, list[str]] = {}
+    for stage in stages:
+        if name := getattr(stage, "name", None):
+            locks.setdefault(f"{os.path.splitext(stage.path)[0]}.lock", []).append(name)
+        for out in stage.outs:
+            if out.use_scm_ignore:
+                folder, base = os.path.split(out.fs_path)
+                ignores.setdefault(os.path.join(folder, ".gitignore"), []).append(f"/{base}")
+    return Order(locks, ignores)
+
+
+def _pull_run_cache() -> None:
+    with Repo() as repo, lock_repo(repo):  # a repo of its own: what talks to a remote does not survive a fork
+        try:
+            repo.stage_cache.pull(None)
+        except RunCacheNotSupported as error:  # DVC goes on without, too
+            print(f"warning: the run cache cannot be pulled: {error}", file=sys.stderr)

@@ -1,0 +1,289 @@
+"""The stages of a plan side by side, each as soon as what it needs is done."""
+
+import fcntl
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+
+from dvc.repo import Repo  # type: ignore[import-untyped]
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.machine.cores import cores
+from taskonomy.machine.jobserver import Tokens, give_back
+from taskonomy.pipeline.dvc_state import keep_state_in
+from taskonomy.pipeline.fork_server.server import python
+from taskonomy.pipeline.lockfile import Unfinished
+from taskonomy.pipeline.plan import Plan, let_go, one_line_of_dvc, ranks, read_plan
+from taskonomy.pipeline.progress import Line, Screen, clock, last_line
+from taskonomy.pipeline.stage_process import OF_DVC, STOPS, Job, Outcome, work
+from taskonomy.pipeline.timings import Time, as_csv, read_seconds, table, write_seconds
+from taskonomy.pipeline.unchanged import STILL, UNFINISHED, remember
+
+INTERRUPTED = 130
+_BEHIND = 50_000_000  # nanoseconds by which the clock of a file system may be behind
+_PATIENCE = 10.0  # seconds that a stage has to end by itself when it is told to: DVC may still be storing what it made
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, and how.
+
+    Attributes:
+        targets: Stages, groups, dvc.yaml files or outputs, with all they need; none: everything.
+        jobs: The most stages at once.
+        force: Run stages that are unchanged, too.
+        pull: Fetch missing data and the run cache from DVC's remote.
+        downstream: The targets and what needs them, instead of what they need.
+        times: A CSV file to write.
+    """
+
+    targets: Sequence[str] = ()
+    jobs: int = 1
+    force: bool = False
+    pull: bool = False
+    downstream: bool = False
+    times: Path | None = None
+
+
+def dry(request: Request) -> str:
+    """The stages that may run, in DVC's order, and why; a stage after others runs only if they change what it needs.
+
+    Raises:
+        TaskonomyError: As `read_plan`.
+    """
+    plan = read_plan(request.targets, force=request.force, downstream=request.downstream)
+    wide = max(map(len, plan.pending), default=0)
+    lines = [f"{name:<{wide}}  {why}" for name, why in plan.pending.items()]
+    return "\n".join([*lines, f"{len(plan.names)} stages: {len(plan.pending)} may run, {len(plan.names) - len(plan.pending)} unchanged"])
+
+
+def repro(request: Request) -> int:
+    """Run what changed, and say how it went; returns the exit status: 0, 1 if a stage failed, 130 if interrupted.
+
+    Raises:
+        TaskonomyError: As `read_plan`; or another run is going on in this workspace.
+    """
+    began, at = time.monotonic(), time.time_ns() - _BEHIND
+    with _alone():
+        plan = read_plan(request.targets, force=request.force, downstream=request.downstream, pull=request.pull, alone=True)
+        unfinished = Unfinished(plan.scratch / UNFINISHED, plan.order)
+        run = Run(plan, request, began, unfinished)
+        if plan.pending or unfinished.resumed:
+            try:
+                with _signals(run), python(str(plan.stages[name].cmd) for name in plan.pending):
+                    run.all()
+            finally:
+                with one_line_of_dvc(), Repo(_wait_for_lock=True) as repo, repo.lock:
+                    let_go(plan.scratch)
+                    unfinished.close(finished=run.well)
+                write_seconds(run.memory, run.known, run.times)
+        if run.well and plan.names and not request.downstream:
+            remember(plan.scratch / STILL, request.targets, len(plan.names), plan.looked_at(run.ends, at), plan.objects())
+    return run.report()
+
+
+class Run:
+    """One run under way.
+
+    Args:
+        plan: Its stages.
+        request: How to run them.
+        began: When the run began, by `time.monotonic`.
+        unfinished: What is noted as the run goes on.
+    """
+
+    def __init__(self, plan: Plan, request: Request, began: float, unfinished: Unfinished) -> None:
+        self.plan, self.request, self.began, self.unfinished = plan, request, began, unfinished
+        self.memory = plan.scratch / "taskonomy-durations.json"
+        self.known = read_seconds(self.memory)
+        self.rank = ranks(plan, self.known)
+        self.left = set(plan.pending)
+        self.running: dict[str, Running] = {}
+        self.failed: dict[str, Path] = {}
+        self.times: list[Time] = []
+        self.ends: dict[str, int] = {}  # when stages were done, in nanoseconds since 1970
+        self.signals = 0
+        self.screen = Screen(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
+        self.tokens = Tokens.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
+        self.held: list[int] = []  # a token for each stage that runs
+        self.claim: int | None = None  # while a stage that could start has none
+
+    @property
+    def well(self) -> bool:
+        """Every stage is done."""
+        return not (self.left or self.running or self.failed)
+
+    def all(self) -> None:
+        """Start stages and wait for them, until none is left that can run."""
+        told, stop_by = 0, float("inf")
+        if self.left and self.screen.done:
+            self.screen.say(f"{self.screen.done} of {self.screen.total} stages are unchanged")
+        while True:
+            if not self.signals and self._start():
+                self.unfinished.note(self.running)
+            if not self.running:
+                return
+            if self.signals > told:
+                self._tell((signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[min(self.signals, 3) - 1])
+                told, stop_by = self.signals, time.monotonic() + _PATIENCE
+                self.screen.say(f"stopping {', '.join(self.running)}; once more to kill")
+            elif time.monotonic() > stop_by:
+                self._tell(signal.SIGTERM)
+                stop_by = time.monotonic() + 1
+            ended = wait([one.process.sentinel for one in self.running.values()], timeout=0.1)
+            for one in [one for one in self.running.values() if one.process.sentinel in ended]:
+                self._end(one)
+                self.unfinished.note(self.running)
+            self.screen.draw([Line(one.job.name, one.started, one.job.log) for one in self.running.values()])
+
+    def report(self) -> int:
+        """Say how it went."""
+        seconds = clock(time.monotonic() - self.began)
+        if self.times:
+            print(table(self.times))
+        if self.request.times is not None:
+            from taskonomy.atomic_io import write_text
+
+            write_text(self.request.times, as_csv(self.times))
+        cached = sum(one.cached for one in self.times)
+        parts = [f"{len(self.times) - cached} ran", f"{cached} from the cache"]
+        parts += [f"{len(self.plan.names) - len(self.times) - len(self.left) - len(self.failed)} unchanged"]
+        parts += [f"{len(self.failed)} failed"] * bool(self.failed) + [f"{len(self.left)} not run"] * bool(self.left)
+        print(f"{len(self.plan.names)} stages in {seconds}: {', '.join(parts)}", flush=True)
+        for name, log in self.failed.items():
+            why = last_line(log, OF_DVC) or last_line(log) or "killed"
+            print(f"failed: {name}: {why} ({os.path.relpath(log)})", file=sys.stderr)
+        return INTERRUPTED if self.signals else int(bool(self.failed))
+
+    def _start(self) -> bool:
+        """Start what is ready, each with a token; all other cores are for whatever runs."""
+        stuck = self.left | self.running.keys() | self.failed.keys()
+        ready = sorted((name for name in self.left if not self.plan.needs[name] & stuck), key=self.rank.__getitem__)
+        ready = ready[: self._with_tokens(min(self.request.jobs, len(self.running) + len(ready))) - len(self.running)]
+        for name in ready:
+            log = self.plan.scratch / "taskonomy-logs" / f"{re.sub(r'[^A-Za-z0-9_.@-]', '-', name)}.log"
+            job = Job(
+                self.plan.stages[name],
+                log=log,
+                turn=self.plan.scratch / "taskonomy-turn",
+                tokens=self.tokens.folder,
+                force=self.request.force,
+                pull=self.request.pull,
+                tidy=self.unfinished.tidy,
+            )
+            self.left.remove(name)
+            self.running[name] = Running.begin(job)
+            self.screen.started(name)
+        return bool(ready)
+
+    def _with_tokens(self, wanted: int) -> int:
+        """For how many stages there are tokens: that of a stage that has ended goes to the next, before any other may borrow it."""
+        while len(self.held) < wanted and (token := self.tokens.take()) is not None:
+            self.held.append(token)
+        while len(self.held) > wanted:
+            give_back(self.held.pop())
+        if len(self.held) < wanted:
+            self.claim = self.tokens.claim() if self.claim is None else self.claim
+        elif self.claim is not None:
+            give_back(self.claim)
+            self.claim = None
+        return len(self.held)
+
+    def _end(self, one: "Running") -> None:
+        one.process.join()
+        del self.running[one.job.name]
+        self.ends[one.job.name] = time.time_ns()
+        seconds, status = time.monotonic() - one.started, one.process.exitcode
+        outcome = Outcome(status) if status in list(Outcome) else Outcome.FAILED
+        if outcome is Outcome.FAILED:  # what it has started does not go on without it
+            one.tell(signal.SIGKILL)
+        if outcome is Outcome.FAILED and self.signals:
+            self.left.add(one.job.name)
+            return self.screen.say(f"stopped   {one.job.name}")
+        if outcome is Outcome.FAILED:
+            self.failed[one.job.name] = one.job.log
+        elif outcome is not Outcome.UNCHANGED:
+            self.times.append(Time(one.job.name, seconds, one.started - self.began, outcome is Outcome.CACHED))
+        return self.screen.ended(one.job.name, {Outcome.RAN: "done"}.get(outcome, outcome.name.lower()), seconds)
+
+    def _tell(self, number: int) -> None:
+        for one in self.running.values():
+            one.tell(number)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stage that runs: its job, its process, and when it started."""
+
+    job: Job
+    process: BaseProcess
+    started: float
+
+    @classmethod
+    def begin(cls, job: Job) -> "Running":
+        """Fork it off: DVC is loaded already. Signals wait until the child knows what to do about them."""
+        process = multiprocessing.get_context("fork").Process(target=work, args=(job,), name=job.name)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            process.start()
+            with suppress(ProcessLookupError, PermissionError):
+                os.setpgid(process.pid or 0, process.pid or 0)  # here and in the child: whoever comes first
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return cls(job, process, time.monotonic())
+
+    def tell(self, number: int) -> None:
+        """Send a signal to the stage and to all that it has started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid or 0, number)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One run in a workspace at a time; the stages of a killed one hold its lock until they have ended."""
+    with one_line_of_dvc():
+        keep_state_in(dvc := Path(Repo.find_dvc_dir()))
+        scratch = dvc / "tmp"
+    scratch.mkdir(exist_ok=True)
+    with open(scratch / "taskonomy.lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise TaskonomyError(f"another run is going on in this workspace (process {file.read().strip() or 'unknown'})") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextmanager
+def _signals(run: Run) -> Iterator[None]:
+    """Signals are counted, and seen to between two events: none comes in the middle of a start."""
+
+    last = float("-inf")
+
+    def count(_number: int, _frame: FrameType | None) -> None:
+        nonlocal last
+        if time.monotonic() - last > 1:  # a terminal and the programs in between may each pass on the same one
+            run.signals += 1
+        last = time.monotonic()
+
+    before = {number: signal.signal(number, count) for number in STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

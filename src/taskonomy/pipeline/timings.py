@@ -1,0 +1,68 @@
+"""How long stages took: a table per group, a CSV, and the seconds of last time."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskonomy.pipeline.plan import group
+from taskonomy.pipeline.progress import clock
+
+
+@dataclass(frozen=True)
+class Time:
+    """A stage that ended well in this run.
+
+    Attributes:
+        stage: Its name.
+        seconds: How long it took.
+        start: Seconds from the start of the run.
+        cached: Its outputs came out of DVC's cache.
+    """
+
+    stage: str
+    seconds: float
+    start: float
+    cached: bool
+
+
+def table(times: Iterable[Time]) -> str:
+    """A line per group of stages: how many ran, how many came out of the cache, seconds in total, and the longest."""
+    groups: dict[str, list[Time]] = {}
+    for time in sorted(times, key=lambda time: time.start):
+        groups.setdefault(group(time.stage), []).append(time)
+    rows = [("stage", "ran", "cached", "total", "longest")]
+    for name, members in groups.items():
+        longest = max(members, key=lambda time: time.seconds)
+        cached = sum(time.cached for time in members)
+        total = sum(time.seconds for time in members)
+        label = f"{name} x{len(members)}" if len(members) > 1 else members[0].stage
+        of = f" ({longest.stage})" if len(members) > 1 else ""
+        rows.append((label, str(len(members) - cached), str(cached), clock(total), clock(longest.seconds) + of))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def as_csv(times: Iterable[Time]) -> str:
+    """The times as CSV, in order of start."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("stage", "seconds", "start", "cached"))
+    for time in sorted(times, key=lambda time: time.start):
+        writer.writerow((time.stage, f"{time.seconds:.3f}", f"{time.start:.3f}", str(time.cached).lower()))
+    return text.getvalue()
+
+
+def read_seconds(path: Path) -> dict[str, float]:
+    """The seconds that stages took when they last ran; none where nothing is known."""
+    try:
+        return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):  # none yet, or torn by a kill: a hint, never an error
+        return {}
+
+
+def write_seconds(path: Path, known: Mapping[str, float], times: Iterable[Time]) -> None:
+    """Remember what ran for the next run."""
+    path.write_text(json.dumps({**known, **{time.stage: round(time.seconds, 3) for time in times if not time.cached}}, indent=1))

@@ -1,0 +1,223 @@
+"""What a policy's labels cost: images that each task takes, their price, and the policy's bill.
+
+A source is labelled in full. A target that is no source takes the labelled images of a transfer; one that is has them already. All targets are
+solved, so the labels for transfers are paid for by every policy, and a source costs what its labels in full cost beyond those.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from taskonomy.config.params import LabelsParams, checked
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import normal, whole
+from taskonomy.policy.numbers import as_written, shown
+from taskonomy.tables.csv_reader import Sheet, read_sheet
+from taskonomy.tasks import labels_itself
+from taskonomy.tasks.transfer_spec import variant
+
+OTHERS = "*"  # in a price list: every task that has no row of its own
+COLUMNS = ("price", "full", "transfer")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What labels cost in one table.
+
+    Attributes:
+        sources: Cost of each source, beyond what every policy pays.
+        transfers: What every policy pays: the labels for the transfers to its targets.
+    """
+
+    sources: dict[str, Fraction]
+    transfers: Fraction
+
+
+def prices(params: LabelsParams, targets: Iterable[str], sources: Iterable[str]) -> Prices:
+    """In the currency of the parameters.
+
+    Raises:
+        TaskonomyError: Tasks that have no price.
+    """
+    targets, sources = tuple(targets), tuple(sources)
+    of = {name: _price(params, name) for name in (*targets, *sources)}
+    if missing := sorted(name for name, price in of.items() if price is None):
+        raise TaskonomyError(
+            f"policy.labels: no price for {', '.join(missing)}; set policy.labels.price for all tasks, or policy.labels.tasks.{missing[0]}.price"
+        )
+    exact = {name: as_written(price or 0.0) for name, price in of.items()}
+    cost = {name: exact[name] * (_full(params, name) - (_transfer(params, name) if name in targets else 0)) for name in sources}
+    return Prices(cost, sum((exact[name] * _transfer(params, name) for name in targets), start=Fraction(0)))
+
+
+def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+    """That the labels of every transfer are paid for: those of other forms may take more than a target's images for a transfer.
+
+    Raises:
+        TaskonomyError: Naming the first that takes more.
+    """
+    targets = set(targets)
+    for target, sources in transfers:
+        for one in filter(None, map(variant, sources)):
+            if one.intermediate is not None and one.intermediate not in targets and _price(params, one.intermediate) != 0:
+                raise TaskonomyError(
+                    f"policy.labels: {one.written} -> {target} takes labels of {one.intermediate}, which is no target, so that no budget"
+                    " pays for them; leave it out of transfer.more"
+                )
+            if _fine_tuning(params, target, one.share) > _transfer(params, target) and _price(params, target) != 0:
+                raise TaskonomyError(
+                    f"policy.labels: {one.written} -> {target} takes {_fine_tuning(params, target, one.share):,} labelled images, more than the"
+                    f" {_transfer(params, target):,} of a transfer; prices of such transfers are not known to the program"
+                )
+
+
+def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> pd.DataFrame:
+    """A policy's labels, a row a task: what they are for, how many images, the price of one, and the sum; beside them, training in full.
+
+    Args:
+        params: Images and prices.
+        targets: The tasks that the policy solves.
+        sources: Those it labels in full.
+        transfers: Target and sources of each.
+
+    Returns:
+        `task`, `labels` (full, transfer, or none: the images label themselves), `images` labelled, `price`, `sum`, and `images_in_full`,
+        `sum_in_full`: what the targets' own networks would take. Prices and sums are NaN without a currency.
+    """
+    targets, sources = set(targets), set(sources)
+    fine = {
+        target: max((_fine_tuning(params, target, one.share) for one in filter(None, map(variant, group))), default=0) for target, group in transfers
+    }
+    through = {one.intermediate for _target, group in transfers for one in filter(None, map(variant, group)) if one.intermediate is not None}
+    rows: list[dict[str, Any]] = []
+    for name in sorted({*targets, *sources, *through}):
+        free = _is_free(params, name)
+        images = _full(params, name) if name in sources else max(_transfer(params, name), fine.get(name, 0))
+        whole = _full(params, name) if name in targets else 0
+        price = float("nan") if (known := _price(params, name)) is None or params.currency is None else known
+        rows.append(
+            {
+                "task": name,
+                "labels": "none" if free else "full" if name in sources else "transfer",
+                "images": 0 if free else images,
+                "price": price,
+                "sum": _times(images, price),
+                "images_in_full": 0 if free else whole,
+                "sum_in_full": _times(whole, price),
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["labels", "task"], ignore_index=True)
+
+
+def totals(table: pd.DataFrame, currency: str | None) -> dict[str, Any]:
+    """A bill in one line: images and, with a currency, money, each beside training every target in full."""
+    found: dict[str, Any] = {"images": int(table["images"].sum()), "images_in_full": int(table["images_in_full"].sum())}
+    if currency is not None:
+        found |= {"currency": currency, "sum": _total(table["sum"]), "sum_in_full": _total(table["sum_in_full"])}
+    return found
+
+
+def _times(images: int, price: float) -> float:
+    return float(as_written(price) * images) if math.isfinite(price) else math.nan
+
+
+def _total(sums: "pd.Series[float]") -> float:
+    return float(sum(map(as_written, sums), start=Fraction(0)))
+
+
+def told(table: pd.DataFrame, currency: str | None) -> str:
+    """A bill in one sentence."""
+    found = totals(table, currency)
+    parts = [f"{found['images']:,} labelled images, {found['images'] / max(1, found['images_in_full']):.0%} of labelling every target in full"]
+    if currency is not None:
+        share = f", {found['sum'] / found['sum_in_full']:.0%} of" if found["sum_in_full"] else " of"
+        parts.append(f"{money(found['sum'], currency)}{share} {money(found['sum_in_full'], currency)}")
+    return "; ".join(parts)
+
+
+def render(table: pd.DataFrame, currency: str | None) -> str:
+    """A bill for a terminal, dearest first."""
+    rows: list[tuple[str, ...]] = [("task", "labels", "images", "price", f"sum, {currency}", "in full")]
+    for row in table.sort_values(["sum", "task"], ascending=[False, True]).itertuples():
+        amounts = [shown(row.price), _grouped(row.sum), _grouped(row.sum_in_full)]  # type: ignore[arg-type]
+        rows.append((str(row.task), str(row.labels), f"{row.images:,}", *amounts))
+    sums = totals(table, currency)
+    rows.append(("together", "", f"{sums['images']:,}", "", _grouped(sums["sum"]), _grouped(sums["sum_in_full"])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = 2  # columns of words
+    return "\n".join(
+        "  ".join(cell.ljust(width) if place < left else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )
+
+
+def money(amount: float, currency: str | None) -> str:
+    """An amount with all its digits, so that none hides an excess: 8, 1234567.4; with a currency 1,234,567.40 EUR."""
+    return shown(amount) if currency is None else f"{_grouped(amount)} {currency}"
+
+
+def _grouped(amount: float) -> str:
+    """1,234,567.40: cents, and what is smaller where there is any."""
+    if not math.isfinite(amount):
+        return str(amount)
+    whole, _dot, rest = f"{Decimal(repr(float(amount))):,f}".partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def read_prices(path: Path, currency: str) -> LabelsParams:
+    """A price list: CSV with the columns task, price[, full, transfer], as `taskonomy.tables.csv_reader` reads tables; the row of task * is for all others.
+
+    Raises:
+        TaskonomyError: What of it cannot be, with its line.
+    """
+    sheet = read_sheet(path, "price list", ("task",), COLUMNS, ("task",))
+    rows: dict[str, dict[str, float]] = {}
+    for line, cells in sheet.rows:
+        row = dict(zip(sheet.columns, cells, strict=True))
+        name = normal(row.pop("task"))
+        if not name or not name.isprintable():
+            raise TaskonomyError(f"{path}: line {line}: {name!r} is not a task name; task {OTHERS} is for all others")
+        if name in rows:
+            raise TaskonomyError(f"{path}: line {line}: {name} stands twice")
+        try:
+            rows[name] = {column: _amount(column, cell, sheet) for column, cell in row.items() if cell}
+        except ValueError as error:
+            raise TaskonomyError(f"{path}: line {line}: {name}: {error}") from None
+    return checked(LabelsParams, {"currency": currency, **rows.pop(OTHERS, {}), "tasks": rows}, str(path))
+
+
+def _amount(column: str, cell: str, sheet: Sheet) -> float:
+    """A price, or a number of images: whole, also as tables of fractions write it (20000.0)."""
+    try:
+        return sheet.number(cell) if column == "price" else whole(cell.removesuffix(".0"))
+    except ValueError as error:
+        raise ValueError(f"{column} {error}") from None
+
+
+def _price(params: LabelsParams, name: str) -> float | None:
+    """A price that a task names itself counts, also of one that labels itself."""
+    own = params.tasks[name].price if name in params.tasks else None
+    return own if own is not None else 0.0 if labels_itself(name) else params.price
+
+
+def _is_free(params: LabelsParams, name: str) -> bool:
+    """Whether nobody labels anything: of a task that labels itself and that has no price of its own."""
+    return labels_itself(name) and (name not in params.tasks or params.tasks[name].price is None)
+
+
+def _full(params: LabelsParams, name: str) -> int:
+    return params.of(name).full or 0
+
+
+def _transfer(params: LabelsParams, name: str) -> int:
+    return params.of(name).transfer or 0
+
+
+def _fine_tuning(params: LabelsParams, target: str, share: float | None) -> int:
+    return round((share or 0.0) * _full(params, target))

@@ -1,0 +1,350 @@
+"""A supervision policy: the sources to label in full, and one transfer per target."""
+
+import bisect
+import json
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from taskonomy.config.params import Difference, LabelsParams, PolicyParams
+from taskonomy.errors import TaskonomyError
+from taskonomy.policy.exact import NOBODY, Choice, Exact
+from taskonomy.policy.greedy import greedy
+from taskonomy.policy.label_costs import bill, money
+from taskonomy.policy.numbers import as_written, at_least
+from taskonomy.policy.problem import Goal, Problem, Transfer, admissible
+from taskonomy.policy.program import Program
+from taskonomy.policy.search import Found, Search
+from taskonomy.policy.solvers import Cut, Solution, Status
+
+_MOST_COSTS = 1000
+# Where the search looks at more sets of sources than this, the solver's proof stands. It holds within its tolerances: no more than this share of
+# what all targets' best transfers are worth (GLPK takes 1e-5 for whole and keeps rows to 1e-7, of a program whose largest numbers are about 1).
+_NODES = 10_000
+_PROOF = 1e-5
+_PROPOSALS = 5
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A solved policy.
+
+    Attributes:
+        status: `optimal` (proved) or `feasible` (the best that the time limit allowed).
+        objective: sum over targets of importance times rescaled affinity, of the numbers as written.
+        bound, gap: no policy exceeds `bound`; `gap` is (bound - objective) / objective. 0: proved exactly, as is that the policy is the cheapest of
+            its equals. Of a policy called optimal it is more where the proof is the solver's, and holds within its tolerances.
+        seconds: time in the solver, proofs of uniqueness included.
+        sources: the tasks labelled in full, by name: exactly those that a chosen transfer needs.
+    """
+
+    status: str
+    objective: float
+    bound: float
+    gap: float
+    seconds: float
+    budget: float
+    cost: float
+    max_order: int
+    self_edge: str
+    sources: tuple[str, ...]
+    transfers: tuple[Transfer, ...]
+
+    @property
+    def mean_gain(self) -> float:
+        """Mean gain over the targets for which it was measured; NaN if for none."""
+        return _mean([transfer.gain for transfer in self.transfers])
+
+    @property
+    def mean_quality(self) -> float:
+        """Mean quality over the targets for which it was measured; NaN if for none."""
+        return _mean([transfer.quality for transfer in self.transfers])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        fields = ("status", "objective", "bound", "gap", "seconds", "budget", "cost", "max_order", "self_edge")
+        return {
+            **{name: getattr(self, name) for name in fields},
+            "sources": list(self.sources),
+            "transfers": [
+                {"target": one.target, "sources": list(one.sources), "affinity": one.affinity, "gain": one.gain, "quality": one.quality}
+                for one in self.transfers
+            ],
+            "mean_gain": self.mean_gain,
+            "mean_quality": self.mean_quality,
+        }
+
+    def reproducible(self) -> dict[str, Any]:
+        """What a stage writes: as `--json`, without the time it took, so that the same inputs give the same bits."""
+        return {name: value for name, value in self.as_dict().items() if name != "seconds"}
+
+    def bill(self, labels: LabelsParams) -> pd.DataFrame:
+        """Its labels, task by task, as `taskonomy.policy.label_costs.bill` describes them."""
+        return bill(labels, [one.target for one in self.transfers], self.sources, [(one.target, one.sources) for one in self.transfers])
+
+    def metrics(self) -> dict[str, Any]:
+        """What `dvc metrics show` compares."""
+        names = ("objective", "gap", "cost", "mean_gain", "mean_quality")
+        return {**{name: getattr(self, name) for name in names}, "sources": len(self.sources)}
+
+
+def read_policy(path: Path, problem: Problem) -> Policy:
+    """A policy that a stage wrote, its transfers looked up in the problem it solves."""
+    written = json.loads(Path(path).read_text(encoding="utf-8"))
+    by_name = {(one.target, one.sources): one for one in problem.transfers}
+    keys = [(one["target"], tuple(one["sources"])) for one in written["transfers"]]
+    if missing := [f"{'+'.join(sources)} -> {target}" for target, sources in keys if (target, sources) not in by_name]:
+        raise TaskonomyError(f"{path}: {missing[0]} is no admissible transfer of this table; run the stage policy again")
+    fields = ("status", "objective", "bound", "gap", "budget", "cost", "max_order", "self_edge")
+    chosen = tuple(by_name[key] for key in keys)
+    return Policy(**{name: written[name] for name in fields}, seconds=math.nan, sources=tuple(written["sources"]), transfers=chosen)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The best choice within a limit, None where nothing keeps to it; no choice is worth more than `bound`."""
+
+    choice: Choice | None
+    bound: int
+    status: Status
+
+
+class Planner:
+    """One table under one set of rules; solves any budget. What was solved once is not solved again.
+
+    The solver proposes sources, `taskonomy.policy.search` settles, in whole numbers, what is best, within the budget and the next best.
+
+    Others, if given, lend their program where theirs differs in weights alone: it is most of the work.
+    """
+
+    def __init__(self, table: pd.DataFrame, params: PolicyParams, others: Iterable["Planner"] = ()) -> None:
+        self.params = params
+        self.problem = admissible(table, params)
+        self.exact = Exact(self.problem)
+        solver = params.solver.value
+        lent = (program for other in others if (program := other._program.reweighed(self.problem, solver)))
+        self._program: Program = next(lent, None) or Program(self.problem, solver)
+        self._solved: dict[int, _Answer] = {}
+        self.seconds = 0.0  # in the solver and in the search, so far
+        self.costs = self.exact.possible_costs(_MOST_COSTS)
+
+    def policy(self, budget: float) -> Policy:
+        """The optimal policy within a budget; of equal optima the cheapest, then the one whose sources come first by name.
+
+        Raises:
+            TaskonomyError: if no policy is that cheap, naming the targets left out and the smallest budget that serves all.
+        """
+        before = self.seconds
+        answer = self._best(self.exact.limit(as_written(budget)))
+        if answer.choice is None:
+            raise TaskonomyError(self._why_infeasible(budget))
+        return self._as_policy(answer.choice, answer, budget, self.seconds - before)
+
+    def at_cost(self, limit: int) -> Policy:
+        """The optimal policy within a cost in units of `exact`."""
+        return self.policy(self._shown(limit))
+
+    def cost_at(self, limit: int) -> int:
+        """What it costs."""
+        choice = self._best(limit).choice
+        if choice is None:
+            raise TaskonomyError(self._why_infeasible(self._shown(limit)))
+        return choice.cost
+
+    def smallest_cost(self) -> int:
+        """The lowest cost of any policy that serves every target, in units of `exact`.
+
+        Raises:
+            TaskonomyError: if there is no such policy.
+        """
+        if self._cheapest.choice is None:
+            raise TaskonomyError(self._why_infeasible(self.everything))
+        return self._cheapest.choice.cost
+
+    def alternatives(self, best: Policy, count: int) -> Iterator[Policy]:
+        """The next-best policies, each with other sources (or other transfers, by parameter) than all better ones."""
+        limit = self._canonical(self.exact.limit(as_written(best.budget)))
+        numbers = {(one.target, one.sources): number for number, one in enumerate(self.problem.transfers)}
+        chosen = tuple(numbers[one.target, one.sources] for one in sorted(best.transfers, key=lambda one: one.target))
+        mask = self.exact.mask(best.sources)
+        taken = [Choice(mask, sum(self.problem.whole[number] for number in chosen), self.exact.cost_of(mask), chosen)]
+        for _ in range(count):
+            before = self.seconds
+            answer = self._answer(limit, taken)
+            if answer.choice is None:
+                return
+            taken.append(answer.choice)
+            yield self._as_policy(answer.choice, answer, best.budget, self.seconds - before)
+
+    def smallest_budget(self) -> float:
+        """The lowest cost of any policy that serves every target.
+
+        Raises:
+            TaskonomyError: if there is no such policy.
+        """
+        return self._shown(self.smallest_cost())
+
+    @property
+    def everything(self) -> float:
+        """The cost of all sources together."""
+        return self._shown(self.exact.cost_of(self.exact.all))
+
+    def _shown(self, cost: int) -> float:
+        """A cost as a budget: where no float is written as it, the next that is enough."""
+        return at_least(Fraction(cost, self.exact.cost_unit))
+
+    def _best(self, limit: int) -> _Answer:
+        key = self._canonical(limit)
+        if key not in self._solved:
+            answer = self._answer(key)
+            if answer.choice is not None and answer.bound == answer.choice.worth:
+                self._solved[answer.choice.cost] = answer  # it is the best of its own cost, too
+            self._solved[key] = answer
+        return self._solved[key]
+
+    def _canonical(self, limit: int) -> int:
+        """The largest cost of any set of sources within a limit, where those are few: more than that buys nothing."""
+        if self.costs is None:
+            return min(limit, self.exact.cost_of(self.exact.all))
+        within = bisect.bisect_right(self.costs, limit)
+        return self.costs[within - 1] if within else -1
+
+    def _answer(self, limit: int, taken: Sequence[Choice] = ()) -> _Answer:
+        """The best choice within a limit that is not taken.
+
+        Raises:
+            TaskonomyError: If the time limit ends before any is found.
+        """
+        exact, started = self.exact, time.perf_counter()
+        if limit < exact.cost_of(exact.required):
+            return _Answer(None, 0, Status.INFEASIBLE)
+        search = Search(exact, limit, taken, by_sources=self.params.alternatives_differ_in is Difference.SOURCES)
+        solution = self._propose(search, limit, taken)
+        if solution.status is not Status.OPTIMAL and not taken and (found := greedy(exact, limit)) is not None:
+            search.offer(found)
+        found_all = search.run(_NODES, started + self.params.time_limit)
+        self.seconds += time.perf_counter() - started
+        if found_all.proved:
+            return _Answer(found_all.choice, found_all.bound, Status.INFEASIBLE if found_all.choice is None else Status.OPTIMAL)
+        if found_all.choice is None:
+            return self._last_resort(limit, taken, found_all.bound)
+        return self._claimed(found_all, solution)
+
+    def _propose(self, search: Search, limit: int, taken: Sequence[Choice]) -> Solution:
+        """Offer the sources that the solver proposes; where they cost more than the budget, by its tolerances, ask for others."""
+        exact, program = self.exact, self._program
+        cuts = tuple(map(self._other_than, taken))
+        for _ in range(_PROPOSALS):
+            solution = program.solve(Fraction(limit, exact.cost_unit), cuts=cuts, seconds=self.params.time_limit)
+            if not solution.values:
+                break
+            sources = frozenset().union(*(self.problem.transfers[number].needs for number in program.chosen(solution)))
+            mask = exact.mask(sources)
+            search.offer(mask)
+            if exact.cost_of(mask) <= limit or solution.status is not Status.OPTIMAL:
+                break
+            cuts += (program.not_all_of(sources),)
+        return solution
+
+    def _other_than(self, choice: Choice) -> Cut:
+        if self.params.alternatives_differ_in is Difference.SOURCES:
+            return self._program.not_these_sources(frozenset(self.exact.names(choice.mask)))
+        return self._program.not_these_transfers(list(choice.numbers))
+
+    def _last_resort(self, limit: int, taken: Sequence[Choice], bound: int) -> _Answer:
+        """Where neither the solver nor the search found any choice in time: the cheapest, if it is within the limit."""
+        if taken:  # only asked for as an alternative: none was found in time
+            return _Answer(None, bound, Status.UNKNOWN)
+        cheapest = self._cheapest
+        if cheapest.choice is not None and cheapest.choice.cost <= limit:
+            return _Answer(next(self.exact.choices(cheapest.choice.mask, None)), bound, Status.FEASIBLE)
+        if cheapest.proved:
+            return _Answer(None, bound, Status.INFEASIBLE)
+        raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
+
+    def _claimed(self, found: Found, solution: Solution) -> _Answer:
+        """What the solver proves where the search did not go through: it holds within the solver's tolerances, which the bound includes."""
+        assert found.choice is not None
+        slack = math.ceil(_PROOF * sum(edges[0][1] for edges in self.exact.into))
+        bound = found.bound
+        if solution.status in (Status.OPTIMAL, Status.FEASIBLE) and math.isfinite(solution.bound):
+            bound = max(found.choice.worth, min(bound, math.ceil(self._program.worth(solution.bound)) + slack))
+        proved = solution.status is Status.OPTIMAL and bound - found.choice.worth <= 2 * slack
+        return _Answer(found.choice, bound, Status.OPTIMAL if proved else Status.FEASIBLE)
+
+    def _as_policy(self, choice: Choice, answer: _Answer, budget: float, seconds: float) -> Policy:
+        unit = self.exact.worth_unit
+        transfers = tuple(sorted((self.problem.transfers[number] for number in choice.numbers), key=lambda one: one.target))
+        return Policy(
+            answer.status.value,
+            float(Fraction(choice.worth, unit)),
+            float(Fraction(answer.bound, unit)),
+            (answer.bound - choice.worth) / choice.worth if choice.worth else math.inf if answer.bound else 0.0,
+            seconds,
+            float(budget),
+            float(Fraction(choice.cost, self.exact.cost_unit)),
+            self.params.max_order,
+            self.params.self_edge.value,
+            self.exact.names(choice.mask),
+            transfers,
+        )
+
+    def _why_infeasible(self, budget: float) -> str:
+        """Whom the budget leaves out, and what would do."""
+        problem, limit = self.problem, self.exact.limit(as_written(budget))
+        cheapest = self._cheapest
+        if cheapest.choice is None:
+            return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
+        if limit < self.exact.paid:
+            what = f"the labels for transfers to all {len(problem.targets)} targets alone cost {money(problem.paid, problem.currency)}"
+        elif (served := self._served(limit)) is None:
+            what = f"the required sources {', '.join(sorted(problem.required))} alone cost more"
+        else:
+            left = [target for target in problem.targets if target not in served]
+            what = f"it cannot serve {', '.join(left)}" + (" beside the others" if len(left) < len(problem.targets) else "")
+        limits = [money(amount, problem.currency) for amount in (budget, self._shown(cheapest.choice.cost))]
+        smallest = "the smallest budget" if cheapest.proved else "a budget"
+        return f"policy.budget {limits[0]} is too small: {what}; {smallest} that serves every target is {limits[1]}"
+
+    @cached_property
+    def _cheapest(self) -> Found:
+        """The cheapest choice that serves every target with the required sources."""
+        return self._aim(Goal.THRIFT, self.exact.cost_of(self.exact.all))
+
+    def _served(self, limit: int) -> set[str] | None:
+        """The most targets that a limit serves; None if it is too small for the required sources."""
+        choice = self._aim(Goal.COVERAGE, limit).choice
+        return None if choice is None else {self.problem.transfers[number].target for number in choice.numbers if number != NOBODY}
+
+    def _aim(self, goal: Goal, limit: int) -> Found:
+        exact, started = Exact(self.problem, goal), time.perf_counter()
+        search = Search(exact, limit)
+        program = Program(self.problem, self.params.solver.value, goal)
+        if limit >= exact.cost_of(exact.required):
+            solution = program.solve(Fraction(limit, exact.cost_unit), seconds=self.params.time_limit)
+            if solution.values:
+                search.offer(exact.mask(name for number in program.chosen(solution) for name in self.problem.transfers[number].needs))
+        found = search.run(_NODES, started + self.params.time_limit)
+        if not found.proved and found.choice is None:
+            raise TaskonomyError(f"no answer within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
+        return found
+
+
+def plan(table: pd.DataFrame, params: PolicyParams) -> tuple[Policy, list[Policy]]:
+    """The policy for `params.budget`, and its alternatives."""
+    planner = Planner(table, params)
+    best = planner.policy(params.budget)
+    return best, list(planner.alternatives(best, params.alternatives))
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else math.nan

@@ -1,0 +1,1 @@
+"""Projects with data of the user: `taskonomy init`."""

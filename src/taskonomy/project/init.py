@@ -1,0 +1,134 @@
+"""An empty folder becomes a project: parameters, pipeline, example, git and DVC."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from taskonomy.atomic_io import write_text
+from taskonomy.errors import TaskonomyError
+from taskonomy.pipeline.dvc_state import STATE, keep_state_in
+from taskonomy.project.code_version import code_version
+
+# Of the folder `project` -> where it lies in a project.
+LAID_DOWN = {
+    "params.yaml": "params.yaml",
+    "dvc.yaml": "dvc.yaml",
+    "README.md": "README.md",
+    "gitignore": ".gitignore",
+    "dvcignore": ".dvcignore",
+}
+EXAMPLE = Path("data/example")
+_VERSION = re.compile(r"^version: .*$", re.MULTILINE)
+
+
+def init(root: Path) -> list[str]:
+    """Lay down a project; nothing that is there already is touched.
+
+    Args:
+        root: A folder, new or with nothing in it that the project needs to write.
+
+    Returns:
+        What people should know: what was made, and what was not possible.
+
+    Raises:
+        TaskonomyError: Something that would have to be written is there.
+    """
+    from taskonomy.project.example import write_example
+
+    wanted = [*LAID_DOWN.values(), EXAMPLE.as_posix(), ".dvc"]
+    if there := [name for name in wanted if (root / name).exists()]:
+        raise TaskonomyError(f"{root}: has {', '.join(there)} already; choose a folder without, init overwrites nothing")
+    root.mkdir(parents=True, exist_ok=True)
+    for name, place in LAID_DOWN.items():
+        text = files("taskonomy.project").joinpath("template", name).read_text(encoding="utf-8")
+        write_text(root / place, _VERSION.sub(f"version: {code_version()}", text, count=1) if name == "params.yaml" else text)
+    write_example(root / EXAMPLE)
+    within = _top(root)
+    said = [_with_git(root), _with_dvc(root)]
+    if within is None and _top(root) is not None:
+        _commit(root)
+    return said
+
+
+def upgrade(root: Path) -> str:
+    """Write the version of the installed code into params.yaml, and nothing else.
+
+    Raises:
+        TaskonomyError: There is no project.
+    """
+    path = root / "params.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TaskonomyError(f"{path}: no such parameter file; 'taskonomy init {root}' lays one down") from None
+    found, now = _VERSION.findall(text), f"version: {code_version()}"
+    if len(found) != 1:
+        raise TaskonomyError(f"{path}: must have one line 'version: ...' (has {len(found)}); only projects of 'taskonomy init' have a version")
+    write_text(path, _VERSION.sub(now, text))
+    return f"{path}: {now}" + (" (as before)" if found == [now] else f" (was {found[0].removeprefix('version: ')})")
+
+
+def _with_git(root: Path) -> str:
+    """A repository, where git is installed and the folder is in none."""
+    if shutil.which("git") is None:
+        return "git is not installed: without a repository, DVC keeps no history"
+    if (top := _top(root)) is not None:
+        return f"in the git repository {top}"
+    made = subprocess.run(["git", "init", "-q"], cwd=root, capture_output=True, text=True, check=False)
+    return "git repository" if made.returncode == 0 else f"no git repository: {' '.join(made.stderr.split())}"
+
+
+def _commit(root: Path) -> None:
+    """The first commit, which experiments and training curves of DVC start from; by whoever git knows, or by nobody in particular."""
+    git = ["git", "-c", "commit.gpgsign=false"]
+    if subprocess.run([*git, "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False).returncode:
+        git += ["-c", "user.name=taskonomy init", "-c", "user.email=taskonomy@localhost"]
+    subprocess.run([*git, "add", "--", *LAID_DOWN.values(), ".dvc"], cwd=root, capture_output=True, check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "taskonomy init"], cwd=root, capture_output=True, check=True)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """With a variable, if it is not set otherwise."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def _top(root: Path) -> Path | None:
+    """The root of the repository that a folder is in; None where there is no git or no repository."""
+    if shutil.which("git") is None:
+        return None
+    found = subprocess.run(["git", "rev-parse", "--show-toplevel"], cwd=root, capture_output=True, text=True, check=False)
+    return Path(found.stdout.strip()) if found.returncode == 0 else None
+
+
+def _with_dvc(root: Path) -> str:
+    """As `dvc init`, by hand of DVC itself; below the root of a repository as a project of its own, and without a repository where there is none."""
+    from dvc.exceptions import DvcException  # type: ignore[import-untyped]
+    from dvc.repo import Repo  # type: ignore[import-untyped]
+
+    top = _top(root)
+    tracked, below = top is not None, top is not None and top.resolve() != root.resolve()
+    dvc = root.absolute() / ".dvc"
+    try:
+        with (
+            _environment("DVC_SITE_CACHE_DIR", str(dvc / STATE)),
+            Repo.init(str(root), no_scm=not tracked, subdir=below) as repo,
+            repo.config.edit("repo") as config,
+        ):
+            config["core"] |= {"analytics": "false", "check_update": "false"}
+        keep_state_in(dvc)
+    except DvcException as error:
+        raise TaskonomyError(f"{root}: {' '.join(str(error).split())}") from None
+    return "DVC project" + ("" if tracked else " without a repository")

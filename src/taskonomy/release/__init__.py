@@ -1,0 +1,1 @@
+"""Files of the released datasets: names, formats, layouts, archives."""

@@ -1,0 +1,84 @@
+"""How the release names files, folders and tars, and the other names that have been in use for them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from taskonomy.release.formats import DOMAINS
+
+if TYPE_CHECKING:
+    from taskonomy.release.object_storage import Remote
+
+ALL = 0xFFFFFFFF  # the view `all`, as a number: the matches of a point are one file for all its views
+MATCHES = "nonfixated_matches"
+
+# Names of folders and of tags in file names that have been in use besides those of the domains. Two are what the release calls the files of the
+# domains class_scene and segment_semantic; the others are read, never written.
+ALIASES = {
+    "class_places": "class_scene",
+    "points": "point_info",
+    "fixatedpose": "point_info",
+    "segmentsemantic": "segment_semantic",
+    "keypoint2d": "keypoints2d",
+    "keypoint3d": "keypoints3d",
+    "keypoint_2d": "keypoints2d",
+    "keypoint_3d": "keypoints3d",
+    "nonfixated": MATCHES,
+}
+_KNOWN = {**{name: name for name in DOMAINS}, **ALIASES}
+_LONGEST_FIRST = sorted(_KNOWN, key=len, reverse=True)
+_FILE = re.compile(r"point_(0|[1-9]\d{0,8})_view_(all|0|[1-9]\d{0,8})(_domain_([a-z0-9_]+)\.(png|npy|json))")
+
+
+def domain_of(name: str) -> str | None:
+    """The released name of a domain; None where nobody calls one so."""
+    return _KNOWN.get(name.lower())
+
+
+def parse_file(name: str, domain: str) -> tuple[int, int, str] | None:
+    """Point, view (`ALL` for `all`) and the rest of a file's name; None where no file of this domain is called so."""
+    match = _FILE.fullmatch(name)
+    if match is None:
+        return None
+    point, view, rest, tag, extension = match.groups()
+    if domain_of(tag) != domain or extension != DOMAINS[domain].extension or (view == "all") != (domain == MATCHES):
+        return None
+    return int(point), ALL if view == "all" else int(view), rest
+
+
+def format_file(prefix: str, point: int, view: int, rest: str) -> str:
+    """The name that `parse_file` took apart, behind the folders of `prefix`."""
+    return f"{prefix}point_{point}_view_{'all' if view == ALL else view}{rest}"
+
+
+def parse_tar(name: str) -> tuple[str, str] | None:
+    """Building and domain of a released tar, `<building>_<domain>.tar`. Both may have underscores: the longest domain that fits counts."""
+    stem = name.lower().removesuffix(".tar")
+    for known in _LONGEST_FIRST:
+        building = stem.removesuffix(f"_{known}")
+        if building and building != stem:
+            return building, _KNOWN[known]
+    return None
+
+
+@overload
+def place(root: Path, layout: str, building: str, domain: str) -> Path: ...
+@overload
+def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Path | Remote": ...
+def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Path | Remote":
+    """Where a layout keeps a building's files of a domain: a folder, or with the layout `tar` a tar."""
+    match layout:
+        case "folders":
+            return root / building / domain
+        case "omnidata":
+            return root / domain / "taskonomy" / building
+        case "tar":
+            return root / f"{building}_{domain}.tar"
+    raise ValueError(f"layout must be tar, folders or omnidata (is {layout!r})")
+
+
+def few(items: Sequence[str], shown: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    listed = ", ".join(items[:shown])
+    return f"{listed} and {len(items) - shown} more" if len(items) > shown else listed

@@ -1,0 +1,109 @@
+"""An index: a small file that stands for a large root, so that DVC sees a changed image without hashing terabytes.
+
+`data.root` may name one. It holds where the root is, and for each building and domain the number of files, their bytes and a digest of their names,
+sizes and times (in object storage: etags). A stage that reads the root depends on the index; written anew, it differs where the data does.
+
+```
+{"root": "s3://bucket/taskonomy", "layouts": [...], "splits": {"train_val_test_tiny.csv": DIGEST},
+ "shelves": [[building, domain, path below the root, files, bytes, digest], ...]}
+```
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from taskonomy.atomic_io import write_text
+from taskonomy.errors import TaskonomyError
+from taskonomy.release.archive import Shelf
+from taskonomy.release.layouts import Found, ReleasedSource, open_source
+from taskonomy.release.object_storage import Place, place_of
+from taskonomy.release.split_lists import split_lists
+
+_AT_ONCE = 32  # what is looked at at once: file systems in a network, and object storage, take their time to answer
+Progress = Callable[[Iterable[Shelf], str], Iterable[Shelf]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an index holds.
+
+    Attributes:
+        buildings: How many.
+        domains: How many.
+        files: How many; a tar is one.
+        bytes: Of all of them.
+    """
+
+    buildings: int
+    domains: int
+    files: int
+    bytes: int
+
+
+def write_index(root: Place | str, path: Path, progress: Progress = lambda shelves, unit: shelves) -> Written:
+    """Look at every file of a released root, and write its index. No file is read but the split lists.
+
+    Raises:
+        TaskonomyError: No released data there.
+    """
+    source = open_source(root, follow_links=True)
+    rows: list[list[Any]] = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for shelf, (files, size, marks) in zip(progress(source.shelves, "folders and tars"), pool.map(Shelf.facts, source.shelves), strict=True):
+            rows.append([shelf.building, shelf.domain, _below(shelf.path, source.root), files, size, _digest(marks.encode())])
+    splits = {one.name: _digest(one.read_bytes()) for one in split_lists(source.root)}
+    head = {"root": str(source.root), "layouts": list(source.layouts), "splits": splits}
+    lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    write_text(path, f'{json.dumps(head)[:-1]}, "shelves": [\n{lines}\n]}}\n')
+    return Written(len(source.buildings), len(source.domains), sum(row[3] for row in rows), sum(row[4] for row in rows))
+
+
+def open_index(path: Path) -> ReleasedSource:
+    """The root that an index stands for. Its folders and tars are those of the index: none of them is looked for.
+
+    Raises:
+        TaskonomyError: It is none, or the split lists have changed since.
+    """
+    index = read_index(path)
+    root = place_of(index["root"])
+    shelves = [Shelf(_under(root, below), building, domain) for building, domain, below, *_facts in index["shelves"]]
+    if {one.name: _digest(one.read_bytes()) for one in split_lists(root)} != index["splits"]:
+        raise TaskonomyError(f"{path}: the split lists of {root} are not those that it names; write it anew: taskonomy data index {root} -o {path}")
+    return ReleasedSource(root, Found(shelves, index["layouts"], []))
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """An index as it is written.
+
+    Raises:
+        TaskonomyError: It is none.
+    """
+    try:
+        index = json.loads(path.read_text("utf-8"))
+        good = isinstance(index["root"], str) and isinstance(index["splits"], dict) and {len(row) for row in index["shelves"]} <= {6}
+    except (OSError, ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        raise TaskonomyError(f"{path}: neither a folder of images nor an index of one; taskonomy data index ROOT -o {path} writes an index")
+    return dict(index)
+
+
+def _below(path: Place, root: Place) -> str:
+    return str(path).removeprefix(str(root)).strip("/")
+
+
+def _under(root: Place, below: str) -> Place:
+    for part in below.split("/"):
+        if part == "..":
+            raise TaskonomyError(f"index of {root}: {below!r} is not below it")
+        root = root / part if part else root
+    return root
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()

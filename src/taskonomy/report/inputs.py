@@ -1,0 +1,116 @@
+"""What a page shows of one affinity table: what every table has, and what only one that was measured here has."""
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from taskonomy.config.params import Params
+from taskonomy.errors import TaskonomyError
+from taskonomy.evaluation.jackknife import Buildings
+from taskonomy.evaluation.table1 import read_networks
+from taskonomy.evaluation.tree import Tree
+from taskonomy.report.study_figures import Study, studies
+from taskonomy.tables.table import read_table
+
+STAGES = ("policy", "front", "savings", "evaluate")  # whose parameters every page tells
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the page shows of one affinity table. What is None is not known of it, and its part of the page is left out.
+
+    Attributes:
+        policy, front: As `--json` prints them; the reader chooses order and budget among those of the front.
+        significance: As `taskonomy.evaluation.significance` returns it.
+        savings: Labels saved for the whole table and for random sets of tasks, whose draws are `task_sets`.
+        networks: As `taskonomy.evaluation.table1` reads it.
+        buildings: Gain and quality by building, on images that played no part in choosing the policy.
+        losses: Mean losses: `target`, `sources`, `loss`.
+        curves: Mean losses by epoch: `task`, `split`, `epoch`, `loss`.
+        agreement: As `taskonomy.evaluation.agreement` returns it.
+        samples: As the stage `samples` writes it, its pictures as data URIs.
+        facts: As `taskonomy.report.provenance` returns it, with the parameters of the run.
+        params: Parameters of what was computed from the table, by section.
+        images: Labelled images that a fully supervised network and a transfer take.
+        studies: The paper's experiments.
+    """
+
+    table: pd.DataFrame
+    excluded: tuple[str, ...]
+    policy: dict[str, Any]
+    front: list[dict[str, Any]]
+    significance: dict[str, Any]
+    savings: dict[str, Any]
+    task_sets: pd.DataFrame
+    tree: Tree
+    networks: pd.DataFrame | None = None
+    buildings: Buildings | None = None
+    losses: pd.DataFrame | None = None
+    curves: pd.DataFrame | None = None
+    agreement: dict[str, Any] | None = None
+    samples: dict[str, Any] | None = None
+    facts: dict[str, Any] | None = None
+    params: dict[str, Any] | None = None
+    images: tuple[int, int] | None = None
+    studies: tuple[Study, ...] = ()
+
+
+def read_results(table: Path, folder: Path, params: Params, networks: Path | None = None, experiments: Path | None = None) -> Results:
+    """Read what the earlier stages wrote into a folder, the win rates of the task networks, and what experiments that train gave.
+
+    Raises:
+        TaskonomyError: A file is damaged.
+    """
+    read = {name: _json(folder / f"{name}.json") for name in ("policy", "front", "significance", "tree")}
+    tree = Tree.from_dict(read.pop("tree"))
+    optional = {name: _json(path) for name in ("agreement", "facts") if (path := folder / f"{name}.json").is_file()}
+    tables: dict[str, Any] = {name: pd.read_csv(path) for name in ("losses", "curves") if (path := folder / f"{name}.csv").is_file()}
+    parts = folder / "by_building.csv"
+    samples = folder / "samples" / "samples.json"
+    return Results(
+        read_table(table),
+        params.policy.exclude,
+        **read,
+        savings=_json(folder / "savings_metrics.json"),
+        task_sets=pd.read_csv(folder / "task_sets.csv"),
+        tree=tree,
+        networks=None if networks is None else read_networks(networks),
+        buildings=Buildings(pd.read_csv(parts, dtype={"building": str}), params.normalize.confidence) if parts.is_file() else None,
+        samples=_with_pictures(_json(samples), samples.parent) if samples.is_file() else None,
+        params=params.model_dump(mode="json", include=set(STAGES)),
+        images=_images(optional.get("facts"), params),
+        studies=tuple(studies(folder, experiments)),
+        **optional,
+        **tables,
+    )
+
+
+def _images(facts: dict[str, Any] | None, params: Params) -> tuple[int, int]:
+    """A run's own numbers; of a table from elsewhere those that the parameters assume."""
+    if facts is None:
+        return params.savings.images_full, params.savings.images_transfer
+    views = facts["data"]["views"]
+    return int(views["train"]), min(int(facts["params"]["transfer"]["images"]), int(views["transfer"]))
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TaskonomyError(f"{path}: not readable ({error}); remove it, and run the stage that writes it again") from None
+
+
+def _with_pictures(value: Any, folder: Path) -> Any:
+    """Names of pictures replaced by the pictures themselves."""
+    match value:
+        case dict():
+            return {key: _with_pictures(one, folder) for key, one in value.items()}
+        case list():
+            return [_with_pictures(one, folder) for one in value]
+        case str() if value.endswith(".webp"):
+            return f"data:image/webp;base64,{b64encode((folder / Path(value).name).read_bytes()).decode()}"
+    return value

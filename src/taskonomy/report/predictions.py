@@ -1,0 +1,218 @@
+"""Predictions as pictures: every task network's, and those of some transfers, beside the ground truth.
+
+```
+samples.json   what is shown, in words and numbers; pictures by file name
+*.webp         the pictures, each once, without loss
+units.csv      key, target, sources: the units that keep the weights of the transfers shown
+```
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor, nn
+
+from taskonomy.affinity.ahp import affinities
+from taskonomy.affinity.losses_file import open_losses
+from taskonomy.affinity.win_rates import win_rate_against, win_rates
+from taskonomy.atomic_io import whole_folder, write_bytes, write_csv, write_json
+from taskonomy.config.params import Params, SamplesParams
+from taskonomy.config.task_config import as_card, read_card
+from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import Input
+from taskonomy.numeric.rng import generator
+from taskonomy.tables.table import SELF
+from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.decode import decode
+from taskonomy.tasks.visualize import Sample, fit, label_picture
+from taskonomy.training.checkpoint import load_weights
+from taskonomy.training.codes import row_of_view
+from taskonomy.training.dataloader import TESTING, Batches, Codes, Images, Inputs, Labels
+from taskonomy.training.task_networks import network_of
+from taskonomy.training.train_transfer import scratch_with_weights, transfer_with_weights, weights_key
+from taskonomy.transfers.transfers import SCRATCH, Job, open_job
+
+MEASURED_ON, SHOWN_ON = "test_affinity", "test_policy"
+METRES = {"mean": 0.0, "std": 1.0}  # people read metres and radians, not z-scores
+WITHOUT_LOSS = 101  # OpenCV's quality above 100; two thirds of the PNG
+Picture = UInt8[np.ndarray, "_ _ 3"]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where earlier stages wrote."""
+
+    prepared: Path
+    cards: Path
+    codes: Path
+    models: Path
+    transfers: Path
+    store: Path
+
+
+def write_samples(path: Path, where: Folders, params: Params) -> None:
+    """The folder of the stage `samples`, whole or not at all.
+
+    Raises:
+        TaskonomyError: Something that an earlier stage writes is missing or damaged.
+    """
+    torch.set_num_threads(1)
+    prepared = Prepared(where.prepared)
+    with whole_folder(path) as folder, torch.no_grad():
+        album = Album(folder, prepared, params.samples)
+        learnt = [name for name in params.data.tasks if DICTIONARY[name].label is not None]
+        networks = [_network(album, where, name) for name in learnt]
+        shown = [name for name in params.samples.targets if name in params.transfer.targets]
+        found = [_transfers(album, where, params, name) for name in shown]
+        write_json(folder / "samples.json", {"networks": networks, "transfers": [one for one, _units in found]})
+        write_csv(folder / "units.csv", pd.DataFrame([row for _one, units in found for row in units], columns=["key", "target", "sources"]))
+
+
+class Album:
+    """Draws what is shown, and keeps each picture once.
+
+    Args:
+        folder: Where pictures are written.
+        prepared: The data.
+        params: The section `samples`.
+    """
+
+    def __init__(self, folder: Path, prepared: Prepared, params: SamplesParams) -> None:
+        self.folder, self.prepared, self.params = folder, prepared, params
+        # One order of all views: every task shows those of its samples whose first images come first, so that tasks show the same images.
+        self._order = generator(params.seed, "samples").permutation(len(prepared.index)).argsort()
+        cameras = prepared.root / "cameras.npy"
+        self._cameras = np.load(cameras, mmap_mode="r") if cameras.is_file() else None
+
+    def chosen(self, task: PreparedTask) -> Int[np.ndarray, " views"]:
+        """The samples that are shown of a task."""
+        positions = task.of_split(SHOWN_ON)
+        return positions[self._order[task.samples[positions, 0]].argsort(kind="stable")][: self.params.views]
+
+    def keep(self, picture: Picture) -> str:
+        """A picture's file name."""
+        data = cv2.imencode(".webp", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, WITHOUT_LOSS])[1].tobytes()
+        name = f"{blake2b(data, digest_size=8).hexdigest()}.webp"
+        if not (self.folder / name).exists():
+            write_bytes(self.folder / name, data)
+        return name
+
+    def truth(self, task: PreparedTask, sample: int) -> str:
+        """A sample's label, drawn."""
+        return self.keep(label_picture(task.task, self._sample(task, sample, self._label(task, sample))))
+
+    def prediction(self, task: PreparedTask, sample: int, output: Tensor) -> str:
+        """What a network gave for a sample, drawn as its label is."""
+        found = decode(task.task, output.float().numpy(), task.statistics)
+        return self.keep(label_picture(task.task, self._sample(task, sample, found, like=self._label(task, sample))))
+
+    def seen(self, task: PreparedTask, images: Any) -> str | None:
+        """What a network saw of a sample: [images, channels, height, width] in [-1, 1]; None where its drawn label holds the images."""
+        if task.task.images > 1:
+            return None
+        pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
+        side = int(np.sqrt(len(pixels)))
+        rows = [np.concatenate(list(pixels[start : start + side]), 1) for start in range(0, len(pixels), side)]
+        return self.keep(fit(np.ascontiguousarray(np.concatenate(rows)), self.params.side, smooth=True))
+
+    def _label(self, task: PreparedTask, sample: int) -> Any:
+        label = task.task.label
+        if label is None:
+            raise TaskonomyError(f"{task.task.name} has no label to draw")
+        found = label.encode(np.asarray(task.stored[[sample]]), {**task.statistics, **METRES})
+        return tuple(part[0] for part in found) if isinstance(found, tuple) else found[0]
+
+    def _sample(self, task: PreparedTask, sample: int, target: Any, like: Any = None) -> Sample:
+        rows = task.samples[sample]
+        fov = None if self._cameras is None else float(self._cameras[rows[0], 6])
+        return Sample(target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like, task.task.classes)
+
+
+def _network(album: Album, where: Folders, name: str) -> dict[str, Any]:
+    """A task's own network: what it saw, what is right, what it gave."""
+    card = read_card(where.cards / f"{name}.json")
+    task = as_card(album.prepared.task(name), card)
+    network = _trained(where, task, card, album.prepared)
+    chosen = album.chosen(task)
+    seen, outputs = _outputs(network, task, Images(album.prepared.images, task.task.input, card["tile_side"]), chosen)
+    samples = [
+        {"seen": album.seen(task, images), "truth": album.truth(task, one), "prediction": album.prediction(task, one, output)}
+        for one, images, output in zip(chosen.tolist(), seen, outputs, strict=True)
+    ]
+    changed = task.task.images == 1 and task.task.input is not Input.IMAGE
+    return {"task": name, "changes_images": changed, "samples": samples}
+
+
+def _transfers(album: Album, where: Folders, params: Params, target: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """Some transfers to a target, best first, between its own network and the one from scratch; and the units that keep their weights."""
+    card = read_card(where.cards / f"{target}.json")
+    job = Job(where.prepared, where.codes, params.data.tasks, where.store, json.dumps(card), params.transfer.model_dump_json())
+    task, codes = as_card(album.prepared.task(target), card), open_job(job).codes
+    chosen, gains = album.chosen(task), _gains(where.transfers / target / f"{SHOWN_ON}.npz", target)
+    images = Images(album.prepared.images, task.task.input, card["tile_side"])
+    rows = row_of_view(album.prepared.splits)
+
+    def column(kind: str, sources: Sequence[str], network: nn.Module, inputs: Inputs) -> dict[str, Any]:
+        _seen, outputs = _outputs(network, task, inputs, chosen)
+        pictures = [album.prediction(task, one, output) for one, output in zip(chosen.tolist(), outputs, strict=True)]
+        return {"kind": kind, "sources": list(sources), "gain": gains.get("+".join(sources)), "pictures": pictures}
+
+    columns = [column("own", (SELF,), _trained(where, task, card, album.prepared), images)]
+    units = []
+    for sources in chosen_transfers(where.transfers / target / f"{MEASURED_ON}.npz", target, params.samples.sources):
+        with torch.enable_grad():
+            network, _unit = transfer_with_weights(job, sources)
+        columns.append(column("transfer", sources, network, Codes([codes(one) for one in sources], rows)))
+        units.append((weights_key(job, sources), target, "+".join(sources)))
+    with torch.enable_grad():
+        network, _unit = scratch_with_weights(job)
+    columns.append(column("scratch", SCRATCH, network, images))
+    units.append((weights_key(job, SCRATCH), target, SCRATCH[0]))
+    seen = [album.keep(fit(np.asarray(album.prepared.images[row]), album.params.side, smooth=True)) for row in task.samples[chosen, 0]]
+    return {"target": target, "seen": seen, "truth": [album.truth(task, one) for one in chosen.tolist()], "columns": columns}, units
+
+
+def chosen_transfers(path: Path, target: str, count: int) -> list[tuple[str, ...]]:
+    """The best transfer from several sources, then transfers from so many single ones, evenly spread from the best to the worst by affinity.
+
+    Args:
+        path: The target's losses on the images that affinities are measured on.
+        target: Its name; its own encoder is none of the sources.
+        count: How many single sources.
+    """
+    with open_losses(path, target) as losses:
+        worth = dict(zip(losses.candidates, affinities(win_rates(losses.losses, target, losses.candidates)).tolist(), strict=True))
+    sets = sorted((tuple(name.split("+")) for name in worth if name not in (SELF, target)), key=lambda one: (-worth["+".join(one)], one))
+    single, several = [one for one in sets if len(one) == 1], [one for one in sets if len(one) > 1]
+    places = {round(place) for place in np.linspace(0, len(single) - 1, min(count, len(single)))}
+    return [*several[:1], *(single[place] for place in sorted(places))]
+
+
+def _gains(path: Path, target: str) -> dict[str, float]:
+    with open_losses(path, target) as losses:
+        if losses.scratch is None:
+            return {}
+        return dict(zip(losses.candidates, win_rate_against(losses.losses, losses.scratch, target, losses.candidates).tolist(), strict=True))
+
+
+def _trained(where: Folders, task: PreparedTask, card: dict[str, Any], prepared: Prepared) -> nn.Module:
+    network = network_of(task.task, card, prepared)
+    load_weights(where.models / task.task.name / "network.safetensors", network)
+    return network.eval()
+
+
+@torch.no_grad()
+def _outputs(network: nn.Module, task: PreparedTask, inputs: Inputs, chosen: Int[np.ndarray, " views"]) -> tuple[Tensor, Tensor]:
+    """What a network saw of these samples, and what it gave."""
+    batch = Batches(Labels(task), inputs, chosen, len(chosen)).of(chosen, TESTING)
+    return batch.seen, network.cpu()(batch.seen)

@@ -1,0 +1,35 @@
+"""The run's affinities against the published ones: do they rank the same sources first?"""
+
+from typing import Any
+
+import numpy as np
+
+from taskonomy.report.formatting import percent
+from taskonomy.tasks import family_of, title_of
+
+
+def shown(found: dict[str, Any]) -> dict[str, Any]:
+    """Bars of rank correlation, best first; and of all targets what is said."""
+    rows = [
+        {
+            "title": title_of(name),
+            "family": family_of(name),
+            "rho": None if one["spearman"] is None else round(one["spearman"], 6) + 0.0,
+            "top": one["top5"],
+            "sources": one["sources"],
+        }
+        for name, one in found["targets"].items()
+    ]
+    rows.sort(key=lambda row: (-np.inf if row["rho"] is None else row["rho"], row["title"]), reverse=True)
+    known = [row for row in rows if row["rho"] is not None]
+    mean, chance = found["mean"], found["by_chance"]
+    said = "No target ranks its sources at all."
+    if known:
+        above = sum(row["rho"] > 0 for row in known)
+        first, last = (f"{row['title']} ({row['rho']:+.2f})" for row in (known[0], known[-1]))
+        said = (
+            f"For {above} of {len(known)} targets the run ranks the {len(found['sources'])} common sources in the authors' direction, mean rank "
+            f"correlation {mean['spearman']:+.2f} (0 by chance), from {first} to {last}; of their five best sources, {percent(mean['top5'])} are "
+            f"among the run's five best ({percent(chance['top5'])} by chance)."
+        )
+    return {"rows": rows, "see": said}

@@ -1,0 +1,79 @@
+"""Did the task networks learn? Table 1, training curves, and what the networks answer."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from taskonomy.evaluation.table1 import BASELINES
+from taskonomy.report.figures import by_family
+from taskonomy.report.formatting import count, percent, titles
+from taskonomy.tasks import family_of, title_of
+
+NO_BETTER = 0.55  # win rates below this are hardly better than a draw
+WIDE, HIGH = 150.0, 56.0  # of a curve's drawing, without its margins
+
+
+def table(rates: pd.DataFrame) -> dict[str, Any]:
+    """Rows as people read them, by family, with None where nothing was measured; and the mean of each column."""
+    by_name = rates.set_index("task")
+    rows = [
+        {"title": title_of(name), "family": family_of(name), **{one: _known(by_name.loc[name, one]) for one in BASELINES}}
+        for name in by_family(list(by_name.index))
+    ]
+    known = rates.dropna(subset=["average"])
+    weak = list(known.loc[known["average"] < NO_BETTER, "task"])
+    said = f"{len(known) - len(weak)} of {count(len(known), 'network')} clearly beat the best constant answer"
+    said += f"; {titles(weak, 4)} {'do' if len(weak) > 1 else 'does'} not, so transfers from there say little." if weak else "."
+    return {"rows": rows, "mean": {one: _known(rates[one].mean()) for one in BASELINES}, "see": said if len(known) else ""}
+
+
+def curves(losses: pd.DataFrame) -> dict[str, Any]:
+    """Small drawings of every task's losses by epoch, each on its own scale, with the paths of both splits."""
+    panels, falls, late = [], [], []
+    for task in by_family(sorted(set(losses["task"]))):
+        here = {split: rows.sort_values("epoch") for split, rows in losses[losses["task"] == task].groupby("split")}
+        every = np.concatenate([rows["loss"].to_numpy(float) for rows in here.values()])
+        low, high = float(every.min()), float(every.max())
+        panel: dict[str, Any] = {"title": title_of(task), "family": family_of(task), "low": low, "high": high, "paths": {}}
+        for split, rows in here.items():
+            values = rows["loss"].to_numpy(float)
+            x = np.linspace(0, WIDE, len(values)) if len(values) > 1 else np.array([0.0])
+            y = HIGH * (1 - (values - low) / ((high - low) or 1.0))
+            panel["paths"][split] = "M" + " L".join(f"{one:.1f} {other:.1f}" for one, other in zip(x, y, strict=True))
+        validation = here["validation"]["loss"].to_numpy(float)
+        falls.append(1 - validation.min() / validation[0] if validation[0] > 0 else 0.0)
+        panel |= {"epochs": len(validation), "best": int(validation.argmin()) + 1, "fall": falls[-1]}
+        if panel["best"] == panel["epochs"]:
+            late.append(task)
+        panels.append(panel)
+    most, least = (panels[int(place)]["title"] for place in (np.argmax(falls), np.argmin(falls)))
+    said = (
+        f"From its first epoch to its best, the median network's loss on held-back buildings falls by {percent(float(np.median(falls)))}, that of "
+        f"{most} most and that of {least} least; {len(late)} of {len(panels)} were still getting better in their last epoch."
+    )
+    return {"panels": panels, "see": said, "wide": WIDE, "high": HIGH}
+
+
+def answers(samples: list[dict[str, Any]], rates: pd.DataFrame | None) -> dict[str, Any]:
+    """Every network's answers, by family."""
+    by_name = {one["task"]: one for one in samples}
+    beats = {} if rates is None else dict(zip(rates["task"], rates["average"], strict=True))
+    cards = []
+    for name in by_family(list(by_name)):
+        rate = beats.get(name, np.nan)
+        cards.append({"title": title_of(name), "family": family_of(name), "beats": percent(rate) if not np.isnan(rate) else "", **by_name[name]})
+    known = sorted((rate, name) for name, rate in beats.items() if name in by_name and not np.isnan(rate))
+    said = "Each network's answer beside what is right, on images it never saw."
+    if len(known) > 1:
+        said = (
+            f"Each network's answer beside what is right, on images it never saw: {title_of(known[-1][1])} beats the best constant answer most often "
+            f"({percent(known[-1][0])} of the test images), {title_of(known[0][1])} least ({percent(known[0][0])})."
+        )
+    views = max(len(one["samples"]) for one in samples)
+    plain = next((one for one in samples if not one["changes_images"] and one["samples"][0]["seen"]), None)
+    return {"cards": cards, "views": views, "see": said, "images": [] if plain is None else [one["seen"] for one in plain["samples"]]}
+
+
+def _known(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -1,0 +1,169 @@
+"""The policy: which tasks to label, what that saves, and how good it is. Once for every budget and order that the reader can choose."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
+from taskonomy.evaluation.jackknife import Interval
+from taskonomy.policy import numbers
+from taskonomy.report.formatting import SPACE, among, count, percent, titles
+from taskonomy.report.inputs import Results
+from taskonomy.tables.table import SELF, labelled
+from taskonomy.tasks import title_of
+from taskonomy.tasks.transfer_spec import Variant, variant
+
+MEASURES = ("gain", "quality")
+ENOUGH = 0.95  # of the best gain that any budget reaches
+
+
+def points(results: Results) -> list[dict[str, Any]]:
+    """The front, with gain and quality as judged and what is said of each point."""
+    return [_point(point, results) for point in results.front]
+
+
+def chosen(policy: dict[str, Any], shown: list[dict[str, Any]]) -> int:
+    """Which point of the front is shown first: the one nearest to the pipeline's own policy, from below where its order or budget was not solved."""
+    orders = {point["max_order"] for point in shown}
+    order = max((one for one in orders if one <= policy["max_order"]), default=min(orders))
+    places = [place for place, point in enumerate(shown) if point["max_order"] == order]
+    return max((place for place in places if shown[place]["budget"] <= policy["budget"]), default=places[0])
+
+
+def how_sure(results: Results) -> str:
+    """Which images gain and quality are measured on, and what their intervals are."""
+    if results.buildings is None:
+        return "The table has no losses of single images, so gain and quality come without intervals."
+    names = len(results.buildings.names)
+    where = f"{count(results.buildings.images, 'image')} of {count(names, 'building')}"
+    judged = f"Gain and quality are measured on {where} that served neither to train, nor to measure the affinities by which transfers are chosen."
+    if names < 2:
+        return f"{judged} Views of one building are alike, so one building alone gives no intervals."
+    return (
+        f"{judged} In brackets, intervals of {percent(results.buildings.confidence)}: what other buildings might have given, by leaving out each "
+        f"of the {names} in turn (jackknife, Student's t with {count(names - 1, 'degree')} of freedom)."
+    )
+
+
+def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
+    """How soon labels stop to pay, and what several sources at once bring."""
+    order = max(point["max_order"] for point in shown)
+    reached = [point for point in shown if point["max_order"] == order and point["gain"][0] is not None]
+    if not reached:
+        return "Each line is one highest order."
+    best = max(point["gain"][0] for point in reached)
+    enough = next(point for point in reached if point["gain"][0] >= ENOUGH * best)
+    said = (
+        f"{count(len(enough['sources']), 'labelled task')} of the {len(reached[-1]['sources'])} that the largest budget takes already "
+        f"{'brings' if len(enough['sources']) == 1 else 'bring'} {percent(ENOUGH)} of the best mean gain ({percent(best)})."
+    )
+    budget, low = results.policy["budget"], min(point["max_order"] for point in shown)
+    at = {one: [point for point in shown if point["max_order"] == one and point["budget"] <= budget] for one in (low, order)}
+    if low == order or not (at[low] and at[order]):
+        return said
+    fewer, more = at[low][-1]["quality"][0], at[order][-1]["quality"][0]
+    if fewer is None or more is None:
+        return said
+    change = 100 * (more - fewer)
+    several = f"up to {count(low, 'source')} to up to {count(order, 'source')} for a target"
+    return f"{said} At budget {numbers.shown(budget)}, going from {several} changes the mean quality by {change:+.1f} points."
+
+
+def labels_saved(results: Results) -> str:
+    """What random sets of tasks reach at a third of the labels."""
+    third = results.savings["random sets"].get("a third of the labels", {})
+    size = int(results.task_sets["budget"].max())
+    if not third.get("sets") or third.get("quality") is None:
+        return f"No random set of {size} tasks can do with a third of the labels under these rules."
+    quality = third["quality"]
+    share = quality["50%"] / FULL_QUALITY
+    return (
+        f"With a third of the labels, the median random set of {size} tasks reaches a mean quality of {percent(quality['50%'])} "
+        f"(middle 90{SPACE}% of the sets: {100 * quality['5%']:.0f} to {100 * quality['95%']:.0f}): {percent(share)} of the "
+        f"{percent(FULL_QUALITY)} that full supervision has by definition."
+    )
+
+
+def variants(front: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Sources of the front's transfers that are more than a task: as written -> the task, and how people read it."""
+    written = sorted({name for point in front for one in point["transfers"] for name in one["sources"]})
+    return {one.written: {"source": one.source, "title": title_of_variant(one)} for name in written if (one := variant(name)) is not None}
+
+
+def title_of_variant(one: Variant) -> str:
+    """How people read a transitive or fine-tuned source."""
+    if one.intermediate is not None:
+        return f"{title_of(one.source)} by way of {title_of(one.intermediate)}"
+    return f"{title_of(one.source)} fine-tuned on {100 * (one.share or 0):g}{SPACE}% of the training images"
+
+
+def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
+    names = ("max_order", "budget", "cost", "objective", "sources", "status", "one_more_label")
+    judged = {name: _judged(point, name, results) for name in MEASURES}
+    share = None
+    if results.images is not None:
+        share = labels_share([one["target"] for one in point["transfers"]], set(point["sources"]), *results.images)
+    return {
+        **{name: point[name] for name in names},
+        **{name: [_number(one.value), _number(one.low), _number(one.high)] for name, one in judged.items()},
+        "labels": share,
+        "headline": _headline(point, judged, share, results),
+        "see": _feeds(point),
+        "transfers": [[one["target"], one["sources"], *_of_transfer(one, results)] for one in point["transfers"]],
+    }
+
+
+def _judged(point: dict[str, Any], measure: str, results: Results) -> Interval:
+    mean = point[f"mean_{measure}"]
+    table = Interval(np.nan if mean is None else float(mean), np.nan, np.nan)
+    if results.buildings is None:
+        return table
+    return results.buildings.interval([(one["target"], tuple(one["sources"])) for one in point["transfers"]], measure) or table
+
+
+def _of_transfer(one: dict[str, Any], results: Results) -> list[float | None]:
+    if results.buildings is None:
+        return [one[name] for name in MEASURES]
+    found = [results.buildings.interval([(one["target"], tuple(one["sources"]))], name) for name in MEASURES]
+    return [None if each is None else each.value for each in found]
+
+
+def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float | None, results: Results) -> str:
+    targets = [one["target"] for one in point["transfers"]]
+    sources = point["sources"]
+    others = sum(target not in sources for target in targets)
+    said = (
+        f"Label {count(len(sources), 'task')} in full ({', '.join(map(title_of, sources))}) and transfer to the other {others} of "
+        f"{count(len(targets), 'target')}"
+    )
+    if share is not None and results.images is not None:
+        full, transfer = results.images
+        counted = f"counting {full:,} images for a network and {transfer:,} for a transfer"
+        said += f", which saves {percent(1 - share)} of the labels" if share < 1 else f", which takes {percent(share)} of the labels"
+        said += f" of training every target by itself ({counted})"
+    parts = [
+        f"{against} on {percent(judged[name].value)} of the images{among(judged[name])}"
+        for name, against in (("gain", "training from scratch on the same few images"), ("quality", "its own fully supervised network"))
+        if not np.isnan(judged[name].value)
+    ]
+    return f"{said}: on average, a target then beats {', and '.join(parts)}." if parts else f"{said}."
+
+
+def _feeds(point: dict[str, Any]) -> str:
+    """Which source helps most targets, and which help none but themselves."""
+    fed: Counter[str] = Counter()
+    for one in point["transfers"]:
+        fed.update({one["target"] if name == SELF else labelled(name) for name in one["sources"]})
+    times = max(fed[name] for name in point["sources"])
+    own = [name for name in point["sources"] if not any(name in map(labelled, one["sources"]) for one in point["transfers"] if one["target"] != name)]
+    ties = [name for name in point["sources"] if fed[name] == times]
+    said = f"{titles(ties)} {'each feed' if len(ties) > 1 else 'feeds'} {times} of {count(len(point['transfers']), 'target')}"
+    said += ", more than any other source" if len(ties) == 1 and len(point["sources"]) > 1 else ""
+    if own:
+        said += f"; {titles(own, 4)} {'help' if len(own) > 1 else 'helps'} no target but {'themselves' if len(own) > 1 else 'itself'}"
+    return f"{said}."
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,39 @@
+"""Significance: the policy against random ones."""
+
+from typing import Any
+
+from taskonomy.evaluation.significance import MEASURES
+from taskonomy.report.formatting import SPACE
+
+
+def better_than_chance(significance: dict[str, Any]) -> str:
+    """How many random policies are as good, by the objective that the policy was chosen for."""
+    held = {draw: significance[draw]["objective"] for draw in ("connections", "sources")}
+    said = []
+    for draw, what in (("connections", "with random sources and transfers"), ("sources", "with random sources and the best transfers from them")):
+        percentile, draws = held[draw]["percentile"], held[draw]["draws"]
+        as_good = round(draws * (1 - percentile / 100))
+        said.append(f"{'none' if not as_good else f'{as_good:,}'} of {draws:,} {what} {'is' if as_good == 1 else 'are'} as good")
+    return f"Of random policies within the same budget, {', and '.join(said)}."
+
+
+def shown(significance: dict[str, Any]) -> list[dict[str, Any]]:
+    """Per measure that is known, what is said below its figure."""
+    rows = []
+    for name in MEASURES:
+        if name not in significance["connections"]:
+            continue
+        random, sources = (significance[draw][name] for draw in ("connections", "sources"))
+        said = (
+            f"{name}: better than {random['percentile']:.2f}{SPACE}% of random policies (p = {random['p_value']:.2g}), and than "
+            f"{sources['percentile']:.2f}{SPACE}% of random sources (p = {sources['p_value']:.2g}); {sources['draws']:,} draws each."
+        )
+        rows.append({"name": name, "said": said})
+    return rows
+
+
+def elsewhere(policy: dict[str, Any], significance: dict[str, Any]) -> dict[str, tuple[float | None, float]]:
+    """Where significance was evaluated on other images than the affinities: mean gain and quality on both, those of the policy first."""
+    held = significance["connections"]
+    both = {name: (policy[f"mean_{name}"], held[name]["policy"]) for name in ("gain", "quality") if name in held}
+    return {name: (own, other) for name, (own, other) in both.items() if own is None or abs(own - other) > 1e-9}

@@ -1,0 +1,1 @@
+"""What every stage begins and ends with: its dependencies, and that they stay as they were."""

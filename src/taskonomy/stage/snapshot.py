@@ -1,0 +1,243 @@
+"""Whether what a stage depends on is still as it was when the stage began.
+
+DVC looks at dependencies when a command is done, and takes it that the command has used what it finds then. So each stage notes what it finds when
+it begins, before it loads any code that decides its result (see `stage`), and compares: before each file that it puts in its place, and in the end.
+
+As in DVC's own memory of hashes, time, size and inode stand for contents. Hashed as well are small files, as one that was touched and has the same
+bytes is the same, and files touched so lately that the clock of their file system may not tell the next edit from that.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from importlib.util import cache_from_source
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.stage.declaration import Declared
+
+_SMALL, _FEW = 1 << 20, 1000  # bytes of a file, and files of a folder, up to which they are hashed: all code is; 10 ms in all
+_MANY = 10_000  # files of a folder that is looked at in the end only: a second for each 200,000 of them
+_BEHIND = 50_000_000  # nanoseconds by which the clock of a file system may be behind
+_SECOND = 1_000_000_000  # nanoseconds; compiled code knows its source's time by the second
+_NOT_OURS = frozenset({"__pycache__", ".git", ".hg", ".dvc"})  # written by Python; no part of a dependency for DVC
+_UNFINISHED = ".unfinished"
+_TOLD = 3  # names in a message
+_NOTHING = "\0"  # the value of a key that is not there
+
+Stat = tuple[int, int, int]  # bytes, time of the last change (nanoseconds since 1970), inode
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a stage depends on, as it was at one moment.
+
+    Attributes:
+        folders: For each dependency, its files (path: size, time, inode).
+        digests: Of files that are small or were touched lately.
+        lately: Those of them for which size, time and inode do not tell.
+        params: For each file of parameters, the values of the keys that are read.
+        texts: The files of parameters themselves.
+        root: The folder of the project: what names in messages start from.
+    """
+
+    folders: Mapping[str, dict[str, Stat]]
+    digests: Mapping[str, bytes]
+    lately: frozenset[str]
+    params: Mapping[str, dict[str, Any]]
+    texts: Mapping[str, bytes]
+    root: str = field(default_factory=os.getcwd)
+
+    @classmethod
+    def now(cls, stage: Declared, more: Iterable[str] = ()) -> "Seen":
+        """All that a stage depends on.
+
+        Args:
+            stage: What dvc.yaml says of it.
+            more: Files and folders that it depends on besides.
+        """
+        texts = {path: _text(path) for path in stage.params}  # read first: what is compared later is not newer than it
+        whole = [path for path, keys in stage.params.items() if not keys or not path.endswith((".yaml", ".yml", ".json"))]
+        folders = {path: _files(path) for path in dict.fromkeys((*stage.deps, *more, *whole))}
+        moment = time.time_ns() - _BEHIND
+        small = [path for files in folders.values() if len(files) <= _FEW for path, stat in files.items() if stat[0] <= _SMALL]
+        lately = [path for files in folders.values() for path, stat in files.items() if stat[1] >= moment]
+        digests = {path: digest for path in {*small, *lately} if (digest := _digest(path)) is not None}
+        params = {path: _values(texts[path], keys) for path, keys in stage.params.items() if path not in whole}
+        return cls(folders, digests, frozenset(lately), params, texts)
+
+    def changed(self, *, all_files: bool = True) -> list[str]:
+        """The files, and keys of parameters, that are not as they were.
+
+        Args:
+            all_files: Folders of very many files as well.
+        """
+        found: dict[str, None] = {}
+        for folder, before in self.folders.items():
+            if len(before) > _MANY and not all_files:
+                continue
+            now = _files(folder)
+            for path in sorted(before.keys() | now.keys()) if before != now else ():
+                if before.get(path) != now.get(path) and not self._same_bytes(path):
+                    found[path] = None
+            for path in sorted(self.lately & before.keys()):
+                if not self._same_bytes(path):
+                    found[path] = None
+        keys = [key for path, values in self.params.items() for key in self._changed_keys(path, values)]
+        names = [os.path.relpath(path, self.root) for path in found]
+        return [*(_not_ignored(names, self.root) if names else ()), *keys]
+
+    def of_few(self) -> "Seen":
+        """Without folders of very many files: for other processes that write parts of the result."""
+        return replace(self, folders={folder: files for folder, files in self.folders.items() if len(files) <= _MANY})
+
+    def _same_bytes(self, path: str) -> bool:
+        return path in self.digests and _digest(path) == self.digests[path]
+
+    def _changed_keys(self, path: str, before: Mapping[str, Any]) -> Iterator[str]:
+        text = _text(path)
+        if text == self.texts[path]:
+            return
+        now = _values(text, before)
+        name = os.path.relpath(path, self.root)
+        yield from (f"{key} of {name}" for key in before if before[key] != now[key])
+
+
+_begun: Seen | None = None  # in this process
+
+
+def begin(seen: Seen | None) -> None:
+    """From now on, what this process writes depends on this."""
+    global _begun  # one for a process, as the stage that it is
+    _begun = seen
+
+
+def begun() -> Seen | None:
+    """What was found when the stage began; None: no stage of DVC's runs in this process."""
+    return _begun
+
+
+def refuse_changed(path: Path | str = "") -> None:
+    """To be called before anything is kept that a later run may use.
+
+    Args:
+        path: The file or folder that is to be put in its place; nothing is done for one in a folder that will be by itself.
+
+    Raises:
+        TaskonomyError: What the stage depends on has changed.
+    """
+    if _begun is not None and _UNFINISHED not in os.path.dirname(path) and (names := _begun.changed(all_files=False)):
+        raise TaskonomyError(told(names))
+
+
+def text_as_begun(path: Path | str) -> str:
+    """The text of a file of parameters: in a stage, as it was when the stage began.
+
+    Raises:
+        OSError, UnicodeDecodeError: It cannot be read.
+    """
+    known = None if _begun is None else _begun.texts.get(os.path.abspath(path))
+    return Path(path).read_text(encoding="utf-8") if known is None else known.decode()
+
+
+def told(names: list[str], why: str = "") -> str:
+    """What a stage says of which something has changed."""
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return f"{', '.join(names[:_TOLD])}{more} changed while the stage ran{why}; run it again"
+
+
+def forget_stale_bytecode(seen: Seen) -> None:
+    """Remove compiled code that may be of an earlier source: Python knows that by second and size, so not after two edits within a second."""
+    for files in seen.folders.values():
+        for path, (_size, touched, _inode) in files.items():
+            if path.endswith(".py"):
+                compiled = cache_from_source(path)
+                with suppress(OSError):  # there is none, or it is not ours to remove
+                    if os.stat(compiled).st_mtime_ns < (touched // _SECOND + 1) * _SECOND:
+                        os.unlink(compiled)
+
+
+def _files(path: str) -> dict[str, Stat]:
+    """A file, or all files in a folder and in those below it; as for DVC, a link to a folder is no folder."""
+    found: dict[str, Stat] = {}
+    folders = [path]
+    while folders:
+        try:
+            entries = os.scandir(folders.pop())
+        except NotADirectoryError:
+            stat = os.stat(path)
+            return {path: (stat.st_size, stat.st_mtime_ns, stat.st_ino)}
+        except FileNotFoundError:  # it is gone
+            continue
+        with entries:
+            for entry in entries:
+                if entry.name in _NOT_OURS or entry.name.endswith(_UNFINISHED):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
+                try:
+                    stat = entry.stat()
+                except FileNotFoundError:  # it is gone, or a link to nothing
+                    continue
+                if S_ISREG(stat.st_mode):
+                    found[entry.path] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    return found
+
+
+def _digest(path: str) -> bytes | None:
+    digest = blake2b(digest_size=16)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while block := file.read(_SMALL):
+                digest.update(block)
+    except OSError:
+        return None
+    return digest.digest()
+
+
+def _text(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _values(text: bytes, keys: Iterable[str]) -> dict[str, Any]:
+    """The values of dotted keys."""
+    import yaml
+
+    try:
+        whole = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # a safe one
+    except yaml.YAMLError:
+        whole = None  # so that each key has changed
+    return {key: _comparable(_looked_up(whole, key)) for key in keys}
+
+
+def _looked_up(value: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return _NOTHING
+        value = value[part]
+    return value
+
+
+def _comparable(value: Any) -> Any:
+    """With numbers that are none equal to themselves."""
+    return value if value == value else json.dumps(value)
+
+
+def _not_ignored(names: list[str], root: str) -> list[str]:
+    """Without what DVC leaves out by .dvcignore: that is nobody's dependency. DVC itself is asked (a second), as something has changed anyway."""
+    from dvc.fs import localfs  # type: ignore[import-untyped]
+    from dvc.ignore import DvcIgnoreFilter  # type: ignore[import-untyped]
+
+    top = next((str(folder) for folder in (Path(root), *Path(root).parents) if (folder / ".dvc").is_dir()), root)
+    ignored = DvcIgnoreFilter(localfs, top)
+    return [name for name in names if not ignored.is_ignored_file(os.path.abspath(os.path.join(root, name)))]

@@ -1,0 +1,1 @@
+"""The store of finished units of work."""

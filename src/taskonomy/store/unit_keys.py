@@ -1,0 +1,43 @@
+"""What determines a unit's result, beside its parameters: data and code. No torch is loaded to find out that a unit is known."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.store.store import code_digest, digest_of, key_of
+
+# Folders whose code decides what a unit's numbers are. A changed comment changes none, so it trains nothing again.
+UNIT_CODE = ("taskonomy.dataset", "taskonomy.labels", "taskonomy.models", "taskonomy.numeric", "taskonomy.training")
+_JUDGED_BY = ("validation", "test_affinity", "test_policy")
+
+
+def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.ndarray, " samples"], *, images: bool) -> str:
+    """Of the samples that a unit is trained on, selected by and tested with: labels, masks, and images where its network sees them.
+
+    The version of torch counts as data: another one gives other bits.
+    """
+    positions = np.concatenate([train, *(task.of_split(split) for split in _JUDGED_BY)])
+    rows = np.unique(task.samples[positions])
+    arrays: list[Any] = [positions, task.samples[positions], task.splits[positions]]
+    if task.task.label is not None:
+        arrays.append(np.asarray(task.stored[positions]))
+    if task.masks is not None:
+        arrays.append(np.asarray(task.masks[rows]))
+    if images and prepared is not None:
+        arrays.append(np.asarray(prepared.images[rows]))
+    return key_of(arrays=digest_of(*arrays), statistics=task.statistics, torch=version("torch"))
+
+
+def network_key(prepared: Prepared, task: PreparedTask, card: dict[str, Any], train: Int[np.ndarray, " samples"], kind: str) -> str:
+    """Of a network trained on these samples. The codes that are made of it later do not belong to it."""
+    settings = {name: value for name, value in card.items() if name != "codes"}
+    return key_of(kind=kind, card=settings, data=data_digest(prepared, task, train, images=True), code=code_digest(*UNIT_CODE))
+
+
+def prepared_files(prepared: Path, *tasks: str) -> tuple[Path, ...]:
+    """What of the prepared data is read to train on the labels of these tasks."""
+    return (prepared / "index.csv", prepared / "images.npy", prepared / "masks", *(prepared / "tasks" / task for task in tasks))

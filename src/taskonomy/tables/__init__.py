@@ -1,0 +1,1 @@
+"""The affinity table, and readers of tables."""

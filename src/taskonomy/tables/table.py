@@ -1,0 +1,165 @@
+"""The affinity table: one row per transfer, the same CSV everywhere.
+
+`target,sources,affinity[,low,high,gain,quality]`: `sources` are joined by `+`, one name is a first-order transfer, `self` is the
+target's own fully supervised network. `a>b` is a transitive transfer from a by way of b, `a@0.02` one whose encoder was fine-tuned on that share of
+the target's training images; both are of first order. An empty affinity is a transfer that was not measured; it is kept, counted, and never chosen.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from taskonomy.atomic_io import write_csv
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import normal
+from taskonomy.tables.csv_reader import Sheet, parse_sheet, read_sheet
+from taskonomy.tasks.transfer_spec import variant
+
+SELF = "self"
+REQUIRED = ("target", "sources", "affinity")
+OPTIONAL = ("low", "high", "gain", "quality")
+NAMES = ("target", "sources")
+SHARES = ("gain", "quality")
+_SHOWN_PROBLEMS = 5
+
+
+def join_sources(sources: Iterable[str]) -> str:
+    """The written form of a transfer's sources."""
+    return "+".join(sources)
+
+
+def split_sources(text: str) -> tuple[str, ...]:
+    """The sources of a transfer as written or printed (`b+c`, `b + c`), in the order written."""
+    return tuple(normal(name.strip()) for name in text.split("+"))
+
+
+@cache
+def labelled(source: str) -> str:
+    """The task that must be labelled in full for a source as written: a of `a`, of `a>b` and of `a@0.02`.
+
+    The intermediate b is not one of them. It takes labels for a transfer's images, as every target does, and the paper's budget counts only tasks
+    whose networks are trained in full.
+    """
+    found = variant(source)
+    return source if found is None else found.source
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """Read and check an affinity table, as `taskonomy.tables.csv_reader` reads tables.
+
+    Returns:
+        Columns `target`, `sources` (tuples), `affinity`, `low`, `high`, `gain`, `quality`; what the file lacks is NaN.
+
+    Raises:
+        TaskonomyError: with the line numbers of what is wrong.
+    """
+    return _checked(read_sheet(path, "table", REQUIRED, OPTIONAL, NAMES))
+
+
+def parse_table(text: str, where: str) -> pd.DataFrame:
+    """As `read_table`, from the text of a CSV; `where` names it in errors."""
+    return _checked(parse_sheet(text, where, REQUIRED, OPTIONAL, NAMES))
+
+
+def _checked(sheet: Sheet) -> pd.DataFrame:
+    rows, problems = _rows(sheet)
+    if problems:
+        more = f" (and {len(problems) - _SHOWN_PROBLEMS} more)" if len(problems) > _SHOWN_PROBLEMS else ""
+        raise TaskonomyError(f"{sheet.where}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
+    if not rows:
+        raise TaskonomyError(f"{sheet.where}: no rows below the header")
+    frame = pd.DataFrame(rows, columns=list(sheet.columns)).reindex(columns=[*REQUIRED, *OPTIONAL])
+    return frame.astype(dict.fromkeys(("affinity", *OPTIONAL), float))
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as `read_table` reads it; columns without any value are left out."""
+    columns = [*REQUIRED, *(name for name in OPTIONAL if name in frame and frame[name].notna().any())]
+    write_csv(path, frame[columns].assign(sources=frame["sources"].map(join_sources)))
+
+
+def unmeasured(frame: pd.DataFrame) -> str | None:
+    """One line that counts the transfers without an affinity, or None where all were measured."""
+    missing = int(frame["affinity"].isna().sum())
+    return f"{missing} of {len(frame):,} transfers have no affinity: they are never chosen" if missing else None
+
+
+def task_names(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The targets and the tasks labelled for the sources that a table names, each sorted."""
+    sources = {labelled(name) for group in frame["sources"] for name in group if name != SELF}
+    return sorted(set(frame["target"])), sorted(sources)
+
+
+def is_gold(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows are the target's own fully supervised network."""
+    return frame["sources"].map(lambda sources: sources == (SELF,))
+
+
+def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
+    rows: list[list[object]] = []
+    problems: list[str] = []
+    seen: dict[tuple[str, frozenset[str]], int] = {}
+    mentioned: dict[str, int] = {}  # target -> first line of any row of it
+    measured: set[str] = set()
+    for line, cells in sheet.rows:
+        row = dict(zip(sheet.columns, cells, strict=True))
+        target, sources = normal(row["target"]), split_sources(row["sources"])
+        values, wrong = _numbers(row, sheet)
+        wrong = [*wrong_names(target, sources), *wrong]
+        key = (target, frozenset(sources))
+        if key in seen:
+            wrong.append(f"the same transfer as line {seen[key]}: {row['sources']} -> {target}")
+        seen.setdefault(key, line)
+        mentioned.setdefault(target, line)
+        problems += [f"line {line}: {what}" for what in wrong]
+        if not wrong:
+            read: dict[str, object] = {"target": target, "sources": sources, **values}
+            rows.append([read[name] for name in sheet.columns])
+            measured |= set() if math.isnan(values["affinity"]) else {target}
+    if not problems:
+        problems = [f"line {line}: target {name} has no measured row" for name, line in mentioned.items() if name not in measured]
+    return rows, problems
+
+
+def wrong_names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with the names of a transfer, as tables write it."""
+    for name in (target, *sources):
+        if not name or name != name.strip() or not name.isprintable() or "," in name:
+            yield f"{name!r} is not a task name"
+    if "+" in target:
+        yield f"target {target!r} may not hold a +"
+    if labelled(target) != target:
+        yield f"target {target!r} is written as a variant of the source {labelled(target)}"
+    if target == SELF:
+        yield f"{SELF!r} is a source, not a target"
+    if len(set(sources)) < len(sources):
+        yield f"a source stands twice in {join_sources(sources)}"
+    if SELF in map(labelled, sources) and sources != (SELF,):
+        yield f"{SELF!r} stands beside other sources in {join_sources(sources)}"
+
+
+def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[str]]:
+    """A row's numbers, NaN of empty cells, and what is wrong with them."""
+    values: dict[str, float] = {}
+    wrong: list[str] = []
+    for name, text in row.items():
+        if name in NAMES:
+            continue
+        values[name] = math.nan
+        if not text:
+            continue
+        try:
+            values[name] = value = sheet.number(text)
+        except ValueError as error:
+            wrong.append(f"{name} {error}")
+            continue
+        if not math.isfinite(value):
+            wrong.append(f"{name} must be finite (is {text})")
+        elif value < 0:
+            wrong.append(f"{name} must be >= 0 (is {text})")
+        elif name in SHARES and value > 1:
+            wrong.append(f"{name} must be in [0, 1] (is {text})")
+    return values, wrong

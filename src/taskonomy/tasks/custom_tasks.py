@@ -1,0 +1,307 @@
+"""The user's own tasks, as `data.own` of params.yaml declares them; once declared, they stand in the dictionary beside the paper's.
+
+A process knows the tasks of the parameter file that it has read. One that reads none is told: a card carries its task's declaration
+(`taskonomy.config.task_config.read_card`), and worker processes know what their parent knew (`taskonomy.machine.cores.on_every_core`).
+So whoever needs a task asks `DICTIONARY`, whoever's task it is.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Num, Shaped
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, field_validator
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.labels import encodings as to
+from taskonomy.labels.encodings import Head, Label, Loss, ViewFiles
+from taskonomy.tasks import multi_view as samples
+from taskonomy.tasks.dictionary import DICTIONARY, Task
+from taskonomy.tasks.preprocess import resized
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# What such a name already means: in a folder of images and labels, among released domains, or in a table of transfers.
+_TAKEN = frozenset({
+    "average", "building", "group", "image", "images", "labels", "mask_valid", "nonfixated_matches", "point_info", "random", "rgb", "scratch",
+    "self", "split",
+})  # fmt: skip
+_OF_THE_PAPER = frozenset(DICTIONARY)
+
+
+class Declared(BaseModel, ABC):
+    """A task of the user's own: what its labels are, and how a network learns them.
+
+    Attributes:
+        title: What people read; the name if not given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    title: str | None = None
+
+    @field_validator("title")
+    @classmethod
+    def _title_is_one_line(cls, title: str | None) -> str | None:
+        if title is not None:
+            _must_be_plain("must", title)
+        return title
+
+    @property
+    def of_images(self) -> int:
+        """Images per sample."""
+        return 1
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of class ids, for people; empty where there are none."""
+        return ()
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What each label must be, in words."""
+
+    @abstractmethod
+    def compact(self, values: Any, size: int) -> Shaped[np.ndarray, "..."]:
+        """A label's values, which are what is declared, as they are kept for an image of this side."""
+
+    @abstractmethod
+    def entry(self, name: str) -> Task:
+        """The entry of the dictionary."""
+
+    def decides(self) -> dict[str, Any]:
+        """All of it that labels and networks depend on, as JSON: what `declaration` reads back as this, but for what people read."""
+        return self.model_dump(mode="json", exclude={"title"})
+
+    def _task(self, name: str, label: Label, loss: Loss, head: Head, picture: str) -> Task:
+        group = samples.listed if self.of_images > 1 else None
+        title = self.title or name
+        return Task(name, title, "other", "", label, loss, head, images=self.of_images, group=group, picture=picture, classes=self.class_names)
+
+    def _label(self, name: str, shape: tuple[int | str, ...], dtype: str, encode: Any, **more: Any) -> Label:
+        def make(files: ViewFiles) -> Shaped[np.ndarray, "..."]:
+            return self.compact(files.stored(name), files.size)
+
+        # Labels of several images are listed by the source, a row for each sample.
+        return Label(shape, dtype, encode, (name,), make if self.of_images == 1 else None, **more)
+
+
+class OwnMap(Declared):
+    """An image for each image, of the same size: depth, normals, a heat map, a picture.
+
+    Attributes:
+        channels: Of the map.
+        range: Lowest and highest value that may occur; networks see it as [-1, 1]. 16-bit files: [0, 65535].
+        loss: What the network is trained with, and judged by.
+    """
+
+    kind: Literal["map"]
+    channels: Annotated[int, Field(ge=1, le=16)]
+    range: tuple[FiniteFloat, FiniteFloat] = (0, 255)
+    loss: Literal["l1", "l2"] = "l1"
+
+    @field_validator("range")
+    @classmethod
+    def _from_low_to_high(cls, values: tuple[float, float]) -> tuple[float, float]:
+        if not values[0] < values[1]:
+            raise ValueError(f"must be [lowest, highest] (is [{values[0]:g}, {values[1]:g}])")
+        return values
+
+    def describe(self) -> str:
+        """Its size, channels and range."""
+        return f"map of {_of(self.channels, 'channel')}, values {self.range[0]:g} to {self.range[1]:g}"
+
+    def compact(self, values: Num[np.ndarray, "height width channels"], size: int) -> Shaped[np.ndarray, "size size channels"]:
+        """As shares of the range, in 16 bits."""
+        low, high = self.range
+        shares = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+        small = np.stack([resized(np.ascontiguousarray(shares[..., one]), size) for one in range(self.channels)], -1)
+        return np.rint(np.clip(small, 0, 1) * 65535).astype(np.uint16)
+
+    def entry(self, name: str) -> Task:
+        """Trained as the paper's maps."""
+        label = self._label(name, ("h", "h", self.channels), "uint16", to.limited, options={"limit": 1.0})
+        return self._task(name, label, Loss(self.loss), Head(self.channels, tanh=True), "map")
+
+
+class _Classes(Declared, ABC):
+    """Classes by number, from 0.
+
+    Attributes:
+        classes: How many, or their names in the order of their numbers.
+    """
+
+    classes: int | tuple[str, ...]
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _number_or_names(cls, classes: Any) -> Any:
+        names = list(classes) if isinstance(classes, list | tuple) else []
+        if odd := [name for name in names if not isinstance(name, str)]:
+            raise ValueError(f"names must be text, in quotes where YAML sees something else (are also {', '.join(map(repr, odd))})")
+        for name in names:
+            _must_be_plain("names must", name)
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names {', '.join(twice)} twice")
+        count = len(names) if names else classes
+        if not isinstance(count, int) or isinstance(count, bool) or not 2 <= count <= to.NO_CLASS:
+            raise ValueError(f"must be a number from 2 to {to.NO_CLASS}, or a list of as many names (is {classes!r})")
+        return tuple(names) or count
+
+    @property
+    def count(self) -> int:
+        """How many classes."""
+        return self.classes if isinstance(self.classes, int) else len(self.classes)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """As declared."""
+        return () if isinstance(self.classes, int) else self.classes
+
+    def decides(self) -> dict[str, Any]:
+        """What classes are called changes no network."""
+        return {**super().decides(), "classes": self.count}
+
+
+class OwnPixelClasses(_Classes):
+    """A class for each pixel; 255 is a pixel without one."""
+
+    kind: Literal["pixel_classes"]
+
+    def describe(self) -> str:
+        """Which ids there may be."""
+        return f"pixel_classes, ids 0 to {self.count - 1} and {to.NO_CLASS} for none"
+
+    def compact(self, values: Num[np.ndarray, "height width"], size: int) -> Shaped[np.ndarray, "size size"]:
+        """Ids are never averaged."""
+        return resized(np.ascontiguousarray(values, np.uint8), size, nearest=True)
+
+    def entry(self, name: str) -> Task:
+        """Trained as semantic segmentation is."""
+        label = self._label(name, ("h", "h"), "uint8", to.same, statistics="class_weights")
+        return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count), "ids")
+
+
+class _OfImages(Declared, ABC):
+    """A label of one image, or of two or three.
+
+    Attributes:
+        images: Images per sample. Labels of several are rows of NAME.csv, under image_a, image_b (and image_c).
+    """
+
+    images: Annotated[int, Field(ge=1, le=3)] = 1
+
+    @property
+    def of_images(self) -> int:
+        """As declared."""
+        return self.images
+
+
+class OwnVector(_OfImages):
+    """Numbers for each image (or pair): a regression.
+
+    Attributes:
+        length: How many numbers; networks see each as z-scores.
+        loss: What the network is trained with, and judged by.
+    """
+
+    kind: Literal["vector"]
+    length: Annotated[int, Field(ge=1, le=10_000)]
+    loss: Literal["l1", "l2"] = "l2"
+
+    def describe(self) -> str:
+        """How many numbers."""
+        return f"vector of {_of(self.length, 'finite number')}"
+
+    def compact(self, values: Num[np.ndarray, " length"], size: int) -> Shaped[np.ndarray, " length"]:
+        """The numbers."""
+        return np.asarray(values, np.float32)
+
+    def entry(self, name: str) -> Task:
+        """Trained as the room's layout is."""
+        label = self._label(name, (self.length,), "float32", to.scores, statistics="mean_std")
+        return self._task(name, label, Loss(self.loss), Head(self.length, layers=2), "vector")
+
+
+class OwnClass(_Classes, _OfImages):
+    """One class for each image (or pair)."""
+
+    kind: Literal["class"]
+
+    def describe(self) -> str:
+        """Which ids there may be."""
+        return f"class, one id from 0 to {self.count - 1}"
+
+    def compact(self, values: Num[np.ndarray, "1"], size: int) -> Shaped[np.ndarray, "1"]:
+        """The id."""
+        return np.asarray(values, np.uint8)
+
+    def entry(self, name: str) -> Task:
+        """Trained as point matching and jigsaw are."""
+        label = self._label(name, (1,), "uint8", to.same)
+        return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count, layers=2), "id")
+
+
+def own_name(name: str) -> str:
+    """A name that a task of one's own may have: it becomes part of paths, tables and pages.
+
+    Raises:
+        ValueError: Another task's, one that means something else, or one with other characters.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError("a task's name begins with a letter from a to z and goes on with at most 62 of a to z, 0 to 9 and _")
+    if name in _OF_THE_PAPER:
+        raise ValueError("is a task of the dictionary (`taskonomy tasks`); call yours otherwise")
+    if name in _TAKEN:
+        raise ValueError("has a meaning of its own in data and tables; call the task otherwise")
+    return name
+
+
+KINDS: dict[str, type[Declared]] = {"map": OwnMap, "pixel_classes": OwnPixelClasses, "vector": OwnVector, "class": OwnClass}
+OwnTask = Annotated[OwnMap | OwnPixelClasses | OwnVector | OwnClass, Field(discriminator="kind")]
+OwnTasks = dict[Annotated[str, AfterValidator(own_name)], OwnTask]
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(OwnTask)
+_declared: dict[str, Declared] = {}
+
+
+def declare(own: Mapping[str, Declared]) -> None:
+    """These are the user's tasks, and no others."""
+    for name in set(_declared) - set(own):
+        del DICTIONARY[name], _declared[name]
+    for name, declared in own.items():
+        _enter(name, declared)
+
+
+def declare_also(name: str, decides: Mapping[str, Any]) -> None:
+    """A task as its card tells of it; one that is known with all that people read stays as it is.
+
+    Raises:
+        TaskonomyError: It is no declaration.
+    """
+    try:
+        declared: Declared = _ADAPTER.validate_python(dict(decides))
+        own_name(name)
+    except ValueError as error:
+        raise TaskonomyError(f"task {name}: no declaration of data.own ({' '.join(str(error).split())}); the stage `cards` writes it") from None
+    if name not in _declared or _declared[name].decides() != declared.decides():
+        _enter(name, declared)
+
+
+def own_tasks() -> dict[str, Declared]:
+    """What is declared now, by name."""
+    return dict(_declared)
+
+
+def _enter(name: str, declared: Declared) -> None:
+    DICTIONARY[name], _declared[name] = declared.entry(name), declared
+
+
+def _must_be_plain(what: str, text: str) -> None:
+    """Figures take < and > for markup."""
+    if not 1 <= len(text) <= 80 or not text.isprintable() or set("<>") & set(text):
+        raise ValueError(f"{what} be a line of 1 to 80 characters without < and > (is {text!r})")
+
+
+def _of(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"

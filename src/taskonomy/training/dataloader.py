@@ -1,0 +1,232 @@
+"""Batches of a prepared task: what its network sees, and what it should give."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from taskonomy.dataset.prepared_dataset import PreparedTask
+from taskonomy.labels.encodings import Input
+from taskonomy.numeric.rng import generator
+from taskonomy.training.losses import Targets
+from taskonomy.training.prefetch import ahead
+from taskonomy.training.transforms import as_seen
+
+TESTING = -1  # the epoch in which nothing varies
+KEPT_BYTES = 2**31  # encoded labels larger than this are encoded anew for each batch
+_BLOCK = 64
+_SCALED_BY = 256
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """What networks read."""
+
+    def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Tensor:
+        """Of samples whose images are these rows of the index: [batch, images, channels, height, width]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images, changed as a task asks for.
+
+    Attributes:
+        images: Every prepared image.
+        how: What the task does to them.
+        tile_side: Of the jigsaw's tiles as encoders see them; None: the image's.
+    """
+
+    images: Any
+    how: Input
+    tile_side: int | None = None
+
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Int[np.ndarray, " batch"] | None
+    ) -> Float[Tensor, "batch seen channels height width"]:
+        """The samples' images in [-1, 1]."""
+        images = np.asarray(self.images[rows.ravel()]).reshape(*rows.shape, *self.images.shape[1:])
+        return as_seen(images, self.how, keys, epoch, orders, self.tile_side)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Stored codes of one or more sources, concatenated.
+
+    Attributes:
+        arrays: Of each source, memory-mapped.
+        row_of: Row of each view in them.
+    """
+
+    arrays: Sequence[Shaped[np.ndarray, "rows _ height width"]]
+    row_of: Int[np.ndarray, " views"]
+
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
+    ) -> Float[Tensor, "batch images channels height width"]:
+        """The codes of the samples' images."""
+        where = self.row_of[rows]
+        if (where < 0).any():
+            raise ValueError("images of the train split have no codes")
+        return torch.from_numpy(np.concatenate([array[where] for array in self.arrays], axis=2)).float()
+
+
+class Labels:
+    """A task's labels as losses compare them.
+
+    Args:
+        prepared: The task.
+        keep: Samples whose labels are encoded once and kept in memory, where they fit.
+    """
+
+    def __init__(self, prepared: PreparedTask, keep: Int[np.ndarray, " kept"] | None = None) -> None:
+        self.prepared = prepared
+        self._statistics = {name: _tensor(value) for name, value in prepared.statistics.items()}
+        self._row_of: Int[np.ndarray, " samples"] | None = None
+        self._device = torch.device("cpu")
+        if keep is not None and len(keep):
+            self._keep(np.unique(keep), KEPT_BYTES)
+
+    def on(self, device: torch.device, keep: Int[np.ndarray, " kept"], room: float, threads: int) -> "Labels | None":
+        """The same with the labels of these samples encoded and kept on a GPU; None: they do not fit.
+
+        Args:
+            device: The GPU.
+            keep: Samples.
+            room: There, bytes.
+            threads: Which encode.
+        """
+        there = Labels(self.prepared)
+        there._device = device
+        there._statistics = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in self._statistics.items()}
+        return there if there._keep(np.unique(keep), room, self, threads) else None
+
+    def of(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
+        """Of these samples."""
+        if self._row_of is None or (self._row_of[chosen] < 0).any():
+            return self._encoded(chosen)
+        rows = torch.from_numpy(self._row_of[chosen]).to(self._device)
+        mask = None if self._mask is None else self._mask[rows]
+        parts = [part[rows] for part in self._parts]
+        return Targets((parts[0], parts[1]) if self._several else parts[0], mask, self._statistics, _keys(chosen))
+
+    def scale(self, chosen: Int[np.ndarray, " samples"]) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
+        """Mean and deviation of every channel over what is labelled in these samples, or in an even choice of so many that it makes no difference."""
+        targets = self.of(chosen[:: -(-len(chosen) // _SCALED_BY)])
+        if not isinstance(targets.values, Tensor):
+            raise ValueError("labels of several parts have no scale")
+        values = targets.values.double()
+        values = values.flatten(0, -2) if targets.mask is None else values[targets.mask]
+        return values.mean(0).float(), values.std(0, correction=0).float()
+
+    def _encoded(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
+        label, mask = self.prepared.labels(chosen), self.prepared.mask(chosen)
+        values = (_tensor(label[0]), _tensor(label[1])) if isinstance(label, tuple) else _tensor(label)
+        return Targets(values, None if mask is None else torch.from_numpy(mask), self._statistics, _keys(chosen))
+
+    def _keep(self, chosen: Int[np.ndarray, " kept"], room: float, source: "Labels | None" = None, threads: int = 0) -> bool:
+        source = source or self
+        one = source.of(chosen[:1])
+        parts = [*one.parts, *([] if one.mask is None else [one.mask])]
+        if len(chosen) * sum(part.nbytes for part in parts) > room:
+            return False
+        kept = [torch.empty(len(chosen), *part.shape[1:], dtype=part.dtype, device=self._device) for part in parts]
+        done = 0
+        for block in ahead(source.of, (chosen[start : start + _BLOCK] for start in range(0, len(chosen), _BLOCK)), threads):
+            for to, part in zip(kept, [*block.parts, *([] if block.mask is None else [block.mask])], strict=True):
+                to[done : done + len(part)] = part
+            done += len(block.parts[0])
+        self._several = isinstance(one.values, tuple)
+        self._parts, self._mask = kept[: len(one.parts)], kept[-1] if one.mask is not None else None
+        self._row_of = np.full(len(self.prepared.samples), -1)
+        self._row_of[chosen] = np.arange(len(chosen))
+        return True
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples.
+
+    Attributes:
+        positions: Which, among the task's samples.
+        seen: What the network reads.
+        targets: What it should give.
+    """
+
+    positions: Int[np.ndarray, " batch"]
+    seen: Float[Tensor, "batch ..."]
+    targets: Targets
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return self if device.type == "cpu" else Batch(self.positions, self.seen.to(device, non_blocking=True), self.targets.to(device))
+
+    def pinned(self) -> "Batch":
+        """The same in memory that a GPU copies from while the processor goes on."""
+        return Batch(self.positions, self.seen.pin_memory(), self.targets.each(Tensor.pin_memory))
+
+
+class Batches:
+    """A task's samples of one split.
+
+    Args:
+        labels: Of the task.
+        inputs: What its network reads.
+        positions: The samples, by their place among the task's.
+        size: Samples per batch.
+        threads: Which make batches for a GPU before they are asked for; 0: each is made when it is.
+    """
+
+    def __init__(self, labels: Labels, inputs: Inputs, positions: Int[np.ndarray, " samples"], size: int, threads: int = 0) -> None:
+        self.labels, self.inputs, self.positions, self.size, self.threads = labels, inputs, positions, size, threads
+        self.prepared = labels.prepared
+
+    def __len__(self) -> int:
+        """How many batches one pass takes."""
+        return -(-len(self.positions) // self.size)
+
+    def shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """One pass in an order that depends on seed and epoch only; a last batch of one sample is left out, for batch normalisation's sake."""
+        order = self.positions[generator(seed, "order", epoch).permutation(len(self.positions))]
+        yield from self._made([chosen for chosen in self._cut(order) if len(chosen) > 1 or len(order) == 1], epoch)
+
+    def in_order(self) -> Iterator[Batch]:
+        """One pass as testing sees it: every sample once, nothing random."""
+        yield from self._made(self._cut(self.positions), TESTING)
+
+    def _cut(self, order: Int[np.ndarray, " samples"]) -> list[np.ndarray]:
+        return [order[start : start + self.size] for start in range(0, len(order), self.size)]
+
+    def _made(self, parts: Sequence[np.ndarray], epoch: int) -> Iterator[Batch]:
+        if self.threads:
+            yield from ahead(lambda chosen: self.of(chosen, epoch).pinned(), parts, self.threads)
+        else:
+            yield from map(partial(self.of, epoch=epoch), parts)
+
+    def of(self, chosen: Int[np.ndarray, " batch"], epoch: int) -> Batch:
+        """These samples. The jigsaw's permutations are drawn anew each epoch of training, as in the reference."""
+        task, orders = self.prepared.task, None
+        targets = self.labels.of(chosen)
+        if task.input is Input.TILES and task.head is not None and isinstance(permutations := targets.values, Tensor):
+            if epoch != TESTING:
+                permutations = torch.tensor([[generator(epoch, "permutation", int(key)).integers(task.head.channels)] for key in chosen])
+                targets = replace(targets, values=permutations)
+            orders = permutations[:, 0].numpy()
+        return Batch(chosen, self.inputs.seen(self.prepared.samples[chosen], chosen, epoch, orders), targets)
+
+
+def _keys(chosen: Int[np.ndarray, " batch"]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(chosen))
+
+
+def _tensor(value: Any) -> Any:
+    """Arrays and lists of numbers as tensors: floating point in single precision, anything else as whole numbers."""
+    if not isinstance(value, list | np.ndarray):
+        return value
+    array = np.asarray(value)
+    return torch.from_numpy(array.astype(np.float32 if array.dtype.kind == "f" else np.int64))

@@ -1,0 +1,117 @@
+"""What every epoch reads, on the GPU itself where it fits: images as bytes, codes, encoded labels.
+
+Inputs that are drawn anew by the processor (noise, the jigsaw's tiles) are not among them; their batches are made ahead by threads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped, UInt8
+from torch import Tensor
+
+from taskonomy.labels.encodings import Input
+from taskonomy.training.dataloader import Codes, Images, Inputs, Labels
+from taskonomy.training.transforms import changed
+
+ROOM = 0.6  # of the GPU's free memory
+_BLOCK = 256
+_ON_GPU = (Input.IMAGE, Input.HOLE, Input.LIGHTNESS)
+
+
+@dataclass(frozen=True)
+class ResidentImages:
+    """As `Images`.
+
+    Attributes:
+        images: On the GPU.
+        row_of: Row of each view in them.
+        how: What the task does to them.
+    """
+
+    images: UInt8[Tensor, "rows side side 3"]
+    row_of: Int[Tensor, " views"]
+    how: Input
+
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
+    ) -> Float[Tensor, "batch images channels height width"]:
+        """The samples' images in [-1, 1]."""
+        return changed(self.images[self.row_of[torch.from_numpy(rows).to(self.images.device)]], self.how, keys, epoch)
+
+
+@dataclass(frozen=True)
+class ResidentCodes:
+    """As `Codes`.
+
+    Attributes:
+        arrays: Of each source, on the GPU.
+        row_of: Row of each view in them.
+    """
+
+    arrays: Sequence[Shaped[Tensor, "rows _ height width"]]
+    row_of: Int[Tensor, " views"]
+
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
+    ) -> Float[Tensor, "batch images channels height width"]:
+        """The codes of the samples' images."""
+        where = self.row_of[torch.from_numpy(rows).to(self.row_of.device)]
+        return torch.cat([array[where] for array in self.arrays], 2).float()
+
+
+def resident(
+    labels: Labels, inputs: Inputs, positions: Int[np.ndarray, " samples"], device: torch.device, threads: int
+) -> tuple[Labels, Inputs] | None:
+    """Labels and inputs of these samples on a GPU; None: they do not fit, or are not of that kind.
+
+    Args:
+        labels: The task's.
+        inputs: What its network reads.
+        positions: Samples.
+        device: The GPU; of a processor, nothing is on it that is not there already.
+        threads: Which encode labels.
+    """
+    if device.type != "cuda" or not _can_be(inputs):
+        return None
+    rows = np.unique(labels.prepared.samples[positions])
+    room = ROOM * torch.cuda.mem_get_info(device)[0]
+    if (found := _inputs(inputs, rows, device, room)) is None:
+        return None
+    there, taken = found
+    kept = labels.on(device, positions, room - taken, threads)
+    return None if kept is None else (kept, there)
+
+
+def _can_be(inputs: Inputs) -> bool:
+    return isinstance(inputs, Codes) or (isinstance(inputs, Images) and inputs.how in _ON_GPU)
+
+
+def _inputs(inputs: Inputs, rows: Int[np.ndarray, " rows"], device: torch.device, room: float) -> tuple[Inputs, int] | None:
+    """With the bytes that they take."""
+    views = int(rows.max()) + 1
+    row_of = np.full(views, -1)
+    row_of[rows] = np.arange(len(rows))
+    arrays = list(inputs.arrays) if isinstance(inputs, Codes) else [inputs.images]  # type: ignore[attr-defined]
+    taken = sum(len(rows) * array[0].nbytes for array in arrays)
+    if taken > room:
+        return None
+    if isinstance(inputs, Codes):
+        where = inputs.row_of[rows]
+        if (where < 0).any():
+            raise ValueError("images of the train split have no codes")
+        there = [_moved(array, where, device) for array in arrays]
+        return ResidentCodes(there, torch.from_numpy(row_of).to(device)), taken
+    return ResidentImages(_moved(arrays[0], rows, device), torch.from_numpy(row_of).to(device), inputs.how), taken  # type: ignore[attr-defined]
+
+
+def _moved(array: Any, rows: Int[np.ndarray, " rows"], device: torch.device) -> Tensor:
+    """These rows of a memory-mapped array, without all of them in memory at once."""
+    like = torch.from_numpy(np.asarray(array[rows[:1]]))
+    there = torch.empty(len(rows), *like.shape[1:], dtype=like.dtype, device=device)
+    for start in range(0, len(rows), _BLOCK):
+        part = torch.from_numpy(np.asarray(array[rows[start : start + _BLOCK]]))
+        there[start : start + len(part)] = part
+    return there

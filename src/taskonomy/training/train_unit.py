@@ -1,0 +1,148 @@
+"""Units of work: one network trained, and its loss on every test image. A unit that is known is never trained again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from taskonomy.config.params import AdversarialParams, Precision, ScheduleParams
+from taskonomy.errors import TaskonomyError
+from taskonomy.machine.device import fastest, threads_for
+from taskonomy.models.decoders import Scaled
+from taskonomy.store.store import Store, Unit
+from taskonomy.tasks.dictionary import Task
+from taskonomy.training.dataloader import Batches, Inputs, Labels
+from taskonomy.training.gpu_cache import resident
+from taskonomy.training.trainer import Curve, Schedule, fit, losses_of, seeded
+
+TESTS = ("test_affinity", "test_policy")
+SAVE_EVERY = 30.0  # seconds; shorter trainings are done again from their start, with the same bits
+_WEIGHTS = "weights/"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained.
+
+    Attributes:
+        name: Of what is trained: part of every seed.
+        task: What it learns.
+        labels: The task's.
+        inputs: What the network reads.
+        train: Samples to learn from.
+        schedule: How long and how fast.
+        precision: Of its arithmetic.
+        seed: Seed.
+        save_every: Seconds between two states saved.
+        adversarial: Second term of its loss; None: none.
+    """
+
+    name: str
+    task: Task
+    labels: Labels
+    inputs: Inputs
+    train: Int[np.ndarray, " samples"]
+    schedule: ScheduleParams
+    precision: Precision
+    seed: int
+    save_every: float = SAVE_EVERY
+    adversarial: AdversarialParams | None = None
+
+
+def train_unit(
+    store: Store,
+    key: str,
+    recipe: Recipe,
+    make: Callable[[], nn.Module],
+    *,
+    keep: bool = False,
+    each_epoch: Callable[[int, Curve], object] | None = None,
+) -> Unit:
+    """The unit of this key: from the store, or trained and stored.
+
+    Args:
+        store: Where finished units lie.
+        key: Digest of everything that determines the unit.
+        recipe: How it is trained.
+        make: Gives the fresh network; called after torch's random numbers were seeded.
+        keep: Whether the weights are kept, too.
+        each_epoch: Told of every finished epoch, also of those of a unit from the store.
+
+    Raises:
+        TaskonomyError: A loss that is not finite.
+    """
+    if (known := store.read(key)) is not None:
+        if each_epoch is not None:  # curves of a known unit are those of its training
+            curve = Curve(known.facts["train"], known.facts["validation"])
+            for epoch in range(len(curve.train)):
+                each_epoch(epoch, curve)
+        return known
+    # One thread: its sums come in one order, and two processes of one thread are faster than one of two.
+    torch.set_num_threads(1)
+    prepared, loss = recipe.labels.prepared, recipe.task.loss
+    if loss is None:
+        raise TaskonomyError(f"{recipe.task.name} has no loss: there is nothing to train")
+    seeded(recipe.seed, recipe.name, "weights")
+    network = make()
+    for module in network.modules():
+        if isinstance(module, Scaled):
+            module.set_to(*recipe.labels.scale(recipe.train))
+    network.to(device := fastest())
+    plan, threads = recipe.schedule, threads_for(device)
+    schedule = Schedule(plan.epochs, plan.rate, plan.slow_after, plan.weight_decay)
+    validation = prepared.of_split("validation")
+    each = resident(recipe.labels, recipe.inputs, np.concatenate([recipe.train, validation]), device, threads)
+
+    def batches(positions: Int[np.ndarray, " samples"]) -> Batches:
+        return Batches(recipe.labels, recipe.inputs, positions, plan.batch, threads) if each is None else Batches(*each, positions, plan.batch)
+
+    result = fit(
+        network, loss, batches(recipe.train), batches(validation), schedule,
+        name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
+        adversarial=recipe.adversarial, save_every=recipe.save_every, each_epoch=each_epoch,
+    )  # fmt: skip
+    tests = {split: Batches(recipe.labels, recipe.inputs, prepared.of_split(split), plan.batch, threads) for split in TESTS}
+    arrays = {split: losses_of(network, loss, test, recipe.precision) for split, test in tests.items()}
+    for split, losses in arrays.items():
+        if not np.isfinite(losses).all():
+            raise TaskonomyError(f"{recipe.name}: the loss is not finite on {int((~np.isfinite(losses)).sum())} images of {split}")
+    if keep:
+        arrays |= {f"{_WEIGHTS}{name}": value.cpu().numpy() for name, value in network.state_dict().items()}
+    facts = {"name": recipe.name, "train": result.curve.train, "validation": result.curve.validation, "chosen": result.chosen}
+    store.write(key, arrays, facts)
+    return Unit(arrays, facts)
+
+
+def weights_of(unit: Unit) -> dict[str, Tensor]:
+    """The weights of a unit that kept them."""
+    return {name.removeprefix(_WEIGHTS): torch.from_numpy(array.copy()) for name, array in unit.arrays.items() if name.startswith(_WEIGHTS)}
+
+
+class Nothing:
+    """What a network reads that looks at nothing."""
+
+    def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Float[Tensor, "batch nothing"]:
+        """No numbers for each sample."""
+        return torch.empty(len(keys), 0)
+
+
+class Constant(nn.Module):
+    """The best constant estimator: the same output for every image, the one that minimises the loss over the training samples.
+
+    It starts near 0, not at 0: where all embeddings are one, the metric loss of segmentations has no gradient.
+
+    Args:
+        shape: Of a sample's output.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.value = nn.Parameter(0.01 * torch.randn(shape))
+
+    def forward(self, seen: Float[Tensor, "batch nothing"]) -> Float[Tensor, "batch numbers *side"]:
+        """The constant, for each sample."""
+        return self.value.expand(len(seen), *self.value.shape)

@@ -1,0 +1,55 @@
+"""Transitive transfers: source -> intermediate -> target (paper section 3.2: transfer functions are composed).
+
+A first-order transfer source -> intermediate is trained as the stage `transfer` trains it, and frozen. What its two streams give the intermediate's
+decoder is a representation of the intermediate, computed from the source's code: as large as a code, of 16 channels. The first-order transfer to the
+target reads it in the place of a code.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+
+from taskonomy.config.params import Precision
+from taskonomy.machine.device import fastest
+from taskonomy.models.transfer import Transfer
+from taskonomy.store.store import Store, Unit
+from taskonomy.training.codes import BATCH
+from taskonomy.training.train_unit import weights_of
+from taskonomy.training.trainer import autocast
+
+REPRESENTATION = "codes"
+_TRANSFER = "transfer."
+
+
+def write_representation(store: Store, key: str, through: Unit, codes: Any, precision: Precision, dtype: str) -> None:
+    """The unit that holds the representation of an intermediate for every view that has a code, each computed once.
+
+    Args:
+        store: Where it is written.
+        key: Under which.
+        through: The transfer source -> intermediate, with its weights.
+        codes: The source's, [coded, channels, height, width].
+        precision: Of the transfer's arithmetic.
+        dtype: As codes are stored.
+    """
+    torch.set_num_threads(1)  # as in training
+    transfer = Transfer(1, int(codes.shape[1]))
+    weights = weights_of(through)
+    transfer.load_state_dict({name.removeprefix(_TRANSFER): value for name, value in weights.items() if name.startswith(_TRANSFER)})
+    store.write(key, {REPRESENTATION: representation(transfer, codes, precision, dtype)}, {"name": f"representation by {through.facts['name']}"})
+
+
+@torch.no_grad()
+def representation(transfer: Transfer, codes: Any, precision: Precision, dtype: str) -> Shaped[np.ndarray, "coded outputs height width"]:
+    """What a frozen transfer gives its decoder, of all codes."""
+    device = fastest()
+    transfer.to(device).eval()
+    parts = []
+    for start in range(0, len(codes), BATCH):
+        block = torch.from_numpy(np.asarray(codes[start : start + BATCH]).astype(np.float32))
+        with autocast(device, precision):
+            made = transfer(block.to(device))
+        parts.append(made.float().cpu().numpy().astype(dtype))
+    return np.ascontiguousarray(np.concatenate(parts))

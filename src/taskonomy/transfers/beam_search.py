@@ -1,0 +1,42 @@
+"""Which sets of sources to try next (paper section 3.2): there are too many of them to try all."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from taskonomy.config.params import Beam
+
+# The released measurements: all pairs and triples of the five best sources, all fours of the six best, and from order 5 on the k best.
+PAPER = {2: 5, 3: 5, 4: 6}
+Sources = tuple[str, ...]
+
+
+def candidates(order: int, affinity: Mapping[Sources, float], pool: Sequence[str], beam: Beam | int) -> list[Sources]:
+    """Sets of `order` sources to train, given what those of lower orders are worth.
+
+    Args:
+        order: Above 1.
+        affinity: Of every set tried so far, its sources in sorted order.
+        pool: Sources that sets may be made of; each was tried alone.
+        beam: `paper`: all subsets of the best single sources; a number w: the w best sets of the order below, each with one more source (1: greedy
+            forward selection); `all`: every subset.
+
+    Returns:
+        Sets in sorted order, each sorted: neither depends on the order in which anything was trained.
+    """
+    if beam is Beam.ALL:
+        return _subsets(pool, order)
+    if beam is Beam.PAPER:
+        return _subsets([source for (source,) in _best([(source,) for source in pool], affinity, PAPER.get(order, order))], order)
+    allowed = set(pool)
+    below = [sources for sources in affinity if len(sources) == order - 1 and allowed.issuperset(sources)]
+    kept = _best(below, affinity, int(beam))
+    return sorted({tuple(sorted({*sources, more})) for sources in kept for more in allowed - set(sources)})
+
+
+def _subsets(pool: Sequence[str], order: int) -> list[Sources]:
+    return sorted(combinations(sorted(pool), order))
+
+
+def _best(sets: Sequence[Sources], affinity: Mapping[Sources, float], width: int) -> list[Sources]:
+    """The sets of highest affinity; of equals, those whose names come first."""
+    return sorted(sets, key=lambda sources: (-affinity[sources], sources))[:width]

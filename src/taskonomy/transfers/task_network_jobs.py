@@ -1,0 +1,67 @@
+"""A task network as a unit of work: trained by whichever engine, in this process where that is one of this machine."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskonomy.compute.executor import LOCAL, Engine
+from taskonomy.compute.work import Work
+from taskonomy.config.params import Kind
+from taskonomy.config.task_config import as_card
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.store.store import Store
+from taskonomy.store.unit_keys import network_key, prepared_files
+from taskonomy.training.task_networks import EachEpoch, Trained, constant_key, train_task
+from taskonomy.training.trainer import Curve
+
+
+@dataclass(frozen=True)
+class NetworkJob:
+    """A task network; small, because it travels between processes.
+
+    Attributes:
+        card: The task's, as JSON.
+        prepared: Folder of the prepared data.
+        store: Folder of the finished units.
+    """
+
+    card: str
+    prepared: Path
+    store: Path
+
+
+def supervised(job: NetworkJob, each_epoch: EachEpoch, engine: Engine = LOCAL) -> Trained:
+    """Train a task's network and its best constant, and encode images, as `train_task` says.
+
+    Args:
+        job: Which.
+        each_epoch: Told of each epoch, as it ends on this machine, or all at once when another one has trained the network.
+        engine: Sees to it.
+    """
+    if engine.here:
+        return train_task(Prepared(job.prepared), json.loads(job.card), Store(job.store), each_epoch)
+    ((_work, trained),) = engine.submit([_work_of(job)])
+    if "self" in trained.units:
+        facts = trained.units["self"].facts
+        curve = Curve(facts["train"], facts["validation"])
+        for epoch in range(len(curve.train)):
+            each_epoch(epoch, curve)
+    return trained
+
+
+def _work_of(job: NetworkJob) -> Work:
+    card, prepared = json.loads(job.card), Prepared(job.prepared)
+    task = as_card(prepared.task(card["task"]), card)
+    keys: tuple[str, ...] = ()
+    if task.task.label is not None:
+        train = task.of_split("train")
+        keys = network_key(prepared, task, card, train, "self"), constant_key(task, card, train)
+    known = [Store(job.store).path(key) for key in keys if Store(job.store).has(key)]  # their images may still have to be encoded
+    reads = (*prepared_files(job.prepared, card["task"]), *known)
+    return Work(f"network {card['task']}", Kind.NETWORK, _train, job, reads, job.store, keys)
+
+
+def _train(job: NetworkJob) -> Trained:
+    trained = train_task(Prepared(job.prepared), json.loads(job.card), Store(job.store))
+    trained.network.cpu()  # whoever asked may have no GPU
+    return trained

@@ -1,0 +1,287 @@
+"""Transfers that `transfer.more` asks for beside those of the stage `transfer`: transitive (`a>b`) and fine-tuned (`a@0.02`), in any number.
+
+```
+data/more/TARGET/SPLIT.npz   losses [candidates, images], candidates; of targets that have some
+data/more/units.csv          key, target, sources; a transfer a -> b that kept its weights stands as (b, a), its representations as (b, a>b)
+```
+
+Each is a unit of work, and so is what it needs: of a>b, the transfer a -> b with its weights, and the representation of b that this gives, which all
+targets that see the same images share.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from taskonomy.atomic_io import whole_folder, write_csv
+from taskonomy.compute.executor import LOCAL, Engine
+from taskonomy.compute.work import Work
+from taskonomy.config.params import Kind, TransferParams
+from taskonomy.config.task_config import read_card
+from taskonomy.dataset.prepared_dataset import PreparedTask
+from taskonomy.errors import TaskonomyError
+from taskonomy.store.store import Store, Unit, code_digest, digest_of, key_of
+from taskonomy.store.unit_keys import UNIT_CODE, network_key, prepared_files
+from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.transfer_spec import Variant
+from taskonomy.transfers.stage_outputs import TESTS
+from taskonomy.transfers.transfers import Job, Opened, chosen_samples, open_job, settled
+
+_WEIGHTS = "network.safetensors"
+
+
+@dataclass(frozen=True)
+class MoreJob:
+    """All of `transfer.more`; small, because it travels between processes.
+
+    Attributes:
+        cards: Folder with the card of each task.
+        prepared: Folder of the prepared data.
+        codes: Folder with the codes of each source.
+        models: Folder with the network of each source.
+        store: Folder of the finished units.
+        params: The section `transfer`, as JSON.
+    """
+
+    cards: Path
+    prepared: Path
+    codes: Path
+    models: Path
+    store: Path
+    params: str
+
+    def to(self, target: str) -> Job:
+        """The transfers to one target, as the stage `transfer` has them."""
+        return Job(self.prepared, self.codes, (), self.store, json.dumps(read_card(self.cards / f"{target}.json")), self.params)
+
+    def section(self) -> TransferParams:
+        """The section `transfer`."""
+        return TransferParams(**json.loads(self.params))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One transfer, and the units that it takes.
+
+    Attributes:
+        target: Task that is solved.
+        variant: How.
+        key: Of its unit.
+        through: Of the transfer source -> intermediate; empty of a fine-tuned one.
+        middle: Of the representation of the intermediate; empty of a fine-tuned one.
+    """
+
+    target: str
+    variant: Variant
+    key: str
+    through: str = ""
+    middle: str = ""
+
+
+@dataclass(frozen=True)
+class More:
+    """What became of a job.
+
+    Attributes:
+        planned: Each transfer, target by target in the order of the parameters.
+        units: Key -> unit, of the transfers themselves.
+    """
+
+    planned: tuple[Planned, ...]
+    units: Mapping[str, Unit]
+
+    def table(self) -> pd.DataFrame:
+        """One row a unit: key, target, sources; those that transfers took come last."""
+        rows = [(one.key, one.target, one.variant.written) for one in self.planned]
+        rows += [(one.through, one.variant.intermediate or "", one.variant.source) for one in self.planned if one.through]
+        rows += [(one.middle, one.variant.intermediate or "", one.variant.written) for one in self.planned if one.middle]
+        return pd.DataFrame(list(dict.fromkeys(rows)), columns=["key", "target", "sources"])
+
+
+def more_transfers(job: MoreJob, told: Callable[[int], object] = lambda done: None, engine: Engine = LOCAL) -> More:
+    """Every transfer that `transfer.more` asks for; what the store knows is not trained again.
+
+    A target is not transferred to by way of itself: where it is a token's source or intermediate, it has no such row.
+
+    Args:
+        job: Which.
+        told: Called with the number of units that are there, as they come.
+        engine: Sees to what is missing.
+
+    Raises:
+        TaskonomyError: Codes or weights of a source are not there or do not fit; a loss that is not finite.
+    """
+    job = replace(job, params=settled(job.params))
+    planned, store = _planned(job), Store(job.store)
+    units = {one.key: unit for one in planned if (unit := store.read(one.key)) is not None}
+    told(len(units))
+    # Keyed: units that several ask for are trained once, and those that only known units asked for are not trained at all.
+    missing = {one.key: one for one in planned if one.key not in units}
+    middles = {one.middle: one for one in missing.values() if one.middle and store.read(one.middle) is None}
+    throughs = {one.through: one for one in middles.values() if store.read(one.through) is None}
+    for make, todo in ((_through, throughs), (_middle, middles), (_last, missing)):
+        for _work, _none in engine.submit([make(job, one) for one in todo.values()]):
+            told(1)
+    return More(tuple(planned), units | {key: _known(store, key) for key in missing})
+
+
+def write_more(path: Path, done: More) -> None:
+    """The folder of the stage `more`, whole or not at all."""
+    with whole_folder(path) as folder:
+        for target in dict.fromkeys(one.target for one in done.planned):
+            here = [one for one in done.planned if one.target == target]
+            (folder / target).mkdir()
+            for split in TESTS:
+                losses = np.stack([done.units[one.key].arrays[split] for one in here])
+                np.savez(folder / target / f"{split}.npz", candidates=np.array([one.variant.written for one in here]), losses=losses)
+        write_csv(folder / "units.csv", done.table())
+
+
+def few_samples(task: PreparedTask, share: float, batch: int, seed: int) -> Int[np.ndarray, " chosen"]:
+    """A random share of a target's train split, one batch at least, sorted; smaller shares lie within larger ones."""
+    train = task.of_split("train")
+    return chosen_samples(train, max(batch, round(share * len(train))), seed, f"fine-tuned {task.task.name}")
+
+
+def encoder_weights(model: Path) -> dict[str, np.ndarray]:
+    """The weights of a source's encoder, by name.
+
+    Args:
+        model: What the stage `train` wrote for the source.
+
+    Raises:
+        TaskonomyError: They are not there, or are damaged.
+    """
+    path = model / _WEIGHTS
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise TaskonomyError(f"{path}: no readable weights ({error}); the stage `train` writes them") from None
+    encoder = {name.removeprefix("encoder."): array for name, array in weights.items() if name.startswith("encoder.")}
+    return encoder or weights  # of a task without a label the encoder is all there is
+
+
+def _planned(job: MoreJob) -> list[Planned]:
+    params = job.section()
+    wanted = params.variants()
+    steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
+    # Task by task: what all transfers to a task share is opened once.
+    kept = {(into, source): key_of(kind="kept", transfer=open_job(job.to(into)).key((source,))) for into, source in steps}
+    weights = cache(lambda source: weights_digest(encoder_weights(job.models / source)))
+    found = []
+    for target in params.targets if wanted else ():
+        opened = open_job(job.to(target))
+        for one in wanted:
+            if target in (one.source, one.intermediate):
+                continue
+            if one.intermediate is not None:
+                through = kept[one.intermediate, one.source]
+                middle = _middle_key(opened, one, through)
+                key = key_of(kind="transitive", middle=middle, transfer=opened.key((one.source,)), code=code_digest(*UNIT_CODE))
+                found.append(Planned(target, one, key, through, middle))
+            else:
+                found.append(Planned(target, one, _fine_tuned_key(opened, one, weights(one.source))))
+    return found
+
+
+def _middle_key(opened: Opened, one: Variant, through: str) -> str:
+    codes = digest_of(opened.codes(one.source))
+    return key_of(kind="representation", through=through, codes=codes, dtype=opened.params.codes, code=code_digest(*UNIT_CODE))
+
+
+def _fine_tuned_key(opened: Opened, one: Variant, weights: str) -> str:
+    network = network_key(opened.prepared, opened.task, _card(opened), _samples(opened, one), "fine-tuned")
+    return key_of(kind="fine-tuned", network=network, source=one.source, weights=weights, code=code_digest(*UNIT_CODE))
+
+
+def _card(opened: Opened) -> dict[str, Any]:
+    """The target's, trained as transfers are: by their schedule, without an adversarial term."""
+    params = opened.params
+    how = {"schedule": params.schedule.model_dump(), "precision": params.precision.value, "adversarial": None, "seed": params.seed}
+    return {**opened.card, **how}
+
+
+def _samples(opened: Opened, one: Variant) -> Int[np.ndarray, " chosen"]:
+    return few_samples(opened.task, one.share or 1.0, opened.params.schedule.batch, opened.params.seed)
+
+
+def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
+    """Of an encoder's weights, by name."""
+    names: Sequence[str] = sorted(weights)
+    return key_of(names=names, arrays=digest_of(*(weights[name] for name in names)))
+
+
+def _through(job: MoreJob, one: Planned) -> Work:
+    """The transfer source -> intermediate, to be handed over; those below likewise."""
+    source, intermediate = one.variant.source, str(one.variant.intermediate)
+    reads = (*_files(job, intermediate), _codes(job, source, intermediate))
+    return Work(f"transfer {source} -> {intermediate}, kept", Kind.TRANSFER, _make_through, (job, one), reads, job.store, (one.through,))
+
+
+def _middle(job: MoreJob, one: Planned) -> Work:
+    reads = (*_files(job, one.target), _codes(job, one.variant.source, one.target), Store(job.store).path(one.through))
+    return Work(f"representation {one.variant.written}", Kind.TRANSFER, _make_middle, (job, one), reads, job.store, (one.middle,))
+
+
+def _last(job: MoreJob, one: Planned) -> Work:
+    name, files = f"transfer {one.variant.written} -> {one.target}", _files(job, one.target)
+    if one.middle:
+        reads, kind = (*files, Store(job.store).path(one.middle)), Kind.TRANSFER
+    else:
+        reads, kind = (*files, job.models / one.variant.source / _WEIGHTS), Kind.NETWORK
+    return Work(name, kind, _make, (job, one), reads, job.store, (one.key,))
+
+
+def _files(job: MoreJob, target: str) -> tuple[Path, ...]:
+    return (*prepared_files(job.prepared, target), job.cards / f"{target}.json")
+
+
+def _codes(job: MoreJob, source: str, target: str) -> Path:
+    return job.codes / source / f"{DICTIONARY[target].input.value}.npy"
+
+
+def _make_through(work: tuple[MoreJob, Planned]) -> None:
+    """Train a transfer source -> intermediate, and keep its weights; torch is loaded here and below, where it is needed."""
+    from taskonomy.training.train_transfer import train_transfer
+
+    job, one = work
+    opened = open_job(job.to(str(one.variant.intermediate)))
+    train_transfer(opened, one.through, (one.variant.source,), [opened.codes(one.variant.source)], keep=True)
+
+
+def _make_middle(work: tuple[MoreJob, Planned]) -> None:
+    from taskonomy.training.transitive import write_representation
+
+    job, one = work
+    opened = open_job(job.to(one.target))
+    through, codes = _known(opened.store, one.through), opened.codes(one.variant.source)
+    write_representation(opened.store, one.middle, through, codes, opened.params.precision, opened.params.codes)
+
+
+def _make(work: tuple[MoreJob, Planned]) -> None:
+    from taskonomy.training.fine_tuned import train_fine_tuned
+    from taskonomy.training.train_transfer import train_transfer
+    from taskonomy.training.transitive import REPRESENTATION
+
+    job, one = work
+    opened, source = open_job(job.to(one.target)), one.variant.source
+    if one.middle:
+        train_transfer(opened, one.key, (one.variant.written,), [_known(opened.store, one.middle).arrays[REPRESENTATION]])
+        return
+    weights = encoder_weights(job.models / source)
+    train_fine_tuned(opened.store, one.key, opened.prepared, opened.task, _card(opened), source, weights, _samples(opened, one.variant))
+
+
+def _known(store: Store, key: str) -> Unit:
+    if (unit := store.read(key)) is None:
+        raise TaskonomyError(f"{store.root}: the unit {key} vanished while it was used")
+    return unit

@@ -10,11 +10,10 @@ from pathlib import Path
 import torch
 
 from taskonomy.config.params import read_params
-from taskonomy.config.task_config import card
+from taskonomy.config.task_config import task_config
 from taskonomy.inference.benchmark import milliseconds, own_network
 from taskonomy.inference.composed_model import Encoder, Readout, fresh_encoder, fresh_readout
 from taskonomy.inference.inference_cost import Size, size_of, together
-from taskonomy.models.networks import in_channels_of
 from taskonomy.policy.planner import plan
 from taskonomy.tables.table import read_table
 from taskonomy.tasks import DICTIONARY
@@ -34,12 +33,12 @@ def main() -> None:
     params = read_params(ROOT / "params.yaml")
     side = params.data.resolution
     policy, _others = plan(read_table(ROOT / "data/published/affinities_16k.csv"), params.policy.model_copy(update={"alternatives": 0}))
-    cards = {name: card(task, params) for name, task in DICTIONARY.items() if task.head is not None}
+    configs = {name: task_config(task, params) for name, task in DICTIONARY.items() if task.head is not None}
     shapes = {
-        name: {"head": one["entry"]["head"], "encoder": one["encoder"], "decoder": one["decoder"], "side": side, "tile_side": one["tile_side"]}
-        for name, one in cards.items()
+        name: {**one.model_dump(mode="json", include={"encoder", "decoder", "tile_side"}), "head": vars(one.entry.head), "side": side}
+        for name, one in configs.items()
     }
-    encoders = {name: fresh_encoder(DICTIONARY[name], cards[name]["encoder"]).eval() for name in policy.sources}
+    encoders = {name: fresh_encoder(DICTIONARY[name], configs[name].encoder).eval() for name in policy.sources}
     targets = {
         one.target: Target(
             {source: encoders[source] for source in one.sources}, fresh_readout(DICTIONARY[one.target], len(one.sources), shapes[one.target]).eval()
@@ -54,7 +53,7 @@ def main() -> None:
     for name, target in targets.items():
         task = DICTIONARY[name]
         readouts[name] = size_of(target.readout, torch.zeros(1, task.tiles, code[0] * len(target.encoders), code[1], code[1]))
-        alone[name] = size_of(own[name], torch.zeros(1, task.tiles, in_channels_of(task), side, side))
+        alone[name] = size_of(own[name], torch.zeros(1, task.tiles, task.in_channels, side, side))
     images = {name: DICTIONARY[name].images for name in targets}
     counted = together(sizes, readouts, alone, {name: list(one.encoders) for name, one in targets.items()}, images)
     taken = milliseconds(list(targets.values()), [(DICTIONARY[name], network) for name, network in own.items()], side, torch.device("cpu"))

@@ -23,23 +23,23 @@ from torch import Tensor, nn
 
 from taskonomy.config.params import Params, Splits, checked
 from taskonomy.config.profiles import overlaid
-from taskonomy.config.task_config import as_card, card
+from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.estimate.throughput import PEAKS, SAMPLES, Kind, Nets, Stamps, train_rate
 from taskonomy.labels.encodings import Input
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import transfer_network
-from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
 from taskonomy.store.store import Store, key_of
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training import cuda_graphs as graphs
 from taskonomy.training.codes import coded_rows, codes_of, row_of_view
 from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
 from taskonomy.training.gpu_cache import resident
+from taskonomy.training.task_networks import prepared_task
 from taskonomy.training.train_unit import Recipe, train_unit
-from taskonomy.training.trainer import Schedule, autocast, fit, seeded
-from taskonomy.transfers.transfers import chosen_samples
+from taskonomy.training.trainer import autocast, fit, seeded
+from taskonomy.training.transfer_context import chosen_samples
 from taskonomy.world.generate import make_world
 
 ROOT = Path(__file__).parents[1]
@@ -100,15 +100,14 @@ class Bench:
             codes = self.encoder(0)(torch.zeros(2, 3, self.params.data.resolution, self.params.data.resolution, device=DEVICE))
         codes.sum().backward()
 
-    def task(self, name: str) -> tuple[PreparedTask, dict[str, Any]]:
-        """With its card."""
-        values = card(DICTIONARY[name], self.params)
-        return as_card(self.prepared.task(name), values), values
+    def task(self, name: str) -> PreparedTask:
+        """As the parameters configure it."""
+        return prepared_task(self.prepared, task_config(DICTIONARY[name], self.params))
 
     def encoder(self, source: int) -> nn.Module:
         """What its weights are costs nothing."""
         seeded(0, "encoder", source)
-        encoder = make_encoder(encoder_shape(self.params.train.encoder.model_dump())).to(DEVICE)
+        encoder = make_encoder(self.params.train.encoder).to(DEVICE)
         return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def codes(self, source: int) -> Codes:
@@ -121,8 +120,8 @@ class Bench:
 
     def network(self, way: str, name: str, source: int) -> nn.Module:
         """What one of the ways trains."""
-        shapes = encoder_shape(self.params.train.encoder.model_dump()), decoder_shape(self.params.train.decoder.model_dump(mode="json"))
-        transfer = transfer_network(self.task(name)[0].task, 1, *shapes, self.params.data.resolution).to(DEVICE)
+        shapes = self.params.train.encoder, self.params.train.decoder
+        transfer = transfer_network(self.task(name).task, 1, *shapes, self.params.data.resolution).to(DEVICE)
         return transfer if way == "stored" else WithEncoder(self.encoder(source), transfer, frozen=way == "frozen")
 
     def way(self, way: str) -> dict[str, Any]:
@@ -132,7 +131,7 @@ class Bench:
         stored = [self.codes(source) for source in range(self.sources)] if way == "stored" else []
         encode, seconds, lowest = time.perf_counter() - started, {}, []
         for name in TARGETS:
-            task, _card = self.task(name)
+            task = self.task(name)
             train = chosen_samples(task.of_split("transfer"), self.images, self.plan.seed, name)
             judged = np.concatenate([task.of_split(split) for split in ("validation", "test_affinity", "test_policy")])
             labels = Labels(task, np.concatenate([train, judged]) if self.complete else None)  # more images' would not fit into memory
@@ -228,7 +227,7 @@ def _side(params: Params, together: Any, rates: Any) -> None:
         ends.append(time.perf_counter())
 
     how = {"name": "side", "seed": 0, "checkpoint": Path("none"), "precision": nets.precision, "save_every": 1e9, "each_epoch": each_epoch}
-    fit(nets.network(kind).to(DEVICE), task.task.loss, many, few, Schedule(2, plan.rate), **how)  # type: ignore[arg-type]
+    fit(nets.network(kind).to(DEVICE), task.task.loss, many, few, plan.model_copy(update={"epochs": 2}), **how)  # type: ignore[arg-type]
     rates.put(SIDE_STEPS * plan.batch / (ends[1] - ends[0]))
 
 

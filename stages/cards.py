@@ -6,7 +6,7 @@ from pathlib import Path
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import whole_folder, write_json
 from taskonomy.config.params import read_params
-from taskonomy.config.task_config import card
+from taskonomy.config.task_config import task_config
 from taskonomy.tasks import DICTIONARY
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     params = read_params()
     with whole_folder(args.cards) as folder:
         for name in params.data.tasks:
-            write_json(folder / f"{name}.json", card(DICTIONARY[name], params))
+            write_json(folder / f"{name}.json", task_config(DICTIONARY[name], params).as_json())
 
 
 if __name__ == "__main__":

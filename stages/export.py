@@ -8,7 +8,7 @@ from taskonomy.config.params import read_params
 from taskonomy.inference.export import export, headline
 from taskonomy.machine.cores import progress
 from taskonomy.store.store import store_root
-from taskonomy.transfers.variants import MoreJob
+from taskonomy.transfers.run_context import RunContext
 
 
 def main() -> None:
@@ -17,9 +17,9 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
 
-    job = MoreJob(args.cards, args.prepared, args.codes, args.models, store_root(), read_params().transfer.model_dump_json())
+    run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), read_params().transfer)
     with progress(0, "export", "transfers") as bar:
-        index = export(job, args.policy, args.held_out, args.predictors, bar.update)
+        index = export(run, args.policy, args.held_out, args.predictors, bar.update)
     print("\n".join([*index["left_out"].values(), headline(index)]))
 
 

@@ -8,7 +8,8 @@ from taskonomy.compute.executor import engine
 from taskonomy.config.params import read_params
 from taskonomy.machine.cores import progress
 from taskonomy.store.store import store_root
-from taskonomy.transfers.variants import MoreJob, more_transfers, write_more
+from taskonomy.transfers.run_context import RunContext
+from taskonomy.transfers.variants import more_transfers, write_more
 
 
 def main() -> None:
@@ -21,9 +22,9 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
-    job = MoreJob(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer.model_dump_json())
+    run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)
     with engine(params.execution) as where, progress(0, "more transfers", "units") as bar:
-        done = more_transfers(job, bar.update, where)
+        done = more_transfers(run, bar.update, where)
     write_more(args.more, done)
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from taskonomy.stage.guard import stage
 from taskonomy.config.params import read_params
-from taskonomy.report.predictions import Folders, write_samples
+from taskonomy.report.predictions import write_samples
 from taskonomy.store.store import store_root
+from taskonomy.transfers.run_context import RunContext
 
 
 def main() -> None:
@@ -15,8 +16,9 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
 
-    where = Folders(args.prepared, args.cards, args.codes, args.models, args.transfers, store_root())
-    write_samples(args.samples, where, read_params())
+    params = read_params()
+    run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)
+    write_samples(args.samples, run, args.transfers, params)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Stage `train`: images and labels of one task -> its network, the codes of its encoder, the losses of both baselines on every test image."""
 
 import argparse
-import json
 from pathlib import Path
 
 from taskonomy.stage.guard import stage
 from taskonomy.compute.executor import engine
 from taskonomy.config.params import read_params
-from taskonomy.config.task_config import read_card
+from taskonomy.config.task_config import read_task_config
 from taskonomy.store.store import store_root
 from taskonomy.transfers.stage_outputs import Curves, write_network
 from taskonomy.transfers.task_network_jobs import NetworkJob, supervised
@@ -21,9 +20,9 @@ def main() -> None:
     parser.add_argument("codes", type=Path)
     args = parser.parse_args()
 
-    card = read_card(args.card)
-    job = NetworkJob(json.dumps(card), args.prepared, store_root())
-    with engine(read_params().execution) as where, Curves(card) as curves:
+    config = read_task_config(args.card)
+    job = NetworkJob(config, args.prepared, store_root())
+    with engine(read_params().execution) as where, Curves(config) as curves:
         trained = supervised(job, curves.told, where)
         write_network(args.model, args.codes, trained, curves)
 

@@ -1,17 +1,17 @@
 """Stage `transfer`: the codes of all sources -> every transfer to one target, its losses on every test image."""
 
 import argparse
-import json
 from pathlib import Path
 
 from taskonomy.stage.guard import stage
 from taskonomy.compute.executor import engine
 from taskonomy.config.params import read_params
-from taskonomy.config.task_config import read_card
+from taskonomy.config.task_config import read_task_config
 from taskonomy.machine.cores import progress
 from taskonomy.store.store import store_root
+from taskonomy.training.transfer_context import TransferContext
 from taskonomy.transfers.stage_outputs import write_transfers
-from taskonomy.transfers.transfers import Job, transfers_to
+from taskonomy.transfers.transfers import transfers_to
 
 
 def main() -> None:
@@ -24,9 +24,10 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
-    job = Job(args.prepared, args.codes, params.data.tasks, store_root(), json.dumps(read_card(args.card)), params.transfer.model_dump_json())
+    config = read_task_config(args.card)
+    context = TransferContext(args.prepared, args.codes, params.data.tasks, store_root(), config, params.transfer)
     with engine(params.execution) as where, progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
-        done = transfers_to(job, bar.update, where)
+        done = transfers_to(context, bar.update, where)
     write_transfers(args.transfers, args.model, done)
 
 

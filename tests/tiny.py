@@ -14,15 +14,15 @@ import yaml
 from conftest import ROOT
 
 from taskonomy.atomic_io import whole_folder
-from taskonomy.config.params import DataParams, Params, Precision, WorldParams, checked
-from taskonomy.config.task_config import card
+from taskonomy.config.params import DataParams, Params, Precision, ScheduleParams, WorldParams, checked
+from taskonomy.config.task_config import TaskConfig, task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.task_networks import train_task
+from taskonomy.training.transfer_context import TransferContext, shared
 from taskonomy.transfers.stage_outputs import Curves, write_network
-from taskonomy.transfers.transfers import Job, open_job
 from taskonomy.world.generate import make_world
 
 SIDE = 32
@@ -34,6 +34,11 @@ TRAINED = ("autoencoding", "camera_pose_fixated", "colorization", "denoising", "
 
 class KilledError(Exception):
     """Ends a training from inside."""
+
+
+def schedule(epochs: int, *, rate: float = 1e-3) -> ScheduleParams:
+    """Few epochs, for what is trained without parameters."""
+    return ScheduleParams(epochs=epochs, batch=2, rate=rate, slow_after=0.7, weight_decay=2e-6)
 
 
 def profile(**changes: dict[str, Any]) -> Params:
@@ -54,25 +59,24 @@ def tiny_world(root: Path) -> Prepared:
     return Prepared(root / "prepared")
 
 
-def tiny_card(task: str, **changes: dict[str, Any]) -> dict[str, Any]:
+def tiny_config(task: str, **changes: dict[str, Any]) -> TaskConfig:
     """As the stage `train` reads it."""
-    return dict(json.loads(json.dumps(card(DICTIONARY[task], profile(**changes)))))
+    return TaskConfig.model_validate(json.loads(json.dumps(task_config(DICTIONARY[task], profile(**changes)).as_json())))
 
 
 def tiny_trained(prepared: Prepared, folder: Path) -> None:
     """What the stage `train` writes for `TRAINED`: models/TASK, codes/TASK, and the units in store."""
     for task in TRAINED:
-        values = tiny_card(task)
-        with Curves(values) as curves:
-            done = train_task(prepared, values, Store(folder / "store"), curves.told)
+        config = tiny_config(task)
+        with Curves(config) as curves:
+            done = train_task(prepared, config, Store(folder / "store"), curves.told)
             write_network(folder / "models" / task, folder / "codes" / task, done, curves)
 
 
-def tiny_job(prepared: Path, codes: Path, store: Path, target: str, *sources: str, **params: Any) -> Job:
-    """Transfers to a target; the folders behind a job may have changed since another test opened it."""
-    open_job.cache_clear()
-    section = profile(transfer=params).transfer.model_dump_json()
-    return Job(prepared, codes, sources, store, json.dumps(tiny_card(target)), section)
+def tiny_context(prepared: Path, codes: Path, store: Path, target: str, *sources: str, **params: Any) -> TransferContext:
+    """Transfers to a target; the folders behind a context may have changed since another test opened it."""
+    shared.cache_clear()
+    return TransferContext(prepared, codes, sources, store, tiny_config(target), profile(transfer=params).transfer)
 
 
 def files_of(store: Path) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from parts import Part, fails, lines, until
-from tiny import files_of, tiny_job
+from tiny import files_of, tiny_context
 
 from taskonomy.compute.executor import LOCAL, engine
 from taskonomy.config.params import ExecutionParams
@@ -54,7 +54,7 @@ def test_bits_are_those_of_one_machine_and_each_file_travels_once_to_a_machine(n
     sources = ("autoencoding", "normal", "random_projection")
 
     def job(store):
-        return tiny_job(prepared.root, trained / "codes", tmp_path / store, "camera_pose_fixated", *sources, max_order=1)
+        return tiny_context(prepared.root, trained / "codes", tmp_path / store, "camera_pose_fixated", *sources, max_order=1)
 
     transfers_to(job("here"), engine=LOCAL)
     with engine(on(nodes, inputs="copy")) as cluster:

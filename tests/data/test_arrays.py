@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taskonomy.data.prepare.arrays import Array, Rows, Writing
 from taskonomy.data.prepare import arrays as module
+from taskonomy.data.prepare.arrays import Array, Rows, Writing
 
 ARRAYS = [Array("a.npy", np.dtype("float16"), (3, 2)), Array("deeper/b.npy", np.dtype("bool"), (4,)), Array("c.npy", np.dtype("uint8"), ())]
 

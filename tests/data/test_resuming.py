@@ -16,11 +16,11 @@ from test_prepare import BUILDINGS, damaged, digests, release
 from test_prepare import params as every_task
 
 from taskonomy.config.params import DataParams
+from taskonomy.data.prepare import run as module
 from taskonomy.data.prepare.arrays import arrays_of, disk_needed
 from taskonomy.data.prepare.label_statistics import mean_std
 from taskonomy.data.prepare.resume_log import Journal
 from taskonomy.data.prepare.run import prepare
-from taskonomy.data.prepare import run as module
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks import DICTIONARY
 

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from tiny import TRAINED, profile, tiny_card
+from tiny import TRAINED, profile, tiny_config
 
 from taskonomy.atomic_io import write_json, write_text
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.inference.export import export
-from taskonomy.transfers.variants import MoreJob
+from taskonomy.transfers.run_context import RunContext
 
 CHOSEN = {
     "autoencoding": ("self",),
@@ -26,11 +26,11 @@ def write_policy(path: Path, chosen: dict[str, tuple[str, ...]]) -> None:
     write_json(path, {**facts, "sources": sorted(ENCODERS), "transfers": transfers})
 
 
-def job(prepared: Prepared, trained: Path, folder: Path, store: Path) -> MoreJob:
+def job(prepared: Prepared, trained: Path, folder: Path, store: Path) -> RunContext:
     """Where everything is; the cards are written."""
     for task in TRAINED:
-        write_text(folder / "cards" / f"{task}.json", json.dumps(tiny_card(task)))
-    return MoreJob(folder / "cards", prepared.root, trained / "codes", trained / "models", store, profile().transfer.model_dump_json())
+        write_text(folder / "cards" / f"{task}.json", json.dumps(tiny_config(task).as_json()))
+    return RunContext(folder / "cards", prepared.root, trained / "codes", trained / "models", store, profile().transfer)
 
 
 def make(prepared: Prepared, trained: Path, folder: Path, store: Path) -> None:

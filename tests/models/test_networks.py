@@ -1,24 +1,36 @@
 """Encoder, decoders, transfer: the sizes and properties that the method relies on."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from taskonomy.config.params import DecoderParams, EncoderParams, checked
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head
-from taskonomy.models.decoders import PAPER, SMALL, DecoderShape, make_decoder
-from taskonomy.models.encoder import EncoderShape, check_size, make_encoder
-from taskonomy.models.networks import TransferNetwork, in_channels_of, outputs_of, parameters, task_network, transfer_network
+from taskonomy.models.decoders import PAPER, SMALL, make_decoder
+from taskonomy.models.encoder import check_size, make_encoder
+from taskonomy.models.networks import TransferNetwork, parameters, task_network, transfer_network
 from taskonomy.models.transfer import Transfer, clipped
 from taskonomy.tasks.dictionary import DICTIONARY, Task
 
 TASKS = [task for task in DICTIONARY.values() if task.head]
-NARROW = EncoderShape("small", width=0.125, stride=8)  # what is tested does not depend on the width
-THIN = DecoderShape(layers=(8,), steps=((8, 8), (4,)))
+
+
+def decoder_of(**values: object) -> DecoderParams:
+    """One that is good but for these values."""
+    return checked(DecoderParams, {"layers": (64,), "steps": ((8,),), **values}, "train.decoder")
+
+
+def encoder_of(name: str = "resnet50", *, width: float = 1.0, stride: int = 16, channels: int = 8) -> EncoderParams:
+    """The paper's, where nothing else is said."""
+    return EncoderParams(name=name, width=width, stride=stride, channels=channels)
+
+
+NARROW = encoder_of("small", width=0.125, stride=8)  # what is tested does not depend on the width
+THIN = DecoderParams(layers=(8,), steps=((8, 8), (4,)))
 CODE = (8, 4, 4)
 
 
@@ -51,7 +63,7 @@ def conv_weights(inputs: int, outputs: int, kernel: int = 3) -> int:
 @pytest.mark.parametrize("name", ["small", "resnet26", "resnet50", "resnet101"])
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])
 def test_the_code_is_the_image_over_the_stride_by_eight_channels_and_never_negative(name: str, stride: int) -> None:
-    encoder = make_encoder(EncoderShape(name, width=0.25, stride=stride))
+    encoder = make_encoder(encoder_of(name, width=0.25, stride=stride))
     codes = encoder(torch.randn(2, 3, 64, 96))
     assert codes.shape == (2, 8, 64 // stride, 96 // stride)
     assert codes.min() == 0 < codes.max()
@@ -59,7 +71,7 @@ def test_the_code_is_the_image_over_the_stride_by_eight_channels_and_never_negat
 
 def test_the_papers_code_of_256_pixels_has_2048_numbers() -> None:
     with torch.device("meta"):
-        assert make_encoder(EncoderShape())(torch.empty(1, 3, 256, 256)).shape[1:].numel() == 2048
+        assert make_encoder(encoder_of())(torch.empty(1, 3, 256, 256)).shape[1:].numel() == 2048
 
 
 @pytest.mark.parametrize(("name", "units"), [("resnet26", (2, 2, 2, 2)), ("resnet50", (3, 4, 6, 3)), ("resnet101", (3, 4, 23, 3))])
@@ -73,29 +85,29 @@ def test_a_resnet_has_the_weights_of_its_bottleneck_units_whatever_its_stride(na
             weights += conv_weights(inputs, inner, 1) + conv_weights(inner, inner) + conv_weights(inner, 4 * inner, 1)
             inputs = 4 * inner
     with torch.device("meta"):
-        assert parameters(make_encoder(EncoderShape(name, stride=stride))) == weights + conv_weights(2048, 8)
+        assert parameters(make_encoder(encoder_of(name, stride=stride))) == weights + conv_weights(2048, 8)
 
 
 def test_resnet50_without_its_last_layer_has_the_weights_of_torchvisions_without_its_classifier() -> None:
     with torch.device("meta"):
-        assert parameters(make_encoder(EncoderShape())) - conv_weights(2048, 8) == 25_557_032 - (2048 * 1000 + 1000)
+        assert parameters(make_encoder(encoder_of())) - conv_weights(2048, 8) == 25_557_032 - (2048 * 1000 + 1000)
 
 
 def test_the_number_of_layers_is_in_the_name() -> None:
     for layers in (26, 50, 101):
         with torch.device("meta"):
-            convs = [one for one in make_encoder(EncoderShape(f"resnet{layers}")).modules() if isinstance(one, nn.Conv2d)]
+            convs = [one for one in make_encoder(encoder_of(f"resnet{layers}")).modules() if isinstance(one, nn.Conv2d)]
         shortcuts = 4
         assert len(convs) - shortcuts == layers  # the last convolution stands where the classifier was
 
 
 def test_the_small_encoder_has_about_seven_hundred_thousand_weights() -> None:
-    assert parameters(make_encoder(EncoderShape("small", stride=8))) == pytest.approx(700_000, rel=0.02)
+    assert parameters(make_encoder(encoder_of("small", stride=8))) == pytest.approx(700_000, rel=0.02)
 
 
 def test_positions_are_kept_until_the_last_unit_of_a_stage() -> None:
     """As in the reference: stage 1 of a 64-pixel image works at 16 x 16 and gives 8 x 8."""
-    encoder = make_encoder(EncoderShape("small", width=0.125, stride=16))
+    encoder = make_encoder(encoder_of("small", width=0.125, stride=16))
     sides: list[int] = []
     for stage in encoder[4:7]:
         for unit in stage:
@@ -105,7 +117,7 @@ def test_positions_are_kept_until_the_last_unit_of_a_stage() -> None:
 
 
 def test_he_initialisation_keeps_the_scale_of_activations() -> None:
-    encoder = make_encoder(EncoderShape("small"))
+    encoder = make_encoder(encoder_of("small"))
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
             fan = module.in_channels * module.kernel_size[0] ** 2
@@ -115,26 +127,26 @@ def test_he_initialisation_keeps_the_scale_of_activations() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": "resnet18"}, "encoder.name: unknown 'resnet18' (did you mean 'resnet101'?)"),
-        ({"stride": 12}, "encoder.stride must be one of 4, 8, 16, 32 (is 12)"),
-        ({"stride": 2}, "encoder.stride must be one of"),
-        ({"name": "small", "width": 0.01}, "encoder.width must leave small at least one channel"),
-        ({"width": -1.0}, "encoder.width"),
-        ({"width": float("nan")}, "encoder.width"),
-        ({"channels": 0}, "encoder.channels must be at least 1 (is 0)"),
+        ({"name": "resnet18"}, "name must be 'small', 'resnet26', 'resnet50' or 'resnet101' (is 'resnet18')"),
+        ({"stride": 12}, "stride must be 4, 8, 16 or 32 (is 12)"),
+        ({"stride": 2}, "stride must be 4, 8, 16 or 32 (is 2)"),
+        ({"name": "small", "width": 0.01}, "width must leave the first stage of small at least one channel of 32 (is 0.01)"),
+        ({"width": -1.0}, "width must be greater than 0 (is -1.0)"),
+        ({"width": float("nan")}, "width must be a finite number (is nan)"),
+        ({"channels": 0}, "channels must be greater than or equal to 1 (is 0)"),
     ],
 )
 def test_an_encoder_that_does_not_exist_is_refused_by_parameter(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(TaskonomyError) as caught:
-        EncoderShape(**wrong)
+        checked(EncoderParams, {"name": "resnet50", "width": 1.0, "stride": 16, "channels": 8, **wrong}, "train.encoder")
     assert message in str(caught.value)
 
 
 def test_a_side_that_the_stride_does_not_divide_is_refused() -> None:
-    assert check_size(EncoderShape(stride=16), 64) == 4
+    assert check_size(encoder_of(stride=16), 64) == 4
     for side in (0, 8, 72):
         with pytest.raises(TaskonomyError, match=rf"encoder.stride must divide the images' side of {side} px \(is 16\)"):
-            check_size(EncoderShape(stride=16), side)
+            check_size(encoder_of(stride=16), side)
     with pytest.raises(TaskonomyError, match="side of 20 px"):
         task_network(DICTIONARY["jigsaw"], NARROW, SMALL, 64, tile_side=20)
 
@@ -146,9 +158,9 @@ def test_a_side_that_the_stride_does_not_divide_is_refused() -> None:
 @pytest.mark.parametrize("stride", [8, 16])
 @pytest.mark.parametrize("side", [32, 64])
 def test_a_network_gives_what_the_task_is_labelled_with(task: Task, stride: int, side: int) -> None:
-    encoder = EncoderShape("small", width=0.125, stride=stride)
+    encoder = encoder_of("small", width=0.125, stride=stride)
     own = task_network(task, encoder, SMALL, side)
-    assert own(torch.rand(2, task.tiles, in_channels_of(task), side, side)).shape == (2, *expected_shape(task, side))
+    assert own(torch.rand(2, task.tiles, task.in_channels, side, side)).shape == (2, *expected_shape(task, side))
     transfer = transfer_network(task, 2, encoder, SMALL, side)
     assert transfer(torch.rand(2, task.tiles, 16, side // stride, side // stride)).shape == (2, *expected_shape(task, side))
 
@@ -157,14 +169,14 @@ def test_a_network_gives_what_the_task_is_labelled_with(task: Task, stride: int,
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 @pytest.mark.parametrize("shape", [PAPER, SMALL], ids=["paper", "small"])
 @pytest.mark.parametrize("shrink", [1, 4])
-def test_maps_of_every_side_are_decoded_from_codes_of_every_side(code: int, side: int, shape: DecoderShape, shrink: int) -> None:
+def test_maps_of_every_side_are_decoded_from_codes_of_every_side(code: int, side: int, shape: DecoderParams, shrink: int) -> None:
     with torch.device("meta"):
         decoder = make_decoder(Head(3, shrink=shrink), 8, code, side, shape)
         assert decoder(torch.empty(2, 8, code, code)).shape == (2, 3, side // shrink, side // shrink)
 
 
 def test_colours_are_learned_from_lightness_and_everything_else_from_three_channels() -> None:
-    assert {task.name: in_channels_of(task) for task in TASKS if in_channels_of(task) != 3} == {"colorization": 1}
+    assert {task.name: task.in_channels for task in TASKS if task.in_channels != 3} == {"colorization": 1}
 
 
 def test_the_jigsaws_tiles_may_be_smaller_than_the_image() -> None:
@@ -183,7 +195,7 @@ def test_a_task_without_a_label_has_no_network(name: str) -> None:
 def test_every_weight_of_a_network_learns(name: str) -> None:
     task = DICTIONARY[name]
     network = task_network(task, NARROW, THIN, 32)
-    images = torch.rand(4, task.tiles, in_channels_of(task), 32, 32)
+    images = torch.rand(4, task.tiles, task.in_channels, 32, 32)
     transfer = transfer_network(task, 2, NARROW, THIN, 32)
     for one, inputs in ((network, images), (transfer, torch.rand(4, task.tiles, 16, 4, 4))):
         output = one(inputs)
@@ -292,7 +304,7 @@ def test_a_map_smaller_than_the_code_is_decoded_from_the_averaged_code() -> None
 
 def test_egomotions_two_poses_are_read_independently_and_the_third_is_left_to_be_composed() -> None:
     task = DICTIONARY["egomotion"]
-    assert outputs_of(task) == 12
+    assert task.outputs == 12
     decoder = task_network(task, NARROW, SMALL, 32).decoder
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in decoder.modules())
     decoder.eval()(torch.rand(2, 24, 4, 4))[:, :6].sum().backward()  # the first pose
@@ -302,7 +314,7 @@ def test_egomotions_two_poses_are_read_independently_and_the_third_is_left_to_be
 
 @pytest.mark.parametrize("dropout", [0.2, 0.5])
 def test_readouts_start_small_and_drop_a_share_of_their_hidden_units_in_training_only(dropout: float) -> None:
-    decoder = make_decoder(Head(4, layers=3), 8, 4, 32, replace(SMALL, dropout=dropout))
+    decoder = make_decoder(Head(4, layers=3), 8, 4, 32, SMALL.model_copy(update={"dropout": dropout}))
     for layer in decoder.modules():
         if isinstance(layer, nn.Linear):
             assert layer.weight.abs().max() <= 0.02
@@ -320,7 +332,7 @@ def test_readouts_start_small_and_drop_a_share_of_their_hidden_units_in_training
 
 
 def test_an_upsampled_decoder_without_normalisation_keeps_the_scale_of_its_code() -> None:
-    decoder = make_decoder(Head(64), 64, 8, 64, DecoderShape(layers=(64, 64), steps=((64, 64),)), batch_norm=False)
+    decoder = make_decoder(Head(64), 64, 8, 64, DecoderParams(layers=(64, 64), steps=((64, 64),)), batch_norm=False)
     assert 0.3 < decoder(torch.randn(8, 64, 8, 8)).std() < 3
 
 
@@ -330,10 +342,11 @@ def test_an_upsampled_decoder_without_normalisation_keeps_the_scale_of_its_code(
         (lambda: make_decoder(Head(3), 8, 4, 48, SMALL), "codes of 4 x 4 cannot be decoded to 48 x 48"),
         (lambda: make_decoder(Head(3, shrink=4), 8, 4, 2, SMALL), "codes of 4 x 4 cannot be decoded to 0 x 0"),
         (lambda: make_decoder(Head(9, layers=2), 8, 4, 32, SMALL, heads=2), "2 heads cannot share 9 outputs evenly"),
-        (lambda: DecoderShape((64,), ()), "decoder.steps"),
-        (lambda: DecoderShape((64, 0), ((8,),)), "decoder.layers"),
-        (lambda: DecoderShape((64,), ((8,),), last=2), "decoder.last must be odd (is 2)"),
-        (lambda: DecoderShape((64,), ((8,),), width=0.0), "decoder.width must be above 0 and at most 16 (is 0.0)"),
+        (lambda: decoder_of(steps=()), "steps"),
+        (lambda: decoder_of(layers=(64, 0)), "layers.1 must be greater than or equal to 1 (is 0)"),
+        (lambda: decoder_of(last=2), "last: must be odd (is 2)"),
+        (lambda: decoder_of(shuffle=3), "shuffle: must be a power of two (is 3)"),
+        (lambda: decoder_of(width=0.0), "width must be greater than 0 (is 0.0)"),
         (lambda: Transfer(0, 8), "a transfer has at least one source (has 0)"),
     ],
 )
@@ -395,6 +408,6 @@ def test_a_transfer_is_shared_by_the_images_of_a_sample() -> None:
 
 
 def test_a_transfer_adds_less_than_three_thousand_weights_to_the_decoder() -> None:
-    transfer = transfer_network(DICTIONARY["normal"], 1, EncoderShape(), PAPER, 256)
+    transfer = transfer_network(DICTIONARY["normal"], 1, encoder_of(), PAPER, 256)
     assert parameters(transfer.transfer) == 16 + 2 * (conv_weights(8, 8) * 2) + 32
     assert parameters(transfer.transfer) < 3000

@@ -14,7 +14,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny import TRAINED, files_of, profile, tiny_job
+from tiny import TRAINED, files_of, profile, tiny_context
 
 from taskonomy.affinity.losses_file import Losses
 from taskonomy.affinity.measure import measure
@@ -23,7 +23,6 @@ from taskonomy.config.params import QueryTask
 from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.encoder import make_encoder
-from taskonomy.models.shapes_from_params import encoder_shape
 from taskonomy.new_task import learning_curve as points
 from taskonomy.new_task.learning_curve import Enlarged
 from taskonomy.new_task.request import Run, ask, nested_samples, sizes
@@ -31,7 +30,8 @@ from taskonomy.new_task.run_query import answer, run_query
 from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training import train_unit as units
-from taskonomy.transfers.transfers import SCRATCH, chosen_samples, open_job, transfers_to
+from taskonomy.training.transfer_context import SCRATCH, chosen_samples, shared
+from taskonomy.transfers.transfers import transfers_to
 
 SIZES = (12, 40)
 SOURCES = tuple(name for name in TRAINED if name != "normal")
@@ -56,7 +56,7 @@ class Watch:
 
 def forget() -> None:
     """Folders behind queries and jobs may have changed since another test opened them."""
-    open_job.cache_clear()
+    shared.cache_clear()
     points._opened.cache_clear()
 
 
@@ -80,7 +80,7 @@ def held_out(prepared, trained, tmp_path_factory):
         patch.setenv("TASKONOMY_CORES", "1")
         forget()
         run = run_in(folder / "run", prepared, trained)
-        pipeline = transfers_to(tiny_job(prepared.root, trained / "codes", run.store, "normal", *SOURCES))
+        pipeline = transfers_to(tiny_context(prepared.root, trained / "codes", run.store, "normal", *SOURCES))
         known = files_of(run.store)
         watch = Watch(patch)
         query = ask(run, "normal", QueryTask(root=str(run.data)), SIZES, folder / "work")
@@ -110,7 +110,7 @@ def test_nothing_known_is_trained_again(held_out, prepared, trained):
     tuned = next(sources[0] for sources in done.answer.ranking["sources"] if len(sources) == 1 and sources != ("colorization",))
     # The curve alone: its smallest point from scratch and by transfer is the run's own.
     assert sorted(watch.names) == sorted([f"transfer {best} normal", "scratch normal", f"fine-tuned {tuned} normal", f"fine-tuned {tuned} normal"])
-    assert known.items() <= files_of(query.job.store).items()
+    assert known.items() <= files_of(query.context.store).items()
     assert set(done.units["key"]) >= set(pipeline.keys.values())
     assert done.new == len(watch.names)
     with pytest.MonkeyPatch.context() as patch:
@@ -132,7 +132,7 @@ def test_all_ways_learn_from_the_same_samples_and_fewer_lie_within_more(held_out
     for same in by_size.values():
         assert all(np.array_equal(one, same[0]) for one in same)
     assert set(by_size[12][0]) < set(by_size[40][0])
-    np.testing.assert_array_equal(by_size[12][0], open_job(query.job).train)
+    np.testing.assert_array_equal(by_size[12][0], shared(query.context).train)
     name, _positions, started = next(one for one in watch.asked if one[0].startswith("fine-tuned"))
     saved = load_file(trained / f"models/{name.split()[1]}/network.safetensors")
     convolutions = [key for key, value in started.items() if value.ndim == 4]
@@ -153,7 +153,7 @@ def test_intervals_hold_the_estimate_and_scratch_ties_with_itself(held_out):
 def test_what_is_measured_is_what_the_units_hold(held_out):
     """Loss and gain of each point, counted image by image on the half that no choice was made by."""
     _run, query, _pipeline, _known, _watch, done = held_out
-    store = Store(query.job.store)
+    store = Store(query.context.store)
     keys = dict(zip(done.units["name"], done.units["key"], strict=True))
     best, largest = "+".join(done.answer.winner), max(SIZES)
     held = {way: store.read(keys[f"{way} {source} {largest}"]).arrays["test_policy"] for way, source in (("transfer", best), ("scratch", "scratch"))}
@@ -166,14 +166,14 @@ def test_what_is_measured_is_what_the_units_hold(held_out):
 def test_samples_of_the_train_split_are_encoded_once_as_the_sources_see_them(held_out):
     """A curve that goes on beyond the transfer split, against the encoder itself, image by image."""
     _run, query, *_rest = held_out
-    task = Prepared(query.job.prepared).task("normal")
+    task = Prepared(query.context.prepared).task("normal")
     few = len(task.of_split("transfer"))
     opened = Enlarged(query, few + 5)
     assert (task.splits[opened.train] == SPLITS.index("train")).sum() == len(opened.more) == 5
     assert opened.key(("autoencoding",)) != Enlarged(query, few).key(("autoencoding",))
     codes, rows, stored = opened.all_codes("autoencoding"), opened.all_rows(), opened.codes("autoencoding")
     saved = load_file(query.models / "autoencoding/network.safetensors")
-    encoder = make_encoder(encoder_shape(profile().train.encoder.model_dump()))
+    encoder = make_encoder(profile().train.encoder)
     encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in saved.items() if name.startswith("encoder.")})
     encoder.eval()
     for view in [*opened.more, *np.flatnonzero(task.splits == SPLITS.index("validation"))[:3]]:
@@ -206,13 +206,13 @@ def test_a_task_that_the_run_left_out_is_prepared_from_its_images_and_reads_its_
     run = run_in(tmp_path / "run", prepared, trained)
     query = ask(run, "reshading", QueryTask(root=str(run.data)), SIZES, tmp_path / "work")
     assert query.to_encode == ()
-    assert query.job.codes == run.codes
-    assert query.job.prepared != run.prepared
-    assert set(query.job.sources) == set(TRAINED)
+    assert query.context.codes == run.codes
+    assert query.context.prepared != run.prepared
+    assert set(query.context.sources) == set(TRAINED)
     # A unit is keyed by content: as if the run had prepared the labels itself.
-    beside = tiny_job(prepared.root, trained / "codes", run.store, "reshading", *TRAINED)
+    beside = tiny_context(prepared.root, trained / "codes", run.store, "reshading", *TRAINED)
     for sources in (("normal",), ("autoencoding", "normal"), SCRATCH):
-        assert open_job(query.job).key(sources) == open_job(beside).key(sources)
+        assert shared(query.context).key(sources) == shared(beside).key(sources)
 
 
 def test_a_target_of_noise_that_the_run_did_not_solve_is_encoded(prepared, trained, tmp_path, monkeypatch):
@@ -231,7 +231,7 @@ def test_a_target_of_noise_that_the_run_did_not_solve_is_encoded(prepared, train
     keys = encode_all(query)
     assert set(keys) == set(query.to_encode)
     for source in query.to_encode:
-        np.testing.assert_array_equal(np.load(query.job.codes / source / "noise.npy"), np.load(trained / f"codes/{source}/noise.npy"))
+        np.testing.assert_array_equal(np.load(query.context.codes / source / "noise.npy"), np.load(trained / f"codes/{source}/noise.npy"))
 
 
 @pytest.mark.parametrize(

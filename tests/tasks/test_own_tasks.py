@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from taskonomy.config.params import Params, checked
-from taskonomy.config.task_config import card, read_card
+from taskonomy.config.task_config import read_task_config, task_config
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
 from taskonomy.tasks import DICTIONARY, family_of, title_of
@@ -90,7 +90,7 @@ BASE: dict[str, Any] = {
 def cards(own: dict[str, Any]) -> dict[str, str]:
     """As the stage writes them, on one set of tasks; titles and names are known by then."""
     known = params(own, [*BASE, "normal"])
-    return {name: json.dumps(card(DICTIONARY[name], known), sort_keys=True) for name in known.data.tasks}
+    return {name: json.dumps(task_config(DICTIONARY[name], known).as_json(), sort_keys=True) for name in known.data.tasks}
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,10 @@ def test_cards_of_the_papers_tasks_know_nothing_of_it() -> None:
 def test_a_process_that_has_read_no_parameters_knows_the_task_of_a_card(tmp_path: Any) -> None:
     (tmp_path / "depth.json").write_text(cards(BASE)["depth"])
     declare({})
-    read_card(tmp_path / "depth.json")
-    assert DICTIONARY["depth"].head.channels == 1
-    (tmp_path / "bad.json").write_text(json.dumps({"task": "../x", "own": {"kind": "map", "channels": 1}}))
-    with pytest.raises(TaskonomyError, match=r"task \.\./x: no declaration of data.own"):
-        read_card(tmp_path / "bad.json")
+    assert read_task_config(tmp_path / "depth.json").definition.head.channels == 1
+    (tmp_path / "bad.json").write_text(json.dumps(json.loads(cards(BASE)["depth"]) | {"task": "../x"}))
+    with pytest.raises(TaskonomyError, match=r"bad\.json: no readable configuration of a task \(a task's name begins with"):
+        read_task_config(tmp_path / "bad.json")
 
 
 def test_worker_processes_know_what_their_parent_knows() -> None:

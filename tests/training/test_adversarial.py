@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import KilledError, tiny_card
+from tiny import KilledError, schedule, tiny_config
 
-from taskonomy.config.params import AdversarialParams
+from taskonomy.config.params import AdversarialParams, DecoderParams, EncoderParams
 from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input, Loss
-from taskonomy.models.decoders import DecoderShape
 from taskonomy.models.discriminator import Critic
-from taskonomy.models.encoder import EncoderShape
 from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit
 from taskonomy.store.unit_keys import UNIT_CODE
@@ -24,11 +22,11 @@ from taskonomy.training import task_networks as networks
 from taskonomy.training.adversarial import Adversary
 from taskonomy.training.dataloader import Batch, Batches, Images, Labels
 from taskonomy.training.losses import Targets
-from taskonomy.training.trainer import Schedule, fit, losses_of, seeded
-from taskonomy.transfers.transfers import SCRATCH
+from taskonomy.training.trainer import fit, losses_of, seeded
+from taskonomy.training.transfer_context import SCRATCH
 
 SIDE, VIEWS = 32, 30
-ENCODER, DECODER = EncoderShape("small", width=0.125, stride=8, channels=4), DecoderShape(layers=(16,), steps=((8,),), last=1, shuffle=4)
+ENCODER, DECODER = EncoderParams(name="small", width=0.125, stride=8, channels=4), DecoderParams(layers=(16,), steps=((8,),), last=1, shuffle=4)
 EPOCHS = 4
 STRONG = AdversarialParams(share=0.9, after=0.25)  # three steps: the last shows what moments the critic had in the second
 
@@ -79,7 +77,7 @@ class Run:
                 raise KilledError
 
         where = folder / "state.safetensors"
-        parts = DICTIONARY[name].loss, batches(name, "train"), batches(name, "validation"), Schedule(EPOCHS, 2e-3)
+        parts = DICTIONARY[name].loss, batches(name, "train"), batches(name, "validation"), schedule(EPOCHS, rate=2e-3)
         self.result = fit(self.network, *parts, name=name, seed=0, checkpoint=where, adversarial=term, each_epoch=told)
         self.kept = [value.numpy().tobytes() for value in self.network.state_dict().values()]
 
@@ -205,16 +203,16 @@ def test_other_tasks_are_refused_by_the_term_and_passed_over_by_the_cards(name):
         batch = Batch(batch.positions, batch.seen, Targets(torch.zeros(6, 9), None, {}))
     with pytest.raises(TaskonomyError, match=r"some task: train\.adversarial is for maps trained with L1 or L2 alone"):
         Adversary("some task", DICTIONARY[name].loss, Always(batch), STRONG, 0.0, torch.device("cpu"))
-    assert tiny_card(name, train={"adversarial": STRONG.model_dump()}) == tiny_card(name)
+    assert tiny_config(name, train={"adversarial": STRONG.model_dump()}) == tiny_config(name)
 
 
 def test_cards_of_maps_carry_the_term_where_it_is_on():
-    carrying = {name for name in DICTIONARY if tiny_card(name, train={"adversarial": STRONG.model_dump()})["adversarial"] == STRONG.model_dump()}
+    carrying = {name for name in DICTIONARY if tiny_config(name, train={"adversarial": STRONG.model_dump()}).adversarial == STRONG}
     assert carrying == {
         "normal", "depth_zbuffer", "depth_euclidean", "principal_curvature", "reshading", "edge_occlusion", "keypoints3d", "edge_texture",
         "keypoints2d", "autoencoding", "denoising", "inpainting",
     }  # fmt: skip
-    assert tiny_card("normal", train={"adversarial": {"share": 0.0, "after": 0.9}}) == tiny_card("normal")
+    assert tiny_config("normal", train={"adversarial": {"share": 0.0, "after": 0.9}}) == tiny_config("normal")
 
 
 # ---- in training
@@ -300,12 +298,12 @@ def test_only_a_tasks_own_network_has_it(monkeypatch, tmp_path):
         return Unit({f"weights/{name}": value.numpy() for name, value in make().state_dict().items()}, {})
 
     monkeypatch.setattr(networks, "train_unit", instead)
-    values = tiny_card("normal", train={"adversarial": STRONG.model_dump()})
+    values = tiny_config("normal", train={"adversarial": STRONG.model_dump()})
     values["codes"]["inputs"] = []
     networks.train_task(MADE, values, Store(tmp_path))
     networks.train_scratch(MADE, values, MADE.task("normal").of_split("transfer"), SCRATCH[0], Store(tmp_path))
     assert recipes == {"network normal": STRONG, "scratch normal": STRONG, "average normal": None}
-    task, without = MADE.task("normal"), tiny_card("normal")
+    task, without = MADE.task("normal"), tiny_config("normal")
     train = task.of_split("train")
     assert networks.constant_key(task, values, train) == networks.constant_key(task, without, train)
     assert networks.network_key(MADE, task, values, train, "self") != networks.network_key(MADE, task, without, train, "self")

@@ -11,7 +11,7 @@ from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training import dataloader as batches
 from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
-from taskonomy.training.train_unit import Nothing
+from taskonomy.training.train_unit import NoInput
 
 NAMES = [task.name for task in DICTIONARY.values() if task.label is not None]
 
@@ -29,7 +29,7 @@ class Bare:
 
 def plain(positions: np.ndarray, size: int) -> Batches:
     made = object.__new__(Batches)
-    made.labels, made.inputs, made.positions, made.size, made.prepared, made.threads = Bare(), Nothing(), positions, size, Bare.prepared, 0
+    made.labels, made.inputs, made.positions, made.size, made.prepared, made.threads = Bare(), NoInput(), positions, size, Bare.prepared, 0
     made.of = lambda chosen, epoch: chosen
     return made
 

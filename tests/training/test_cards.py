@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
-from tiny import OTHER_PRECISION, profile
+from tiny import OTHER_PRECISION, profile, tiny_config
 
-from taskonomy.config.task_config import as_card, card, read_card
+from taskonomy.config.task_config import read_task_config, task_config
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels import encodings as labels
 from taskonomy.labels.encodings import Loss
@@ -21,7 +21,7 @@ NAMES = profile().data.tasks
 def cards(dictionary: dict[str, Any] = DICTIONARY, **changes: dict[str, Any]) -> dict[str, str]:
     """Of every task, as text."""
     params = profile(**changes)
-    return {name: json.dumps(card(dictionary[name], params)) for name in NAMES}
+    return {name: json.dumps(task_config(dictionary[name], params).as_json()) for name in NAMES}
 
 
 def changed(dictionary: dict[str, Any] = DICTIONARY, **changes: dict[str, Any]) -> set[str]:
@@ -123,21 +123,23 @@ def test_the_stage_depends_on_every_parameter_that_cards_read():
     assert changed(**changes) == set()
 
 
-def test_a_prepared_task_takes_the_head_of_its_card(prepared):
+def test_a_task_takes_the_head_of_its_configuration():
     for name, channels in (("segment_unsup2d", 7), ("normal", 3)):
-        values = json.loads(cards(train={"embedding": 7})[name])
-        assert as_card(prepared.task(name), values).task.head.channels == channels
-    assert as_card(prepared.task("random_projection"), json.loads(cards()["random_projection"])).task.head is None
+        assert tiny_config(name, train={"embedding": 7}).definition.head.channels == channels
+    assert tiny_config("random_projection").definition.head is None
 
 
-def test_cards_survive_their_file_and_damaged_ones_are_named(tmp_path):
+def test_configurations_survive_their_file_and_damaged_ones_are_named(tmp_path):
     path = tmp_path / "normal.json"
     path.write_text(cards()["normal"])
-    assert read_card(path) == card(DICTIONARY["normal"], profile()) | {"decoder": json.loads(cards()["normal"])["decoder"]}
-    for text in ("", "{", "[]", '"task"', "{}"):
+    assert read_task_config(path) == task_config(DICTIONARY["normal"], profile())
+    unknown = json.dumps(json.loads(cards()["normal"]) | {"task": "norml"})
+    negative = json.dumps(json.loads(cards()["normal"]) | {"tile_side": "wide"})
+    for text in ("", "{", "[]", '"task"', "{}", unknown, negative):
         path.write_text(text)
-        with pytest.raises(TaskonomyError, match=r"normal\.json: no .*card.*the stage `cards` writes it"):
-            read_card(path)
+        with pytest.raises(TaskonomyError, match=r"normal\.json: no .*configuration of a task .*the stage `cards` writes it") as caught:
+            read_task_config(path)
+        assert "\n" not in str(caught.value)
     path.unlink()
-    with pytest.raises(TaskonomyError, match=r"normal\.json: no readable card"):
-        read_card(path)
+    with pytest.raises(TaskonomyError, match=r"normal\.json: no readable configuration of a task"):
+        read_task_config(path)

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 from skimage.color import rgb2lab
-from tiny import SIDE, KilledError
+from tiny import SIDE, KilledError, schedule
 
+from taskonomy.config.params import EncoderParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.models.decoders import SMALL
-from taskonomy.models.encoder import EncoderShape
 from taskonomy.models.networks import task_network
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
-from taskonomy.training.trainer import Schedule, fit, losses_of, seeded
+from taskonomy.training.trainer import fit, losses_of, seeded
 from taskonomy.training.transforms import as_seen
 
-SHAPE = EncoderShape("small", width=0.25, stride=8)
+SHAPE = EncoderParams(name="small", width=0.25, stride=8, channels=8)
 TRAINED = [task.name for task in DICTIONARY.values() if task.label is not None]
 
 
@@ -38,7 +38,7 @@ def trained(prepared: Prepared, name: str, folder: Path, epochs: int = 2, **opti
     net = network(name)
     parts = batches(prepared, name, "train"), batches(prepared, name, "validation")
     where = folder / f"{name}.safetensors"
-    return net, fit(net, DICTIONARY[name].loss, *parts, Schedule(epochs), name=name, seed=0, checkpoint=where, **options)
+    return net, fit(net, DICTIONARY[name].loss, *parts, schedule(epochs), name=name, seed=0, checkpoint=where, **options)
 
 
 def bits(net: torch.nn.Module) -> list[bytes]:
@@ -88,7 +88,7 @@ def test_a_training_killed_within_an_epoch_resumes_to_the_same_bits(prepared, af
             part.inputs = inputs
         net = network("autoencoding")
         try:
-            resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(3), name="autoencoding", seed=0, checkpoint=checkpoint)
+            resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(3), name="autoencoding", seed=0, checkpoint=checkpoint)
         except KilledError:
             assert checkpoint.is_file() == (after > 11)
     assert bits(net) == bits(whole)
@@ -135,7 +135,7 @@ def test_a_loss_that_is_not_finite_names_task_step_and_state(prepared, tmp_path)
         next(net.parameters()).fill_(float("nan"))
     parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
     with pytest.raises(TaskonomyError, match="autoencoding: the loss is not finite in epoch 1, step 1; no epoch was finished before"):
-        fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(1), name="autoencoding", seed=0, checkpoint=tmp_path / "x")
+        fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=tmp_path / "x")
 
 
 def test_a_training_that_diverges_names_the_last_good_state_and_keeps_it(prepared, tmp_path):
@@ -148,10 +148,10 @@ def test_a_training_that_diverges_names_the_last_good_state_and_keeps_it(prepare
     parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
     checkpoint = tmp_path / "good.safetensors"
     with pytest.raises(TaskonomyError, match=r"autoencoding: the loss is not finite in epoch 3, step 1; the last good state is .*good\.safetensors"):
-        fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint, each_epoch=burst)
+        fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint, each_epoch=burst)
     # What lies there is the state after two epochs: going on from it is as if nothing had happened.
     net = network("autoencoding")
-    resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint)
+    resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint)
     whole, result = trained(prepared, "autoencoding", tmp_path, epochs=4)
     assert bits(net) == bits(whole)
     assert resumed == result

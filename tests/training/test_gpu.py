@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny import KilledError
+from tiny import KilledError, schedule
 
 from taskonomy.config.params import Params, Precision, checked
 from taskonomy.errors import TaskonomyError
@@ -17,7 +17,7 @@ from taskonomy.training import cuda_graphs as graphs
 from taskonomy.training import trainer as fitting
 from taskonomy.training.dataloader import Batches, Labels
 from taskonomy.training.gpu_cache import resident
-from taskonomy.training.trainer import Schedule, fit, losses_of, seeded
+from taskonomy.training.trainer import fit, losses_of, seeded
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 TRAIN, VALIDATION, THREADS = np.arange(58), np.arange(40, SAMPLES), 2
@@ -56,7 +56,7 @@ def trained(kind: Kind, folder: Path, *, there: bool = True, device: torch.devic
     loss = task.task.loss
     assert loss is not None
     options = {"name": kind.name, "seed": 0, "checkpoint": folder / "state", **options}
-    result = fit(network, loss, batches(TRAIN), batches(VALIDATION), Schedule(epochs), **options)
+    result = fit(network, loss, batches(TRAIN), batches(VALIDATION), schedule(epochs), **options)
     (folder / "state").unlink(missing_ok=True)
     tests = losses_of(network, loss, Batches(labels, inputs, np.arange(SAMPLES), 16, threads))
     return {name: value.cpu() for name, value in network.state_dict().items()}, result, tests

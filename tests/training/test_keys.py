@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import OTHER_PRECISION, TRAINED, profile, tiny_card, tiny_job
+from tiny import OTHER_PRECISION, TRAINED, profile, tiny_config, tiny_context
 
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.store import unit_keys as keys
 from taskonomy.store.unit_keys import network_key
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.task_networks import constant_key
-from taskonomy.transfers.transfers import SCRATCH, open_job
+from taskonomy.training.transfer_context import SCRATCH, shared
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def own(prepared, tmp_path) -> Path:
     return Path(shutil.copytree(prepared.root, tmp_path / "prepared"))
 
 
-def key_in(root: Path, task: str = "normal", *, train=None, kind: str = "self", card=None, **changes) -> str:
+def key_in(root: Path, task: str = "normal", *, train=None, kind: str = "self", config=None, **changes) -> str:
     prepared = Prepared(root)
     one = prepared.task(task)
-    values = tiny_card(task, **changes) if card is None else card
-    return network_key(prepared, one, values, one.of_split("train") if train is None else train, kind)
+    config = tiny_config(task, **changes) if config is None else config
+    return network_key(prepared, one, config, one.of_split("train") if train is None else train, kind)
 
 
 def edit(path: Path, place: tuple[int, ...]) -> None:
@@ -52,7 +52,7 @@ def first_row(root: Path, split: str) -> int:
     ],
 )
 def test_a_networks_key_changes_with_its_parameters(prepared, change):
-    assert key_in(prepared.root) != key_in(prepared.root, train=None, card=tiny_card("normal", train=change))
+    assert key_in(prepared.root) != key_in(prepared.root, train=None, config=tiny_config("normal", train=change))
 
 
 def test_a_networks_key_changes_with_its_kind_its_samples_and_its_task(prepared):
@@ -63,15 +63,15 @@ def test_a_networks_key_changes_with_its_kind_its_samples_and_its_task(prepared)
         key_in(prepared.root, train=rows[:-1]),
         key_in(prepared.root, train=np.append(rows[:-1], prepared.task("normal").of_split("transfer")[0])),
         key_in(prepared.root, "reshading"),
-        key_in(prepared.root, card=tiny_card("reshading")),
+        key_in(prepared.root, config=tiny_config("reshading")),
     ]
     assert len(set(made)) == len(made)
     assert key_in(prepared.root) == key_in(prepared.root)
 
 
 def test_a_networks_key_does_not_change_with_what_is_made_of_its_codes(prepared):
-    assert key_in(prepared.root) == key_in(prepared.root, card=tiny_card("normal", transfer={"codes": "float32", "targets": ["normal"]}))
-    assert key_in(prepared.root) == key_in(prepared.root, card=tiny_card("normal", train={"tasks": {"reshading": {"epochs": 9}}}))
+    assert key_in(prepared.root) == key_in(prepared.root, config=tiny_config("normal", transfer={"codes": "float32", "targets": ["normal"]}))
+    assert key_in(prepared.root) == key_in(prepared.root, config=tiny_config("normal", train={"tasks": {"reshading": {"epochs": 9}}}))
 
 
 @pytest.mark.parametrize("file", ["images.npy", "tasks/normal/label.npy", "masks/depth.npy"])
@@ -98,7 +98,7 @@ def test_images_of_the_transfer_split_are_none_of_a_networks_data(own, file):
 
 def constant_in(root: Path, **changes) -> str:
     one = Prepared(root).task("normal")
-    return constant_key(one, tiny_card("normal", **changes), one.of_split("train"))
+    return constant_key(one, tiny_config("normal", **changes), one.of_split("train"))
 
 
 def test_a_constants_key_knows_no_network(prepared):
@@ -149,11 +149,13 @@ def test_code_that_decides_numbers_is_part_of_a_key(prepared, monkeypatch):
 SOURCES = ("autoencoding", "normal")
 
 
-def transfer_key(prepared: Path, codes: Path, target: str = "normal", sources: tuple[str, ...] = SOURCES, known=TRAINED, card=None, **params) -> str:
-    job = tiny_job(prepared, codes, Path("nowhere"), target, *known, **params)
-    if card is not None:
-        job = replace(job, card=json.dumps(card))
-    return open_job(job).key(sources)
+def transfer_key(
+    prepared: Path, codes: Path, target: str = "normal", sources: tuple[str, ...] = SOURCES, known=TRAINED, config=None, **params
+) -> str:
+    context = tiny_context(prepared, codes, Path("nowhere"), target, *known, **params)
+    if config is not None:
+        context = replace(context, config=config)
+    return context.key(sources)
 
 
 @pytest.fixture
@@ -176,7 +178,7 @@ def test_a_transfers_key_changes_with_sources_target_and_parameters(prepared, co
             "images": {"images": 11},
             "decoder width": {"decoder_width": 0.5},
             "schedule": {"schedule": profile().transfer.schedule.model_dump() | {"epochs": 2}},
-            "decoder": {"card": tiny_card("normal", train={"decoder": profile().train.decoder.model_dump(mode="json") | {"layers": [8]}})},
+            "decoder": {"config": tiny_config("normal", train={"decoder": profile().train.decoder.model_dump(mode="json") | {"layers": [8]}})},
         }.items()
     }
     assert len(set(made.values())) == len(made)
@@ -191,7 +193,7 @@ def test_a_transfers_key_does_not_change_with_its_company(prepared, codes):
         transfer_key(prepared.root, codes, known=tuple(reversed(TRAINED))),
         transfer_key(prepared.root, codes, targets=["normal"]),
         # How the target's own network is trained concerns its own codes, which are part of the key.
-        transfer_key(prepared.root, codes, card=tiny_card("normal", train={"tasks": {"normal": {"epochs": 9}}})),
+        transfer_key(prepared.root, codes, config=tiny_config("normal", train={"tasks": {"normal": {"epochs": 9}}})),
     ]
     assert set(same) == {before}
 
@@ -222,7 +224,7 @@ def test_labels_are_data_of_a_transfer_and_images_are_not(own, codes, split):
 
 def test_labels_of_images_that_transfers_are_not_trained_on_are_no_data(own, codes):
     before = transfer_key(own, codes, images=5)
-    opened = open_job(tiny_job(own, codes, Path("nowhere"), "normal", *TRAINED, images=5))
+    opened = shared(tiny_context(own, codes, Path("nowhere"), "normal", *TRAINED, images=5))
     left = sorted({*opened.task.of_split("transfer").tolist()} - {*opened.train.tolist()})
     for row in (left[0], first_row(own, "train")):
         edit(own / "tasks/normal/label.npy", (row, 0, 0, 0))

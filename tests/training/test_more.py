@@ -14,22 +14,23 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
-from tiny import TRAINED, files_of, profile, tiny_card, tiny_job
+from tiny import TRAINED, files_of, profile, tiny_config, tiny_context
 
 from taskonomy.affinity.losses_file import open_losses
 from taskonomy.atomic_io import write_json
 from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import transfer_network
-from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
 from taskonomy.models.transfer import STREAMS, WIDTH
 from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training import train_unit as units
 from taskonomy.training.dataloader import Codes
 from taskonomy.training.train_unit import weights_of
-from taskonomy.transfers.transfers import open_job, transfers_to
-from taskonomy.transfers.variants import MoreJob, few_samples, more_transfers, write_more
+from taskonomy.training.transfer_context import shared
+from taskonomy.transfers.run_context import RunContext
+from taskonomy.transfers.transfers import transfers_to
+from taskonomy.transfers.variants import few_samples, more_transfers, write_more
 
 TARGETS = ("autoencoding", "camera_pose_fixated", "denoising", "normal")
 TESTS = ("test_affinity", "test_policy")
@@ -40,12 +41,12 @@ def job(prepared, trained, tmp_path, monkeypatch):
     """Jobs on what is trained, with a store of the test's own; units are trained in this process."""
     monkeypatch.setenv("TASKONOMY_CORES", "1")
     for task in TRAINED:
-        write_json(tmp_path / "cards" / f"{task}.json", tiny_card(task))
+        write_json(tmp_path / "cards" / f"{task}.json", tiny_config(task).as_json())
 
     def make(*more, targets=TARGETS, store=tmp_path / "store", models=trained / "models", **params):
-        open_job.cache_clear()
+        shared.cache_clear()
         section = profile(data={"tasks": list(TRAINED)}, transfer={"targets": list(targets), "more": list(more), **params}).transfer
-        return MoreJob(tmp_path / "cards", prepared.root, trained / "codes", models, store, section.model_dump_json())
+        return RunContext(tmp_path / "cards", prepared.root, trained / "codes", models, store, section)
 
     return make
 
@@ -141,7 +142,7 @@ def test_two_processes_make_the_same_files_as_one(job, tmp_path, monkeypatch):
 def test_the_first_step_is_the_transfer_that_the_stage_transfer_trains(job, prepared, trained, tmp_path):
     """To the last bit: the intermediate's samples, schedule and seeds are those of its own transfers."""
     (one,) = more_transfers(job("autoencoding>normal", targets=("camera_pose_fixated",))).planned
-    direct = transfers_to(tiny_job(prepared.root, trained / "codes", tmp_path / "other", "normal", "autoencoding", max_order=1))
+    direct = transfers_to(tiny_context(prepared.root, trained / "codes", tmp_path / "other", "normal", "autoencoding", max_order=1))
     kept, plain = Store(tmp_path / "store").read(one.through), direct.units[("autoencoding",)]
     for split in TESTS:
         np.testing.assert_array_equal(kept.arrays[split], plain.arrays[split])
@@ -153,11 +154,11 @@ def test_the_first_step_is_the_transfer_that_the_stage_transfer_trains(job, prep
 def test_the_representation_is_what_the_frozen_transfer_gives_its_decoder(job, prepared, trained, tmp_path, intermediate, target, how):
     """The intermediate's whole network gives the same output from codes as its decoder from representations of every image."""
     (one,) = more_transfers(job(f"autoencoding>{intermediate}", targets=(target,), codes="float32", precision="float32")).planned
-    store, card, codes = Store(tmp_path / "store"), tiny_card(intermediate), np.load(trained / f"codes/autoencoding/{how}.npy").astype(np.float32)
+    store, config, codes = Store(tmp_path / "store"), tiny_config(intermediate), np.load(trained / f"codes/autoencoding/{how}.npy").astype(np.float32)
     middle = store.read(one.middle).arrays["codes"]
     assert middle.shape == (len(codes), STREAMS * WIDTH, *codes.shape[2:])
     task = DICTIONARY[intermediate]
-    network = transfer_network(task, 1, encoder_shape(card["encoder"]), decoder_shape(card["decoder"]), int(prepared.images.shape[1]))
+    network = transfer_network(task, 1, config.encoder, config.decoder, int(prepared.images.shape[1]))
     network.load_state_dict(weights_of(store.read(one.through)))
     network.eval()
     images = np.arange(len(codes) // task.images * task.images).reshape(-1, task.images)
@@ -175,7 +176,7 @@ def test_the_target_reads_representations_and_no_codes(job, prepared, trained, t
     one, other = more_transfers(job("autoencoding>normal", "autoencoding>camera_pose_fixated", targets=("denoising",))).planned
     channels = int(np.load(trained / "codes/autoencoding/image.npy", mmap_mode="r").shape[1])
     assert set(read) == {channels, STREAMS * WIDTH}
-    direct = transfers_to(tiny_job(prepared.root, trained / "codes", tmp_path / "other", "denoising", "autoencoding", max_order=1))
+    direct = transfers_to(tiny_context(prepared.root, trained / "codes", tmp_path / "other", "denoising", "autoencoding", max_order=1))
     store = Store(tmp_path / "store")
     losses = [direct.units[("autoencoding",)].arrays["test_policy"], *(store.read(way.key).arrays["test_policy"] for way in (one, other))]
     for first, second in ((0, 1), (0, 2), (1, 2)):
@@ -277,7 +278,7 @@ def project(prepared, trained, tmp_path):
     for link, to in (("data/prepared", prepared.root), ("data/codes", trained / "codes"), ("models", trained / "models")):
         (folder / link).symlink_to(to)
     for task in TRAINED:
-        write_json(folder / f"data/cards/{task}.json", tiny_card(task))
+        write_json(folder / f"data/cards/{task}.json", tiny_config(task).as_json())
 
     def write(*more):
         values = profile(data={"tasks": list(TRAINED)}, transfer={"targets": ["normal", "denoising"], "more": list(more)})
@@ -324,6 +325,6 @@ def test_a_stage_that_cannot_go_on_says_why_in_one_line(project):
     (folder / "data/cards/denoising.json").unlink()
     done = stage(folder)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: data/cards/denoising.json: no readable card")
+    assert done.stderr.startswith("error: data/cards/denoising.json: no readable configuration of a task")
     assert len(done.stderr.splitlines()) == 1
     assert not (folder / "data/more").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TRAINED, KilledError, tiny_card, tiny_job
+from tiny import TRAINED, KilledError, tiny_config, tiny_context
 from torch import nn
 
 from taskonomy.affinity.losses_file import open_losses, read_losses
@@ -69,7 +69,7 @@ def _network(trained: Path) -> nn.Module:
 
 
 def test_a_known_network_is_written_as_it_was_when_it_was_trained(prepared, trained, tmp_path):
-    values = tiny_card("normal")
+    values = tiny_config("normal")
     with Curves(values) as curves:
         done = train_task(prepared, values, Store(trained / "store"), curves.told)
         write_network(tmp_path / "model", tmp_path / "codes", done, curves)
@@ -90,7 +90,7 @@ def test_a_folder_that_cannot_be_finished_leaves_the_old_one(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model/old").write_text("old")
     done = Trained({}, {}, nn.Linear(2, 2), {"image": np.zeros((1, 1, 1, 1), np.float16)})
-    with Breaking(tiny_card("random_projection")) as curves, pytest.raises(KilledError):
+    with Breaking(tiny_config("random_projection")) as curves, pytest.raises(KilledError):
         write_network(tmp_path / "model", tmp_path / "codes", done, curves)
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["old"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["codes", "model"]
@@ -102,7 +102,7 @@ def test_curves_leave_nothing_behind_and_nothing_in_the_workspace(tmp_path, monk
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
 
     def one_epoch() -> None:
-        with Curves(tiny_card("normal")) as curves:
+        with Curves(tiny_config("normal")) as curves:
             curves.told(0, Curve([0.5], [0.25]))
             curves.copy_to(tmp_path / "curves")
             raise KilledError
@@ -117,7 +117,9 @@ def test_curves_leave_nothing_behind_and_nothing_in_the_workspace(tmp_path, monk
 @pytest.fixture
 def done(prepared, trained, tmp_path, monkeypatch) -> Transferred:
     monkeypatch.setenv("TASKONOMY_CORES", "1")
-    job = tiny_job(prepared.root, trained / "codes", tmp_path / "store", "normal", "autoencoding", "colorization", "random_projection", beam="all")
+    job = tiny_context(
+        prepared.root, trained / "codes", tmp_path / "store", "normal", "autoencoding", "colorization", "random_projection", beam="all"
+    )
     return transfers_to(job)
 
 
@@ -192,5 +194,5 @@ def test_weights_that_are_damaged_or_anothers_are_refused_by_name(tmp_path, dama
 
 def test_cards_and_facts_are_json_that_every_parser_reads(trained):
     for task in TRAINED:
-        json.dumps(tiny_card(task), allow_nan=False)
+        json.dumps(tiny_config(task).as_json(), allow_nan=False)
     assert outputs.TESTS == SPLITS

@@ -7,33 +7,40 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import TRAINED, profile, tiny_card, tiny_job
+from tiny import TRAINED, profile, tiny_config, tiny_context
 
 from taskonomy.atomic_io import write_json
 from taskonomy.config.params import Params
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.report import predictions as samples
-from taskonomy.report.predictions import Folders, chosen_transfers, write_samples
+from taskonomy.report.predictions import chosen_transfers, write_samples
 from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
+from taskonomy.training.transfer_context import SCRATCH, shared
+from taskonomy.transfers.run_context import RunContext
 from taskonomy.transfers.stage_outputs import write_transfers
-from taskonomy.transfers.transfers import SCRATCH, open_job, transfers_to
+from taskonomy.transfers.transfers import transfers_to
 
 FEW = ("autoencoding", "denoising", "normal")
 
 
 @pytest.fixture(scope="module")
-def where(prepared: Prepared, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def where(prepared: Prepared, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> RunContext:
     """Cards, and the transfers to one target."""
     root = tmp_path_factory.mktemp("samples")
     for name in TRAINED:
-        write_json(root / f"cards/{name}.json", tiny_card(name))
+        write_json(root / f"cards/{name}.json", tiny_config(name).as_json())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TASKONOMY_CORES", "1")  # in this process
-        done = transfers_to(tiny_job(prepared.root, trained / "codes", root / "store", "normal", *FEW))
+        done = transfers_to(tiny_context(prepared.root, trained / "codes", root / "store", "normal", *FEW))
     write_transfers(root / "transfers/normal", trained / "models/normal", done)
-    return Folders(prepared.root, root / "cards", trained / "codes", trained / "models", root / "transfers", root / "store")
+    return RunContext(root / "cards", prepared.root, trained / "codes", trained / "models", root / "store", params().transfer)
+
+
+def transfers_of(where: RunContext) -> Path:
+    """The folder with the losses of the transfers."""
+    return where.cards.parent / "transfers"
 
 
 def params(**changes: object) -> Params:
@@ -42,10 +49,10 @@ def params(**changes: object) -> Params:
 
 
 @pytest.fixture(scope="module")
-def written(where: Folders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(where: RunContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("written") / "samples"
-    open_job.cache_clear()
-    write_samples(folder, where, params())
+    shared.cache_clear()
+    write_samples(folder, where, transfers_of(where), params())
     return folder
 
 
@@ -72,7 +79,7 @@ def test_every_network_is_shown_on_the_same_images_of_the_half_that_policies_are
     assert all(min(np.abs(picture(written, name) - image).max() for image in images) <= 1 for name in clean)
 
 
-def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: Folders, prepared: Prepared, monkeypatch, tmp_path: Path) -> None:
+def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: RunContext, prepared: Prepared, monkeypatch, tmp_path: Path) -> None:
     """Held against the stored losses of the very samples: of the task's own network, of each transfer, and of the one from scratch."""
     found: list[np.ndarray] = []
     draw = samples._outputs
@@ -87,10 +94,10 @@ def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: Fo
 
     places: list[np.ndarray] = []
     monkeypatch.setattr(samples, "_outputs", judged)
-    open_job.cache_clear()
+    shared.cache_clear()
     album = samples.Album(tmp_path, prepared, params().samples)
-    shown, units = samples._transfers(album, where, params(), "normal")
-    arrays = np.load(where.transfers / "normal/test_policy.npz")
+    shown, units = samples._transfers(album, where, transfers_of(where) / "normal", params(), "normal")
+    arrays = np.load(transfers_of(where) / "normal/test_policy.npz")
     names = arrays["candidates"].tolist()
     assert [column["kind"] for column in shown["columns"]] == ["own", "transfer", "transfer", "transfer", "scratch"]
     for column, losses, place in zip(shown["columns"], found, places, strict=True):
@@ -101,21 +108,21 @@ def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: Fo
     assert [sources for _key, _target, sources in units] == ["+".join(column["sources"]) for column in shown["columns"][1:]]
 
 
-def test_the_weights_of_what_is_drawn_are_stored_once_and_named_as_in_use(where: Folders, written: Path, tmp_path: Path) -> None:
+def test_the_weights_of_what_is_drawn_are_stored_once_and_named_as_in_use(where: RunContext, written: Path, tmp_path: Path) -> None:
     keys = pd.read_csv(written / "units.csv")
     assert list(keys["sources"])[-1] == SCRATCH[0]
     store = Store(where.store)
     assert all(store.has(key) for key in keys["key"])
     before = set(store.keys())
-    open_job.cache_clear()
-    write_samples(tmp_path / "again", where, params())
+    shared.cache_clear()
+    write_samples(tmp_path / "again", where, transfers_of(where), params())
     assert set(store.keys()) == before
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == {path.name: path.read_bytes() for path in written.iterdir()}
 
 
-def test_other_seeds_show_other_images_and_targets_that_are_none_are_left_out(where: Folders, written: Path, tmp_path: Path) -> None:
-    open_job.cache_clear()
-    write_samples(tmp_path / "other", where, params(seed=1, targets=["segment_unsup25d"]))
+def test_other_seeds_show_other_images_and_targets_that_are_none_are_left_out(where: RunContext, written: Path, tmp_path: Path) -> None:
+    shared.cache_clear()
+    write_samples(tmp_path / "other", where, transfers_of(where), params(seed=1, targets=["segment_unsup25d"]))
     shown, other = (json.loads((folder / "samples.json").read_text()) for folder in (written, tmp_path / "other"))
     assert other["transfers"] == []
     assert [one["samples"] for one in other["networks"]] != [one["samples"] for one in shown["networks"]]

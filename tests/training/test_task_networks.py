@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from tiny import KilledError, files_of, tiny_card
+from tiny import KilledError, files_of, tiny_config
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
@@ -36,7 +36,7 @@ class Spy:
 def test_every_image_outside_the_train_split_is_encoded_once_for_each_input_and_no_other(prepared, task, tmp_path, monkeypatch):
     spy = Spy()
     monkeypatch.setattr(networks, "codes_of", spy)
-    done = train_task(prepared, tiny_card(task), Store(tmp_path))
+    done = train_task(prepared, tiny_config(task), Store(tmp_path))
     assert set(done.codes) == {"image", "noise"} == set(spy.shown)
     rows = np.flatnonzero(prepared.index["split"] != "train")
     for how, shown in spy.shown.items():
@@ -54,7 +54,7 @@ def test_a_network_learns_from_the_train_split_alone_and_is_judged_elsewhere(pre
 
     fit = units.fit
     monkeypatch.setattr(units, "fit", spied)
-    train_task(prepared, tiny_card("normal"), Store(tmp_path))
+    train_task(prepared, tiny_config("normal"), Store(tmp_path))
     assert set(asked) == {"network normal", "average normal"}
     split = prepared.index["split"].to_numpy()
     for train, validation in asked.values():
@@ -65,7 +65,7 @@ def test_a_network_learns_from_the_train_split_alone_and_is_judged_elsewhere(pre
 @pytest.mark.parametrize("task", ["normal", "random_projection"])
 def test_company_and_place_change_no_bit(prepared, trained, task, tmp_path):
     """Trained alone here, after others there."""
-    done = train_task(prepared, tiny_card(task), Store(tmp_path))
+    done = train_task(prepared, tiny_config(task), Store(tmp_path))
     for how, codes in done.codes.items():
         assert codes.tobytes() == np.load(trained / "codes" / task / f"{how}.npy").tobytes()
     there = files_of(trained / "store")
@@ -78,7 +78,7 @@ def test_a_known_network_is_not_trained_and_gives_the_same_codes(prepared, train
         raise AssertionError("trained again")
 
     monkeypatch.setattr(units, "fit", never)
-    done = train_task(prepared, tiny_card("normal"), Store(trained / "store"))
+    done = train_task(prepared, tiny_config("normal"), Store(trained / "store"))
     assert done.codes["image"].tobytes() == np.load(trained / "codes/normal/image.npy").tobytes()
 
 
@@ -91,10 +91,10 @@ def test_a_stage_killed_between_network_and_constant_keeps_the_network(prepared,
     fit = units.fit
     monkeypatch.setattr(units, "fit", stopping)
     with pytest.raises(KilledError):
-        train_task(prepared, tiny_card("autoencoding"), Store(tmp_path))
+        train_task(prepared, tiny_config("autoencoding"), Store(tmp_path))
     assert len(files_of(tmp_path)) == 1
     monkeypatch.setattr(units, "fit", fit)
-    train_task(prepared, tiny_card("autoencoding"), Store(tmp_path))
+    train_task(prepared, tiny_config("autoencoding"), Store(tmp_path))
     assert len(files_of(tmp_path)) == 2
     assert files_of(tmp_path).items() <= files_of(trained / "store").items()
 
@@ -102,14 +102,14 @@ def test_a_stage_killed_between_network_and_constant_keeps_the_network(prepared,
 def test_the_random_encoder_depends_on_the_seed_alone(prepared):
     weights = []
     for seed in (0, 0, 1):
-        network = networks._fresh(DICTIONARY["random_projection"], tiny_card("random_projection", train={"seed": seed}), prepared)
+        network = networks._fresh(tiny_config("random_projection", train={"seed": seed}), prepared)
         weights.append(next(network.parameters()).detach())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
 def test_a_rate_that_diverges_stops_the_task_by_name(prepared, tmp_path):
-    values = tiny_card("normal", train={"tasks": {"normal": {"rate": 1e38}}})
+    values = tiny_config("normal", train={"tasks": {"normal": {"rate": 1e38}}})
     with pytest.raises(TaskonomyError, match=r"^network normal: the loss is not finite in .*epoch 1.*; no epoch was finished before"):
         train_task(prepared, values, Store(tmp_path))
 
@@ -200,11 +200,13 @@ def geometric_median(labels, _mask):
 )
 def test_the_average_is_the_constant_that_loses_least(prepared, name, loss, best, tmp_path):
     """By median, mean, shares of the classes or geometric median, all computed here; at most 2 % worse, and never better."""
-    task = networks.as_card(prepared.task(name), tiny_card(name))
+    config = tiny_config(name)
+    task = networks.prepared_task(prepared, config)
     train = task.of_split("train")
     labels = networks.Labels(task)
-    recipe = networks._constant(task, labels, tiny_card(name), train)
-    unit = units.train_unit(Store(tmp_path), "0" * 32, recipe, lambda: units.Constant(networks._output_shape(task, prepared)), keep=True)
+    recipe = networks._constant(task, labels, config, train)
+    shape = config.definition.output_shape(int(prepared.images.shape[1]))
+    unit = units.train_unit(Store(tmp_path), "0" * 32, recipe, lambda: units.ConstantPredictor(shape), keep=True)
     stored, mask = labels_of(prepared, name, "train")
     optimum = loss(stored, mask, best(stored, mask)).mean()
     assert optimum * (1 - 1e-6) <= unit.facts["train"][-1] <= 1.02 * optimum

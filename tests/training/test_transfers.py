@@ -13,7 +13,7 @@ import yaml
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TRAINED, files_of, profile, tiny_card, tiny_job
+from tiny import TRAINED, files_of, profile, tiny_config, tiny_context
 
 from taskonomy.atomic_io import write_json
 from taskonomy.errors import TaskonomyError
@@ -23,8 +23,9 @@ from taskonomy.training import train_unit as units
 from taskonomy.training.codes import codes_of, row_of_view
 from taskonomy.training.dataloader import TESTING, Batches, Codes, Images
 from taskonomy.training.trainer import losses_of
+from taskonomy.training.transfer_context import SCRATCH, chosen_samples, shared
 from taskonomy.transfers import transfers
-from taskonomy.transfers.transfers import SCRATCH, chosen_samples, open_job, transfers_to
+from taskonomy.transfers.transfers import transfers_to
 
 FEW = ("autoencoding", "colorization", "normal", "random_projection")
 
@@ -35,7 +36,7 @@ def job(prepared, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("TASKONOMY_CORES", "1")
 
     def make(target="normal", *sources, store=tmp_path / "store", codes=trained / "codes", **params):
-        return tiny_job(prepared.root, codes, store, target, *(sources or FEW), **params)
+        return tiny_context(prepared.root, codes, store, target, *(sources or FEW), **params)
 
     return make
 
@@ -140,7 +141,7 @@ def test_a_better_source_comes_first_in_a_beam(job, tmp_path):
 
 def test_sources_of_a_target_of_noise_read_noisy_codes(job, prepared):
     """What a transfer to denoising reads is its sources' codes of the noisy images."""
-    opened = transfers.open_job(job("denoising"))
+    opened = shared(job("denoising"))
     row = row_of_view(prepared.splits)
     sample = prepared.task("denoising").of_split("test_policy")[:3]
     seen = Codes([opened.codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
@@ -224,10 +225,10 @@ def project(prepared, trained, codes, tmp_path, monkeypatch):
         (folder / link).symlink_to(to)
     values = profile(data={"tasks": list(FEW)}, transfer={"targets": ["normal"], "max_order": 1}).model_dump(mode="json")
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
-    write_json(folder / "normal.json", tiny_card("normal"))
+    write_json(folder / "normal.json", tiny_config("normal").as_json())
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TASKONOMY_CORES", "1")
-    transfers.open_job.cache_clear()
+    shared.cache_clear()
     return folder
 
 
@@ -250,14 +251,19 @@ TRAIN = ("normal.json", "data/prepared", "out/normal", "outcodes/normal")
 @pytest.mark.parametrize(
     ("name", "arguments", "damage", "message"),
     [
-        ("transfer", TRANSFER, lambda at: (at / "normal.json").unlink(), r"normal\.json: no readable card .*the stage `cards` writes it"),
-        ("transfer", TRANSFER, lambda at: (at / "normal.json").write_text("{"), r"normal\.json: no readable card"),
-        ("transfer", TRANSFER, lambda at: (at / "normal.json").write_text("[]"), r"normal\.json: no card of a task"),
+        (
+            "transfer",
+            TRANSFER,
+            lambda at: (at / "normal.json").unlink(),
+            r"normal\.json: no readable configuration of a task .*the stage `cards` writes it",
+        ),
+        ("transfer", TRANSFER, lambda at: (at / "normal.json").write_text("{"), r"normal\.json: no readable configuration of a task"),
+        ("transfer", TRANSFER, lambda at: (at / "normal.json").write_text("[]"), r"normal\.json: no configuration of a task"),
         ("transfer", TRANSFER, lambda at: (at / "params.yaml").unlink(), "no such parameter file"),
         ("transfer", TRANSFER, lambda at: (at / "data/codes/normal/image.npy").unlink(), r"codes/normal/image\.npy: no readable codes"),
         ("transfer", TRANSFER, lambda at: (at / "data/prepared").unlink(), "data/prepared: no prepared data; the stage `prepare` writes it"),
         ("transfer", (*TRANSFER[:3], "models/none", TRANSFER[4]), lambda at: None, r"models/none/test_affinity\.npz: not readable losses"),
-        ("train", TRAIN, lambda at: (at / "normal.json").unlink(), r"normal\.json: no readable card"),
+        ("train", TRAIN, lambda at: (at / "normal.json").unlink(), r"normal\.json: no readable configuration of a task"),
         ("train", TRAIN, lambda at: (at / ".dvc").rmdir(), r"\.dvc: no such folder"),
         ("train", TRAIN, lambda at: (at / "data/prepared").unlink(), "data/prepared: no prepared data"),
     ],
@@ -285,7 +291,7 @@ def test_a_failed_stage_has_status_1_and_prints_one_line(project):
 
 
 def test_a_training_that_diverges_is_one_line_of_the_stage(project):
-    write_json(project / "normal.json", tiny_card("normal", train={"tasks": {"normal": {"rate": 1e38}}}))
+    write_json(project / "normal.json", tiny_config("normal", train={"tasks": {"normal": {"rate": 1e38}}}).as_json())
     said = stage("train", *TRAIN)
     assert said.startswith("error: network normal: the loss is not finite in")
     assert "\n" not in said
@@ -309,18 +315,16 @@ def test_the_stage_writes_what_the_transfers_are(project, prepared, trained):
 
 def test_stored_codes_are_what_the_saved_encoder_makes(prepared, trained):
     """Weights from the model folder give the codes in the codes folder."""
-    from taskonomy.config.params import Precision
     from taskonomy.training.checkpoint import load_weights
     from taskonomy.training.task_networks import network_of
 
     for task in set(TRAINED) - {"random_projection"}:
-        values = tiny_card(task)
-        one = transfers.as_card(prepared.task(task), values).task
-        network = network_of(one, values, prepared)
+        config = tiny_config(task)
+        one, network = config.definition, network_of(config, prepared)
         load_weights(trained / "models" / task / "network.safetensors", network)
         rows = np.flatnonzero(prepared.index["split"] != "train")
         for how in ("image", "noise"):
-            made = codes_of(network.encoder, prepared.images, rows, Input(how), one.input, Precision(values["precision"]), "float32")
+            made = codes_of(network.encoder, prepared.images, rows, Input(how), one.input, config.precision, "float32")
             np.testing.assert_allclose(np.load(trained / "codes" / task / f"{how}.npy"), made, rtol=0.02, atol=0.02)
 
 
@@ -346,7 +350,7 @@ def test_a_transfer_with_its_weights_is_the_one_that_was_measured(job, sources):
     network, unit = transfer_with_weights(one, sources)
     for split in ("test_affinity", "test_policy"):
         assert np.array_equal(unit.arrays[split], measured.arrays[split])
-    opened = open_job(one)
+    opened = shared(one)
     task = opened.task
     batches = Batches(opened.held["labels"], Codes([opened.codes(name) for name in sources], opened.held["rows"]), task.of_split("test_policy"), 5)
     found = losses_of(network, task.task.loss, batches, opened.params.precision)

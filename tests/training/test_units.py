@@ -16,10 +16,9 @@ from taskonomy.config.params import Precision, ScheduleParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import task_network
-from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
 from taskonomy.store.store import Store, Unit, key_of
 from taskonomy.training.dataloader import Images, Labels
-from taskonomy.training.train_unit import Constant, Nothing, Recipe, train_unit, weights_of
+from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
 
 SCHEDULE = ScheduleParams(epochs=3, batch=12, rate=2e-3, slow_after=0.7, weight_decay=2e-6)
 KEY = key_of(unit="test")
@@ -50,7 +49,7 @@ class Making:
     def __call__(self) -> torch.nn.Module:
         self.count += 1
         train = profile().train
-        return task_network(self.task, encoder_shape(train.encoder.model_dump()), decoder_shape(train.decoder.model_dump()), 32)
+        return task_network(self.task, train.encoder, train.decoder, 32)
 
 
 def unit(prepared: Prepared, root: Path, task: str = "autoencoding", making: Making | None = None, *, key: str = KEY, **options) -> Unit:
@@ -206,7 +205,7 @@ def test_a_task_without_a_loss_is_refused_by_name(prepared, tmp_path):
 
 
 def test_a_constant_is_one_output_whatever_it_sees():
-    constant = Constant((3, 4, 4))
-    out = constant(Nothing().seen(np.zeros((5, 1), int), np.arange(5), 0, None))
+    constant = ConstantPredictor((3, 4, 4))
+    out = constant(NoInput().seen(np.zeros((5, 1), int), np.arange(5), 0, None))
     assert out.shape == (5, 3, 4, 4)
     assert torch.equal(out, out[:1].expand(5, -1, -1, -1))

@@ -286,16 +286,42 @@ class Precision(StrEnum):
 
 
 class EncoderParams(_Checked):
-    """`taskonomy.models.encoder.EncoderShape` says what these mean, and checks what follows from them."""
+    """The shape of the encoders, the same for all tasks.
+
+    Attributes:
+        name: The architecture. `small` is for processors without a GPU; 26 and 101 are the paper's test of sensitivity to the architecture.
+        width: Multiplies the channels of every layer but the last.
+        stride: Side of the image over the side of the code.
+        channels: Channels of the code.
+    """
 
     name: Literal["small", "resnet26", "resnet50", "resnet101"]
     width: Annotated[FiniteFloat, Field(gt=0, le=16)]
     stride: Literal[4, 8, 16, 32]
     channels: Count
 
+    @model_validator(mode="after")
+    def _width_leaves_a_channel(self) -> "EncoderParams":
+        first = 32 if self.name == "small" else 64
+        if round(first * self.width) < 1:
+            raise ValueError(f"width must leave the first stage of {self.name} at least one channel of {first} (is {self.width})")
+        return self
+
 
 class DecoderParams(_Checked):
-    """`taskonomy.models.decoders.DecoderShape` says what these mean, and checks what follows from them."""
+    """The shape of the decoders; what they give is the task's.
+
+    Attributes:
+        layers: Channels of the convolutions at the code's side.
+        steps: For each doubling of the side, channels of the transposed convolution and of the convolutions after it. With more doublings than
+            steps the last step repeats; with fewer, the later steps are left out.
+        last: Kernel of the last convolution.
+        shuffle: Maps are decoded to this fraction of their side, and the last convolution gives this many pixels a side at once, as channels that
+            are shuffled into place (Shi et al. 2016): large maps of few channels are what costs most without a GPU. 1: none.
+        width: Multiplies all of these, and the head's hidden width.
+        dropout: Share of the hidden units of fully connected heads that are left out of a step. Narrow heads can spare fewer.
+        shrunk: For maps smaller than the image, where they are decoded otherwise.
+    """
 
     layers: tuple[Count, ...]
     steps: Annotated[tuple[Annotated[tuple[Count, ...], Field(min_length=1)], ...], Field(min_length=1)]
@@ -304,6 +330,24 @@ class DecoderParams(_Checked):
     width: Annotated[FiniteFloat, Field(gt=0, le=16)] = 1.0
     dropout: Annotated[FiniteFloat, Field(ge=0, lt=1)] = 0.5
     shrunk: "DecoderParams | None" = None
+
+    @field_validator("last")
+    @classmethod
+    def _is_odd(cls, last: int) -> int:
+        if last % 2 == 0:
+            raise ValueError(f"must be odd (is {last})")
+        return last
+
+    @field_validator("shuffle")
+    @classmethod
+    def _is_a_power_of_two(cls, shuffle: int) -> int:
+        if shuffle & (shuffle - 1):
+            raise ValueError(f"must be a power of two (is {shuffle})")
+        return shuffle
+
+    def scaled(self, channels: int) -> int:
+        """Return the channels at this width, at least one."""
+        return max(1, round(channels * self.width))
 
 
 class AdversarialParams(_Checked):
@@ -314,13 +358,25 @@ class AdversarialParams(_Checked):
 
 
 class ScheduleParams(_Checked):
-    """How long and how fast a network is trained."""
+    """How long and how fast a network is trained (paper: Adam, 1e-4, then 1e-5 for the last part).
+
+    Attributes:
+        epochs: Passes over the training samples.
+        batch: Samples per step.
+        rate: Adam's learning rate.
+        slow_after: Share of the epochs after which the rate is a tenth.
+        weight_decay: L2 penalty on weights, as Adam's.
+    """
 
     epochs: Count
     batch: Annotated[int, Field(ge=2)]
     rate: Annotated[FiniteFloat, Field(gt=0)]
     slow_after: Annotated[FiniteFloat, Field(gt=0, le=1)]
     weight_decay: Weight
+
+    def rate_in(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        return self.rate if epoch < self.slow_after * self.epochs else self.rate / 10
 
 
 class ScheduleChange(_Checked):

@@ -1,79 +1,165 @@
 """What determines a task's network: its entry in the dictionary, and the parameters, resolved for it alone.
 
-Networks are trained from their cards, so that an edit of one entry, or of what one task does otherwise, reruns this task and no other.
+Networks are trained from these files, one for each task, so that an edit of one entry, or of what one task does otherwise, reruns this task and
+no other. `data/cards/TASK.json` holds one.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from taskonomy.config.params import AdversarialParams, Params
-from taskonomy.dataset.prepared_dataset import PreparedTask
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from taskonomy.config.params import AdversarialParams, DecoderParams, EncoderParams, Params, Precision, ScheduleParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head, Input, Loss
-from taskonomy.tasks import DICTIONARY, Task
-from taskonomy.tasks.custom_tasks import declare_also
+from taskonomy.labels.task import Task
+from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks.custom_tasks import OwnTask, own_name
 
 
-def card(task: Task, params: Params) -> dict[str, Any]:
-    """All that training a task's network and computing its codes depend on, beside images, labels and code; as JSON."""
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelConfig(_Frozen):
+    """What a network can see of how labels are kept and encoded. How they are made shows in the labels themselves.
+
+    Attributes:
+        dtype: Of the compact array.
+        encode: Name of the function that gives what the loss compares.
+        mask: Which pixels have a label.
+        valid: Name of the function that says which values are labels; None: all.
+    """
+
+    dtype: str
+    encode: str
+    mask: str
+    valid: str | None
+
+
+class EntryConfig(_Frozen):
+    """What a network can see of a task's entry: titles and families change nothing."""
+
+    loss: Loss | None
+    head: Head | None
+    input: Input
+    images: int
+    label: LabelConfig | None
+
+
+class CodesConfig(_Frozen):
+    """Which codes the task's encoder computes.
+
+    Attributes:
+        dtype: As codes are stored.
+        inputs: What is done to the image before it is encoded: nothing, and what single targets ask for. A target of noise is solved from noise.
+    """
+
+    dtype: Literal["float16", "float32"]
+    inputs: tuple[Input, ...]
+
+
+class TaskConfig(_Frozen):
+    """All that training a task's network and computing its codes depend on, beside images, labels and code.
+
+    Attributes:
+        task: Name.
+        own: What declares it, where it is not a task of the dictionary.
+        entry: What its network can see of its entry.
+        encoder: Shape of its encoder.
+        decoder: Shape of its decoder.
+        tile_side: Of the jigsaw's tiles as encoders see them, pixels; None: the image's, and of all other tasks.
+        schedule: How long and how fast it is trained.
+        precision: Of the network's arithmetic, as it is on this machine.
+        adversarial: The second term of its loss; None: none.
+        seed: Seed.
+        codes: Which codes its encoder computes.
+    """
+
+    task: str
+    own: OwnTask | None = None
+    entry: EntryConfig
+    encoder: EncoderParams
+    decoder: DecoderParams
+    tile_side: int | None
+    schedule: ScheduleParams
+    precision: Precision
+    adversarial: AdversarialParams | None
+    seed: int
+    codes: CodesConfig
+
+    @cached_property
+    def definition(self) -> Task:
+        """Return the task, with the head that this configuration gives it."""
+        task = DICTIONARY[self.task] if self.own is None else self.own.entry(self.task)
+        return task if self.entry.head is None else replace(task, head=self.entry.head)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the stage `cards` writes."""
+        values = self.model_dump(mode="json")
+        if self.own is None:
+            del values["own"]
+        else:
+            values["own"] = self.own.decides()
+        return values
+
+
+def task_config(task: Task, params: Params) -> TaskConfig:
+    """Resolve the parameters for one task."""
     train, own = params.train, params.data.own.get(task.name)
-    return {
-        "task": task.name,
-        **({"own": own.decides()} if own else {}),
-        "entry": entry(_with_embedding(task, train.embedding)),
-        "encoder": train.encoder.model_dump(),
-        "decoder": train.decoder.model_dump(mode="json"),
-        "tile_side": train.tile_side if task.input is Input.TILES else None,
-        "schedule": train.schedule_of(task.name).model_dump(),
-        "precision": train.precision.here().value,
-        "adversarial": _adversarial(task, train.adversarial),
-        "seed": train.seed,
-        "codes": {"dtype": params.transfer.codes, "inputs": inputs_of_targets(params.transfer.targets)},
-    }
+    return TaskConfig.model_validate(
+        {
+            "task": task.name,
+            "own": own.decides() if own else None,
+            "entry": _entry(_with_embedding(task, train.embedding)),
+            "encoder": train.encoder,
+            "decoder": train.decoder,
+            "tile_side": train.tile_side if task.input is Input.TILES else None,
+            "schedule": train.schedule_of(task.name),
+            "precision": train.precision.here(),
+            "adversarial": _adversarial(task, train.adversarial),
+            "seed": train.seed,
+            "codes": CodesConfig(dtype=params.transfer.codes, inputs=inputs_of_targets(params.transfer.targets)),
+        }
+    )
 
 
-def read_card(path: Path) -> dict[str, Any]:
-    """What the stage `cards` wrote; from here on the dictionary has the task, if it is the user's own.
+def read_task_config(path: Path) -> TaskConfig:
+    """Read what the stage `cards` wrote.
 
     Raises:
         TaskonomyError: It is not there, or is damaged.
     """
     try:
         values = json.loads(path.read_text())
+        found = TaskConfig.model_validate(values)
+        if found.own is not None:
+            own_name(found.task)
+        elif found.task not in DICTIONARY:
+            raise ValueError(f"{found.task} is no task of the dictionary")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(one) for one in first["loc"])
+        raise TaskonomyError(f"{path}: no configuration of a task ({where}: {first['msg']}); the stage `cards` writes it") from None
     except (OSError, ValueError) as error:
-        raise TaskonomyError(f"{path}: no readable card ({error}); the stage `cards` writes it") from None
-    if not isinstance(values, dict) or "task" not in values:
-        raise TaskonomyError(f"{path}: no card of a task; the stage `cards` writes it")
-    if "own" in values:
-        declare_also(values["task"], values["own"])
-    return values
+        raise TaskonomyError(f"{path}: no readable configuration of a task ({error}); the stage `cards` writes it") from None
+    return found
 
 
-def as_card(prepared: PreparedTask, values: dict[str, Any]) -> PreparedTask:
-    """A prepared task whose head is the card's."""
-    head = values["entry"]["head"]
-    return prepared if head is None else replace(prepared, task=replace(prepared.task, head=Head(**head)))
+def inputs_of_targets(targets: tuple[str, ...]) -> tuple[Input, ...]:
+    """List what is done to the image before sources encode it, for these targets."""
+    return tuple(sorted({DICTIONARY[name].input for name in targets} | {Input.IMAGE}))
 
 
-def entry(task: Task) -> dict[str, Any]:
-    """What a network can see of an entry: titles and families change nothing, nor does how labels are made, which the labels themselves show."""
+def _entry(task: Task) -> EntryConfig:
     label = task.label
-    return {
-        "loss": _plain(task.loss),
-        "head": None if task.head is None else vars(task.head),
-        "input": task.input.value,
-        "images": task.images,
-        "label": None if label is None else {name: _plain(getattr(label, name)) for name in ("dtype", "encode", "mask", "valid")},
-    }
-
-
-def inputs_of_targets(targets: tuple[str, ...]) -> list[str]:
-    """What is done to the image before sources encode it: nothing, and what single targets ask for. A target of noise is solved from noise."""
-    return sorted({DICTIONARY[name].input.value for name in targets} | {Input.IMAGE.value})
+    kept = None
+    if label is not None:
+        kept = LabelConfig(dtype=label.dtype, encode=_name(label.encode) or "", mask=label.mask.value, valid=_name(label.valid))
+    return EntryConfig(loss=task.loss, head=task.head, input=task.input, images=task.images, label=kept)
 
 
 def _with_embedding(task: Task, channels: int) -> Task:
@@ -81,16 +167,12 @@ def _with_embedding(task: Task, channels: int) -> Task:
     return replace(task, head=replace(task.head, channels=channels)) if task.loss is Loss.PAIRWISE and task.head else task
 
 
-def _adversarial(task: Task, params: AdversarialParams) -> dict[str, Any] | None:
+def _adversarial(task: Task, params: AdversarialParams) -> AdversarialParams | None:
     """The second term, of maps trained with L1 or L2 alone; other tasks' networks do not depend on it, nor any while it is off."""
     applies = task.head is not None and not task.head.layers and task.loss in (Loss.L1, Loss.L2)
-    return params.model_dump() if applies and params.share else None
+    return params if applies and params.share else None
 
 
-def _plain(value: Any) -> Any:
-    """Functions by name."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Callable):  # type: ignore[arg-type]
-        return f"{value.__module__}.{value.__qualname__}"
-    return value
+def _name(function: Any) -> str | None:
+    """Name a function as keys and files do: without its module, which may move."""
+    return None if function is None else str(function.__qualname__)

@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from taskonomy.config.params import Params, Precision, ScheduleParams
-from taskonomy.config.task_config import as_card, card
+from taskonomy.config.task_config import task_config
 from taskonomy.dataset.prepared_dataset import SPLITS, PreparedTask
 from taskonomy.labels.encodings import Input, Mask
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.encoder import make_encoder
-from taskonomy.models.networks import outputs_of, task_network, transfer_network
-from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.models.networks import task_network, transfer_network
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
 from taskonomy.training.gpu_cache import resident
-from taskonomy.training.train_unit import Constant, Nothing
-from taskonomy.training.trainer import Schedule, autocast, fit, losses_of
+from taskonomy.training.train_unit import ConstantPredictor, NoInput
+from taskonomy.training.trainer import autocast, fit, losses_of
 
 # Dense bfloat16, TFLOP/s.
 PEAKS = {"H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125}
@@ -111,7 +110,8 @@ def train_rate(
     few, many = batches(1), batches(steps)
     with tempfile.TemporaryDirectory() as folder:
         ends, how = Stamps(), {"precision": precision, "save_every": 1e9, "checkpoint": Path(folder) / "none"}
-        fit(network, task.task.loss, many, few, Schedule(2, plan.rate), name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]
+        twice = plan.model_copy(update={"epochs": 2})
+        fit(network, task.task.loss, many, few, twice, name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]
     began = now()
     losses_of(network, task.task.loss, few, precision)
     judged = now() - began
@@ -163,8 +163,7 @@ class Nets:
     def __init__(self, params: Params) -> None:
         self.params, self.side = params, params.data.resolution
         self.precision = params.train.precision.here()
-        self.encoder = encoder_shape(params.train.encoder.model_dump())
-        self.decoder = decoder_shape(params.train.decoder.model_dump(mode="json"))
+        self.encoder, self.decoder = params.train.encoder, params.train.decoder
 
     def kinds(self) -> list[Kind]:
         """Task networks, then transfers."""
@@ -187,13 +186,13 @@ class Nets:
         """On no device."""
         task = self.task(kind.name).task
         with torch.device("meta"):
-            side = (task.input is Input.TILES and self.params.train.tile_side) or self.side
+            side = task.input_side(self.side, self.params.train.tile_side)
             code = (self.encoder.channels, self.side // self.encoder.stride)
-            shape = code if kind.transfer else (1 if task.input is Input.LIGHTNESS else 3, side)
+            shape = code if kind.transfer else (task.in_channels, side)
             return size_of(self.network(kind), torch.zeros(2, task.tiles, shape[0], shape[1], shape[1]))
 
     def task(self, name: str) -> PreparedTask:
-        """With its card's head, and made-up labels: whatever they are, a step takes the same time."""
+        """With the head that the parameters give it, and made-up labels: whatever they are, a step takes the same time."""
         task, rng = DICTIONARY[name], np.random.default_rng(0)
         label, head = task.label, task.head
         assert label is not None and head is not None  # noqa: PT018
@@ -204,7 +203,7 @@ class Nets:
         statistics = {**label.options, **self.params.data.labels.get(name, {}), **(plain if label.statistics else {})}
         samples = np.stack([np.roll(np.arange(SAMPLES), -number) for number in range(task.images)], 1)
         made = PreparedTask(task, samples, stored, masks, statistics, np.full(SAMPLES, SPLITS.index("transfer")))
-        return as_card(made, card(task, self.params))
+        return replace(made, task=task_config(task, self.params).definition)
 
     def inputs(self, kind: Kind) -> Inputs:
         """What the network reads."""
@@ -229,10 +228,9 @@ class Nets:
         task = self.task(kind.name)
         head = task.task.head
         assert head is not None
-        channels = outputs_of(task.task)
-        shape = (channels,) if head.layers else (channels, self.side // head.shrink, self.side // head.shrink)
+        shape = task.task.output_shape(self.side)
         plan = self.schedule(kind).model_copy(update={"batch": 64})
-        return train_rate(Constant(shape).to(fastest()), task, Nothing(), np.arange(SAMPLES), plan, Precision.FLOAT32)
+        return train_rate(ConstantPredictor(shape).to(fastest()), task, NoInput(), np.arange(SAMPLES), plan, Precision.FLOAT32)
 
     @torch.no_grad()
     def _encode(self, encoder: nn.Module, images: torch.Tensor) -> float:

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from taskonomy.config.params import DecoderParams, EncoderParams
 from taskonomy.inference.composed_model import Encoder, Readout
 from taskonomy.labels.encodings import Head
-from taskonomy.models.networks import in_channels_of, task_network
-from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.models.networks import task_network
 from taskonomy.tasks import Task
 
 IMAGES = 3  # of the largest sample
@@ -56,7 +56,7 @@ def solve_all(targets: Sequence[Solves], images: Float[Tensor, "images 3 side si
 def own_network(task: Task, shapes: dict[str, Any]) -> nn.Module:
     """What would solve a target without a policy, with weights that were never trained; `shapes` as in its card."""
     task = replace(task, head=Head(**shapes["head"]))
-    encoder, decoder = encoder_shape(shapes["encoder"]), decoder_shape(shapes["decoder"])
+    encoder, decoder = EncoderParams(**shapes["encoder"]), DecoderParams(**shapes["decoder"])
     return task_network(task, encoder, decoder, shapes["side"], tile_side=shapes["tile_side"]).eval().requires_grad_(False)
 
 
@@ -73,7 +73,7 @@ def milliseconds(
         repeats: Runs of each way.
     """
     images = torch.rand(IMAGES, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
-    seen = [(network, images[None, : task.tiles, : in_channels_of(task)]) for task, network in own]
+    seen = [(network, images[None, : task.tiles, : task.in_channels]) for task, network in own]
 
     @torch.no_grad()
     def independent() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, cat, nn
 
+from taskonomy.config.params import DecoderParams, EncoderParams
 from taskonomy.labels.encodings import Head, Input
 from taskonomy.models.encoder import make_encoder
-from taskonomy.models.networks import in_channels_of, task_network, transfer_network
-from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.models.networks import task_network, transfer_network
 from taskonomy.tasks import Task
 from taskonomy.training.transforms import lightness
 
@@ -73,9 +73,9 @@ class Whole(nn.Module):
         return self.readout(codes.unflatten(0, (-1, self.readout.images)))
 
 
-def fresh_encoder(source: Task, shape: dict[str, Any]) -> Encoder:
-    """A source's encoder, without its weights; `shape` as in its card."""
-    return Encoder(make_encoder(encoder_shape(shape), in_channels_of(source)), grey=source.input is Input.LIGHTNESS)
+def fresh_encoder(source: Task, shape: EncoderParams) -> Encoder:
+    """Build a source's encoder, without its weights."""
+    return Encoder(make_encoder(shape, source.in_channels), grey=source.input is Input.LIGHTNESS)
 
 
 def fresh_readout(target: Task, sources: int, shapes: dict[str, Any]) -> Readout:
@@ -87,7 +87,7 @@ def fresh_readout(target: Task, sources: int, shapes: dict[str, Any]) -> Readout
         shapes: Of the card: head, encoder, decoder, side, tile_side.
     """
     task = replace(target, head=Head(**shapes["head"]))
-    encoder, decoder, side = encoder_shape(shapes["encoder"]), decoder_shape(shapes["decoder"]), shapes["side"]
+    encoder, decoder, side = EncoderParams(**shapes["encoder"]), DecoderParams(**shapes["decoder"]), shapes["side"]
     if not sources:
         return Readout(nn.Identity(), task_network(task, encoder, decoder, side, tile_side=shapes["tile_side"]).decoder, task.tiles)
     network = transfer_network(task, sources, encoder, decoder, side)  # codes are of tiles at the image's side

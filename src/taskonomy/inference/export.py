@@ -15,14 +15,12 @@ from torch import nn
 
 from taskonomy.affinity.losses_file import read_losses
 from taskonomy.atomic_io import whole_folder, write_csv, write_json
-from taskonomy.config.task_config import read_card
 from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Readout, fresh_encoder, fresh_readout
 from taskonomy.inference.inference_cost import Size, size_of, together
 from taskonomy.inference.manifest import FORMAT
 from taskonomy.machine.cores import on_every_core
-from taskonomy.models.networks import in_channels_of
 from taskonomy.store.store import digest_of, key_of
 from taskonomy.store.unit_keys import data_digest
 from taskonomy.tables.table import SELF, join_sources, labelled, read_table
@@ -30,9 +28,10 @@ from taskonomy.tasks import DICTIONARY, title_of
 from taskonomy.tasks.transfer_spec import variant
 from taskonomy.training.checkpoint import load_weights, save_weights
 from taskonomy.training.task_networks import network_of
+from taskonomy.training.transfer_context import shared
+from taskonomy.transfers.run_context import RunContext
 from taskonomy.transfers.stage_outputs import TESTS
-from taskonomy.transfers.transfers import open_job
-from taskonomy.transfers.variants import MoreJob, encoder_weights
+from taskonomy.transfers.variants import encoder_weights
 
 Card = dict[str, Any]
 
@@ -86,11 +85,11 @@ def read_chosen(path: Path) -> tuple[dict[str, Any], list[Chosen]]:
     return policy, chosen
 
 
-def export(job: MoreJob, policy: Path, held_out: Path, output: Path, told: Callable[[int], object] = lambda done: None) -> dict[str, Any]:
+def export(run: RunContext, policy: Path, held_out: Path, output: Path, told: Callable[[int], object] = lambda done: None) -> dict[str, Any]:
     """Write the predictors of a policy; transfers whose weights the store does not have are trained once more, with the bits that were measured.
 
     Args:
-        job: Where everything is.
+        run: Where everything is.
         policy: What the stage `policy` wrote.
         held_out: The table of gain and quality on the images that the policy was not chosen on.
         output: Folder to write, whole or not at all.
@@ -104,15 +103,15 @@ def export(job: MoreJob, policy: Path, held_out: Path, output: Path, told: Calla
     """
     facts, all_of_them = read_chosen(policy)
     chosen = [one for one in all_of_them if not one.left_out]
-    for _work, _none in on_every_core(_train, [(job, one) for one in chosen if not one.own]):
+    for _work, _none in on_every_core(_train, [(run, one) for one in chosen if not one.own]):
         told(1)
     elsewhere = {(row.target, frozenset(row.sources)): row for row in read_table(held_out).itertuples()}  # type: ignore[arg-type]
-    prepared = Prepared(job.prepared)
+    prepared = Prepared(run.prepared)
     with whole_folder(output) as folder:
         (folder / "encoders").mkdir()
         (folder / "targets").mkdir()
-        encoders = {name: _write_encoder(job, name, folder) for name in sorted({name for one in chosen for name in one.encoders})}
-        targets = [_write_target(job, one, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders) for one in chosen]
+        encoders = {name: _write_encoder(run, name, folder) for name in sorted({name for one in chosen for name in one.encoders})}
+        targets = [_write_target(run, one, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders) for one in chosen]
         index = _index(prepared, facts, encoders, targets) | {"left_out": {one.target: one.left_out for one in all_of_them if one.left_out}}
         write_json(folder / "index.json", index)
         for card in targets:
@@ -132,49 +131,49 @@ def headline(index: dict[str, Any]) -> str:
     return f"{len(index['targets'])} targets from {len(index['encoders'])} encoders: {', '.join(amounts)}"
 
 
-def _train(work: tuple[MoreJob, Chosen]) -> None:
+def _train(work: tuple[RunContext, Chosen]) -> None:
     from taskonomy.training.train_transfer import transfer_with_weights
 
-    job, one = work
-    transfer_with_weights(job.to(one.target), one.sources)
+    run, one = work
+    transfer_with_weights(run.to(one.target), one.sources)
 
 
-def _write_encoder(job: MoreJob, source: str, folder: Path) -> Card:
+def _write_encoder(run: RunContext, source: str, folder: Path) -> Card:
     """A source's encoder, and what the index says of it."""
-    shape = read_card(job.cards / f"{source}.json")["encoder"]
+    shape = run.config(source).encoder
     encoder = fresh_encoder(DICTIONARY[source], shape)
-    weights = encoder_weights(job.models / source)
-    _fill(encoder.encoder, weights, job.models / source)
+    weights = encoder_weights(run.models / source)
+    _fill(encoder.encoder, weights, run.models / source)
     save_weights(folder / "encoders" / f"{source}.safetensors", encoder.encoder, {"task": source})
-    side = int(Prepared(job.prepared).images.shape[1])
+    side = int(Prepared(run.prepared).images.shape[1])
     size = size_of(encoder, torch.zeros(1, 3, side, side))
     return {
         "title": title_of(source),
         "reads": "lightness" if encoder.grey else "colours",
-        "shape": shape,
-        "code": [shape["channels"], side // shape["stride"], side // shape["stride"]],
+        "shape": shape.model_dump(mode="json"),
+        "code": [shape.channels, side // shape.stride, side // shape.stride],
         "weights": digest_of(*(weights[name] for name in sorted(weights))),
         **size.as_dict(),
     }
 
 
-def _write_target(job: MoreJob, one: Chosen, elsewhere: Any, folder: Path, encoders: dict[str, Card]) -> Card:
+def _write_target(run: RunContext, one: Chosen, elsewhere: Any, folder: Path, encoders: dict[str, Card]) -> Card:
     """A target's transfer and decoder; returns its card."""
-    opened = open_job(job.to(one.target))
-    task, side = opened.task.task, int(opened.prepared.images.shape[1])
+    opened = shared(run.to(one.target))
+    task, side = opened.task.task, int(opened.dataset.images.shape[1])
     if task.head is None:
         raise TaskonomyError(f"{one.target} has no network of its own: there is nothing to export")
-    shapes = {"head": vars(task.head), **{name: opened.card[name] for name in ("encoder", "decoder", "tile_side")}, "side": side}
+    shapes = {**opened.config.model_dump(mode="json", include={"encoder", "decoder", "tile_side"}), "head": vars(task.head), "side": side}
     readout = fresh_readout(task, 0 if one.own else len(one.sources), shapes)
-    found = _own(job, one.target, readout) if one.own else _transferred(job, one, readout)
+    found = _own(run, one.target, readout) if one.own else _transferred(run, one, readout)
     save_weights(folder / "targets" / f"{one.target}.safetensors", readout, {"task": one.target, "encoders": list(one.encoders)})
     channels, height, width = (int(number) for number in encoders[one.encoders[0]]["code"])
     codes = torch.zeros(1, task.tiles, channels * len(one.encoders), height, width)
-    own = size_of(network_of(task, opened.card, opened.prepared), torch.zeros(1, task.tiles, in_channels_of(task), side, side))
+    own = size_of(network_of(opened.config, opened.dataset), torch.zeros(1, task.tiles, task.in_channels, side, side))
     beyond = {name: _number(getattr(elsewhere, name)) for name in ("gain", "quality")} if elsewhere is not None else {}
     return {
         "task": one.target,
-        "title": task.title,
+        "title": title_of(one.target),
         "kind": "own network" if one.own else "transfer",
         "sources": list(one.sources),
         "encoders": list(one.encoders),
@@ -182,31 +181,31 @@ def _write_target(job: MoreJob, one: Chosen, elsewhere: Any, folder: Path, encod
         "metrics": {**one.metrics, "held_out": beyond, **found["metrics"]},
         "statistics": opened.task.statistics,
         "shapes": shapes,
-        "precision": opened.params.precision.value,
-        "data": data_digest(opened.prepared, opened.task, opened.train, images=False),
+        "precision": opened.params.precision.here().value,
+        "data": data_digest(opened.dataset, opened.task, opened.train, images=False),
         "unit": found["unit"],
         "readout": size_of(readout, codes).as_dict(),
         "own_network": own.as_dict(),  # what would be trained without a policy
     }
 
 
-def _transferred(job: MoreJob, one: Chosen, readout: Readout) -> dict[str, Any]:
+def _transferred(run: RunContext, one: Chosen, readout: Readout) -> dict[str, Any]:
     """The weights of a transfer, and what its training measured."""
     from taskonomy.training.train_transfer import transfer_with_weights
 
-    to = job.to(one.target)
+    to = run.to(one.target)
     network, unit = transfer_with_weights(to, one.sources)
     readout.load_state_dict(network.state_dict())
     epoch = unit.facts["chosen"]
     losses = {split: unit.facts[split][epoch] for split in ("train", "validation")}
     losses |= {split: float(unit.arrays[split].mean(dtype=np.float64)) for split in TESTS}
-    return {"metrics": {"epoch": epoch + 1, "losses": losses}, "unit": key_of(kind="weights", transfer=open_job(to).key(one.sources))}
+    return {"metrics": {"epoch": epoch + 1, "losses": losses}, "unit": key_of(kind="weights", transfer=shared(to).key(one.sources))}
 
 
-def _own(job: MoreJob, target: str, readout: Readout) -> dict[str, Any]:
+def _own(run: RunContext, target: str, readout: Readout) -> dict[str, Any]:
     """The decoder of a target's own network, and what its training measured."""
-    model, opened = job.models / target, open_job(job.to(target))
-    network = network_of(opened.task.task, opened.card, opened.prepared)
+    model, opened = run.models / target, shared(run.to(target))
+    network = network_of(opened.config, opened.dataset)
     epoch = load_weights(model / "network.safetensors", network)["epoch"]
     readout.load_state_dict({f"decoder.{name}": value for name, value in network.decoder.state_dict().items()})  # type: ignore[union-attr]
     losses = {split: float(read_losses(model / f"{split}.npz", SELF)[0].mean(dtype=np.float64)) for split in TESTS}

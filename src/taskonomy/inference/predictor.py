@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from taskonomy.config.params import EncoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Encoder, Whole, fresh_encoder, fresh_readout
 from taskonomy.inference.manifest import FOLDER, Exported, open_export
@@ -47,7 +48,9 @@ class Predictor:
         self.side, self.device = exported.side, device
         for source in self.card["encoders"]:
             if source not in encoders:
-                encoders[source] = _loaded(fresh_encoder(DICTIONARY[source], exported.index["encoders"][source]["shape"]), exported.encoder(source))
+                encoders[source] = _loaded(
+                    fresh_encoder(DICTIONARY[source], EncoderParams(**exported.index["encoders"][source]["shape"])), exported.encoder(source)
+                )
                 encoders[source].to(device)
         self.encoders = {source: encoders[source] for source in self.card["encoders"]}
         self.readout = fresh_readout(self.task, 0 if self.card["kind"] == "own network" else len(self.encoders), shapes)

@@ -3,7 +3,6 @@
 Maps are decoded by 3 x 3 convolutions at the code's side, then by transposed convolutions that double it; numbers by fully connected layers.
 """
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log2, sqrt
 
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from taskonomy.config.params import DecoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head
 
@@ -20,59 +20,15 @@ DEVIATION = 0.01
 LEAST, FAR = 1e-3, 0.9
 
 
-@dataclass(frozen=True)
-class DecoderShape:
-    """What decoders look like; their outputs are the task's.
-
-    Attributes:
-        layers: Channels of the convolutions at the code's side.
-        steps: For each doubling of the side, channels of the transposed convolution and of the convolutions after it. With more doublings than
-            steps the last step repeats; with fewer, the later steps are left out.
-        last: Kernel of the last convolution.
-        shuffle: Maps are decoded to this fraction of their side, and the last convolution gives this many pixels a side at once, as channels that
-            are shuffled into place (Shi et al. 2016): large maps of few channels are what costs most without a GPU. 1: none.
-        width: Multiplies all of these, and the head's hidden width.
-        dropout: Share of the hidden units of fully connected heads that are left out of a step. Narrow heads can spare fewer.
-        shrunk: For maps smaller than the image, where they are decoded otherwise.
-    """
-
-    layers: tuple[int, ...]
-    steps: tuple[tuple[int, ...], ...]
-    last: int = 3
-    shuffle: int = 1
-    width: float = 1.0
-    dropout: float = 0.5
-    shrunk: "DecoderShape | None" = None
-
-    def __post_init__(self) -> None:
-        if not self.steps or not all(self.steps):
-            raise TaskonomyError("decoder.steps must name at least one step, and every step its transposed convolution's channels")
-        if min((*self.layers, *(one for step in self.steps for one in step))) < 1:
-            raise TaskonomyError("decoder.layers and decoder.steps must be channels, 1 or more")
-        if self.last % 2 == 0 or self.last < 1:
-            raise TaskonomyError(f"decoder.last must be odd (is {self.last})")
-        if self.shuffle < 1 or not log2(self.shuffle).is_integer():
-            raise TaskonomyError(f"decoder.shuffle must be a power of two (is {self.shuffle})")
-        if not 0 < self.width <= 16:
-            raise TaskonomyError(f"decoder.width must be above 0 and at most 16 (is {self.width})")
-
-        if not 0 <= self.dropout < 1:
-            raise TaskonomyError(f"decoder.dropout must be at least 0 and below 1 (is {self.dropout})")
-
-    def scaled(self, channels: int) -> int:
-        """Channels at this width, at least one."""
-        return max(1, round(channels * self.width))
-
-
 # Channels at the paper's scale, where 16 x 16 codes become 256 x 256 maps: 14 layers, and 13 for the 64 x 64 colours.
-PAPER = DecoderShape(
+PAPER = DecoderParams(
     layers=(1024, 1024, 512, 256, 256, 128),
     steps=((64, 64), (32, 32), (16, 32), (16,)),
-    shrunk=DecoderShape(layers=(1024, 1024, 512, 512, 512, 512, 256, 256, 256), steps=((256, 256), (256,)), last=1),
+    shrunk=DecoderParams(layers=(1024, 1024, 512, 512, 512, 512, 256, 256, 256), steps=((256, 256), (256,)), last=1),
 )
 # For processors without a GPU: 8 x 8 codes become 64 x 64 maps in 4 layers of at most 64 channels; 512 hidden units where the paper has 2048.
-SMALL = DecoderShape(
-    layers=(256, 256), steps=((128,),), last=1, shuffle=4, width=0.25, dropout=0.2, shrunk=DecoderShape(layers=(256, 256), steps=((128,),), last=1)
+SMALL = DecoderParams(
+    layers=(256, 256), steps=((128,),), last=1, shuffle=4, width=0.25, dropout=0.2, shrunk=DecoderParams(layers=(256, 256), steps=((128,),), last=1)
 )
 
 
@@ -81,7 +37,7 @@ def make_decoder(
     in_channels: int,
     code_side: int,
     out_side: int,
-    shape: DecoderShape,
+    shape: DecoderParams,
     *,
     outputs: int | None = None,
     heads: int = 1,
@@ -115,7 +71,7 @@ def make_decoder(
         parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm, shape.dropout) for _ in range(heads)])]
     else:
         if head.shrink > 1 and shape.shrunk:
-            shape = replace(shape.shrunk, width=shape.shrunk.width * shape.width)
+            shape = shape.shrunk.model_copy(update={"width": shape.shrunk.width * shape.width})
         parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm)
     return nn.Sequential(*parts, *[Scaled(outputs, bounded=head.tanh)] * scaled, *[nn.Tanh()] * head.tanh)
 
@@ -188,7 +144,7 @@ def small_normal(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderShape, batch_norm: bool) -> list[nn.Module]:
+def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderParams, batch_norm: bool) -> list[nn.Module]:
     # A map that is hardly larger than the code leaves less to shuffle.
     shuffle = min(shape.shuffle, max(1, side // code_side))
     doublings = log2(side / shuffle / code_side) if side > 0 else 0.5

@@ -5,12 +5,12 @@ The paper's is a ResNet-50 whose later strides are 1, so that 256 x 256 pixels b
 Batch normalisation is PyTorch's default everywhere: momentum 0.1 is the reference's decay of 0.9, and eps is 1e-5 in both.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.config.params import EncoderParams
+from taskonomy.errors import TaskonomyError
 from taskonomy.models.torchvision_compat import import_torchvision
 
 # Name -> torchvision's unit, units of each stage, channels of the first stage (each next one has twice as many).
@@ -21,40 +21,9 @@ FORMS = {
     "resnet101": ("Bottleneck", (3, 4, 23, 3), 64),
 }
 STEM_STRIDE = 4
-STRIDES = (4, 8, 16, 32)
 
 
-@dataclass(frozen=True)
-class EncoderShape:
-    """What an encoder looks like.
-
-    Attributes:
-        name: A key of `FORMS`. `small` is for processors without a GPU, 26 and 101 are the paper's test of sensitivity to the architecture.
-        width: Multiplies the channels of every layer but the last.
-        stride: Side of the image over the side of the code.
-        channels: Of the code.
-
-    Raises:
-        TaskonomyError: A value that no encoder has.
-    """
-
-    name: str = "resnet50"
-    width: float = 1.0
-    stride: int = 16
-    channels: int = 8
-
-    def __post_init__(self) -> None:
-        if self.name not in FORMS:
-            raise unknown("encoder.name", [self.name], FORMS)
-        if self.stride not in STRIDES:
-            raise TaskonomyError(f"encoder.stride must be one of {', '.join(map(str, STRIDES))} (is {self.stride})")
-        if not 0 < self.width <= 16 or round(FORMS[self.name][2] * self.width) < 1:
-            raise TaskonomyError(f"encoder.width must leave {self.name} at least one channel, and be at most 16 (is {self.width})")
-        if self.channels < 1:
-            raise TaskonomyError(f"encoder.channels must be at least 1 (is {self.channels})")
-
-
-def check_size(shape: EncoderShape, side: int) -> int:
+def check_size(shape: EncoderParams, side: int) -> int:
     """Side of the code for images of this side.
 
     Raises:
@@ -65,7 +34,7 @@ def check_size(shape: EncoderShape, side: int) -> int:
     return side // shape.stride
 
 
-def make_encoder(shape: EncoderShape, in_channels: int = 3) -> nn.Module:
+def make_encoder(shape: EncoderParams, in_channels: int = 3) -> nn.Module:
     """A fresh encoder: [batch, in_channels, height, width] to [batch, channels, height / stride, width / stride], non-negative.
 
     Its weights come from torch's random numbers: He's variance scaling. The random projection is such an encoder that was never trained.

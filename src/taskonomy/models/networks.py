@@ -6,12 +6,12 @@ Several images go through one shared encoder (or transfer), and the decoder read
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from taskonomy.errors import TaskonomyError
-from taskonomy.labels.encodings import Head, Input, Loss
-from taskonomy.models.decoders import DecoderShape, make_decoder
-from taskonomy.models.encoder import EncoderShape, check_size, make_encoder
+from taskonomy.config.params import DecoderParams, EncoderParams
+from taskonomy.labels.encodings import Loss
+from taskonomy.labels.task import Task
+from taskonomy.models.decoders import make_decoder
+from taskonomy.models.encoder import check_size, make_encoder
 from taskonomy.models.transfer import Transfer
-from taskonomy.tasks.dictionary import Task
 
 
 class TaskNetwork(nn.Module):
@@ -50,52 +50,42 @@ class TransferNetwork(nn.Module):
         return self.decoder(_of_each(self.transfer, codes))
 
 
-def task_network(task: Task, encoder_shape: EncoderShape, decoder_shape: DecoderShape, side: int, *, tile_side: int | None = None) -> TaskNetwork:
+def task_network(task: Task, encoder: EncoderParams, decoder: DecoderParams, side: int, *, tile_side: int | None = None) -> TaskNetwork:
     """A fresh network for a task.
 
     Args:
         task: With a head.
-        encoder_shape: The encoder.
-        decoder_shape: The decoder.
+        encoder: The encoder.
+        decoder: The decoder.
         side: Of the images and of the maps, pixels.
         tile_side: Of the jigsaw's tiles as the encoder sees them; the images' own if not given, as in the reference.
 
     Raises:
         TaskonomyError: The task has no network of its own, or the sides do not fit.
     """
-    decoder = _decoder(task, encoder_shape.channels, encoder_shape, decoder_shape, side, tile_side)
-    return TaskNetwork(make_encoder(encoder_shape, in_channels_of(task)), decoder, task.tiles)
+    whole = _decoder(task, encoder.channels, encoder, decoder, side, tile_side)
+    return TaskNetwork(make_encoder(encoder, task.in_channels), whole, task.tiles)
 
 
 def transfer_network(
-    task: Task, sources: int, encoder_shape: EncoderShape, decoder_shape: DecoderShape, side: int, *, tile_side: int | None = None
+    task: Task, sources: int, encoder: EncoderParams, decoder: DecoderParams, side: int, *, tile_side: int | None = None
 ) -> TransferNetwork:
     """A fresh transfer from this many sources to a task, with a decoder of the task's full architecture.
 
     Args:
         task: The target.
         sources: How many.
-        encoder_shape: Of the sources: the side and channels of their codes.
-        decoder_shape: The decoder.
+        encoder: Of the sources: the side and channels of their codes.
+        decoder: The decoder.
         side: Of the images, pixels.
         tile_side: As for `task_network`.
 
     Raises:
         TaskonomyError: The task has nothing to learn, the sides do not fit, or there is no source.
     """
-    transfer = Transfer(sources, encoder_shape.channels)
-    decoder = _decoder(task, transfer.outputs, encoder_shape, decoder_shape, side, tile_side)
-    return TransferNetwork(transfer, decoder, task.tiles)
-
-
-def outputs_of(task: Task) -> int:
-    """Numbers or channels that a task's network gives: egomotion's third pose is composed of the other two."""
-    return _head(task).channels * 2 // 3 if task.loss is Loss.EGOMOTION else _head(task).channels
-
-
-def in_channels_of(task: Task) -> int:
-    """Channels of the images that a task's encoder sees."""
-    return 1 if task.input is Input.LIGHTNESS else 3
+    transfer = Transfer(sources, encoder.channels)
+    whole = _decoder(task, transfer.outputs, encoder, decoder, side, tile_side)
+    return TransferNetwork(transfer, whole, task.tiles)
 
 
 def parameters(module: nn.Module) -> int:
@@ -108,24 +98,16 @@ def _of_each(shared: nn.Module, images: Tensor) -> Tensor:
     return shared(images.flatten(0, 1)).unflatten(0, images.shape[:2]).flatten(1, 2)
 
 
-def _head(task: Task) -> Head:
-    if task.head is None:
-        raise TaskonomyError(f"{task.name} has no network of its own: it has no label to learn")
-    return task.head
-
-
-def _decoder(task: Task, channels: int, encoder: EncoderShape, shape: DecoderShape, side: int, tile_side: int | None) -> nn.Module:
-    """Reads all images' codes. The reference's two heads of egomotion are independent and not normalised."""
-    chained = task.loss is Loss.EGOMOTION
-    code_side = check_size(encoder, tile_side if task.input is Input.TILES and tile_side else side)
+def _decoder(task: Task, channels: int, encoder: EncoderParams, decoder: DecoderParams, side: int, tile_side: int | None) -> nn.Module:
+    """Build the decoder that reads all images' codes."""
     return make_decoder(
-        _head(task),
+        task.learnt_head,
         task.tiles * channels,
-        code_side,
+        check_size(encoder, task.input_side(side, tile_side)),
         side,
-        shape,
-        outputs=outputs_of(task),
-        heads=2 if chained else 1,
-        batch_norm=not chained,
+        decoder,
+        outputs=task.outputs,
+        heads=task.heads,
+        batch_norm=task.heads == 1,
         scaled=task.loss in (Loss.L1, Loss.L2),
     )

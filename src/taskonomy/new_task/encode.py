@@ -1,6 +1,5 @@
 """Codes of images that the run has not encoded: each is a unit of work, so no image passes a source's encoder twice."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,15 @@ def codes_key(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> str:
     """Of the codes of these images by a source's encoder."""
     how, read = DICTIONARY[query.target].input.value, DICTIONARY[source].input.value
     weights = _weights_digest(query.models / source)
-    images = _images_digest(query.job.prepared, rows.tobytes())
+    images = _images_digest(query.context.prepared, rows.tobytes())
+    encoder = {"shape": query.encoding.shape.model_dump(), "precision": query.encoding.precision.value, "dtype": query.encoding.dtype}
     code = code_digest(*UNIT_CODE, "taskonomy.new_task.encode")
-    return key_of(kind="codes", weights=weights, encoder=json.loads(query.encoder), images=images, how=how, read=read, code=code)
+    return key_of(kind="codes", weights=weights, encoder=encoder, images=images, how=how, read=read, code=code)
 
 
 def codes_of_rows(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> np.ndarray:
     """The codes of these images, from the store or computed."""
-    store, key = Store(query.job.store), codes_key(query, source, rows)
+    store, key = Store(query.context.store), codes_key(query, source, rows)
     if (unit := store.read(key)) is None:
         encode((query, source, key, tuple(rows.tolist())))
         unit = store.read(key)
@@ -47,14 +47,14 @@ def encode_all(query: Query) -> dict[str, str]:
     Returns:
         Source -> key of the unit.
     """
-    rows = np.flatnonzero(Prepared(query.job.prepared).splits != SPLITS.index("train"))
-    store, how = Store(query.job.store), DICTIONARY[query.target].input.value
+    rows = np.flatnonzero(Prepared(query.context.prepared).splits != SPLITS.index("train"))
+    store, how = Store(query.context.store), DICTIONARY[query.target].input.value
     keys = {source: codes_key(query, source, rows) for source in query.to_encode}
     missing = [(query, source, key, tuple(rows.tolist())) for source, key in keys.items() if store.read(key) is None]
     for _work, _none in on_every_core(encode, missing):
         pass
     for source in keys:
-        with whole_folder(query.job.codes / source) as folder:
+        with whole_folder(query.context.codes / source) as folder:
             np.save(folder / f"{how}.npy", codes_of_rows(query, source, rows))
     return keys
 
@@ -63,26 +63,23 @@ def encode(work: tuple[Query, str, str, tuple[int, ...]]) -> None:
     """Make a unit of codes; torch is loaded here, where it is needed."""
     import torch
 
-    from taskonomy.config.params import Precision
     from taskonomy.machine.device import fastest
     from taskonomy.models.encoder import make_encoder
-    from taskonomy.models.networks import in_channels_of
-    from taskonomy.models.shapes_from_params import encoder_shape
     from taskonomy.training.codes import codes_of
 
     query, source, key, rows = work
-    how = json.loads(query.encoder)
+    how = query.encoding
     torch.set_num_threads(1)  # as in training
-    encoder = make_encoder(encoder_shape(how["shape"]), in_channels_of(DICTIONARY[source]))
+    encoder = make_encoder(how.shape, DICTIONARY[source].in_channels)
     try:
         encoder.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in encoder_weights(query.models / source).items()})
     except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
         raise TaskonomyError(f"{query.models / source}: its encoder is not of the form that the parameters say ({said}); train again") from None
     encoder.to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    prepared, target = Prepared(query.job.prepared), DICTIONARY[query.target]
-    made: Any = codes_of(encoder, prepared.images, np.array(rows), target.input, DICTIONARY[source].input, Precision(how["precision"]), how["dtype"])
-    Store(query.job.store).write(key, {CODES: made}, {"name": f"codes by {source} for {query.target}"})
+    prepared, target = Prepared(query.context.prepared), DICTIONARY[query.target]
+    made: Any = codes_of(encoder, prepared.images, np.array(rows), target.input, DICTIONARY[source].input, how.precision, how.dtype)
+    Store(query.context.store).write(key, {CODES: made}, {"name": f"codes by {source} for {query.target}"})
 
 
 @lru_cache(maxsize=64)

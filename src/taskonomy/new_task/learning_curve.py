@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Int
 
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
@@ -18,8 +18,7 @@ from taskonomy.new_task.request import Query, nested_samples
 from taskonomy.store.store import Unit, code_digest, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, network_key
 from taskonomy.tasks import DICTIONARY
-from taskonomy.transfers.beam_search import Sources
-from taskonomy.transfers.transfers import SCRATCH, Opened
+from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext
 from taskonomy.transfers.variants import encoder_weights, weights_digest
 
 
@@ -48,56 +47,69 @@ class Point:
     key: str
 
 
-class Enlarged(Opened):
+class LearningCurveContext:
     """The new task with more or fewer samples to learn from than those that rank its sources.
 
     Samples of the train split have no stored codes; those of the few sources that a learning curve needs are made for it.
+
+    Attributes:
+        query: What it is about.
+        images: Samples to learn from.
+        context: The transfers to the task, from so many samples.
+        more: Rows of the samples of the train split among them.
     """
 
     def __init__(self, query: Query, images: int) -> None:
-        super().__init__(query.with_images(images))
-        self.query = query
-        self.train = nested_samples(self.task, images, self.params.seed)
-        rows = np.unique(self.task.samples[self.train])
-        self.more: Int[np.ndarray, " rows"] = rows[self.prepared.splits[rows] == SPLITS.index("train")]
+        self.query, self.images = query, images
+        self.context = _Nested(**vars(query.with_images(images)))
+        rows = np.unique(self.context.task.samples[self.context.train])
+        self.more: Int[np.ndarray, " rows"] = rows[self.context.dataset.splits[rows] == SPLITS.index("train")]
 
     def key(self, sources: Sources) -> str:
-        """As ever, where there are codes of all samples."""
-        key = super().key(sources)
+        """Compute the key of a transfer; that of the context, where there are codes of all samples."""
+        key = self.context.key(sources)
         if sources == SCRATCH or not len(self.more):
             return key
         return key_of(kind="enlarged transfer", transfer=key, more=[codes_key(self.query, source, self.more) for source in sources])
 
     @property
-    def fine_tuned_card(self) -> dict[str, Any]:
-        """The task's own: a fine-tuned network differs from the one from scratch in where its encoder starts, and in nothing else.
+    def fine_tuned_config(self) -> TaskConfig:
+        """Return the task's own: a fine-tuned network differs from the one from scratch in where its encoder starts, and in nothing else.
 
         Transfers to all targets (`transfer.more`) are fine-tuned by the schedule of transfers instead. The second term is for networks alone.
         """
-        return {**self.card, "adversarial": None}
+        return self.context.config.model_copy(update={"adversarial": None})
 
     def fine_tuned_key(self, source: str, weights: str) -> str:
-        """Of the network whose encoder starts from a source's.
+        """Compute the key of the network whose encoder starts from a source's.
 
         Args:
             source: Part of every seed.
             weights: Digest of its encoder.
         """
-        network = network_key(self.prepared, self.task, self.fine_tuned_card, self.train, "fine-tuned")
+        context = self.context
+        network = network_key(context.dataset, context.task, self.fine_tuned_config, context.train, "fine-tuned")
         return key_of(kind="fine-tuned", network=network, source=source, weights=weights, code=code_digest(*UNIT_CODE))
 
     def all_codes(self, source: str) -> np.ndarray:
-        """Those of the run, and below them those of the samples of the train split."""
-        stored = self.codes(source)
+        """Return the codes of the run, and below them those of the samples of the train split."""
+        stored = self.context.stored_codes(source)
         return np.concatenate([stored, codes_of_rows(self.query, source, self.more)]) if len(self.more) else stored
 
     def all_rows(self) -> Int[np.ndarray, " views"]:
-        """Row of each view among those; -1: none."""
-        from taskonomy.training.codes import row_of_view
-
-        rows = row_of_view(self.prepared.splits)
+        """Find the row of each view among those; -1: none."""
+        rows = self.context.code_rows.copy()
         rows[self.more] = (rows >= 0).sum() + np.arange(len(self.more))
         return rows
+
+
+@dataclass(frozen=True)
+class _Nested(TransferContext):
+    """Transfers whose samples go on into the train split."""
+
+    @cached_property
+    def train(self) -> Int[np.ndarray, " samples"]:
+        return nested_samples(self.task, self.params.images, self.params.seed)
 
 
 def can_be_fine_tuned(source: str, target: str) -> bool:
@@ -125,7 +137,7 @@ def planned(query: Query, best: Sources, tuned: str | None) -> list[Point]:
 
 def units_of(query: Query, points: list[Point], told: Callable[[int], object]) -> dict[Point, Unit]:
     """From the store, or trained side by side, those that take longest first."""
-    store = Opened(query.job).store
+    store = query.context.units
     known = {point: unit for point in points if (unit := store.read(point.key)) is not None}
     told(len(known))
     missing = sorted((point for point in points if point not in known), key=lambda point: (-point.images, point.way is Way.TRANSFER))
@@ -146,17 +158,18 @@ def _train(work: tuple[Query, Point]) -> None:
 
     query, point = work
     opened = _opened(query, point.images)
+    context = opened.context
     if point.way is Way.SCRATCH:
-        train_scratch(opened.prepared, opened.card, opened.train, point.key, opened.store)
+        train_scratch(context.dataset, context.config, context.train, point.key, context.units)
     elif point.way is Way.FINE_TUNED:
         (source,) = point.sources
-        weights, card = encoder_weights(query.models / source), opened.fine_tuned_card
-        train_fine_tuned(opened.store, point.key, opened.prepared, opened.task, card, source, weights, opened.train)
+        weights, config = encoder_weights(query.models / source), opened.fine_tuned_config
+        train_fine_tuned(context.units, point.key, context.dataset, context.task, config, source, weights, context.train)
     else:
-        opened.held["rows"] = opened.all_rows()
-        train_transfer(opened, point.key, point.sources, [opened.all_codes(source) for source in point.sources])
+        codes = [opened.all_codes(source) for source in point.sources]
+        train_transfer(context, point.key, point.sources, codes, rows=opened.all_rows())
 
 
 @lru_cache(maxsize=2)
-def _opened(query: Query, images: int) -> Enlarged:
-    return Enlarged(query, images)
+def _opened(query: Query, images: int) -> LearningCurveContext:
+    return LearningCurveContext(query, images)

@@ -18,8 +18,8 @@ from taskonomy.new_task.learning_curve import Point, Way, can_be_fine_tuned
 from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Unit
 from taskonomy.tables.table import join_sources
-from taskonomy.transfers.beam_search import Sources
-from taskonomy.transfers.transfers import SCRATCH, Transferred
+from taskonomy.training.transfer_context import SCRATCH, Sources
+from taskonomy.transfers.transfers import Transferred
 
 _BLOCK = 64  # resamples drawn at once
 

@@ -1,6 +1,5 @@
 """What a query is about: a task, its images and labels, and the finished run whose sources it is transferred from."""
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +10,14 @@ import pandas as pd
 from jaxtyping import Int
 
 from taskonomy.atomic_io import write_csv
-from taskonomy.config.params import Params, QueryTask, TransferParams
-from taskonomy.config.task_config import card
+from taskonomy.config.params import EncoderParams, Params, Precision, QueryTask
+from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.custom_tasks import declare
-from taskonomy.transfers.transfers import Job, chosen_samples
+from taskonomy.training.transfer_context import TransferContext, chosen_samples
 
 
 @dataclass(frozen=True)
@@ -57,31 +56,46 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How a run's encoders compute codes.
+
+    Attributes:
+        shape: Of the encoders.
+        precision: Of their arithmetic, as it is on this machine.
+        dtype: As codes are stored.
+    """
+
+    shape: EncoderParams
+    precision: Precision
+    dtype: str
+
+
+@dataclass(frozen=True)
 class Query:
     """All transfers to a new task; small, because it travels between processes.
 
     Attributes:
-        job: The transfers that rank the sources, as the stage `transfer` would have them.
+        context: The transfers that rank the sources, as the stage `transfer` would have them.
         models: Folder with the network of each source.
-        encoder: Shape, precision and type of codes of the run's encoders, as JSON.
+        encoding: How the run's encoders compute codes.
         images: Labelled samples of each point of the learning curve, ascending.
-        to_encode: Sources whose codes of these images are not stored yet by the run; their folder is the job's.
+        to_encode: Sources whose codes of these images are not stored yet by the run; their folder is the context's.
     """
 
-    job: Job
+    context: TransferContext
     models: Path
-    encoder: str
+    encoding: Encoding
     images: tuple[int, ...]
     to_encode: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
         """The new task."""
-        return str(json.loads(self.job.card)["task"])
+        return self.context.config.task
 
-    def with_images(self, images: int) -> Job:
-        """The job with so many samples to learn from."""
-        return replace(self.job, params=json.dumps({**json.loads(self.job.params), "images": images}))
+    def with_images(self, images: int) -> TransferContext:
+        """Return the context with so many samples to learn from."""
+        return replace(self.context, params=self.context.params.model_copy(update={"images": images}))
 
 
 def ask(run: Run, name: str, asked: QueryTask, images: tuple[int, ...], work: Path) -> Query:
@@ -119,11 +133,11 @@ def ask(run: Run, name: str, asked: QueryTask, images: tuple[int, ...], work: Pa
     stored = not elsewhere and _same_images(prepared, run.prepared) and _have_codes(codes, sources, task.input.value)
     if not stored:
         codes = work / "codes"
-    transfer = TransferParams(**{**params.transfer.model_dump(), "more": ()})
-    job = Job(prepared, codes, sources, run.store, json.dumps(card(task, params)), transfer.model_dump_json())
-    encoder = {"shape": params.train.encoder.model_dump(), "precision": params.train.precision.here().value, "dtype": transfer.codes}
+    transfer = params.transfer.model_copy(update={"more": ()})
+    context = TransferContext(prepared, codes, sources, run.store, task_config(task, params), transfer)
+    encoding = Encoding(params.train.encoder, params.train.precision.here(), transfer.codes)
     there = sizes(Prepared(prepared).task(name), images)
-    return Query(job, run.models, json.dumps(encoder), there, () if stored else sources)
+    return Query(context, run.models, encoding, there, () if stored else sources)
 
 
 def nested_samples(task: PreparedTask, images: int, seed: int) -> Int[np.ndarray, " chosen"]:

@@ -28,8 +28,9 @@ from taskonomy.new_task.ranking import Answer, best_of_each_order, best_to_fine_
 from taskonomy.new_task.request import Query, Run, ask
 from taskonomy.store.store import Store, store_root
 from taskonomy.tables.table import join_sources
+from taskonomy.training.transfer_context import SCRATCH
 from taskonomy.transfers.stage_outputs import TESTS
-from taskonomy.transfers.transfers import SCRATCH, Opened, Transferred, transfers_to
+from taskonomy.transfers.transfers import Transferred, transfers_to
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] 
     Raises:
         TaskonomyError: Codes or weights of a source are not there or do not fit; a loss that is not finite.
     """
-    before = set(Store(query.job.store).keys())
+    before = set(Store(query.context.store).keys())
     encoded = encode_all(query)
     told(len(encoded))
-    done = transfers_to(query.job, told)
+    done = transfers_to(query.context, told)
     ranking = ranked(query.target, done, params)
     points = planned(query, ranked_first(ranking), best_to_fine_tune(ranking, query.target))
     curve = curve_of(units_of(query, points, told), params)
@@ -77,10 +78,10 @@ def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] 
 
 def samples_of(query: Query) -> dict[str, int]:
     """How many labelled samples there are for what: those that rank the sources, all that may be learned from, and those that choose and judge."""
-    opened = Opened(query.job)
-    task = opened.task
+    context = query.context
+    task = context.task
     counts = {split: len(task.of_split(split)) for split in ("validation", *TESTS)}
-    return {"ranking": len(opened.train), "labelled": len(task.of_split("transfer")) + len(task.of_split("train")), **counts}
+    return {"ranking": len(context.train), "labelled": len(task.of_split("transfer")) + len(task.of_split("train")), **counts}
 
 
 def run_query(run: Path, task: str, asked: QueryTask | None = None, images: tuple[int, ...] | None = None, output: Path | None = None) -> Done:

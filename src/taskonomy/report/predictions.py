@@ -7,9 +7,7 @@ units.csv      key, target, sources: the units that keep the weights of the tran
 ```
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from taskonomy.affinity.losses_file import open_losses
 from taskonomy.affinity.win_rates import win_rate_against, win_rates
 from taskonomy.atomic_io import whole_folder, write_bytes, write_csv, write_json
 from taskonomy.config.params import Params, SamplesParams
-from taskonomy.config.task_config import as_card, read_card
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
@@ -38,9 +36,10 @@ from taskonomy.tasks.visualize import Sample, fit, label_picture
 from taskonomy.training.checkpoint import load_weights
 from taskonomy.training.codes import row_of_view
 from taskonomy.training.dataloader import TESTING, Batches, Codes, Images, Inputs, Labels
-from taskonomy.training.task_networks import network_of
+from taskonomy.training.task_networks import network_of, prepared_task
 from taskonomy.training.train_transfer import scratch_with_weights, transfer_with_weights, weights_key
-from taskonomy.transfers.transfers import SCRATCH, Job, open_job
+from taskonomy.training.transfer_context import SCRATCH, shared
+from taskonomy.transfers.run_context import RunContext
 
 MEASURED_ON, SHOWN_ON = "test_affinity", "test_policy"
 METRES = {"mean": 0.0, "std": 1.0}  # people read metres and radians, not z-scores
@@ -48,32 +47,26 @@ WITHOUT_LOSS = 101  # OpenCV's quality above 100; two thirds of the PNG
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
 
-@dataclass(frozen=True)
-class Folders:
-    """Where earlier stages wrote."""
+def write_samples(path: Path, run: RunContext, transfers: Path, params: Params) -> None:
+    """Write the folder of the stage `samples`, whole or not at all.
 
-    prepared: Path
-    cards: Path
-    codes: Path
-    models: Path
-    transfers: Path
-    store: Path
-
-
-def write_samples(path: Path, where: Folders, params: Params) -> None:
-    """The folder of the stage `samples`, whole or not at all.
+    Args:
+        path: The folder.
+        run: Where networks and codes are.
+        transfers: Folder with the losses of all transfers.
+        params: All parameters.
 
     Raises:
         TaskonomyError: Something that an earlier stage writes is missing or damaged.
     """
     torch.set_num_threads(1)
-    prepared = Prepared(where.prepared)
+    prepared = Prepared(run.prepared)
     with whole_folder(path) as folder, torch.no_grad():
         album = Album(folder, prepared, params.samples)
         learnt = [name for name in params.data.tasks if DICTIONARY[name].label is not None]
-        networks = [_network(album, where, name) for name in learnt]
+        networks = [_network(album, run, name) for name in learnt]
         shown = [name for name in params.samples.targets if name in params.transfer.targets]
-        found = [_transfers(album, where, params, name) for name in shown]
+        found = [_transfers(album, run, transfers / name, params, name) for name in shown]
         write_json(folder / "samples.json", {"networks": networks, "transfers": [one for one, _units in found]})
         write_csv(folder / "units.csv", pd.DataFrame([row for _one, units in found for row in units], columns=["key", "target", "sources"]))
 
@@ -135,16 +128,18 @@ class Album:
     def _sample(self, task: PreparedTask, sample: int, target: Any, like: Any = None) -> Sample:
         rows = task.samples[sample]
         fov = None if self._cameras is None else float(self._cameras[rows[0], 6])
-        return Sample(target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like, task.task.classes)
+        return Sample(
+            target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like, DICTIONARY[task.task.name].classes
+        )
 
 
-def _network(album: Album, where: Folders, name: str) -> dict[str, Any]:
+def _network(album: Album, run: RunContext, name: str) -> dict[str, Any]:
     """A task's own network: what it saw, what is right, what it gave."""
-    card = read_card(where.cards / f"{name}.json")
-    task = as_card(album.prepared.task(name), card)
-    network = _trained(where, task, card, album.prepared)
+    config = run.config(name)
+    task = prepared_task(album.prepared, config)
+    network = _trained(run, config, album.prepared)
     chosen = album.chosen(task)
-    seen, outputs = _outputs(network, task, Images(album.prepared.images, task.task.input, card["tile_side"]), chosen)
+    seen, outputs = _outputs(network, task, Images(album.prepared.images, task.task.input, config.tile_side), chosen)
     samples = [
         {"seen": album.seen(task, images), "truth": album.truth(task, one), "prediction": album.prediction(task, one, output)}
         for one, images, output in zip(chosen.tolist(), seen, outputs, strict=True)
@@ -153,13 +148,12 @@ def _network(album: Album, where: Folders, name: str) -> dict[str, Any]:
     return {"task": name, "changes_images": changed, "samples": samples}
 
 
-def _transfers(album: Album, where: Folders, params: Params, target: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+def _transfers(album: Album, run: RunContext, losses: Path, params: Params, target: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     """Some transfers to a target, best first, between its own network and the one from scratch; and the units that keep their weights."""
-    card = read_card(where.cards / f"{target}.json")
-    job = Job(where.prepared, where.codes, params.data.tasks, where.store, json.dumps(card), params.transfer.model_dump_json())
-    task, codes = as_card(album.prepared.task(target), card), open_job(job).codes
-    chosen, gains = album.chosen(task), _gains(where.transfers / target / f"{SHOWN_ON}.npz", target)
-    images = Images(album.prepared.images, task.task.input, card["tile_side"])
+    context = shared(run.to(target, params.data.tasks))
+    config, task = context.config, context.task
+    chosen, gains = album.chosen(task), _gains(losses / f"{SHOWN_ON}.npz", target)
+    images = Images(album.prepared.images, task.task.input, config.tile_side)
     rows = row_of_view(album.prepared.splits)
 
     def column(kind: str, sources: Sequence[str], network: nn.Module, inputs: Inputs) -> dict[str, Any]:
@@ -167,17 +161,17 @@ def _transfers(album: Album, where: Folders, params: Params, target: str) -> tup
         pictures = [album.prediction(task, one, output) for one, output in zip(chosen.tolist(), outputs, strict=True)]
         return {"kind": kind, "sources": list(sources), "gain": gains.get("+".join(sources)), "pictures": pictures}
 
-    columns = [column("own", (SELF,), _trained(where, task, card, album.prepared), images)]
+    columns = [column("own", (SELF,), _trained(run, config, album.prepared), images)]
     units = []
-    for sources in chosen_transfers(where.transfers / target / f"{MEASURED_ON}.npz", target, params.samples.sources):
+    for sources in chosen_transfers(losses / f"{MEASURED_ON}.npz", target, params.samples.sources):
         with torch.enable_grad():
-            network, _unit = transfer_with_weights(job, sources)
-        columns.append(column("transfer", sources, network, Codes([codes(one) for one in sources], rows)))
-        units.append((weights_key(job, sources), target, "+".join(sources)))
+            network, _unit = transfer_with_weights(context, sources)
+        columns.append(column("transfer", sources, network, Codes([context.stored_codes(one) for one in sources], rows)))
+        units.append((weights_key(context, sources), target, "+".join(sources)))
     with torch.enable_grad():
-        network, _unit = scratch_with_weights(job)
+        network, _unit = scratch_with_weights(context)
     columns.append(column("scratch", SCRATCH, network, images))
-    units.append((weights_key(job, SCRATCH), target, SCRATCH[0]))
+    units.append((weights_key(context, SCRATCH), target, SCRATCH[0]))
     seen = [album.keep(fit(np.asarray(album.prepared.images[row]), album.params.side, smooth=True)) for row in task.samples[chosen, 0]]
     return {"target": target, "seen": seen, "truth": [album.truth(task, one) for one in chosen.tolist()], "columns": columns}, units
 
@@ -205,9 +199,9 @@ def _gains(path: Path, target: str) -> dict[str, float]:
         return dict(zip(losses.candidates, win_rate_against(losses.losses, losses.scratch, target, losses.candidates).tolist(), strict=True))
 
 
-def _trained(where: Folders, task: PreparedTask, card: dict[str, Any], prepared: Prepared) -> nn.Module:
-    network = network_of(task.task, card, prepared)
-    load_weights(where.models / task.task.name / "network.safetensors", network)
+def _trained(run: RunContext, config: TaskConfig, prepared: Prepared) -> nn.Module:
+    network = network_of(config, prepared)
+    load_weights(run.models / config.task / "network.safetensors", network)
     return network.eval()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.store.store import code_digest, digest_of, key_of
 
@@ -32,9 +33,9 @@ def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.nda
     return key_of(arrays=digest_of(*arrays), statistics=task.statistics, torch=version("torch"))
 
 
-def network_key(prepared: Prepared, task: PreparedTask, card: dict[str, Any], train: Int[np.ndarray, " samples"], kind: str) -> str:
+def network_key(prepared: Prepared, task: PreparedTask, config: TaskConfig, train: Int[np.ndarray, " samples"], kind: str) -> str:
     """Of a network trained on these samples. The codes that are made of it later do not belong to it."""
-    settings = {name: value for name, value in card.items() if name != "codes"}
+    settings = {name: value for name, value in config.as_json().items() if name != "codes"}
     return key_of(kind=kind, card=settings, data=data_digest(prepared, task, train, images=True), code=code_digest(*UNIT_CODE))
 
 

@@ -17,8 +17,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels import encodings as to
 from taskonomy.labels.encodings import Head, Label, Loss, ViewFiles
+from taskonomy.labels.task import Task
 from taskonomy.tasks import multi_view as samples
-from taskonomy.tasks.dictionary import DICTIONARY, Task
+from taskonomy.tasks.dictionary import DICTIONARY
 from taskonomy.tasks.preprocess import resized
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

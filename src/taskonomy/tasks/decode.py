@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
-from taskonomy.tasks.dictionary import Task
+from taskonomy.labels.task import Task
 from taskonomy.tasks.poses import compose
 
 # Squared distance of two embeddings at which the metric loss gives one segment or two the same chance: 2 / (1 + exp(d^2)) = 1/2.

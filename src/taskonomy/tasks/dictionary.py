@@ -5,14 +5,13 @@ in `making`, `labels` or both. Labels of the usual kinds need not even that: par
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from taskonomy.labels import encodings as to
 from taskonomy.labels.classes import OBJECTS, PLACES
 from taskonomy.labels.colour import BINS, soft_bins
 from taskonomy.labels.encodings import Head, Input, Label, Loss, Mask
-from taskonomy.labels.jigsaw import TILES
+from taskonomy.labels.task import Task
 from taskonomy.tasks import multi_view as samples
 from taskonomy.tasks import poses
 from taskonomy.tasks import preprocess as making
@@ -28,46 +27,6 @@ FAMILIES = {
 }
 # Whose labels are computed from the image alone: nobody has to be paid for them.
 FREE = frozenset({"2D", "self-supervised"})
-
-
-@dataclass(frozen=True)
-class Task:
-    """One task.
-
-    Attributes:
-        name: Of the released domain, where one was released.
-        title: What people read.
-        family: A key of `FAMILIES`.
-        published_key: Its key in the authors' result files.
-        label: What a network learns; None where there is no network to train.
-        loss: What it is trained with.
-        head: The last layers.
-        input: What is done to the image.
-        images: Images per sample.
-        group: Which views form a sample of several images.
-        roles: What it may be: source, target.
-        picture: How people see its label: a key of `taskonomy.tasks.visualize.PICTURES`; empty: numbers.
-        classes: What its class ids are called, where the declaration of a user's own task says so.
-    """
-
-    name: str
-    title: str
-    family: str
-    published_key: str
-    label: Label | None = None
-    loss: Loss | None = None
-    head: Head | None = None
-    input: Input = Input.IMAGE
-    images: int = 1
-    group: Callable[..., Any] | None = None
-    roles: tuple[str, ...] = ("source", "target")
-    picture: str = ""
-    classes: tuple[str, ...] = ()
-
-    @property
-    def tiles(self) -> int:
-        """Images that one forward pass encodes: the jigsaw's nine tiles are cut from one image."""
-        return TILES if self.input is Input.TILES else self.images
 
 
 def _map(domain: str, channels: int, **more: Any) -> Label:

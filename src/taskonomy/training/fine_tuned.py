@@ -4,18 +4,16 @@ The network is the target's own in form. Its encoder starts from the source's we
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import nn
 
-from taskonomy.config.params import Precision, ScheduleParams
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, Unit
-from taskonomy.tasks.dictionary import Task
 from taskonomy.training.dataloader import Images, Labels
 from taskonomy.training.task_networks import network_of
 from taskonomy.training.train_unit import Recipe, train_unit
@@ -26,7 +24,7 @@ def train_fine_tuned(
     key: str,
     prepared: Prepared,
     task: PreparedTask,
-    card: dict[str, Any],
+    config: TaskConfig,
     source: str,
     weights: Mapping[str, np.ndarray],
     train: Int[np.ndarray, " samples"],
@@ -38,28 +36,28 @@ def train_fine_tuned(
         key: Under which.
         prepared: The data.
         task: The target.
-        card: Its, with schedule, precision and seed of transfers.
+        config: The target's, with the schedule, precision and seed of transfers.
         source: Part of every seed; the share is not, so that regimes differ in their samples alone.
         weights: Of the source's encoder.
         train: Samples to learn from.
     """
     labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
-    inputs = Images(prepared.images, task.task.input, card["tile_side"])
-    schedule, precision = ScheduleParams(**card["schedule"]), Precision(card["precision"])
-    recipe = Recipe(f"fine-tuned {source} {task.task.name}", task.task, labels, inputs, train, schedule, precision, card["seed"])
-    return train_unit(store, key, recipe, lambda: start(task.task, card, prepared, source, weights))
+    inputs = Images(prepared.images, task.task.input, config.tile_side)
+    name = f"fine-tuned {source} {task.task.name}"
+    recipe = Recipe(name, task.task, labels, inputs, train, config.schedule, config.precision, config.seed)
+    return train_unit(store, key, recipe, lambda: start(config, prepared, source, weights))
 
 
-def start(task: Task, card: dict[str, Any], prepared: Prepared, source: str, weights: Mapping[str, np.ndarray]) -> nn.Module:
+def start(config: TaskConfig, prepared: Prepared, source: str, weights: Mapping[str, np.ndarray]) -> nn.Module:
     """The target's network before its first step.
 
     Raises:
         TaskonomyError: The source's encoder has another form.
     """
-    network = network_of(task, card, prepared)
+    network = network_of(config, prepared)
     try:
         network.encoder.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})  # type: ignore[union-attr]
     except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
-        raise TaskonomyError(f"transfer.more: the encoder of {source} does not fit the network of {task.name} ({said}); train again") from None
+        raise TaskonomyError(f"transfer.more: the encoder of {source} does not fit the network of {config.task} ({said}); train again") from None
     return network

@@ -1,35 +1,30 @@
-"""Task networks (paper section 3.1): trained from a card, with the codes of their encoders and the baselines beside them."""
+"""Task networks (paper section 3.1): trained from their configuration, with the codes of their encoders and the baselines beside them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int, Shaped
 
-from taskonomy.config.params import AdversarialParams, Precision, ScheduleParams
-from taskonomy.config.task_config import as_card
+from taskonomy.config.params import Precision, ScheduleParams
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
-from taskonomy.labels.encodings import Input
 from taskonomy.machine.device import fastest
 from taskonomy.models.encoder import make_encoder
-from taskonomy.models.networks import TaskNetwork, in_channels_of, outputs_of, task_network
-from taskonomy.models.shapes_from_params import decoder_shape, encoder_shape
+from taskonomy.models.networks import TaskNetwork, task_network
 from taskonomy.store.store import Store, Unit, code_digest, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, data_digest, network_key
-from taskonomy.tasks.dictionary import Task
 from taskonomy.training.codes import coded_rows, codes_of
 from taskonomy.training.dataloader import Images, Labels
-from taskonomy.training.train_unit import Constant, Nothing, Recipe, train_unit, weights_of
+from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
 from taskonomy.training.trainer import Curve, seeded
 
 # A constant is fitted by the same loop, in steps that a network would not survive. With fewer than CONSTANT_STEPS in these epochs it makes more:
 # on every loss so many come within 2 % of the optimum.
 CONSTANT = ScheduleParams(epochs=6, batch=64, rate=0.1, slow_after=0.6, weight_decay=0.0)
 CONSTANT_STEPS = 200
-Card = dict[str, Any]
 EachEpoch = Callable[[int, Curve], object]
 
 
@@ -50,79 +45,80 @@ class Trained:
     codes: dict[str, Shaped[np.ndarray, "coded channels height width"]]
 
 
-def train_task(prepared: Prepared, card: Card, store: Store, each_epoch: EachEpoch | None = None) -> Trained:
+def train_task(prepared: Prepared, config: TaskConfig, store: Store, each_epoch: EachEpoch | None = None) -> Trained:
     """Train a task's network and its best constant on the train split, and encode every other image.
 
     Raises:
         TaskonomyError: A loss that is not finite; sides that do not fit.
     """
-    task = as_card(prepared.task(card["task"]), card)
+    task = prepared_task(prepared, config)
     units: dict[str, Unit] = {}
     keys: dict[str, str] = {}
-    network = _fresh(task.task, card, prepared)
+    network = _fresh(config, prepared)
     if task.task.label is not None:
         train = task.of_split("train")
         labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
-        keys = {"self": network_key(prepared, task, card, train, "self"), "average": constant_key(task, card, train)}
-        recipe = _recipe("network", task, labels, card, train, prepared)
-        units["self"] = train_unit(store, keys["self"], recipe, lambda: network_of(task.task, card, prepared), keep=True, each_epoch=each_epoch)
+        keys = {"self": network_key(prepared, task, config, train, "self"), "average": constant_key(task, config, train)}
+        recipe = _recipe("network", task, labels, config, train, prepared)
+        units["self"] = train_unit(store, keys["self"], recipe, lambda: network_of(config, prepared), keep=True, each_epoch=each_epoch)
         network.load_state_dict(weights_of(units["self"]))
-        units["average"] = train_unit(store, keys["average"], _constant(task, labels, card, train), lambda: Constant(_output_shape(task, prepared)))
+        shape = config.definition.output_shape(int(prepared.images.shape[1]))
+        units["average"] = train_unit(store, keys["average"], _constant(task, labels, config, train), lambda: ConstantPredictor(shape))
     torch.set_num_threads(1)
-    how = Precision(card["precision"])
-    rows, source, dtype = coded_rows(prepared.splits), task.task.input, card["codes"]["dtype"]
+    rows, read = coded_rows(prepared.splits), config.entry.input
     encoder = network.encoder if isinstance(network, TaskNetwork) else network
     encoder.to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    codes = {name: codes_of(encoder, prepared.images, rows, Input(name), source, how, dtype) for name in card["codes"]["inputs"]}
+    dtype = config.codes.dtype
+    codes = {how.value: codes_of(encoder, prepared.images, rows, how, read, config.precision, dtype) for how in config.codes.inputs}
     return Trained(units, keys, network, codes)
 
 
-def train_scratch(prepared: Prepared, card: Card, train: Int[np.ndarray, " samples"], key: str, store: Store) -> Unit:
+def train_scratch(prepared: Prepared, config: TaskConfig, train: Int[np.ndarray, " samples"], key: str, store: Store) -> Unit:
     """The baseline of gain: the task's network, trained on a transfer's images alone."""
-    task = as_card(prepared.task(card["task"]), card)
+    task = prepared_task(prepared, config)
     labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
-    return train_unit(store, key, _recipe("scratch", task, labels, card, train, prepared), lambda: network_of(task.task, card, prepared))
+    return train_unit(store, key, _recipe("scratch", task, labels, config, train, prepared), lambda: network_of(config, prepared))
 
 
-def network_of(task: Task, card: Card, prepared: Prepared) -> torch.nn.Module:
-    """A fresh network of a task."""
+def prepared_task(prepared: Prepared, config: TaskConfig) -> PreparedTask:
+    """Open the samples and labels of a configured task."""
+    return replace(prepared.task(config.task), task=config.definition)
+
+
+def network_of(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:
+    """Build a fresh network of a task."""
     side = int(prepared.images.shape[1])
-    return task_network(task, encoder_shape(card["encoder"]), decoder_shape(card["decoder"]), side, tile_side=card["tile_side"])
+    return task_network(config.definition, config.encoder, config.decoder, side, tile_side=config.tile_side)
 
 
-def constant_key(task: PreparedTask, card: Card, train: Int[np.ndarray, " samples"]) -> str:
+def constant_key(task: PreparedTask, config: TaskConfig, train: Int[np.ndarray, " samples"]) -> str:
     """Of the best constant for these samples."""
-    what = {"task": card["task"], "entry": card["entry"], "seed": card["seed"], "schedule": _schedule_of_constant(len(train)).model_dump()}
+    settings = config.model_dump(mode="json", include={"task", "entry", "seed"})
+    what = {**settings, "schedule": _schedule_of_constant(len(train)).model_dump()}
     return key_of(kind="average", card=what, data=data_digest(None, task, train, images=False), code=code_digest(*UNIT_CODE))
 
 
-def _fresh(task: Task, card: Card, prepared: Prepared) -> torch.nn.Module:
+def _fresh(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:
     """A network with the weights it starts from; of a task without a head, an encoder that will stay as it is."""
-    seeded(card["seed"], task.name, "random")
-    if task.head is not None:
-        return network_of(task, card, prepared)
-    return make_encoder(encoder_shape(card["encoder"]), in_channels_of(task))
+    seeded(config.seed, config.task, "random")
+    if config.entry.head is not None:
+        return network_of(config, prepared)
+    return make_encoder(config.encoder, config.definition.in_channels)
 
 
-def _recipe(kind: str, task: PreparedTask, labels: Labels, card: Card, train: Int[np.ndarray, " samples"], prepared: Prepared) -> Recipe:
-    inputs = Images(prepared.images, task.task.input, card["tile_side"])
-    precision, schedule = Precision(card["precision"]), ScheduleParams(**card["schedule"])
-    adversarial = AdversarialParams(**card["adversarial"]) if card["adversarial"] else None
-    name = f"{kind} {task.task.name}"
-    return Recipe(name, task.task, labels, inputs, train, schedule, precision, card["seed"], save_every=0.0, adversarial=adversarial)
+def _recipe(kind: str, task: PreparedTask, labels: Labels, config: TaskConfig, train: Int[np.ndarray, " samples"], prepared: Prepared) -> Recipe:
+    inputs = Images(prepared.images, task.task.input, config.tile_side)
+    return Recipe(
+        f"{kind} {config.task}", task.task, labels, inputs, train, config.schedule, config.precision, config.seed,
+        save_every=0.0, adversarial=config.adversarial,
+    )  # fmt: skip
 
 
-def _constant(task: PreparedTask, labels: Labels, card: Card, train: Int[np.ndarray, " samples"]) -> Recipe:
+def _constant(task: PreparedTask, labels: Labels, config: TaskConfig, train: Int[np.ndarray, " samples"]) -> Recipe:
     schedule = _schedule_of_constant(len(train))
-    return Recipe(f"average {task.task.name}", task.task, labels, Nothing(), train, schedule, Precision.FLOAT32, card["seed"])
+    return Recipe(f"average {task.task.name}", task.task, labels, NoInput(), train, schedule, Precision.FLOAT32, config.seed)
 
 
 def _schedule_of_constant(samples: int) -> ScheduleParams:
     enough = ceil(CONSTANT_STEPS / ceil(samples / CONSTANT.batch))
     return CONSTANT.model_copy(update={"epochs": max(CONSTANT.epochs, enough)})
-
-
-def _output_shape(task: PreparedTask, prepared: Prepared) -> tuple[int, ...]:
-    head, side = task.task.head, int(prepared.images.shape[1])
-    numbers = outputs_of(task.task)
-    return (numbers,) if head is None or head.layers else (numbers, side // head.shrink, side // head.shrink)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from taskonomy.config.params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.task import Task
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.decoders import Scaled
 from taskonomy.store.store import Store, Unit
-from taskonomy.tasks.dictionary import Task
 from taskonomy.training.dataloader import Batches, Inputs, Labels
 from taskonomy.training.gpu_cache import resident
-from taskonomy.training.trainer import Curve, Schedule, fit, losses_of, seeded
+from taskonomy.training.trainer import Curve, fit, losses_of, seeded
 
 TESTS = ("test_affinity", "test_policy")
 SAVE_EVERY = 30.0  # seconds; shorter trainings are done again from their start, with the same bits
@@ -93,7 +93,6 @@ def train_unit(
             module.set_to(*recipe.labels.scale(recipe.train))
     network.to(device := fastest())
     plan, threads = recipe.schedule, threads_for(device)
-    schedule = Schedule(plan.epochs, plan.rate, plan.slow_after, plan.weight_decay)
     validation = prepared.of_split("validation")
     each = resident(recipe.labels, recipe.inputs, np.concatenate([recipe.train, validation]), device, threads)
 
@@ -101,7 +100,7 @@ def train_unit(
         return Batches(recipe.labels, recipe.inputs, positions, plan.batch, threads) if each is None else Batches(*each, positions, plan.batch)
 
     result = fit(
-        network, loss, batches(recipe.train), batches(validation), schedule,
+        network, loss, batches(recipe.train), batches(validation), plan,
         name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
         adversarial=recipe.adversarial, save_every=recipe.save_every, each_epoch=each_epoch,
     )  # fmt: skip
@@ -122,7 +121,7 @@ def weights_of(unit: Unit) -> dict[str, Tensor]:
     return {name.removeprefix(_WEIGHTS): torch.from_numpy(array.copy()) for name, array in unit.arrays.items() if name.startswith(_WEIGHTS)}
 
 
-class Nothing:
+class NoInput:
     """What a network reads that looks at nothing."""
 
     def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Float[Tensor, "batch nothing"]:
@@ -130,7 +129,7 @@ class Nothing:
         return torch.empty(len(keys), 0)
 
 
-class Constant(nn.Module):
+class ConstantPredictor(nn.Module):
     """The best constant estimator: the same output for every image, the one that minimises the loss over the training samples.
 
     It starts near 0, not at 0: where all embeddings are one, the metric loss of segmentations has no gradient.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from taskonomy.config.params import AdversarialParams, Precision
+from taskonomy.config.params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
 from taskonomy.numeric.rng import generator
@@ -22,27 +22,6 @@ from taskonomy.training.dataloader import Batch, Batches
 from taskonomy.training.losses import per_sample
 
 _LOOK = 200  # steps of a GPU between two looks at whether its losses are finite
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast (paper: Adam, 1e-4, then 1e-5 for the last part).
-
-    Attributes:
-        epochs: Passes over the training samples.
-        rate: Adam's learning rate.
-        slow_after: Share of the epochs after which the rate is a tenth.
-        weight_decay: L2 penalty on weights, as Adam's.
-    """
-
-    epochs: int
-    rate: float = 1e-3
-    slow_after: float = 0.7
-    weight_decay: float = 2e-6
-
-    def rate_in(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0."""
-        return self.rate if epoch < self.slow_after * self.epochs else self.rate / 10
 
 
 @dataclass
@@ -76,7 +55,7 @@ def fit(
     loss: Loss,
     train: Batches,
     validation: Batches,
-    schedule: Schedule,
+    schedule: ScheduleParams,
     *,
     name: str,
     seed: int,

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from taskonomy.config.params import Beam
+from taskonomy.training.transfer_context import Sources
 
 # The released measurements: all pairs and triples of the five best sources, all fours of the six best, and from order 5 on the k best.
 PAPER = {2: 5, 3: 5, 4: 6}
-Sources = tuple[str, ...]
 
 
 def candidates(order: int, affinity: Mapping[Sources, float], pool: Sequence[str], beam: Beam | int) -> list[Sources]:

@@ -15,16 +15,18 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from taskonomy.affinity.losses_file import read_losses
 from taskonomy.atomic_io import whole_folder, write_csv
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import SELF
-from taskonomy.transfers.transfers import SCRATCH, Transferred
+from taskonomy.training.transfer_context import SCRATCH
+from taskonomy.transfers.transfers import Transferred
 
 if TYPE_CHECKING:
     from taskonomy.training.task_networks import Trained
@@ -36,9 +38,9 @@ TESTS = ("test_affinity", "test_policy")
 class Curves:
     """Mean losses by epoch, through DVCLive. The files lie outside the workspace until the training is done."""
 
-    def __init__(self, card: dict[str, Any]) -> None:
+    def __init__(self, config: TaskConfig) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="taskonomy-curves-"))
-        self._epochs, self._name = card["schedule"]["epochs"], card["task"]
+        self._epochs, self._name = config.schedule.epochs, config.task
 
     def __enter__(self) -> "Curves":
         """Start to log."""

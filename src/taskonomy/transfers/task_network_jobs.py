@@ -1,17 +1,16 @@
 """A task network as a unit of work: trained by whichever engine, in this process where that is one of this machine."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskonomy.compute.executor import LOCAL, Engine
 from taskonomy.compute.work import Work
 from taskonomy.config.params import Kind
-from taskonomy.config.task_config import as_card
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.store.store import Store
 from taskonomy.store.unit_keys import network_key, prepared_files
-from taskonomy.training.task_networks import EachEpoch, Trained, constant_key, train_task
+from taskonomy.training.task_networks import EachEpoch, Trained, constant_key, prepared_task, train_task
 from taskonomy.training.trainer import Curve
 
 
@@ -20,12 +19,12 @@ class NetworkJob:
     """A task network; small, because it travels between processes.
 
     Attributes:
-        card: The task's, as JSON.
+        config: The task's.
         prepared: Folder of the prepared data.
         store: Folder of the finished units.
     """
 
-    card: str
+    config: TaskConfig
     prepared: Path
     store: Path
 
@@ -39,7 +38,7 @@ def supervised(job: NetworkJob, each_epoch: EachEpoch, engine: Engine = LOCAL) -
         engine: Sees to it.
     """
     if engine.here:
-        return train_task(Prepared(job.prepared), json.loads(job.card), Store(job.store), each_epoch)
+        return train_task(Prepared(job.prepared), job.config, Store(job.store), each_epoch)
     ((_work, trained),) = engine.submit([_work_of(job)])
     if "self" in trained.units:
         facts = trained.units["self"].facts
@@ -50,18 +49,18 @@ def supervised(job: NetworkJob, each_epoch: EachEpoch, engine: Engine = LOCAL) -
 
 
 def _work_of(job: NetworkJob) -> Work:
-    card, prepared = json.loads(job.card), Prepared(job.prepared)
-    task = as_card(prepared.task(card["task"]), card)
+    config, prepared = job.config, Prepared(job.prepared)
+    task = prepared_task(prepared, config)
     keys: tuple[str, ...] = ()
     if task.task.label is not None:
         train = task.of_split("train")
-        keys = network_key(prepared, task, card, train, "self"), constant_key(task, card, train)
+        keys = network_key(prepared, task, config, train, "self"), constant_key(task, config, train)
     known = [Store(job.store).path(key) for key in keys if Store(job.store).has(key)]  # their images may still have to be encoded
-    reads = (*prepared_files(job.prepared, card["task"]), *known)
-    return Work(f"network {card['task']}", Kind.NETWORK, _train, job, reads, job.store, keys)
+    reads = (*prepared_files(job.prepared, config.task), *known)
+    return Work(f"network {config.task}", Kind.NETWORK, _train, job, reads, job.store, keys)
 
 
 def _train(job: NetworkJob) -> Trained:
-    trained = train_task(Prepared(job.prepared), json.loads(job.card), Store(job.store))
+    trained = train_task(Prepared(job.prepared), job.config, Store(job.store))
     trained.network.cpu()  # whoever asked may have no GPU
     return trained

@@ -9,12 +9,10 @@ Each is a unit of work, and so is what it needs: of a>b, the transfer a -> b wit
 targets that see the same images share.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,47 +23,18 @@ from safetensors.numpy import load_file
 from taskonomy.atomic_io import whole_folder, write_csv
 from taskonomy.compute.executor import LOCAL, Engine
 from taskonomy.compute.work import Work
-from taskonomy.config.params import Kind, TransferParams
-from taskonomy.config.task_config import read_card
+from taskonomy.config.params import Kind
+from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, Unit, code_digest, digest_of, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, network_key, prepared_files
-from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.transfer_spec import Variant
+from taskonomy.training.transfer_context import TransferContext, chosen_samples, shared
+from taskonomy.transfers.run_context import RunContext
 from taskonomy.transfers.stage_outputs import TESTS
-from taskonomy.transfers.transfers import Job, Opened, chosen_samples, open_job, settled
 
 _WEIGHTS = "network.safetensors"
-
-
-@dataclass(frozen=True)
-class MoreJob:
-    """All of `transfer.more`; small, because it travels between processes.
-
-    Attributes:
-        cards: Folder with the card of each task.
-        prepared: Folder of the prepared data.
-        codes: Folder with the codes of each source.
-        models: Folder with the network of each source.
-        store: Folder of the finished units.
-        params: The section `transfer`, as JSON.
-    """
-
-    cards: Path
-    prepared: Path
-    codes: Path
-    models: Path
-    store: Path
-    params: str
-
-    def to(self, target: str) -> Job:
-        """The transfers to one target, as the stage `transfer` has them."""
-        return Job(self.prepared, self.codes, (), self.store, json.dumps(read_card(self.cards / f"{target}.json")), self.params)
-
-    def section(self) -> TransferParams:
-        """The section `transfer`."""
-        return TransferParams(**json.loads(self.params))
 
 
 @dataclass(frozen=True)
@@ -107,21 +76,21 @@ class More:
         return pd.DataFrame(list(dict.fromkeys(rows)), columns=["key", "target", "sources"])
 
 
-def more_transfers(job: MoreJob, told: Callable[[int], object] = lambda done: None, engine: Engine = LOCAL) -> More:
+def more_transfers(run: RunContext, told: Callable[[int], object] = lambda done: None, engine: Engine = LOCAL) -> More:
     """Every transfer that `transfer.more` asks for; what the store knows is not trained again.
 
     A target is not transferred to by way of itself: where it is a token's source or intermediate, it has no such row.
 
     Args:
-        job: Which.
+        run: Where everything is, with the section `transfer`.
         told: Called with the number of units that are there, as they come.
         engine: Sees to what is missing.
 
     Raises:
         TaskonomyError: Codes or weights of a source are not there or do not fit; a loss that is not finite.
     """
-    job = replace(job, params=settled(job.params))
-    planned, store = _planned(job), Store(job.store)
+    run = run.resolved()
+    planned, store = _planned(run), Store(run.store)
     units = {one.key: unit for one in planned if (unit := store.read(one.key)) is not None}
     told(len(units))
     # Keyed: units that several ask for are trained once, and those that only known units asked for are not trained at all.
@@ -129,7 +98,7 @@ def more_transfers(job: MoreJob, told: Callable[[int], object] = lambda done: No
     middles = {one.middle: one for one in missing.values() if one.middle and store.read(one.middle) is None}
     throughs = {one.through: one for one in middles.values() if store.read(one.through) is None}
     for make, todo in ((_through, throughs), (_middle, middles), (_last, missing)):
-        for _work, _none in engine.submit([make(job, one) for one in todo.values()]):
+        for _work, _none in engine.submit([make(run, one) for one in todo.values()]):
             told(1)
     return More(tuple(planned), units | {key: _known(store, key) for key in missing})
 
@@ -170,16 +139,16 @@ def encoder_weights(model: Path) -> dict[str, np.ndarray]:
     return encoder or weights  # of a task without a label the encoder is all there is
 
 
-def _planned(job: MoreJob) -> list[Planned]:
-    params = job.section()
+def _planned(run: RunContext) -> list[Planned]:
+    params = run.params
     wanted = params.variants()
     steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
     # Task by task: what all transfers to a task share is opened once.
-    kept = {(into, source): key_of(kind="kept", transfer=open_job(job.to(into)).key((source,))) for into, source in steps}
-    weights = cache(lambda source: weights_digest(encoder_weights(job.models / source)))
+    kept = {(into, source): key_of(kind="kept", transfer=shared(run.to(into)).key((source,))) for into, source in steps}
+    weights = cache(lambda source: weights_digest(encoder_weights(run.models / source)))
     found = []
     for target in params.targets if wanted else ():
-        opened = open_job(job.to(target))
+        opened = shared(run.to(target))
         for one in wanted:
             if target in (one.source, one.intermediate):
                 continue
@@ -193,24 +162,24 @@ def _planned(job: MoreJob) -> list[Planned]:
     return found
 
 
-def _middle_key(opened: Opened, one: Variant, through: str) -> str:
-    codes = digest_of(opened.codes(one.source))
+def _middle_key(opened: TransferContext, one: Variant, through: str) -> str:
+    codes = digest_of(opened.stored_codes(one.source))
     return key_of(kind="representation", through=through, codes=codes, dtype=opened.params.codes, code=code_digest(*UNIT_CODE))
 
 
-def _fine_tuned_key(opened: Opened, one: Variant, weights: str) -> str:
-    network = network_key(opened.prepared, opened.task, _card(opened), _samples(opened, one), "fine-tuned")
+def _fine_tuned_key(opened: TransferContext, one: Variant, weights: str) -> str:
+    network = network_key(opened.dataset, opened.task, _fine_tuned_config(opened), _samples(opened, one), "fine-tuned")
     return key_of(kind="fine-tuned", network=network, source=one.source, weights=weights, code=code_digest(*UNIT_CODE))
 
 
-def _card(opened: Opened) -> dict[str, Any]:
+def _fine_tuned_config(opened: TransferContext) -> TaskConfig:
     """The target's, trained as transfers are: by their schedule, without an adversarial term."""
     params = opened.params
-    how = {"schedule": params.schedule.model_dump(), "precision": params.precision.value, "adversarial": None, "seed": params.seed}
-    return {**opened.card, **how}
+    how = {"schedule": params.schedule, "precision": params.precision.here(), "adversarial": None, "seed": params.seed}
+    return opened.config.model_copy(update=how)
 
 
-def _samples(opened: Opened, one: Variant) -> Int[np.ndarray, " chosen"]:
+def _samples(opened: TransferContext, one: Variant) -> Int[np.ndarray, " chosen"]:
     return few_samples(opened.task, one.share or 1.0, opened.params.schedule.batch, opened.params.seed)
 
 
@@ -220,65 +189,61 @@ def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
     return key_of(names=names, arrays=digest_of(*(weights[name] for name in names)))
 
 
-def _through(job: MoreJob, one: Planned) -> Work:
+def _through(run: RunContext, one: Planned) -> Work:
     """The transfer source -> intermediate, to be handed over; those below likewise."""
     source, intermediate = one.variant.source, str(one.variant.intermediate)
-    reads = (*_files(job, intermediate), _codes(job, source, intermediate))
-    return Work(f"transfer {source} -> {intermediate}, kept", Kind.TRANSFER, _make_through, (job, one), reads, job.store, (one.through,))
+    reads = (*_files(run, intermediate), run.to(intermediate).codes_path(source))
+    return Work(f"transfer {source} -> {intermediate}, kept", Kind.TRANSFER, _make_through, (run, one), reads, run.store, (one.through,))
 
 
-def _middle(job: MoreJob, one: Planned) -> Work:
-    reads = (*_files(job, one.target), _codes(job, one.variant.source, one.target), Store(job.store).path(one.through))
-    return Work(f"representation {one.variant.written}", Kind.TRANSFER, _make_middle, (job, one), reads, job.store, (one.middle,))
+def _middle(run: RunContext, one: Planned) -> Work:
+    reads = (*_files(run, one.target), run.to(one.target).codes_path(one.variant.source), Store(run.store).path(one.through))
+    return Work(f"representation {one.variant.written}", Kind.TRANSFER, _make_middle, (run, one), reads, run.store, (one.middle,))
 
 
-def _last(job: MoreJob, one: Planned) -> Work:
-    name, files = f"transfer {one.variant.written} -> {one.target}", _files(job, one.target)
+def _last(run: RunContext, one: Planned) -> Work:
+    name, files = f"transfer {one.variant.written} -> {one.target}", _files(run, one.target)
     if one.middle:
-        reads, kind = (*files, Store(job.store).path(one.middle)), Kind.TRANSFER
+        reads, kind = (*files, Store(run.store).path(one.middle)), Kind.TRANSFER
     else:
-        reads, kind = (*files, job.models / one.variant.source / _WEIGHTS), Kind.NETWORK
-    return Work(name, kind, _make, (job, one), reads, job.store, (one.key,))
+        reads, kind = (*files, run.models / one.variant.source / _WEIGHTS), Kind.NETWORK
+    return Work(name, kind, _make, (run, one), reads, run.store, (one.key,))
 
 
-def _files(job: MoreJob, target: str) -> tuple[Path, ...]:
-    return (*prepared_files(job.prepared, target), job.cards / f"{target}.json")
+def _files(run: RunContext, target: str) -> tuple[Path, ...]:
+    return (*prepared_files(run.prepared, target), run.cards / f"{target}.json")
 
 
-def _codes(job: MoreJob, source: str, target: str) -> Path:
-    return job.codes / source / f"{DICTIONARY[target].input.value}.npy"
-
-
-def _make_through(work: tuple[MoreJob, Planned]) -> None:
+def _make_through(work: tuple[RunContext, Planned]) -> None:
     """Train a transfer source -> intermediate, and keep its weights; torch is loaded here and below, where it is needed."""
     from taskonomy.training.train_transfer import train_transfer
 
-    job, one = work
-    opened = open_job(job.to(str(one.variant.intermediate)))
-    train_transfer(opened, one.through, (one.variant.source,), [opened.codes(one.variant.source)], keep=True)
+    run, one = work
+    opened = shared(run.to(str(one.variant.intermediate)))
+    train_transfer(opened, one.through, (one.variant.source,), [opened.stored_codes(one.variant.source)], keep=True)
 
 
-def _make_middle(work: tuple[MoreJob, Planned]) -> None:
+def _make_middle(work: tuple[RunContext, Planned]) -> None:
     from taskonomy.training.transitive import write_representation
 
-    job, one = work
-    opened = open_job(job.to(one.target))
-    through, codes = _known(opened.store, one.through), opened.codes(one.variant.source)
-    write_representation(opened.store, one.middle, through, codes, opened.params.precision, opened.params.codes)
+    run, one = work
+    opened = shared(run.to(one.target))
+    through, codes = _known(opened.units, one.through), opened.stored_codes(one.variant.source)
+    write_representation(opened.units, one.middle, through, codes, opened.params.precision.here(), opened.params.codes)
 
 
-def _make(work: tuple[MoreJob, Planned]) -> None:
+def _make(work: tuple[RunContext, Planned]) -> None:
     from taskonomy.training.fine_tuned import train_fine_tuned
     from taskonomy.training.train_transfer import train_transfer
     from taskonomy.training.transitive import REPRESENTATION
 
-    job, one = work
-    opened, source = open_job(job.to(one.target)), one.variant.source
+    run, one = work
+    opened, source = shared(run.to(one.target)), one.variant.source
     if one.middle:
-        train_transfer(opened, one.key, (one.variant.written,), [_known(opened.store, one.middle).arrays[REPRESENTATION]])
+        train_transfer(opened, one.key, (one.variant.written,), [_known(opened.units, one.middle).arrays[REPRESENTATION]])
         return
-    weights = encoder_weights(job.models / source)
-    train_fine_tuned(opened.store, one.key, opened.prepared, opened.task, _card(opened), source, weights, _samples(opened, one.variant))
+    weights, config = encoder_weights(run.models / source), _fine_tuned_config(opened)
+    train_fine_tuned(opened.units, one.key, opened.dataset, opened.task, config, source, weights, _samples(opened, one.variant))
 
 
 def _known(store: Store, key: str) -> Unit:

@@ -1,0 +1,89 @@
+"""A task: what its label is, and how a network learns it. The entries are in `taskonomy.tasks`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import Head, Input, Label, Loss
+from taskonomy.labels.jigsaw import TILES
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    Attributes:
+        name: Of the released domain, where one was released.
+        title: What people read.
+        family: A key of `FAMILIES`.
+        published_key: Its key in the authors' result files.
+        label: What a network learns; None where there is no network to train.
+        loss: What it is trained with.
+        head: The last layers.
+        input: What is done to the image.
+        images: Images per sample.
+        group: Which views form a sample of several images.
+        roles: What it may be: source, target.
+        picture: How people see its label: a key of `taskonomy.tasks.visualize.PICTURES`; empty: numbers.
+        classes: What its class ids are called, where the declaration of a user's own task says so.
+    """
+
+    name: str
+    title: str
+    family: str
+    published_key: str
+    label: Label | None = None
+    loss: Loss | None = None
+    head: Head | None = None
+    input: Input = Input.IMAGE
+    images: int = 1
+    group: Callable[..., Any] | None = None
+    roles: tuple[str, ...] = ("source", "target")
+    picture: str = ""
+    classes: tuple[str, ...] = ()
+
+    @property
+    def tiles(self) -> int:
+        """Count the images that one forward pass encodes: the jigsaw's nine tiles are cut from one image."""
+        return TILES if self.input is Input.TILES else self.images
+
+    @property
+    def in_channels(self) -> int:
+        """Count the channels of the images that the encoder sees."""
+        return 1 if self.input is Input.LIGHTNESS else 3
+
+    @property
+    def outputs(self) -> int:
+        """Count the numbers or channels that a network gives: egomotion's third pose is composed of the other two.
+
+        Raises:
+            TaskonomyError: The task has no head.
+        """
+        channels = self.learnt_head.channels
+        return channels * 2 // 3 if self.loss is Loss.EGOMOTION else channels
+
+    @property
+    def heads(self) -> int:
+        """Count the independent decoders of one code; the reference's two of egomotion share nothing and are not normalised."""
+        return 2 if self.loss is Loss.EGOMOTION else 1
+
+    @property
+    def learnt_head(self) -> Head:
+        """Return the head.
+
+        Raises:
+            TaskonomyError: The task has none: there is nothing to learn.
+        """
+        if self.head is None:
+            raise TaskonomyError(f"{self.name} has no network of its own: it has no label to learn")
+        return self.head
+
+    def input_side(self, side: int, tile_side: int | None) -> int:
+        """Return the side of what the encoder sees, in pixels: the image's, or that of the tiles cut from it."""
+        return tile_side if self.input is Input.TILES and tile_side else side
+
+    def output_shape(self, side: int) -> tuple[int, ...]:
+        """Return the shape of one sample's output for images of this side."""
+        head = self.learnt_head
+        return (self.outputs,) if head.layers else (self.outputs, side // head.shrink, side // head.shrink)

@@ -1,0 +1,155 @@
+"""The context of all transfers to one target: what they read, and what determines each of them (paper section 3.2)."""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int
+
+from taskonomy.config.params import TransferParams
+from taskonomy.config.task_config import TaskConfig
+from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.errors import TaskonomyError
+from taskonomy.numeric.rng import generator
+from taskonomy.store.store import Store, code_digest, digest_of, key_of
+from taskonomy.store.unit_keys import UNIT_CODE, data_digest, network_key
+
+if TYPE_CHECKING:
+    from taskonomy.training.dataloader import Labels
+
+Sources = tuple[str, ...]
+SCRATCH: Sources = ("scratch",)
+
+
+@dataclass(frozen=True)
+class TransferContext:
+    """What all transfers to a target share. It travels between processes as its few fields; each process opens the data once.
+
+    Attributes:
+        prepared: Folder of the prepared data.
+        codes: Folder with the codes of each source.
+        sources: Tasks to transfer from.
+        store: Folder of the finished units.
+        config: The target's.
+        params: The section `transfer`.
+    """
+
+    prepared: Path
+    codes: Path
+    sources: tuple[str, ...]
+    store: Path
+    config: TaskConfig
+    params: TransferParams
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: what was opened stays in its process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def resolved(self) -> "TransferContext":
+        """Return the same with what `precision: auto` means on this machine, whichever one the transfers are trained on."""
+        return replace(self, params=self.params.model_copy(update={"precision": self.params.precision.here()}))
+
+    @cached_property
+    def dataset(self) -> Prepared:
+        """Open the prepared data."""
+        return Prepared(self.prepared)
+
+    @cached_property
+    def units(self) -> Store:
+        """Open the store."""
+        return Store(self.store)
+
+    @cached_property
+    def task(self) -> PreparedTask:
+        """Open the target's samples and labels."""
+        return replace(self.dataset.task(self.config.task), task=self.config.definition)
+
+    @cached_property
+    def train(self) -> Int[np.ndarray, " samples"]:
+        """Choose the samples to learn from."""
+        return chosen_samples(self.task.of_split("transfer"), self.params.images, self.params.seed, self.config.task)
+
+    @cached_property
+    def labels(self) -> "Labels":
+        """Encode the labels of all samples that transfers read, once."""
+        from taskonomy.training.dataloader import Labels
+
+        judged = [self.task.of_split(split) for split in ("validation", "test_affinity", "test_policy")]
+        return Labels(self.task, np.concatenate([self.train, *judged]))
+
+    @cached_property
+    def code_rows(self) -> Int[np.ndarray, " views"]:
+        """Find the row of each view among the codes; -1: none."""
+        from taskonomy.training.codes import row_of_view
+
+        return row_of_view(self.dataset.splits)
+
+    def codes_path(self, source: str) -> Path:
+        """Return the file with a source's codes of what the target sees."""
+        return self.codes / source / f"{self.config.entry.input.value}.npy"
+
+    def stored_codes(self, source: str) -> Any:
+        """Open a source's codes of what the target sees: [coded, channels, height, width], memory-mapped.
+
+        Raises:
+            TaskonomyError: They are not there, or of other images.
+        """
+        if source not in self._opened:
+            path = self.codes_path(source)
+            try:
+                codes = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise TaskonomyError(f"{path}: no readable codes ({error}); the stage `train` writes them") from None
+            rows = int((self.dataset.splits != 0).sum())
+            if codes.ndim != 4 or len(codes) != rows:
+                raise TaskonomyError(f"{path}: codes of {len(codes)} images, not of the {rows} outside the train split; train again")
+            self._opened[source] = codes
+        return self._opened[source]
+
+    def key(self, sources: Sources) -> str:
+        """Compute the key of a transfer: whatever determines its result, and nothing of the other transfers of the run."""
+        if sources == SCRATCH:
+            return network_key(self.dataset, self.task, self.config, self.train, "scratch")
+        for source in sources:
+            if source not in self._digests:
+                self._digests[source] = digest_of(self.stored_codes(source))
+        return key_of(kind="transfer", sources=list(sources), codes=[self._digests[source] for source in sources], **self._common)
+
+    @cached_property
+    def _common(self) -> dict[str, Any]:
+        settings = self.config.model_dump(mode="json", include={"task", "entry", "decoder"})
+        if self.params.decoder_width != 1:
+            settings["decoder_width"] = self.params.decoder_width
+        return {
+            "card": settings,
+            "schedule": self.params.schedule.model_dump(),
+            "precision": self.params.precision.here().value,
+            "seed": self.params.seed,
+            "data": data_digest(self.dataset, self.task, self.train, images=False),
+            "code": code_digest(*UNIT_CODE),
+        }
+
+    @cached_property
+    def _opened(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {}
+
+
+@lru_cache(maxsize=1)
+def shared(context: TransferContext) -> TransferContext:
+    """Return the context that this process has opened: transfers to one target follow one another."""
+    return context
+
+
+def chosen_samples(positions: Int[np.ndarray, " samples"], images: int, seed: int, target: str) -> Int[np.ndarray, " chosen"]:
+    """Choose a random part of the transfer split, sorted; all of it where there are no more.
+
+    Smaller parts lie within larger ones, so that regimes differ in their size alone.
+    """
+    order = generator(seed, "transfer images", target).permutation(len(positions))
+    return np.sort(positions[order[:images]])

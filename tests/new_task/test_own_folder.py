@@ -51,7 +51,7 @@ def test_a_vector_from_a_folder_end_to_end(prepared, trained, folder, tmp_path, 
     run = run_in(tmp_path / "run", prepared, trained, transfer={"targets": ["normal", "denoising"], "max_order": 1})
     before = {path: path.stat().st_mtime_ns for part in (trained, prepared.root) for path in part.rglob("*")}
     query = ask(run, "tint", asked(folder, kind="vector", length=3), (8, 20, 10**6), tmp_path / "work")
-    made = Prepared(query.job.prepared)
+    made = Prepared(query.context.prepared)
     task = made.task("tint")
     counts = made.index["split"].value_counts()
     assert set(counts.index) == {"transfer", "validation", "test_affinity", "test_policy"}  # the encoders have seen none of them

@@ -24,7 +24,7 @@ from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.encoder import make_encoder
 from taskonomy.new_task import learning_curve as points
-from taskonomy.new_task.learning_curve import Enlarged
+from taskonomy.new_task.learning_curve import LearningCurveContext
 from taskonomy.new_task.request import Run, ask, nested_samples, sizes
 from taskonomy.new_task.run_query import answer, run_query
 from taskonomy.store.store import Store
@@ -168,20 +168,20 @@ def test_samples_of_the_train_split_are_encoded_once_as_the_sources_see_them(hel
     _run, query, *_rest = held_out
     task = Prepared(query.context.prepared).task("normal")
     few = len(task.of_split("transfer"))
-    opened = Enlarged(query, few + 5)
-    assert (task.splits[opened.train] == SPLITS.index("train")).sum() == len(opened.more) == 5
-    assert opened.key(("autoencoding",)) != Enlarged(query, few).key(("autoencoding",))
-    codes, rows, stored = opened.all_codes("autoencoding"), opened.all_rows(), opened.codes("autoencoding")
+    opened = LearningCurveContext(query, few + 5)
+    assert (task.splits[opened.context.train] == SPLITS.index("train")).sum() == len(opened.more) == 5
+    assert opened.key(("autoencoding",)) != LearningCurveContext(query, few).key(("autoencoding",))
+    codes, rows, stored = opened.all_codes("autoencoding"), opened.all_rows(), opened.context.stored_codes("autoencoding")
     saved = load_file(query.models / "autoencoding/network.safetensors")
     encoder = make_encoder(profile().train.encoder)
     encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in saved.items() if name.startswith("encoder.")})
     encoder.eval()
     for view in [*opened.more, *np.flatnonzero(task.splits == SPLITS.index("validation"))[:3]]:
-        image = torch.from_numpy(np.array(opened.prepared.images[view])).permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = torch.from_numpy(np.array(opened.context.dataset.images[view])).permute(2, 0, 1)[None].float() / 127.5 - 1
         with torch.no_grad():
             torch.testing.assert_close(torch.from_numpy(codes[rows[view]]).float(), encoder(image)[0], rtol=0.03, atol=0.03)
     np.testing.assert_array_equal(codes[: len(stored)], stored)
-    assert (rows[np.setdiff1d(np.flatnonzero(opened.prepared.splits == 0), opened.more)] == -1).all()
+    assert (rows[np.setdiff1d(np.flatnonzero(opened.context.dataset.splits == 0), opened.more)] == -1).all()
 
 
 SPLIT_LISTS = st.lists(st.integers(0, 4), min_size=2, max_size=100).filter(lambda splits: 1 in splits)

@@ -299,7 +299,7 @@ def test_only_a_tasks_own_network_has_it(monkeypatch, tmp_path):
 
     monkeypatch.setattr(networks, "train_unit", instead)
     values = tiny_config("normal", train={"adversarial": STRONG.model_dump()})
-    values["codes"]["inputs"] = []
+    values = values.model_copy(update={"codes": values.codes.model_copy(update={"inputs": ()})})
     networks.train_task(MADE, values, Store(tmp_path))
     networks.train_scratch(MADE, values, MADE.task("normal").of_split("transfer"), SCRATCH[0], Store(tmp_path))
     assert recipes == {"network normal": STRONG, "scratch normal": STRONG, "average normal": None}

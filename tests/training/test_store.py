@@ -324,9 +324,9 @@ class Net:
 
 
 def digest_with(root: Path, text: str) -> str:
-    (root / "nets/deep").mkdir(parents=True, exist_ok=True)
-    (root / "nets/__init__.py").write_text("")
-    (root / "nets/deep/layer.py").write_text(text)
+    (root / "models/deep").mkdir(parents=True, exist_ok=True)
+    (root / "models/__init__.py").write_text("")
+    (root / "models/deep/layer.py").write_text(text)
     code_digest.cache_clear()
     return code_digest("taskonomy.models", root=root)
 
@@ -353,15 +353,15 @@ def test_only_code_that_runs_counts(tmp_path: Path, old: str, new: str, same: bo
 
 def test_modules_are_named_with_dots_and_counted_without_importing(tmp_path: Path) -> None:
     package = digest_with(tmp_path, CODE)
-    assert package == code_digest("nets", root=tmp_path) == code_digest("nets", "nets.deep.layer", root=tmp_path)
+    assert package == code_digest("models", root=tmp_path) == code_digest("models", "models.deep.layer", root=tmp_path)
     (tmp_path / "data.py").write_text("raise RuntimeError('imported')\n")
-    both = code_digest("nets", "data", root=tmp_path)
+    both = code_digest("models", "data", root=tmp_path)
     assert both == code_digest("taskonomy.data", "taskonomy.models", root=tmp_path) == code_digest("taskonomy", root=tmp_path)
     assert len({both, package, code_digest("data", root=tmp_path)}) == 3
-    (tmp_path / "nets/deep/layer.py").rename(tmp_path / "nets/layer.py")
+    (tmp_path / "models/deep/layer.py").rename(tmp_path / "models/layer.py")
     code_digest.cache_clear()
-    assert code_digest("nets", root=tmp_path) != package
-    for wrong in ("nest", "nets.deep", "", "..nets", "nets/deep", "data.x"):
+    assert code_digest("models", root=tmp_path) != package
+    for wrong in ("nest", "models.deep", "", "..nets", "models/deep", "data.x"):
         with pytest.raises(ModuleNotFoundError, match="no module"):
             code_digest(wrong, root=tmp_path)
 

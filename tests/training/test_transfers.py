@@ -144,10 +144,10 @@ def test_sources_of_a_target_of_noise_read_noisy_codes(job, prepared):
     opened = shared(job("denoising"))
     row = row_of_view(prepared.splits)
     sample = prepared.task("denoising").of_split("test_policy")[:3]
-    seen = Codes([opened.codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
-    noisy = np.load(opened.job.codes / "autoencoding" / "noise.npy")
+    seen = Codes([opened.stored_codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
+    noisy = np.load(opened.codes / "autoencoding" / "noise.npy")
     np.testing.assert_array_equal(seen[:, 0], noisy[row[sample]].astype(np.float32))
-    assert not np.array_equal(noisy, np.load(opened.job.codes / "autoencoding" / "image.npy"))
+    assert not np.array_equal(noisy, np.load(opened.codes / "autoencoding" / "image.npy"))
 
 
 @given(st.lists(st.integers(0, 999), min_size=1, max_size=60, unique=True).map(sorted), st.integers(1, 70), st.integers(1, 70), st.integers(0, 9))
@@ -352,7 +352,8 @@ def test_a_transfer_with_its_weights_is_the_one_that_was_measured(job, sources):
         assert np.array_equal(unit.arrays[split], measured.arrays[split])
     opened = shared(one)
     task = opened.task
-    batches = Batches(opened.held["labels"], Codes([opened.codes(name) for name in sources], opened.held["rows"]), task.of_split("test_policy"), 5)
+    codes = Codes([opened.stored_codes(name) for name in sources], opened.code_rows)
+    batches = Batches(opened.labels, codes, task.of_split("test_policy"), 5)
     found = losses_of(network, task.task.loss, batches, opened.params.precision)
     assert np.allclose(found, measured.arrays["test_policy"], rtol=1e-3, atol=1e-5)
     again, _ = transfer_with_weights(one, sources)

@@ -97,6 +97,11 @@ class TaskConfig(_Frozen):
         task = DICTIONARY[self.task] if self.own is None else self.own.entry(self.task)
         return task if self.entry.head is None else replace(task, head=self.entry.head)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Return the values alone: a definition holds functions that no pickle can name."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {name: value for name, value in state["__dict__"].items() if name != "definition"}}
+
     def as_json(self) -> dict[str, Any]:
         """Return what the stage `cards` writes."""
         values = self.model_dump(mode="json")

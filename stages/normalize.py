@@ -8,9 +8,9 @@ from tqdm import tqdm
 from taskonomy.stage.guard import stage
 from taskonomy.affinity.by_building import by_building, mean_losses
 from taskonomy.affinity.from_run import affinity_tables, network_losses
+from taskonomy.affinity.table1 import headline, table_one, training_curves, write_networks
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
-from taskonomy.evaluation.table1 import headline, table_one, training_curves, write_networks
 from taskonomy.tables.table import write_table
 
 

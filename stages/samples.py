@@ -5,7 +5,7 @@ from pathlib import Path
 
 from taskonomy.stage.guard import stage
 from taskonomy.config.params import read_params
-from taskonomy.report.predictions import write_samples
+from taskonomy.inference.sample_predictions import write_samples
 from taskonomy.store.store import store_root
 from taskonomy.transfers.run_context import RunContext
 

@@ -13,7 +13,8 @@ from conftest import ROOT
 
 from taskonomy.config.params import DataParams
 from taskonomy.data.prepare.run import prepare
-from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks import DICTIONARY
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from taskonomy.affinity.table1 import headline, read_networks, table_one, write_networks
 from taskonomy.errors import TaskonomyError
-from taskonomy.evaluation.table1 import headline, read_networks, table_one, write_networks
 from taskonomy.tasks import DICTIONARY
 
 PUBLISHED_NETWORKS = ROOT / "data/published/networks.csv"

@@ -20,7 +20,8 @@ from taskonomy.affinity.losses_file import Losses
 from taskonomy.affinity.measure import measure
 from taskonomy.cli.main import main
 from taskonomy.config.params import QueryTask
-from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
+from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.encoder import make_encoder
 from taskonomy.new_task import learning_curve as points

@@ -15,10 +15,10 @@ from taskonomy.config.params import PolicyParams
 from taskonomy.evaluation.agreement import agreement
 from taskonomy.evaluation.jackknife import Buildings
 from taskonomy.policy.planner import Planner
-from taskonomy.report.sections import agreement_section as against
-from taskonomy.report.sections import networks_section as networks
-from taskonomy.report.sections import policy_section as decision
-from taskonomy.report.sections import transfers_section as transfers
+from taskonomy.report import agreement_section as against
+from taskonomy.report import networks_section as networks
+from taskonomy.report import policy_section as decision
+from taskonomy.report import transfers_section as transfers
 from taskonomy.tables.table import join_sources, parse_table
 from taskonomy.tasks import title_of
 

@@ -9,7 +9,8 @@ import torch
 from tiny import KilledError, schedule, tiny_config
 
 from taskonomy.config.params import AdversarialParams, DecoderParams, EncoderParams
-from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
+from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input, Loss
 from taskonomy.models.discriminator import Critic

@@ -166,7 +166,7 @@ def test_after_a_damaged_state_no_good_one_is_named(prepared, tmp_path):
         next(net.parameters()).fill_(float("nan"))
     parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
     with pytest.raises(TaskonomyError, match="epoch 1, step 1; no epoch was finished before"):
-        fit(net, DICTIONARY["autoencoding"].loss, *parts, Schedule(1), name="autoencoding", seed=0, checkpoint=path)
+        fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=path)
 
 
 @pytest.mark.parametrize("how", [Input.NOISE, Input.TILES])

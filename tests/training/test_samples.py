@@ -13,8 +13,8 @@ from taskonomy.atomic_io import write_json
 from taskonomy.config.params import Params
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
-from taskonomy.report import predictions as samples
-from taskonomy.report.predictions import chosen_transfers, write_samples
+from taskonomy.inference import sample_predictions as samples
+from taskonomy.inference.sample_predictions import chosen_transfers, write_samples
 from taskonomy.store.store import Store
 from taskonomy.tasks import DICTIONARY
 from taskonomy.training.transfer_context import SCRATCH, shared

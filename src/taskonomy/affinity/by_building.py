@@ -9,7 +9,8 @@ from jaxtyping import Shaped
 
 from taskonomy.affinity.from_run import HELD_OUT, MEASURED_ON, all_losses
 from taskonomy.affinity.win_rates import win_rate_against
-from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import SELF
 

@@ -24,7 +24,6 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import taskonomy
 from taskonomy.compute.file_mirror import all_seen
 from taskonomy.compute.ray_worker import Answer, Order, Source, Worker
 from taskonomy.compute.work import Work, moved
@@ -84,7 +83,7 @@ class Cluster:
         self._alone_since = float("inf")  # since when no worker has started
 
     def __enter__(self) -> "Cluster":
-        package = str(Path(taskonomy.__file__).parent)
+        package = str(Path(__file__).parents[1])
         variables = {**environment_of(self.params), "RAY_USAGE_STATS_ENABLED": "0"}
         try:
             _answers(self.params.address)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from pydantic_core import PydanticCustomError
 
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.machine.cpu_info import has_bfloat16
+from taskonomy.numeric.cpu_info import has_bfloat16
 from taskonomy.parsing.strict_yaml import load_yaml
 from taskonomy.parsing.user_text import normal
 from taskonomy.stage.snapshot import text_as_begun

@@ -23,11 +23,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int, UInt8
 
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.labels.encodings import Mask
 from taskonomy.tasks import DICTIONARY, Task
-
-SPLITS = ("train", "transfer", "validation", "test_affinity", "test_policy")
 
 
 @dataclass(frozen=True)

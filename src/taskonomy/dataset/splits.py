@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from taskonomy.config.params import DataParams
-from taskonomy.dataset.prepared_dataset import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.numeric.rng import generator
+
+# In the order in which prepared data numbers them. `transfer` and `validation` are the paper's val split, the last two its test split.
+SPLITS = ("train", "transfer", "validation", "test_affinity", "test_policy")
 
 
 def divide(sizes: Mapping[str, int], shares: Sequence[float], seed: int, what: str) -> dict[str, int]:

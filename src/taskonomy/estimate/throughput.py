@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from taskonomy.config.params import Params, Precision, ScheduleParams
 from taskonomy.config.task_config import task_config
-from taskonomy.dataset.prepared_dataset import SPLITS, PreparedTask
+from taskonomy.dataset.prepared_dataset import PreparedTask
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.labels.encodings import Input, Mask
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.encoder import make_encoder

@@ -11,8 +11,7 @@ import yaml
 
 from taskonomy.config.params import Beam, Params, WorldParams
 from taskonomy.data.datasets import open_data
-from taskonomy.dataset.prepared_dataset import SPLITS
-from taskonomy.dataset.splits import assign, divide
+from taskonomy.dataset.splits import SPLITS, assign, divide
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.index_file import read_index
 from taskonomy.release.object_storage import Remote, place_of

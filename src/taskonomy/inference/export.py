@@ -15,7 +15,8 @@ from torch import nn
 
 from taskonomy.affinity.losses_file import read_losses
 from taskonomy.atomic_io import whole_folder, write_csv, write_json
-from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Readout, fresh_encoder, fresh_readout
 from taskonomy.inference.inference_cost import Size, size_of, together

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from taskonomy.atomic_io import whole_folder
-from taskonomy.dataset.prepared_dataset import SPLITS, Prepared
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
 from taskonomy.new_task.request import Query

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from taskonomy.config.task_config import TaskConfig
-from taskonomy.dataset.prepared_dataset import SPLITS
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.machine.cores import on_every_core

@@ -13,7 +13,8 @@ from taskonomy.atomic_io import write_csv
 from taskonomy.config.params import EncoderParams, Params, Precision, QueryTask
 from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
-from taskonomy.dataset.prepared_dataset import SPLITS, Prepared, PreparedTask
+from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tasks import DICTIONARY
 from taskonomy.tasks.custom_tasks import declare

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from taskonomy.atomic_io import write_text
 from taskonomy.config.profiles import known_profiles
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.machine import cpu_info as processor
+from taskonomy.numeric import cpu_info as processor
 
 FOLDER = Path("profiles/references")
 DEFAULT = "params"  # the reference of params.yaml as it is: its bits and metrics are those that are committed

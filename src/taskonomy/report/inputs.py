@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from taskonomy.affinity.table1 import read_networks
 from taskonomy.config.params import Params
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.jackknife import Buildings
-from taskonomy.evaluation.table1 import read_networks
 from taskonomy.evaluation.tree import Tree
 from taskonomy.report.study_figures import Study, studies
 from taskonomy.tables.table import read_table
@@ -27,7 +27,7 @@ class Results:
         policy, front: As `--json` prints them; the reader chooses order and budget among those of the front.
         significance: As `taskonomy.evaluation.significance` returns it.
         savings: Labels saved for the whole table and for random sets of tasks, whose draws are `task_sets`.
-        networks: As `taskonomy.evaluation.table1` reads it.
+        networks: As `taskonomy.affinity.table1` reads it.
         buildings: Gain and quality by building, on images that played no part in choosing the policy.
         losses: Mean losses: `target`, `sources`, `loss`.
         curves: Mean losses by epoch: `task`, `split`, `epoch`, `loss`.

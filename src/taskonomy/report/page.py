@@ -11,6 +11,13 @@ from plotly.offline import get_plotlyjs
 from taskonomy.evaluation.families import family_triplets
 from taskonomy.evaluation.significance import MEASURES
 from taskonomy.evaluation.tree import without_sources
+from taskonomy.report import affinities_section as affinities
+from taskonomy.report import agreement_section as agreement
+from taskonomy.report import networks_section as networks
+from taskonomy.report import policy_section as decision
+from taskonomy.report import provenance_section as made_of
+from taskonomy.report import significance_section as chance
+from taskonomy.report import transfers_section as transfers
 from taskonomy.report.figures import (
     FAMILY_COLOURS,
     FAMILY_MARKS,
@@ -23,13 +30,6 @@ from taskonomy.report.figures import (
     tree_figure,
 )
 from taskonomy.report.inputs import Results
-from taskonomy.report.sections import affinities_section as affinities
-from taskonomy.report.sections import agreement_section as agreement
-from taskonomy.report.sections import networks_section as networks
-from taskonomy.report.sections import policy_section as decision
-from taskonomy.report.sections import provenance_section as made_of
-from taskonomy.report.sections import significance_section as chance
-from taskonomy.report.sections import transfers_section as transfers
 from taskonomy.tables.table import task_names
 from taskonomy.tasks import FAMILIES, family_of, title_of
 

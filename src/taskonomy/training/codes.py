@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
 from taskonomy.config.params import Precision
-from taskonomy.dataset.prepared_dataset import SPLITS
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.labels.encodings import Input
 from taskonomy.training.dataloader import TESTING
 from taskonomy.training.trainer import autocast

@@ -15,7 +15,7 @@ from taskonomy.data.custom_checks import Given, listed_samples, refuse_constant
 from taskonomy.data.datasets import Data
 from taskonomy.data.prepare.arrays import Rows, arrays_of
 from taskonomy.data.prepare.label_statistics import BLOCK, STATISTICS
-from taskonomy.dataset.prepared_dataset import SPLITS
+from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.view_ids import Keys
 from taskonomy.tasks import Task

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskonomy.evaluation.table1 import BASELINES
+from taskonomy.affinity.table1 import BASELINES
 from taskonomy.report.figures import by_family
 from taskonomy.report.formatting import count, percent, titles
 from taskonomy.tasks import family_of, title_of

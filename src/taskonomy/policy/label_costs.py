@@ -171,7 +171,7 @@ def _grouped(amount: float) -> str:
 
 
 def read_prices(path: Path, currency: str) -> LabelsParams:
-    """Read a price list: the columns task, price[, full, transfer], as `taskonomy.tables.csv_reader` reads tables; the row of task * is for all others.
+    """Read a price list: task, price[, full, transfer], as `taskonomy.tables.csv_reader` reads tables; the row of task * is for all others.
 
     Raises:
         TaskonomyError: What of it cannot be, with its line.

@@ -16,7 +16,7 @@ from taskonomy.inference.composed_model import Encoder, Readout, fresh_encoder, 
 from taskonomy.inference.inference_cost import Size, size_of, together
 from taskonomy.policy.planner import plan
 from taskonomy.tables.table import read_table
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,30 +33,30 @@ def main() -> None:
     params = read_params(ROOT / "params.yaml")
     side = params.data.resolution
     policy, _others = plan(read_table(ROOT / "data/published/affinities_16k.csv"), params.policy.model_copy(update={"alternatives": 0}))
-    configs = {name: task_config(task, params) for name, task in DICTIONARY.items() if task.head is not None}
+    configs = {name: task_config(task, params) for name, task in BUILT_IN.items() if task.head is not None}
     shapes = {
         name: {**one.model_dump(mode="json", include={"encoder", "decoder", "tile_side"}), "head": vars(one.entry.head), "side": side}
         for name, one in configs.items()
     }
-    encoders = {name: fresh_encoder(DICTIONARY[name], configs[name].encoder).eval() for name in policy.sources}
+    encoders = {name: fresh_encoder(BUILT_IN[name], configs[name].encoder).eval() for name in policy.sources}
     targets = {
         one.target: Target(
-            {source: encoders[source] for source in one.sources}, fresh_readout(DICTIONARY[one.target], len(one.sources), shapes[one.target]).eval()
+            {source: encoders[source] for source in one.sources}, fresh_readout(BUILT_IN[one.target], len(one.sources), shapes[one.target]).eval()
         )
         for one in policy.transfers
     }
-    own = {name: own_network(DICTIONARY[name], shapes[name]) for name in targets}
+    own = {name: own_network(BUILT_IN[name], shapes[name]) for name in targets}
     sizes = {name: size_of(one, torch.zeros(1, 3, side, side)) for name, one in encoders.items()}
     code = params.train.encoder.channels, side // params.train.encoder.stride
     readouts: dict[str, Size] = {}
     alone: dict[str, Size] = {}
     for name, target in targets.items():
-        task = DICTIONARY[name]
+        task = BUILT_IN[name]
         readouts[name] = size_of(target.readout, torch.zeros(1, task.tiles, code[0] * len(target.encoders), code[1], code[1]))
         alone[name] = size_of(own[name], torch.zeros(1, task.tiles, task.in_channels, side, side))
-    images = {name: DICTIONARY[name].images for name in targets}
+    images = {name: BUILT_IN[name].images for name in targets}
     counted = together(sizes, readouts, alone, {name: list(one.encoders) for name, one in targets.items()}, images)
-    taken = milliseconds(list(targets.values()), [(DICTIONARY[name], network) for name, network in own.items()], side, torch.device("cpu"))
+    taken = milliseconds(list(targets.values()), [(BUILT_IN[name], network) for name, network in own.items()], side, torch.device("cpu"))
     print(f"  {len(targets)} targets from {len(encoders)} encoders, {side} px, one thread")
     for way, found in counted.items():
         print(f"  {way}: {found['parameters']:,} parameters, {found['flops'] / 1e6:,.0f} MFLOPs, {taken[way]:.1f} ms")

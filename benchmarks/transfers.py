@@ -31,7 +31,7 @@ from taskonomy.labels.encodings import Input
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import transfer_network
 from taskonomy.store.store import Store, key_of
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training import cuda_graphs as graphs
 from taskonomy.training.codes import coded_rows, codes_of, row_of_view
 from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
@@ -102,7 +102,7 @@ class Bench:
 
     def task(self, name: str) -> PreparedTask:
         """As the parameters configure it."""
-        return prepared_task(self.prepared, task_config(DICTIONARY[name], self.params))
+        return prepared_task(self.prepared, task_config(BUILT_IN[name], self.params))
 
     def encoder(self, source: int) -> nn.Module:
         """What its weights are costs nothing."""

@@ -1,4 +1,4 @@
-"""Stage `cards`: the dictionary and the parameters -> one card per task, with all that its network depends on."""
+"""Stage `cards`: the tasks and the parameters -> one card per task, with all that its network depends on."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,6 @@ from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import whole_folder, write_json
 from taskonomy.config.params import read_params
 from taskonomy.config.task_config import task_config
-from taskonomy.tasks import DICTIONARY
 
 
 def main() -> None:
@@ -16,9 +15,10 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
+    registry = params.registry
     with whole_folder(args.cards) as folder:
         for name in params.data.tasks:
-            write_json(folder / f"{name}.json", task_config(DICTIONARY[name], params).as_json())
+            write_json(folder / f"{name}.json", task_config(registry[name], params).as_json())
 
 
 if __name__ == "__main__":

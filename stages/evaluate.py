@@ -23,10 +23,11 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
+    registry = params.registry
     table = read_table(args.table)
-    problem = held_out(admissible(table, params.policy), read_table(args.held_out or args.table))
+    problem = held_out(admissible(table, params.policy, registry), read_table(args.held_out or args.table))
     found = significance(read_policy(args.results / "policy.json", problem), problem, params.evaluate.random_policies, params.evaluate.seed)
-    rules, kept = params.evaluate, without_sources(table, params.policy.exclude)
+    rules, kept = params.evaluate, without_sources(table, params.policy.exclude, registry)
     tree = similarity_tree(kept, method=rules.tree_method, metric=rules.tree_metric, beta=rules.tree_beta)
 
     write_json(args.results / "significance.json", found)

@@ -17,9 +17,10 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
 
-    run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), read_params().transfer)
+    params = read_params()
+    run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)
     with progress(0, "export", "transfers") as bar:
-        index = export(run, args.policy, args.held_out, args.predictors, bar.update)
+        index = export(run, args.policy, args.held_out, args.predictors, params.registry, bar.update)
     print("\n".join([*index["left_out"].values(), headline(index)]))
 
 

@@ -1,6 +1,7 @@
 """Stage `front`: affinity table -> the best policy of every budget, for each order."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,7 +20,8 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
-    points = front(read_table(args.table), params.policy, params.front.orders, progress=lambda orders: tqdm(orders, unit=" orders"))
+    shown = partial(tqdm, unit=" orders")
+    points = front(read_table(args.table), params.policy, params.front.orders, progress=shown, registry=params.registry)
 
     write_json(args.results / "front.json", [point.reproducible() for point in points])
     write_csv(args.results / "front.csv", as_frame(points))

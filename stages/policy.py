@@ -17,10 +17,11 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     args = parser.parse_args()
 
-    params = read_params().policy
+    run = read_params()
+    params = run.policy
     table = read_table(args.table)
     print(unmeasured(table) or f"{len(table):,} transfers")
-    best, others = plan(table, params)
+    best, others = plan(table, params, run.registry)
 
     write_json(args.results / "policy.json", {**best.reproducible(), "alternatives": [one.reproducible() for one in others]})
     bill = best.bill(params.labels)

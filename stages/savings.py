@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,9 +21,10 @@ def main() -> None:
     args = parser.parse_args()
 
     params = read_params()
+    registry = params.registry
     table = read_table(args.table)
-    reached = whole_table(table, params.policy, params.savings)
-    sets = random_sets(table, params.policy, params.savings, progress=lambda draws: tqdm(draws, unit=" task sets"))
+    reached = whole_table(table, params.policy, params.savings, registry)
+    sets = random_sets(table, params.policy, params.savings, partial(tqdm, unit=" task sets"), registry)
 
     write_csv(args.results / "task_sets.csv", sets)
     write_json(

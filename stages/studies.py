@@ -21,7 +21,7 @@ def main() -> None:
     table, rules, plan = read_table(args.table), params.policy, params.studies
     held = read_table(args.held_out or args.table)
     found = {
-        "chance": against_chance(table, held, rules, plan.budgets, plan.random_policies, plan.seed),
+        "chance": against_chance(table, held, rules, plan.budgets, plan.random_policies, plan.seed, params.registry),
         "novel": novel_tasks(table, held, rules),
         "orders": by_order(table, held, rules),
         "ways": other_ways(table, held),

@@ -12,7 +12,7 @@ from conftest import ROOT
 from imports import PACKAGE, closure, does_nothing, in_package
 
 from taskonomy.store.unit_keys import NETWORK_CODE, TRANSFER_CODE
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PROJECT = yaml.safe_load((PACKAGE / "own/project/dvc.yaml").read_text())["stages"]
@@ -63,7 +63,7 @@ def imports(stage: str) -> set[str]:
 
 def of_entries() -> set[str]:
     """Modules whose functions a card has by name only: those that encode labels while a network is trained, and those that they call."""
-    named = [unwrap(one) for task in DICTIONARY.values() if task.label for one in (task.label.encode, task.label.valid) if one is not None]
+    named = [unwrap(one) for task in BUILT_IN.values() if task.label for one in (task.label.encode, task.label.valid) if one is not None]
     called = [getattr(sys.modules[one.__module__], name, None) for one in named for name in one.__code__.co_names]
     modules = {one.__module__ for one in (*named, *called) if callable(one) and one.__module__.startswith("taskonomy.")}
     return {f"{name.removeprefix('taskonomy.').replace('.', '/')}.py" for name in modules - {"taskonomy.tasks.dictionary"}}
@@ -181,7 +181,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
         "import taskonomy.numeric.rng\n"
         "from typing import TYPE_CHECKING\n"
         "from taskonomy.data import names\n"
-        "from taskonomy.tasks import title_of\n"
+        "from taskonomy.tasks import BUILT_IN\n"
         "if TYPE_CHECKING:\n    from taskonomy.numeric.geometry import anything\n"
         "def late():\n    try:\n        from taskonomy.affinity.win_rates import wins\n    except ImportError: ...\n"
     )

@@ -19,7 +19,7 @@ from taskonomy.config.task_config import TaskConfig, task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.store.store import Store
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.task_networks import train_task
 from taskonomy.training.transfer_context import TransferContext, shared
 from taskonomy.transfers.stage_outputs import Curves, write_network
@@ -61,7 +61,7 @@ def tiny_world(root: Path) -> Prepared:
 
 def tiny_config(task: str, **changes: dict[str, Any]) -> TaskConfig:
     """As the stage `train` reads it."""
-    return TaskConfig.model_validate(json.loads(json.dumps(task_config(DICTIONARY[task], profile(**changes)).as_json())))
+    return TaskConfig.model_validate(json.loads(json.dumps(task_config(BUILT_IN[task], profile(**changes)).as_json())))
 
 
 def tiny_trained(prepared: Prepared, folder: Path) -> None:

@@ -22,7 +22,7 @@ from taskonomy.tables import pickle_reader as pickles
 from taskonomy.tables.pickle_reader import LIMIT, STEPS
 from taskonomy.tables.published_pickles import import_released, read_released
 from taskonomy.tables.table import read_table, write_table
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 
 def python2_pickle(values: dict[str, float], *, scalars: bool) -> bytes:
@@ -232,7 +232,7 @@ def test_any_bytes_are_read_or_refused(noise: bytes, place: int, scalars: bool) 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_table_as_large_as_the_released_ones_is_within_the_limits(tmp_path: Path, published: pd.DataFrame, protocol: int) -> None:
-    keys = {task.name: task.published_key for task in DICTIONARY.values()} | {"self": "self"}
+    keys = {task.name: task.published_key for task in BUILT_IN.values()} | {"self": "self"}
     rows = published.dropna(subset=["affinity"])
     values = {
         "__".join([keys[name] for name in (*sources, target)]): np.float64(value)

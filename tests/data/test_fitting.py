@@ -1,7 +1,7 @@
 """Labels of the user's own, held against what is declared of them."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,10 @@ from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.project.example import write_example
-from taskonomy.tasks.custom_tasks import OwnTask, declare
+from taskonomy.tasks.custom_tasks import AnyCustomTask
 
 OWN: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "src/taskonomy/project/template/params.yaml").read_text())["data"]["own"]
 SIDE = 32
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_declared() -> Iterator[None]:
-    yield
-    declare({})
 
 
 def params(own: dict[str, Any] = OWN, tasks: tuple[str, ...] | None = None, **more: Any) -> DataParams:
@@ -51,7 +45,7 @@ def test_one_task_of_every_kind_is_prepared(example: Path, tmp_path: Path) -> No
     manifest = prepare(example, tmp_path / "out", params(), processes=1)
     done = Prepared(tmp_path / "out")
     assert sum(manifest["views"].values()) == len(done.index) == 30
-    distance, parts, light, floor, moved = (done.task(name) for name in OWN)
+    distance, parts, light, floor, moved = (done.task(params().registry[name]) for name in OWN)
     every = np.arange(30)
     assert distance.labels(every).shape == (30, SIDE, SIDE, 1)
     assert np.unique(parts.labels(every)).tolist() == [0, 1, 2, 3]
@@ -161,10 +155,10 @@ def test_lists_that_make_no_sense_are_refused(example: Path, tmp_path: Path, tex
     ],
 )
 def test_other_ways_to_store_the_same_are_taken(values: dict[str, Any], found: Any, kept: tuple[int, ...]) -> None:
-    assert fitted("mine", TypeAdapter(OwnTask).validate_python(values), found).shape == kept
+    assert fitted("mine", TypeAdapter(AnyCustomTask).validate_python(values), found).shape == kept
 
 
 @pytest.mark.parametrize("found", [np.full(1, 255), np.full(1, -1), np.full(1, np.inf), np.zeros((4, 4)), np.zeros(0)])
 def test_a_class_is_one_number_below_their_count(found: Any) -> None:
     with pytest.raises(MisfitError):
-        fitted("mine", TypeAdapter(OwnTask).validate_python({"kind": "class", "classes": 2}), found)
+        fitted("mine", TypeAdapter(AnyCustomTask).validate_python({"kind": "class", "classes": 2}), found)

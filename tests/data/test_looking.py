@@ -9,7 +9,7 @@ from by_hand import png, write_folder
 
 from taskonomy.cli.main import main
 from taskonomy.dataset.prepared_dataset import Prepared
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
 
 def test_tasks_lists_the_whole_dictionary(monkeypatch, capsys):
     lines = run(monkeypatch, capsys, "tasks").splitlines()
-    assert {line.split()[0] for line in lines[1:]} == set(DICTIONARY)
+    assert {line.split()[0] for line in lines[1:]} == set(BUILT_IN)
 
 
 def test_inspect_counts_the_world_and_finds_no_damage(world, monkeypatch, capsys):
@@ -51,7 +51,7 @@ def test_inspect_reads_a_users_own_folder(tmp_path, monkeypatch, capsys):
 def test_the_contact_sheet_shows_the_views_and_every_task(world, tmp_path, monkeypatch, capsys):
     run(monkeypatch, capsys, "data", "preview", world, "-o", tmp_path / "sheet.png", "--views", 3, "--side", 48)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
-    labels = sum(task.label is not None for task in DICTIONARY.values())
+    labels = sum(task.label is not None for task in BUILT_IN.values())
     cells = (sheet != sheet[0, 0]).any(-1)
     rows = -(-(labels + 1 - 4) // 9)  # a view may lack partners for the pair tasks
     assert sheet.shape[1] == 9 * (48 + 10) + 10

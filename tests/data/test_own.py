@@ -8,8 +8,8 @@ import pytest
 from by_hand import npy, png, write_folder
 from PIL import Image
 
-from taskonomy.data.custom import OwnSource
-from taskonomy.data.datasets import Own
+from taskonomy.data.custom import CustomSource
+from taskonomy.data.datasets import Custom
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.formats import DamagedFileError
 
@@ -43,7 +43,7 @@ def test_images_and_labels_of_every_kind_are_read(tmp_path: Path):
         feature={f"{name}.npy": npy(np.arange(5.0)) for name in NAMES},
     )
     (root / "images/.DS_Store").write_bytes(b"x")
-    source = OwnSource(root)
+    source = CustomSource(root)
     assert source.names == ("007", "cat 2", "cat 10")
     assert source.tasks == ("class", "colour", "corner", "depth", "feature")
     assert (source.image("cat 2") == RGB).all()
@@ -66,15 +66,15 @@ def test_what_systems_leave_is_nobodys_data(tmp_path: Path):
     root = own(tmp_path, depth={f"{name}.npy": npy(np.zeros(1)) for name in NAMES})
     pairs = "image_a,image_b,value\n" + "".join(f"{NAMES[0]},{NAMES[1]},{number}\n" for number in range(3))
     (root / "match.csv").write_text(pairs)
-    before = [line.split()[0] for line in Own(root).mark([], []).splitlines()]
+    before = [line.split()[0] for line in Custom(root).mark([], []).splitlines()]
     for folder in (root, root / "images", root / "depth"):
         for name in (".DS_Store", "._cat 2.png", "Thumbs.db", "desktop.ini"):
             (folder / name).write_bytes(b"x")
     (root / "__MACOSX").mkdir()
     (root / "._match.csv").write_text(pairs)
-    source = OwnSource(root)
+    source = CustomSource(root)
     assert (source.names, source.tasks) == (("007", "cat 2", "cat 10"), ("depth", "match"))
-    assert [line.split()[0] for line in Own(root).mark([], []).splitlines()] == before == ["depth", "images", "match.csv"]
+    assert [line.split()[0] for line in Custom(root).mark([], []).splitlines()] == before == ["depth", "images", "match.csv"]
 
 
 @pytest.mark.parametrize(("on_disk", "in_table"), [("cafe\u0301", "caf\u00e9"), ("caf\u00e9", "cafe\u0301")])
@@ -84,7 +84,7 @@ def test_an_image_is_the_same_in_both_unicode_forms(tmp_path: Path, on_disk: str
     write_folder(tmp_path / "depth", {f"{in_table}.npy": npy(np.zeros(1)), "b.npy": npy(np.zeros(1))})
     (tmp_path / "labels.csv").write_text(f"image,class,group\n{in_table}.png,1,{in_table}\nb,2,{on_disk}\n")
     (tmp_path / "match.csv").write_text(f"image_a,image_b,value\n{in_table},b,1\n")
-    source = OwnSource(tmp_path)
+    source = CustomSource(tmp_path)
     assert source.names == ("b", "caf\u00e9")
     assert source.label("caf\u00e9", "class") == 1.0
     assert source.groups == {"caf\u00e9": "caf\u00e9", "b": "caf\u00e9"}
@@ -92,11 +92,11 @@ def test_an_image_is_the_same_in_both_unicode_forms(tmp_path: Path, on_disk: str
     assert source.image_bytes("caf\u00e9") == png(RGB)
     write_folder(tmp_path / "images", {f"{in_table}.png": png(RGB)})
     with pytest.raises(TaskonomyError, match="have the same name; keep one"):
-        OwnSource(tmp_path)
+        CustomSource(tmp_path)
 
 
 def test_without_a_table_there_are_neither_splits_nor_groups(tmp_path: Path):
-    source = OwnSource(own(tmp_path, depth={f"{name}.npy": npy(np.zeros(1)) for name in NAMES}))
+    source = CustomSource(own(tmp_path, depth={f"{name}.npy": npy(np.zeros(1)) for name in NAMES}))
     assert (source.splits, source.groups, source.tasks) == ({}, {}, ("depth",))
 
 
@@ -114,7 +114,7 @@ def test_images_are_rgb_of_eight_bits_whatever_they_were(tmp_path: Path):
             "d.png": png(np.full((3, 5, 3), 256 * 90, np.uint16)),
         },
     )
-    source = OwnSource(tmp_path)
+    source = CustomSource(tmp_path)
     assert {(source.image(name).shape, str(source.image(name).dtype)) for name in source.names} == {((3, 5, 3), "uint8")}
     assert source.image("a")[0, 0].tolist() == [100, 100, 100]
     assert source.image("b")[0, 0, 0] > 180
@@ -150,27 +150,27 @@ TABLE = "image,class\ncat 2,0\ncat 10,1\n007,2\n"
 def test_what_does_not_fit_together_is_refused(tmp_path: Path, table: str | None, folders: dict[str, dict[str, bytes]], said: str):
     own(tmp_path, table, **folders)
     with pytest.raises(TaskonomyError, match=said) as error:
-        OwnSource(tmp_path)
+        CustomSource(tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_no_images_or_two_tables_are_refused(tmp_path: Path):
     with pytest.raises(TaskonomyError, match="has no folder images/"):
-        OwnSource(tmp_path)
+        CustomSource(tmp_path)
     (tmp_path / "images").mkdir()
     with pytest.raises(TaskonomyError, match="holds no image"):
-        OwnSource(tmp_path)
+        CustomSource(tmp_path)
     own(tmp_path, TABLE)
     (tmp_path / "labels.parquet").touch()
     with pytest.raises(TaskonomyError, match=r"has labels.csv and labels.parquet; which one counts"):
-        OwnSource(tmp_path)
+        CustomSource(tmp_path)
     (tmp_path / "labels.csv").unlink()
     with pytest.raises(TaskonomyError, match=r"labels.parquet: (needs pyarrow to be read|cannot be read)"):
-        OwnSource(tmp_path)
+        CustomSource(tmp_path)
 
 
 def test_unknown_images_and_tasks_are_named(tmp_path: Path):
-    source = OwnSource(own(tmp_path, TABLE))
+    source = CustomSource(own(tmp_path, TABLE))
     with pytest.raises(TaskonomyError, match=r"unknown 'clas' \(did you mean 'class'\?\)"):
         source.label("cat 2", "clas")
     with pytest.raises(TaskonomyError, match="no image 'cow'"):
@@ -183,7 +183,7 @@ def test_damaged_files_say_why(tmp_path: Path):
     palette = Image.new("P", (3, 3), 2)
     palette.putpalette([9, 9, 9] * 256)
     labels = {"cat 2.png": b"", "cat 10.png": picture("PNG", palette), "007.npy": b"x"}
-    source = OwnSource(own(tmp_path, mask=labels, images={"cat 2.png": b"\xff\xd8\xff"}))
+    source = CustomSource(own(tmp_path, mask=labels, images={"cat 2.png": b"\xff\xd8\xff"}))
     for name, reason in (("cat 2", "empty file"), ("cat 10", "has a palette; save the numbers themselves, as grey"), ("007", "not an array: .*")):
         with pytest.raises(DamagedFileError, match=f"^{reason}$"):
             source.label(name, "mask")

@@ -16,7 +16,7 @@ from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 SIDE = 32
 BUILDINGS = [f"b{number}" for number in range(7)]
@@ -90,9 +90,9 @@ def test_every_row_holds_its_view(prepared: Prepared) -> None:
         of = (view["building"], "rgb", view["point"], view["view"])
         np.testing.assert_array_equal(prepared.images[row], pixels(*of))
         normal = pixels(view["building"], "normal", view["point"], view["view"])
-        np.testing.assert_allclose(prepared.task("normal").labels([row])[0], normal / 127.5 - 1, atol=1e-6)
+        np.testing.assert_allclose(prepared.task(BUILT_IN["normal"]).labels([row])[0], normal / 127.5 - 1, atol=1e-6)
         depth = pixels(view["building"], "depth_zbuffer", view["point"], view["view"]).astype(float)
-        np.testing.assert_allclose(prepared.task("depth_zbuffer").labels([row])[0, ..., 0], np.log(1 + depth) / np.log(65536), atol=1e-5)
+        np.testing.assert_allclose(prepared.task(BUILT_IN["depth_zbuffer"]).labels([row])[0, ..., 0], np.log(1 + depth) / np.log(65536), atol=1e-5)
 
 
 def test_buildings_do_not_straddle_splits_and_samples_stay_within_a_building(prepared: Prepared) -> None:
@@ -100,14 +100,14 @@ def test_buildings_do_not_straddle_splits_and_samples_stay_within_a_building(pre
     assert set(prepared.index["split"]) == set(SPLITS)
     buildings = prepared.index["building"].to_numpy()
     for name in ("camera_pose_fixated", "camera_pose_nonfixated", "egomotion", "point_matching"):
-        samples = prepared.task(name).samples
-        assert samples.shape[1] == DICTIONARY[name].images
+        samples = prepared.task(BUILT_IN[name]).samples
+        assert samples.shape[1] == BUILT_IN[name].images
         assert all(len(set(buildings[row])) == 1 and len(set(row)) == len(row) for row in samples)
 
 
 def test_pairs_are_what_their_task_says(prepared: Prepared) -> None:
     points = prepared.index["point"].to_numpy()
-    fixated, others, match = (prepared.task(f"{name}") for name in ("camera_pose_fixated", "camera_pose_nonfixated", "point_matching"))
+    fixated, others, match = (prepared.task(BUILT_IN[f"{name}"]) for name in ("camera_pose_fixated", "camera_pose_nonfixated", "point_matching"))
     assert (points[fixated.samples[:, 0]] == points[fixated.samples[:, 1]]).all()
     assert (points[others.samples[:, 0]] != points[others.samples[:, 1]]).all()
     same = points[match.samples[:, 0]] == points[match.samples[:, 1]]
@@ -116,7 +116,7 @@ def test_pairs_are_what_their_task_says(prepared: Prepared) -> None:
 
 
 def test_z_scores_are_those_of_the_training_split(prepared: Prepared) -> None:
-    pose = prepared.task("camera_pose_fixated")
+    pose = prepared.task(BUILT_IN["camera_pose_fixated"])
     chosen = pose.of_split("train")
     scores, raw = pose.labels(chosen), np.asarray(pose.stored[chosen])
     varies = raw.std(0) > 1e-3
@@ -127,7 +127,7 @@ def test_z_scores_are_those_of_the_training_split(prepared: Prepared) -> None:
 def test_uncertain_pixels_have_no_class(prepared: Prepared) -> None:
     view = prepared.index.iloc[0]
     stored = pixels(view["building"], "segment_semantic", view["point"], view["view"]).astype(int)
-    np.testing.assert_array_equal(prepared.task("segment_semantic").labels([0])[0], np.where(stored == 0, 255, stored - 1))
+    np.testing.assert_array_equal(prepared.task(BUILT_IN["segment_semantic"]).labels([0])[0], np.where(stored == 0, 255, stored - 1))
 
 
 def test_processes_do_not_change_a_bit(root: Path, prepared: Prepared, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_users_own_folder(tmp_path: Path) -> None:
     prepare(tmp_path / "mine", tmp_path / "out", params(tasks=("normal", "autoencoding", "jigsaw")), processes=1)
     mine = Prepared(tmp_path / "out")
     assert len(mine.index) == 30
-    np.testing.assert_array_equal(mine.task("normal").stored[:, 0, 0, 0], mine.index["point"])
+    np.testing.assert_array_equal(mine.task(BUILT_IN["normal"]).stored[:, 0, 0, 0], mine.index["point"])
     assert mine.images.shape == (30, SIDE, SIDE, 3)
     with pytest.raises(TaskonomyError, match=r"has no domain nonfixated_matches .*point_info"):
         prepare(tmp_path / "mine", tmp_path / "no", params(tasks=("normal", "camera_pose_nonfixated")), processes=1)

@@ -20,7 +20,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.release.formats import DOMAINS, ViewKey, file_name, from_bytes, to_bytes
 from taskonomy.release.index_file import open_index, write_index
 from taskonomy.release.layouts import open_source, write_building
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks.visualize import Sample, label_picture
 
 # Of the release: v * 0.5 + 0.5 in 8 bits, halves up, along the camera's right, down, and away from it. In camera coordinates Y is up, and Z points
@@ -83,7 +83,7 @@ def test_reading_and_writing_keep_every_value_of_a_normal() -> None:
 
 def test_normals_are_shown_and_learned_in_the_colours_of_the_file() -> None:
     wall = np.broadcast_to(np.array((128, 128, 0), np.uint8), (8, 8, 3))
-    task = DICTIONARY["normal"]
+    task = BUILT_IN["normal"]
     target = task.label.encode(wall)  # type: ignore[union-attr]
     np.testing.assert_allclose(target[0, 0], (1 / 255, 1 / 255, -1), atol=1e-6)
     assert np.abs(label_picture(task, Sample(target, [], None, 8)).astype(int) - wall).max() <= 1
@@ -160,8 +160,8 @@ def test_cameras_without_a_box_serve_every_task_that_does_not_need_it(tmp_path: 
     prepared = Prepared(tmp_path / "out")
     assert len(prepared.index) == 7 * 6
     for task in CAMERA_TASKS[2:4]:
-        assert len(prepared.task(task).samples) == 7 * 6
-    directions = prepared.task("vanishing_point").labels(np.arange(42)).reshape(42, 3, 3)
+        assert len(prepared.task(BUILT_IN[task]).samples) == 7 * 6
+    directions = prepared.task(BUILT_IN["vanishing_point"]).labels(np.arange(42)).reshape(42, 3, 3)
     np.testing.assert_allclose(np.linalg.norm(directions, axis=-1), 1, atol=1e-6)
     summary = inspect(root)
     assert summary.damages == []
@@ -254,11 +254,11 @@ def test_a_part_of_a_release_is_prepared_whole_and_what_it_lacks_is_one_line(tmp
     for row, view in prepared.index.iterrows():
         at[view["building"], view["point"]].append(row)
     alone, (lonely,) = at["b1", 12], at["b0", 3]
-    fixated, elsewhere = prepared.task("camera_pose_fixated").samples, prepared.task("camera_pose_nonfixated").samples
+    fixated, elsewhere = prepared.task(BUILT_IN["camera_pose_fixated"]).samples, prepared.task(BUILT_IN["camera_pose_nonfixated"]).samples
     assert sorted(fixated[:, 0]) == sorted(set(range(37)) - {lonely})  # it has no other view of its point,
     assert lonely in elsewhere[:, 0]  # but sees another
     assert sorted(elsewhere[:, 0]) == sorted(set(range(37)) - set(alone))
-    assert sorted(prepared.task("egomotion").samples[:, 0]) == sorted(set(range(37)) - {lonely})
+    assert sorted(prepared.task(BUILT_IN["egomotion"]).samples[:, 0]) == sorted(set(range(37)) - {lonely})
     alone_for = manifest["views_without_partners"]
     assert {name: alone_for[name] for name in PAIRS[1:4]} == {"camera_pose_fixated": 1, "camera_pose_nonfixated": 3, "egomotion": 1}
     lines = [line for line in capsys.readouterr().err.splitlines() if "are not here" in line]

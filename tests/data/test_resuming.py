@@ -22,7 +22,7 @@ from taskonomy.data.prepare.label_statistics import mean_std
 from taskonomy.data.prepare.resume_log import Journal
 from taskonomy.data.prepare.run import prepare
 from taskonomy.errors import TaskonomyError
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 FEW = ("normal", "camera_pose_fixated", "camera_pose_nonfixated")
 KILLED = """
@@ -171,7 +171,7 @@ def test_two_at_once_are_refused(root, tmp_path, monkeypatch) -> None:
 
 
 def test_a_small_disk_is_refused_before_anything_is_read(root, tmp_path, monkeypatch, capsys) -> None:
-    needed = disk_needed([DICTIONARY[name] for name in params().tasks], 32, 42)
+    needed = disk_needed([BUILT_IN[name] for name in params().tasks], 32, 42)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed - 1))
     read = counted(monkeypatch)
@@ -188,8 +188,8 @@ def test_the_disk_that_is_needed_is_what_is_written_and_hardly_more(root, tmp_pa
     params = every_task
     prepare(root, tmp_path / "out", params(), processes=1)
     written = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
-    needed = disk_needed([DICTIONARY[name] for name in params().tasks], 32, 42)
-    arrays = sum(42 * array.row for array in arrays_of([DICTIONARY[name] for name in params().tasks], 32))
+    needed = disk_needed([BUILT_IN[name] for name in params().tasks], 32, 42)
+    arrays = sum(42 * array.row for array in arrays_of([BUILT_IN[name] for name in params().tasks], 32))
     assert arrays < written <= needed < written + 2**20 + 42 * 100
     images = tmp_path / "out/images.npy"
     assert images.stat().st_blocks * 512 >= images.stat().st_size  # no hole that a full disk could not fill

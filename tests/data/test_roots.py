@@ -16,17 +16,10 @@ from conftest import ROOT
 from taskonomy.config.params import read_params
 from taskonomy.errors import TaskonomyError
 from taskonomy.project.code_version import code_version
-from taskonomy.tasks.custom_tasks import declare
 
 OWN = {"shade": {"kind": "map", "channels": 3}, "tone": {"kind": "vector", "length": 1}}
 # All that a shell, YAML, the templates of DVC and globs know, in one name.
 NASTY = """data/it's "mine"; touch owned; $(touch owned) `touch owned` $HOME ${data.seed} $${x} {a,b} | & > owned < ( * ?[a] # ~ \\n %s é ! = :"""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_declared():
-    yield
-    declare({})
 
 
 def fill(root: Path) -> None:

@@ -19,7 +19,7 @@ from taskonomy.estimate.estimate import code_bytes, make_plan
 from taskonomy.estimate.estimate_text import clock, human, render
 from taskonomy.estimate.throughput import Kind, Nets, size_of
 from taskonomy.estimate.workload import BUILDING, images_of, sets_of, units_of
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.transfers.beam_search import candidates
 from taskonomy.world.generate import building_name
 
@@ -103,7 +103,7 @@ def test_arithmetic_weights_and_outputs_by_hand() -> None:
     assert size.outputs == 16 * 16 * (8 + 8 + 4)
 
 
-@pytest.mark.parametrize("name", [name for name, task in DICTIONARY.items() if task.head is not None])
+@pytest.mark.parametrize("name", [name for name, task in BUILT_IN.items() if task.head is not None])
 def test_every_network_has_a_size_that_is_its_own(name: str) -> None:
     nets = Nets(profile())
     for kind in (Kind(name, False, True), Kind(name, True, True)):

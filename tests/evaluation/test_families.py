@@ -11,7 +11,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.families import family_triplets
 from taskonomy.evaluation.tree import Tree, similarity_tree, without_sources
 from taskonomy.tables.table import parse_table
-from taskonomy.tasks import DICTIONARY, family_of
+from taskonomy.tasks import BUILT_IN
 
 NAMES = ("normal", "reshading", "denoising", "edge_texture", "class_scene", "jigsaw")  # 3D, 3D, 2D, 2D, semantic, self-supervised
 
@@ -30,19 +30,19 @@ def from_clades(tree: Tree) -> dict[str, list[bool]]:
     members = [frozenset({name}) for name in tree.tasks]
     for left, right, *_ in tree.merges:
         members.append(members[int(left)] | members[int(right)])
-    alike = [name for name in tree.tasks if family_of(name) in ("2D", "3D", "geometric", "semantic")]
+    alike = [name for name in tree.tasks if BUILT_IN.family(name) in ("2D", "3D", "geometric", "semantic")]
     found: dict[str, list[bool]] = {}
     for two in combinations(alike, 2):
         for third in alike:
-            if family_of(two[0]) == family_of(two[1]) != family_of(third):
-                found.setdefault(family_of(two[0]), []).append(any(set(two) <= clade and third not in clade for clade in members))
+            if BUILT_IN.family(two[0]) == BUILT_IN.family(two[1]) != BUILT_IN.family(third):
+                found.setdefault(BUILT_IN.family(two[0]), []).append(any(set(two) <= clade and third not in clade for clade in members))
     return found
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_triplets_are_those_of_the_clades(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    names = [name for name in DICTIONARY if name != "random_projection"]
+    names = [name for name in BUILT_IN if name != "random_projection"]
     text = "".join(f"{target},{source},{rng.random()}\n" for target in names for source in names)
     tree = similarity_tree(parse_table("target,sources,affinity\n" + text, "T"))
     found, expected = family_triplets(tree), from_clades(tree)

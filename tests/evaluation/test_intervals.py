@@ -10,7 +10,7 @@ from scipy import stats
 from taskonomy.affinity.by_building import by_building, mean_losses
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.jackknife import Buildings, jackknife
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 TARGETS = ("normal", "camera_pose_fixated")
 CANDIDATES = ("normal", "reshading", "normal+reshading", "self")
@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Path:
     pairs = np.array([(row, row + 1) for row in range(len(rows) - 1) if rows[row][0] == rows[row + 1][0]])
     np.save(tmp_path / "prepared/tasks/camera_pose_fixated/samples.npy", pairs)
     for target in TARGETS:
-        first = pairs[:, 0] if DICTIONARY[target].group else np.arange(len(rows))
+        first = pairs[:, 0] if BUILT_IN[target].group else np.arange(len(rows))
         for half in ("test_policy", "test_affinity"):
             here = [row for row in first if split[row] == half]
             hard = np.array([hash_of(rows[row][0]) for row in here])
@@ -51,7 +51,7 @@ def raw(run: Path, target: str, measure: str, sources: tuple[str, ...]) -> tuple
     own = arrays["losses"][CANDIDATES.index("+".join(sources))]
     other = arrays["scratch"] if measure == "gain" else arrays["losses"][CANDIDATES.index("self")]
     index = pd.read_csv(run / "prepared/index.csv")
-    several = DICTIONARY[target].group is not None
+    several = BUILT_IN[target].group is not None
     first = np.load(run / f"prepared/tasks/{target}/samples.npy")[:, 0] if several else np.arange(len(index))
     where = [index["building"][row] for row in first if index["split"][row] == "test_policy"]
     assert len(where) == len(own)

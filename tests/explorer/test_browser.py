@@ -20,7 +20,7 @@ from taskonomy.explorer.loading import Opened, opened
 from taskonomy.explorer.server import Server
 from taskonomy.policy.planner import Policy, plan
 from taskonomy.tables.table import parse_table, read_table
-from taskonomy.tasks import title_of
+from taskonomy.tasks import BUILT_IN
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
@@ -138,7 +138,7 @@ def test_another_budget_gives_another_policy_and_back_undoes_it(page: Page, publ
     page.get_by_label("Budget", exact=True).fill("4")
     shows(page, second)
     for name in set(first.sources) - set(second.sources):
-        expect(page.locator(f"#changed .removed:has-text('{title_of(name)}')")).to_have_count(1)
+        expect(page.locator(f"#changed .removed:has-text('{BUILT_IN.title(name)}')")).to_have_count(1)
     moved = {one.target for one in second.transfers} - {one.target for one in first.transfers if one in second.transfers}
     expect(page.locator("#transfers tr.rerouted")).to_have_count(len(moved))
     shows_next_best(page, *plan(published, PolicyParams.model_validate({**start(published), "budget": 4})))  # a reload would cut them off

@@ -17,9 +17,12 @@ from taskonomy.explorer.callbacks import Explorer, choices_of
 from taskonomy.explorer.cytoscape import elements
 from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, RefusedError, TaskChoice, from_query, may_be, params_of, start, to_query
 from taskonomy.explorer.loading import Opened, open_path, opened
+from taskonomy.explorer.page_layout import layout
 from taskonomy.explorer.policy_diff import difference
 from taskonomy.policy.planner import Policy, plan
 from taskonomy.tables.table import parse_table, read_table, write_table
+from taskonomy.tasks import BUILT_IN
+from taskonomy.tasks.custom_tasks import CustomVector
 
 TABLE = random_table(np.random.default_rng(3), tasks=6, targets=4)
 NUMBERS = st.sampled_from(["", "0", "0.5", "1", "2.25", "3"])
@@ -205,7 +208,7 @@ def test_exported_transfers_read_as_a_table(published: pd.DataFrame, tmp_path: A
 @pytest.mark.parametrize("edge", list(SelfEdge))
 def test_the_graph_has_an_edge_for_each_source_of_each_transfer(published: pd.DataFrame, edge: SelfEdge) -> None:
     (policy,) = policies(published, {"budget": 4, "self_edge": edge})
-    found = elements(policy)
+    found = elements(policy, BUILT_IN)
     title = {one["data"]["id"]: one["data"]["title"] for one in found if "id" in one["data"]}
     edges = [(title[one["data"]["source"]], title[one["data"]["target"]]) for one in found if "source" in one["data"]]
     assert len(edges) == sum(len(one.sources) for one in policy.transfers)
@@ -221,8 +224,10 @@ VARIANTS = "target,sources,affinity\nx,a>b,0.3\ny,b@0.5,0.4\nx,b,0.1\ny,self,0.2
 
 def test_transitive_and_fine_tuned_transfers_start_at_the_task_that_is_labelled() -> None:
     policy, _ = plan(parse_table(VARIANTS, "T"), PolicyParams(budget=2))
-    found = elements(policy)
+    found = elements(policy, BUILT_IN)
     assert sorted(one["data"]["title"] for one in found if one.get("classes") == "from") == ["a", "b"]
+    named = BUILT_IN.with_custom({"a": CustomVector(kind="vector", length=1, title="The first")})
+    assert sorted(one["data"]["title"] for one in elements(policy, named) if one.get("classes") == "from") == ["The first", "b"]
 
 
 def test_a_run_is_shown_with_the_gain_and_quality_of_held_out_images(tmp_path: Any) -> None:
@@ -241,6 +246,27 @@ def test_a_run_is_shown_with_the_gain_and_quality_of_held_out_images(tmp_path: A
     assert shown.title == "run"
     assert shown.start.budget == 5
     assert shown.table["gain"].tolist() == TABLE["gain"].tolist()
+    assert shown.registry == BUILT_IN
     write_table(run / "results/measured/held_out.csv", TABLE.iloc[2:])
     with pytest.raises(TaskonomyError, match=r"held_out\.csv: lacks 2 transfers"):
         open_path(run, 10.0)
+
+
+def test_a_runs_custom_tasks_are_shown_by_their_titles_and_may_be_excluded(tmp_path: Any) -> None:
+    (tmp_path / "results/measured").mkdir(parents=True)
+    write_table(tmp_path / "results/measured/affinities.csv", TABLE)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["data"]["own"] = {name: {"kind": "vector", "length": 1, "title": f"Title of {name}"} for name in ("t0", "unused")}
+    values["policy"]["exclude"] = ["unused"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    explorer = Explorer(open_path(tmp_path, 10.0))
+    try:
+        page = str(layout(explorer.opened, start(explorer.opened)))
+        assert explorer.solver.policy(explorer.opened.start).transfers
+        with pytest.raises(TaskonomyError, match=r"policy\.exclude: unknown 'unused'"):
+            plan(TABLE, explorer.opened.start)
+    finally:
+        explorer.solver.close()
+    assert "Title of t0: source" in page
+    assert "Title of t0: cost" in page
+    assert "t0: source" not in page.replace("Title of t0", "")

@@ -8,6 +8,7 @@ from tiny import TRAINED, profile, tiny_config
 from taskonomy.atomic_io import write_json, write_text
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.inference.export import export
+from taskonomy.tasks import BUILT_IN
 from taskonomy.transfers.run_context import RunContext
 
 CHOSEN = {
@@ -38,4 +39,4 @@ def make(prepared: Prepared, trained: Path, folder: Path, store: Path) -> None:
     write_policy(folder / "policy.json", CHOSEN)
     rows = [f"{target},{'+'.join(reversed(sources))},0.5,0.25,0.125" for target, sources in CHOSEN.items()]
     write_text(folder / "held_out.csv", "\n".join(["target,sources,affinity,gain,quality", *rows, ""]))
-    export(job(prepared, trained, folder, store), folder / "policy.json", folder / "held_out.csv", folder / "predictors")
+    export(job(prepared, trained, folder, store), folder / "policy.json", folder / "held_out.csv", folder / "predictors", BUILT_IN)

@@ -10,15 +10,15 @@ import pytest
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.rendering import Answer
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 SIDE = 16
 RNG = np.random.default_rng(0)
-TARGETS = [task.name for task in DICTIONARY.values() if task.head is not None and "target" in task.roles]
+TARGETS = [task.name for task in BUILT_IN.values() if task.head is not None and "target" in task.roles]
 
 
 def answer(name: str, output: np.ndarray | None = None) -> Answer:
-    task = DICTIONARY[name]
+    task = BUILT_IN[name]
     assert task.head is not None
     numbers = 12 if name == "egomotion" else task.head.channels
     shape = (numbers,) if task.head.layers else (numbers, SIDE, SIDE)

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
+from conftest import ROOT
 from exported import CHOSEN, ENCODERS, job, make, write_policy
 from tiny import SIDE, once
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,7 +20,7 @@ from typer.testing import CliRunner
 
 import taskonomy
 from taskonomy.cli.main import app
-from taskonomy.config.params import Precision
+from taskonomy.config.params import Precision, read_params
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.benchmark import milliseconds, own_network, solve_all
 from taskonomy.inference.export import export, file_digest, headline
@@ -29,6 +31,7 @@ from taskonomy.inference.photographs import found_images
 from taskonomy.inference.predictor import device_of, load_predictor, load_predictors, predict
 from taskonomy.models.networks import parameters
 from taskonomy.store.store import Store
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.dataloader import TESTING, Labels
 from taskonomy.training.losses import per_sample
 from taskonomy.training.transforms import as_seen
@@ -70,7 +73,7 @@ def run(*arguments: object) -> tuple[str, BaseException | None]:
 
 @pytest.mark.parametrize("target", sorted(CHOSEN))
 def test_a_predictor_loses_on_every_test_image_what_was_measured(prepared, home, predictors, target: str) -> None:
-    one, task = predictors[target], prepared.task(target)
+    one, task = predictors[target], prepared.task(BUILT_IN[target])
     unit = Store(home / "store").read(one.card["unit"])
     for split in ("test_affinity", "test_policy"):
         chosen = task.of_split(split)
@@ -121,6 +124,32 @@ def test_three_lines_of_python_give_an_answer(folder, picture) -> None:
     answer.save(picture.with_name("out.png"))
     assert cv2.imread(str(picture.with_name("out.png"))).shape == (256, 256, 3)
     assert answer.label.shape == (SIDE, SIDE, 3)
+
+
+def test_a_predictor_of_a_custom_task_knows_it_from_the_parameters_beside_it(folder, picture, tmp_path) -> None:
+    """Parameters of the run lie beside the folder of predictors; whoever opens one without them is told which task is not known."""
+    moved = Path(shutil.copytree(folder, tmp_path / "run/predictors"))
+    for name in ("index.json", "targets/normal.json"):
+        text = (moved / name).read_text()
+        values = json.loads(text)
+        if name == "index.json":
+            values["targets"]["mine"] = values["targets"].pop("normal")
+        (moved / name).write_text(json.dumps(values | ({"task": "mine"} if "task" in values else {})))
+    for ending in ("json", "safetensors"):
+        (moved / f"targets/normal.{ending}").rename(moved / f"targets/mine.{ending}")
+    out = tmp_path / "out.npy"
+    _output, error = run("predict", "-t", "mine", picture, "-o", out, "--predictors", moved)
+    assert "mine is not in the dictionary of tasks" in str(error)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["data"]["own"] = {"mine": {"kind": "map", "channels": 3}}
+    (tmp_path / "run/params.yaml").write_text(yaml.safe_dump(values))
+    output, error = run("predict", "-t", "mine", picture, "-o", out, "--predictors", moved)
+    assert error is None, output
+    assert np.load(out).shape == (SIDE, SIDE, 3)
+    registry = read_params(tmp_path / "run/params.yaml").registry
+    assert taskonomy.load_predictor("mine", moved, registry=registry).task.loss is registry["mine"].loss
+    with pytest.raises(TaskonomyError, match="mine is not in the dictionary of tasks"):
+        taskonomy.load_predictor("mine", moved)
 
 
 def test_importing_taskonomy_loads_no_torch() -> None:
@@ -287,13 +316,14 @@ def test_damage_is_named(folder, tmp_path) -> None:
 def test_transfers_of_other_forms_are_left_out_by_name(prepared, trained, home, tmp_path) -> None:
     write_policy(tmp_path / "policy.json", {"denoising": ("normal>reshading",), "normal": ("autoencoding@0.02",), "autoencoding": ("self",)})
     given = job(prepared, trained, tmp_path, tmp_path / "store")
-    index = export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors")
+    index = export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors", BUILT_IN)
     assert set(index["targets"]) == {"autoencoding"}
     with pytest.raises(TaskonomyError, match="denoising is solved by normal>reshading: only transfers from frozen encoders"):
         load_predictor("denoising", tmp_path / "predictors")
     assert headline(index).startswith("1 targets from 1 encoders: ")
     write_policy(tmp_path / "policy.json", {"normal": ("autoencoding@0.02",)})
-    assert headline(export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors")).endswith("no parameters, no FLOPs")
+    index = export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors", BUILT_IN)
+    assert headline(index).endswith("no parameters, no FLOPs")
 
 
 def test_a_policy_that_cannot_be_read_is_named(prepared, trained, home, tmp_path) -> None:
@@ -301,10 +331,10 @@ def test_a_policy_that_cannot_be_read_is_named(prepared, trained, home, tmp_path
     for text, message in [("{", "no readable policy"), ('{"transfers": [{"target": "normal"}]}', "no readable policy")]:
         (tmp_path / "policy.json").write_text(text)
         with pytest.raises(TaskonomyError, match=message):
-            export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors")
+            export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors", BUILT_IN)
     write_policy(tmp_path / "policy.json", {"normal": ("ours",)})
     with pytest.raises(TaskonomyError, match="ours is not in the dictionary"):
-        export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors")
+        export(given, tmp_path / "policy.json", home / "held_out.csv", tmp_path / "predictors", BUILT_IN)
     assert not (tmp_path / "predictors").exists()
 
 

@@ -14,9 +14,9 @@ from taskonomy.models.decoders import PAPER, SMALL, make_decoder
 from taskonomy.models.encoder import check_size, make_encoder
 from taskonomy.models.networks import TransferNetwork, parameters, task_network, transfer_network
 from taskonomy.models.transfer import Transfer, clipped
-from taskonomy.tasks.dictionary import DICTIONARY, Task
+from taskonomy.tasks import BUILT_IN, Task
 
-TASKS = [task for task in DICTIONARY.values() if task.head]
+TASKS = [task for task in BUILT_IN.values() if task.head]
 
 
 def decoder_of(**values: object) -> DecoderParams:
@@ -148,7 +148,7 @@ def test_a_side_that_the_stride_does_not_divide_is_refused() -> None:
         with pytest.raises(TaskonomyError, match=rf"encoder.stride must divide the images' side of {side} px \(is 16\)"):
             check_size(encoder_of(stride=16), side)
     with pytest.raises(TaskonomyError, match="side of 20 px"):
-        task_network(DICTIONARY["jigsaw"], NARROW, SMALL, 64, tile_side=20)
+        task_network(BUILT_IN["jigsaw"], NARROW, SMALL, 64, tile_side=20)
 
 
 # ---- whole networks
@@ -180,7 +180,7 @@ def test_colours_are_learned_from_lightness_and_everything_else_from_three_chann
 
 
 def test_the_jigsaws_tiles_may_be_smaller_than_the_image() -> None:
-    network = task_network(DICTIONARY["jigsaw"], NARROW, SMALL, 64, tile_side=24)
+    network = task_network(BUILT_IN["jigsaw"], NARROW, SMALL, 64, tile_side=24)
     assert network(torch.rand(2, 9, 3, 24, 24)).shape == (2, 100)
     assert network.encoder(torch.rand(2, 3, 64, 64)).shape == (2, 8, 8, 8)  # as a source it sees the whole image once
 
@@ -188,12 +188,12 @@ def test_the_jigsaws_tiles_may_be_smaller_than_the_image() -> None:
 @pytest.mark.parametrize("name", ["random_projection", "class_object_100"])
 def test_a_task_without_a_label_has_no_network(name: str) -> None:
     with pytest.raises(TaskonomyError, match=f"{name} has no network of its own"):
-        task_network(DICTIONARY[name], NARROW, SMALL, 32)
+        task_network(BUILT_IN[name], NARROW, SMALL, 32)
 
 
 @pytest.mark.parametrize("name", ["normal", "egomotion", "point_matching", "colorization", "jigsaw"])
 def test_every_weight_of_a_network_learns(name: str) -> None:
-    task = DICTIONARY[name]
+    task = BUILT_IN[name]
     network = task_network(task, NARROW, THIN, 32)
     images = torch.rand(4, task.tiles, task.in_channels, 32, 32)
     transfer = transfer_network(task, 2, NARROW, THIN, 32)
@@ -205,7 +205,7 @@ def test_every_weight_of_a_network_learns(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["reshading", "camera_pose_nonfixated", "class_scene"])
 def test_when_evaluating_an_image_is_judged_without_regard_to_its_company(name: str) -> None:
-    task = DICTIONARY[name]
+    task = BUILT_IN[name]
     for network, shape in (
         (task_network(task, NARROW, THIN, 32), (task.tiles, 3, 32, 32)),
         (transfer_network(task, 1, NARROW, THIN, 32), (task.tiles, *CODE)),
@@ -222,7 +222,7 @@ def test_when_evaluating_an_image_is_judged_without_regard_to_its_company(name: 
 
 
 def test_a_pairs_images_share_an_encoder_but_not_their_place() -> None:
-    network = task_network(DICTIONARY["camera_pose_fixated"], NARROW, SMALL, 32).eval()
+    network = task_network(BUILT_IN["camera_pose_fixated"], NARROW, SMALL, 32).eval()
     first, second = torch.rand(2, 1, 1, 3, 32, 32)
     network.decoder = nn.Identity()
     forth, back = network(torch.cat([first, second], 1)), network(torch.cat([second, first], 1))
@@ -235,7 +235,7 @@ def test_a_pairs_images_share_an_encoder_but_not_their_place() -> None:
 
 def test_exchanging_the_images_of_a_pair_changes_its_pose() -> None:
     for name in ("camera_pose_fixated", "egomotion", "point_matching"):
-        task = DICTIONARY[name]
+        task = BUILT_IN[name]
         network = transfer_network(task, 1, NARROW, SMALL, 32).eval()
         codes = torch.rand(2, task.images, *CODE)
         assert not torch.allclose(network(codes), network(codes.flip(1)), rtol=1e-3, atol=0)
@@ -244,8 +244,8 @@ def test_exchanging_the_images_of_a_pair_changes_its_pose() -> None:
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        network = task_network(DICTIONARY["segment_semantic"], NARROW, THIN, 32)
-        transfer = transfer_network(DICTIONARY["egomotion"], 3, NARROW, THIN, 32)
+        network = task_network(BUILT_IN["segment_semantic"], NARROW, THIN, 32)
+        transfer = transfer_network(BUILT_IN["egomotion"], 3, NARROW, THIN, 32)
         return torch.cat([one.flatten() for both in (network, transfer) for one in both.parameters()])
 
     assert torch.equal(weights(7), weights(7))
@@ -275,7 +275,7 @@ def test_the_papers_decoder_of_colours_has_the_weights_of_its_layers() -> None:
 
 def test_the_papers_readout_of_classes_has_the_weights_of_its_two_layers() -> None:
     with torch.device("meta"):
-        assert parameters(make_decoder(DICTIONARY["class_object"].head, 8, 16, 256, PAPER)) == 2048 * 2048 + 2 * 2048 + 2048 * 1000 + 1000
+        assert parameters(make_decoder(BUILT_IN["class_object"].head, 8, 16, 256, PAPER)) == 2048 * 2048 + 2 * 2048 + 2048 * 1000 + 1000
 
 
 def test_the_small_decoder_has_four_layers_of_at_most_64_channels() -> None:
@@ -303,7 +303,7 @@ def test_a_map_smaller_than_the_code_is_decoded_from_the_averaged_code() -> None
 
 
 def test_egomotions_two_poses_are_read_independently_and_the_third_is_left_to_be_composed() -> None:
-    task = DICTIONARY["egomotion"]
+    task = BUILT_IN["egomotion"]
     assert task.outputs == 12
     decoder = task_network(task, NARROW, SMALL, 32).decoder
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in decoder.modules())
@@ -400,7 +400,7 @@ def test_a_transfer_does_not_care_about_the_units_of_its_sources() -> None:
 
 
 def test_a_transfer_is_shared_by_the_images_of_a_sample() -> None:
-    network = transfer_network(DICTIONARY["egomotion"], 2, NARROW, SMALL, 32).eval()
+    network = transfer_network(BUILT_IN["egomotion"], 2, NARROW, SMALL, 32).eval()
     codes = torch.rand(2, 3, 16, 4, 4)
     joined = TransferNetwork(network.transfer, nn.Identity(), 3).eval()(codes)
     for image in range(3):
@@ -408,6 +408,6 @@ def test_a_transfer_is_shared_by_the_images_of_a_sample() -> None:
 
 
 def test_a_transfer_adds_less_than_three_thousand_weights_to_the_decoder() -> None:
-    transfer = transfer_network(DICTIONARY["normal"], 1, encoder_of(), PAPER, 256)
+    transfer = transfer_network(BUILT_IN["normal"], 1, encoder_of(), PAPER, 256)
     assert parameters(transfer.transfer) == 16 + 2 * (conv_weights(8, 8) * 2) + 32
     assert parameters(transfer.transfer) < 3000

@@ -13,6 +13,7 @@ from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.query_page import page
 from taskonomy.new_task.query_wording import crossing, lines, verdict
 from taskonomy.new_task.ranking import Answer, best_of_each_order, best_to_fine_tune, crossings, interval
+from taskonomy.tasks import BUILT_IN
 
 SIZES = (200, 500, 1000, 2000)
 
@@ -36,7 +37,7 @@ def found(held: pd.DataFrame, target="class_scene", singles=("normal", "reshadin
     ranking = pd.DataFrame({"sources": sets, "order": [len(one) for one in sets], "affinity": affinity})
     ranking = ranking.assign(low=affinity / 2, high=affinity * 1.5, best_of_order=0.5, gain=0.6, gain_held_out=0.6)
     samples = {"ranking": 500, "labelled": 2000, "validation": 100, "test_affinity": 250, "test_policy": 250}
-    return Answer(target, ranking, best_of_each_order(ranking), held, crossings(held), samples)
+    return Answer(target, ranking, best_of_each_order(ranking), held, crossings(held), samples, BUILT_IN)
 
 
 @settings(max_examples=30)
@@ -73,8 +74,8 @@ def test_an_interval_is_that_of_means_over_images_drawn_with_replacement():
 
 def test_only_an_encoder_that_reads_what_the_target_reads_is_fine_tuned():
     ranking = pd.DataFrame({"sources": [("colorization",), ("colorization", "normal"), ("normal",)]})
-    assert best_to_fine_tune(ranking, "class_scene") == "normal"
-    assert best_to_fine_tune(ranking.head(2), "class_scene") is None
+    assert best_to_fine_tune(ranking, "class_scene", BUILT_IN) == "normal"
+    assert best_to_fine_tune(ranking.head(2), "class_scene", BUILT_IN) is None
 
 
 def test_the_sentence_names_the_way_that_wins_most_with_all_samples():
@@ -122,6 +123,6 @@ def test_a_page_is_whole_offline_and_holds_no_markup_of_names():
 def test_a_page_without_intervals_or_fine_tuning_still_draws():
     held = found(curve([0.9, 0.8, 0.7, 0.6]))
     ranking = held.ranking.assign(low=np.nan, high=np.nan, best_of_order=np.nan)
-    html = page(Answer(held.target, ranking, held.best, held.curve, held.crossings, held.samples))
+    html = page(Answer(held.target, ranking, held.best, held.curve, held.crossings, held.samples, held.registry))
     assert "fine-tuned: gain" not in html
     assert "Surface normals" in html

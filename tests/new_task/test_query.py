@@ -29,7 +29,7 @@ from taskonomy.new_task.learning_curve import LearningCurveContext
 from taskonomy.new_task.request import Run, ask, nested_samples, sizes
 from taskonomy.new_task.run_query import answer, run_query
 from taskonomy.store.store import Store
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training import train_unit as units
 from taskonomy.training.transfer_context import SCRATCH, chosen_samples, shared
 from taskonomy.transfers.transfers import transfers_to
@@ -167,7 +167,7 @@ def test_what_is_measured_is_what_the_units_hold(held_out):
 def test_samples_of_the_train_split_are_encoded_once_as_the_sources_see_them(held_out):
     """A curve that goes on beyond the transfer split, against the encoder itself, image by image."""
     _run, query, *_rest = held_out
-    task = Prepared(query.context.prepared).task("normal")
+    task = Prepared(query.context.prepared).task(BUILT_IN["normal"])
     few = len(task.of_split("transfer"))
     opened = LearningCurveContext(query, few + 5)
     assert (task.splits[opened.context.train] == SPLITS.index("train")).sum() == len(opened.more) == 5
@@ -190,7 +190,7 @@ SPLIT_LISTS = st.lists(st.integers(0, 4), min_size=2, max_size=100).filter(lambd
 
 @given(SPLIT_LISTS, st.integers(1, 120), st.integers(1, 120), st.integers(0, 3))
 def test_smaller_subsets_lie_in_larger_ones_and_begin_as_the_stage_transfer_chooses(splits, one, other, seed):
-    task = PreparedTask(DICTIONARY["normal"], np.arange(len(splits))[:, None], None, None, {}, np.array(splits))
+    task = PreparedTask(BUILT_IN["normal"], np.arange(len(splits))[:, None], None, None, {}, np.array(splits))
     there = [position for position, split in enumerate(splits) if split in (0, 1)]
     small, large = (nested_samples(task, images, seed) for images in sorted((one, other)))
     assert set(small) <= set(large) <= set(there)

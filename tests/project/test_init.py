@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.project.code_version import code_version, run_stage, stages
 from taskonomy.project.example import write_example
 from taskonomy.project.init import LAID_DOWN, init, upgrade
-from taskonomy.tasks.custom_tasks import declare
 
 PROJECT = ROOT / "src/taskonomy/project/template"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_declared() -> Iterator[None]:
-    yield
-    declare({})
 
 
 @pytest.fixture(scope="module")

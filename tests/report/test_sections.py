@@ -20,7 +20,8 @@ from taskonomy.report import networks_section as networks
 from taskonomy.report import policy_section as decision
 from taskonomy.report import transfers_section as transfers
 from taskonomy.tables.table import join_sources, parse_table
-from taskonomy.tasks import title_of
+from taskonomy.tasks import BUILT_IN
+from taskonomy.tasks.custom_tasks import CustomVector
 
 PARAMS = PolicyParams(budget=2, max_order=1, exclude=("random_projection",))
 DOT = "data:image/webp;base64,UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA"
@@ -84,7 +85,7 @@ def test_the_headline_says_what_to_label_what_it_saves_and_how_sure_gain_and_qua
     gain, quality = (found.interval([(one.target, one.sources) for one in best.transfers], name) for name in ("gain", "quality"))
     assert gain is not None
     assert quality is not None
-    assert f"Label 2 tasks in full ({', '.join(map(title_of, best.sources))}) and transfer to the other 2 of 4 targets" in told
+    assert f"Label 2 tasks in full ({', '.join(map(BUILT_IN.title, best.sources))}) and transfer to the other 2 of 4 targets" in told
     assert "saves 45 % of the labels of training every target by itself (counting 1,000 images for a network and 100 for a transfer)" in told
     for name, against_what in ((gain, "training from scratch on the same few images"), (quality, "its own fully supervised network")):
         assert f"{against_what} on {100 * name.value:.0f} % of the images ({100 * name.low:.0f} to {100 * name.high:.0f})" in told
@@ -124,6 +125,22 @@ def test_a_part_without_data_is_left_out(part: str) -> None:
     assert "What this page is made of" in text_of(table)
 
 
+def test_every_name_of_a_page_is_the_title_of_the_registry_it_is_given() -> None:
+    """A page with other titles differs from one without them in these titles alone, and shows no name."""
+    other = {name: f"t{number}" for number, name in enumerate(NAMES)}
+    table, names = small_table(), list(other.values())
+    table = table.assign(target=table["target"].map(other), sources=[tuple(other.get(one, one) for one in group) for group in table["sources"]])
+    declared = {name: CustomVector(kind="vector", length=1, title=f"Title{name}") for name in names}
+    params = PolicyParams(budget=2, max_order=1)
+    several = {"losses": pd.DataFrame([(name, one, 0.5) for name in names[:4] for one in names], columns=["target", "sources", "loss"])}
+    several |= {"curves": curves(*names[:4]), "samples": samples(*names[:4]), "agreement": agreement(table, table)}
+    several |= {"networks": pd.DataFrame({"task": names[:4], "average": [0.9, 0.8, 0.5, 0.95], "random": 0.7})}
+    plain, titled = (page_of(table, params, [1], 2, registry=one, **several) for one in (BUILT_IN, BUILT_IN.with_custom(declared)))
+    assert titled.replace("Title", "") == plain.replace("Title", "")
+    assert not re.findall(r"\bt\d\b", text_of(titled))
+    assert re.findall(r"\bt\d\b", text_of(plain))
+
+
 def test_a_source_that_feeds_none_but_itself_is_said_to() -> None:
     point = {
         "sources": ["normal", "denoising"],
@@ -132,18 +149,19 @@ def test_a_source_that_feeds_none_but_itself_is_said_to() -> None:
             {"target": "denoising", "sources": ["denoising"]},
         ],
     }  # fmt: skip
-    assert decision._feeds(point) == "Surface normals feeds 2 of 3 targets, more than any other source; Denoising helps no target but itself."
+    told = "Surface normals feeds 2 of 3 targets, more than any other source; Denoising helps no target but itself."
+    assert decision._feeds(point, BUILT_IN) == told
 
 
 def test_equally_good_sources_are_not_told_apart() -> None:
     column = {"kind": "transfer", "pictures": []}
     alike = [{**column, "sources": [name], "gain": gain} for name, gain in (("normal", 0.91), ("reshading", 0.9))]
-    assert "The source hardly matters here" in transfers._see(alike)
-    assert transfers._see(alike[:1]) == ""
+    assert "The source hardly matters here" in transfers._see(alike, BUILT_IN)
+    assert transfers._see(alike[:1], BUILT_IN) == ""
 
 
 def test_a_curve_is_drawn_from_its_highest_to_its_lowest_loss() -> None:
-    found = networks.curves(curves("normal"))
+    found = networks.curves(curves("normal"), BUILT_IN)
     (panel,) = found["panels"]
     points = {split: np.array(re.findall(r"[\d.]+", path), float).reshape(-1, 2) for split, path in panel["paths"].items()}
     assert (panel["high"], panel["low"]) == (2.0, 0.25)
@@ -155,7 +173,7 @@ def test_a_curve_is_drawn_from_its_highest_to_its_lowest_loss() -> None:
 def test_targets_whose_sources_all_tie_have_no_bar_and_stand_last() -> None:
     row = {"sources": 3, "top1": 1.0, "top5": 1.0}
     found = {"sources": ["a"], "mean": {"spearman": 0.5, "top5": 1.0}, "by_chance": {"top5": 1.0}}
-    shown = against.shown({**found, "targets": {"normal": {**row, "spearman": None}, "reshading": {**row, "spearman": -0.5}}})
+    shown = against.shown({**found, "targets": {"normal": {**row, "spearman": None}, "reshading": {**row, "spearman": -0.5}}}, BUILT_IN)
     assert [one["rho"] for one in shown["rows"]] == [-0.5, None]
     assert shown["see"].startswith("For 0 of 1 targets")
 

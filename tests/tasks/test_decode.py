@@ -9,11 +9,11 @@ from taskonomy.data.preview import METRES
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import NO_CLASS, Loss
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks.decode import decode
 from taskonomy.tasks.visualize import Sample, label_picture
 
-LEARNT = [name for name, task in DICTIONARY.items() if task.label is not None]
+LEARNT = [name for name, task in BUILT_IN.items() if task.label is not None]
 
 
 def perfect(loss: Loss, label: Any, channels: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def perfect(loss: Loss, label: Any, channels: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", LEARNT)
 def test_a_perfect_output_decodes_to_the_label_in_metres_and_classes_and_can_be_drawn(name: str, prepared: Prepared) -> None:
-    held = prepared.task(name)
+    held = prepared.task(BUILT_IN[name])
     task, chosen = held.task, held.of_split("test_policy")[:1]
     assert task.label is not None
     assert task.loss is not None
@@ -72,13 +72,13 @@ def test_embeddings_a_little_apart_are_one_segment_and_far_apart_two() -> None:
     for distance, segments in ((0.5, 1), (1.04, 1), (1.06, 2), (3.0, 2)):  # sqrt(ln 3) = 1.048
         output = np.zeros((4, 20, 20))
         output[2] = np.where(left, 0.0, distance)
-        found = decode(DICTIONARY["segment_unsup2d"], output, {"pixels": 300})
+        found = decode(BUILT_IN["segment_unsup2d"], output, {"pixels": 300})
         assert len(np.unique(found)) == segments
         assert (len(np.unique(found[:, left])), len(np.unique(found[:, ~left]))) == (1, 1)
 
 
 def test_what_has_no_network_and_what_is_not_finite_is_refused() -> None:
     with pytest.raises(TaskonomyError, match="random_projection has no network"):
-        decode(DICTIONARY["random_projection"], np.zeros((3, 4, 4)), {})
+        decode(BUILT_IN["random_projection"], np.zeros((3, 4, 4)), {})
     with pytest.raises(TaskonomyError, match="normal's network is not finite"):
-        decode(DICTIONARY["normal"], np.full((3, 4, 4), np.nan), {})
+        decode(BUILT_IN["normal"], np.full((3, 4, 4), np.nan), {})

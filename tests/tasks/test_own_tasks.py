@@ -1,7 +1,8 @@
-"""Tasks that params.yaml declares stand beside the paper's: in the dictionary, in cards and keys, in every process."""
+"""Tasks that params.yaml declares stand beside the paper's: in its registry, in cards and keys, in every process; and nowhere else."""
 
 import json
-from collections.abc import Iterator
+import multiprocessing
+import pickle
 from typing import Any
 
 import pytest
@@ -15,10 +16,10 @@ from taskonomy.config.params import Params, checked
 from taskonomy.config.task_config import read_task_config, task_config
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
-from taskonomy.tasks import DICTIONARY, family_of, title_of
-from taskonomy.tasks.custom_tasks import OwnTask, declare, declare_also, own_name, own_tasks
+from taskonomy.tasks import BUILT_IN, FAMILIES, Registry
+from taskonomy.tasks.custom_tasks import AnyCustomTask, custom_name
+from taskonomy.tasks.dictionary import ENTRIES
 
-PAPERS = frozenset(DICTIONARY)
 TITLES = st.none() | st.text(st.characters(categories=("L", "N", "Zs"), include_characters="&'\""), min_size=1, max_size=80).filter(str.isprintable)
 CLASSES = st.integers(2, 255) | st.lists(st.text("abc &", min_size=1, max_size=5), min_size=2, max_size=6, unique=True)
 LOSSES = st.sampled_from(["l1", "l2"])
@@ -36,12 +37,6 @@ DECLARATIONS = st.one_of(
 )
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_declared() -> Iterator[None]:
-    yield
-    declare({})
-
-
 def params(own: Any, tasks: list[str] | None = None) -> Params:
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["data"] |= {"own": own, "tasks": tasks or ["normal", *own]}
@@ -50,33 +45,65 @@ def params(own: Any, tasks: list[str] | None = None) -> Params:
 
 
 def declared(values: dict[str, Any]) -> Any:
-    return TypeAdapter(OwnTask).validate_python(values)
+    return TypeAdapter(AnyCustomTask).validate_python(values)
 
 
 @given(DECLARATIONS)
 def test_a_declaration_becomes_an_entry_that_a_card_alone_gives_again(values: dict[str, Any]) -> None:
-    declare({"mine": declared(values)})
-    entry = DICTIONARY["mine"]
-    assert entry.title == title_of("mine") == (values.get("title") or "mine")
-    assert (entry.family, family_of("mine"), entry.roles) == ("other", "other", ("source", "target"))
+    registry = BUILT_IN.with_custom({"mine": declared(values)})
+    entry = registry["mine"]
+    assert entry.title == registry.title("mine") == (values.get("title") or "mine")
+    assert (entry.family, registry.family("mine"), entry.roles) == ("other", "other", ("source", "target"))
+    assert not registry.labels_itself("mine")
     assert entry.images == values.get("images", 1)
     assert (entry.group is None) == (entry.images == 1)
-    decides = json.loads(json.dumps(own_tasks()["mine"].decides()))
-    declare({})
-    assert "mine" not in DICTIONARY
-    declare_also("mine", decides)
-    again = DICTIONARY["mine"]
+    decides = json.loads(json.dumps(registry.custom["mine"].decides()))
+    again = declared(decides).entry("mine")
     assert (again.head, again.loss, again.images, again.group) == (entry.head, entry.loss, entry.images, entry.group)
     for part in ("shape", "dtype", "encode", "statistics", "options", "domains"):
         assert getattr(again.label, part) == getattr(entry.label, part)
 
 
-def test_what_a_card_tells_takes_nothing_from_what_people_read() -> None:
-    declare({"mine": declared({"kind": "class", "classes": ["a", "b"], "title": "Mine"})})
-    declare_also("mine", {"kind": "class", "classes": 2})
-    assert (title_of("mine"), DICTIONARY["mine"].classes) == ("Mine", ("a", "b"))
-    declare_also("mine", {"kind": "class", "classes": 3})
-    assert DICTIONARY["mine"].head.channels == 3
+@given(DECLARATIONS)
+def test_a_registry_is_the_same_after_pickling(values: dict[str, Any]) -> None:
+    registry = BUILT_IN.with_custom({"mine": declared(values)})
+    again = pickle.loads(pickle.dumps(registry))
+    assert again == registry
+    assert hash(again) == hash(registry)
+    assert list(again) == list(registry) == [*BUILT_IN, "mine"]
+    assert (again.title("mine"), again["mine"].classes) == (registry.title("mine"), registry["mine"].classes)
+    assert again != BUILT_IN
+
+
+def test_the_built_in_registry_has_every_entry_and_nothing_else() -> None:
+    assert list(BUILT_IN.items()) == [(task.name, task) for task in ENTRIES]
+    assert {BUILT_IN.family(name) for name in BUILT_IN} == set(FAMILIES) - {"other"}
+    assert (BUILT_IN.title("mine"), BUILT_IN.family("mine"), BUILT_IN.labels_itself("mine")) == ("mine", "other", False)
+    assert {name for name in BUILT_IN if BUILT_IN.labels_itself(name)} == {task.name for task in ENTRIES if task.family in ("2D", "self-supervised")}
+
+
+def test_a_registry_does_not_change() -> None:
+    given, more = {"mine": declared({"kind": "vector", "length": 1})}, {"other": declared({"kind": "vector", "length": 2})}
+    registry = BUILT_IN.with_custom(given)
+    given |= more
+    wider = registry.with_custom(more)
+    assert set(registry) - set(BUILT_IN) == {"mine"}
+    assert set(wider) - set(BUILT_IN) == {"mine", "other"}
+    for act in (
+        lambda: setattr(registry, "custom", more),
+        lambda: registry.custom.update(more),
+        lambda: registry.__setitem__("other", wider["other"]),
+        lambda: registry._tasks.__setitem__("other", wider["other"]),
+        lambda: registry.custom.__setitem__("other", more["other"]),
+    ):
+        with pytest.raises(AttributeError):
+            act()
+
+
+@pytest.mark.parametrize("name", ["normal", "random", "../mine"])
+def test_no_custom_task_takes_the_place_of_another(name: str) -> None:
+    with pytest.raises(ValueError, match=r"name|dictionary|meaning"):
+        BUILT_IN.with_custom({name: declared({"kind": "vector", "length": 1})})
 
 
 BASE: dict[str, Any] = {
@@ -90,7 +117,7 @@ BASE: dict[str, Any] = {
 def cards(own: dict[str, Any]) -> dict[str, str]:
     """As the stage writes them, on one set of tasks; titles and names are known by then."""
     known = params(own, [*BASE, "normal"])
-    return {name: json.dumps(task_config(DICTIONARY[name], known).as_json(), sort_keys=True) for name in known.data.tasks}
+    return {name: json.dumps(task_config(known.registry[name], known).as_json(), sort_keys=True) for name in known.data.tasks}
 
 
 @pytest.mark.parametrize(
@@ -116,25 +143,86 @@ def test_cards_of_the_papers_tasks_know_nothing_of_it() -> None:
     assert "own" not in json.loads(cards(BASE)["normal"])
 
 
-def test_a_process_that_has_read_no_parameters_knows_the_task_of_a_card(tmp_path: Any) -> None:
-    (tmp_path / "depth.json").write_text(cards(BASE)["depth"])
-    declare({})
-    assert read_task_config(tmp_path / "depth.json").definition.head.channels == 1
-    (tmp_path / "bad.json").write_text(json.dumps(json.loads(cards(BASE)["depth"]) | {"task": "../x"}))
-    with pytest.raises(TaskonomyError, match=r"bad\.json: no readable configuration of a task \(a task's name begins with"):
+def test_a_card_alone_tells_what_its_task_is(tmp_path: Any) -> None:
+    (tmp_path / "depth.json").write_text(cards({**BASE, "depth": {**BASE["depth"], "title": "Depth"}})["depth"])
+    task, whole = read_task_config(tmp_path / "depth.json").definition, params(BASE).registry["depth"]
+    assert (task.name, task.head, task.loss, task.images) == ("depth", whole.head, whole.loss, whole.images)
+    (tmp_path / "normal.json").write_text(cards(BASE)["normal"])
+    assert read_task_config(tmp_path / "normal.json").definition == BUILT_IN["normal"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"task": "../x"}, r"bad\.json: no readable configuration of a task \(a task's name begins with"),
+        ({"task": "normal"}, r"bad\.json: no readable configuration of a task \(is a task of the dictionary"),
+        ({"own": {"kind": "map"}}, r"bad\.json: no configuration of a task \(own\.map\.channels: "),
+        ({"own": None}, r"bad\.json: no readable configuration of a task \(depth is no task of the dictionary\)"),
+    ],
+)
+def test_a_card_of_no_task_is_refused_in_one_line(values: dict[str, Any], said: str, tmp_path: Any) -> None:
+    (tmp_path / "bad.json").write_text(json.dumps(json.loads(cards(BASE)["depth"]) | values))
+    with pytest.raises(TaskonomyError, match=said) as error:
         read_task_config(tmp_path / "bad.json")
+    assert "\n" not in str(error.value)
 
 
-def test_worker_processes_know_what_their_parent_knows() -> None:
-    declare({"mine": declared({"kind": "vector", "length": 1, "title": "Mine"})})
-    assert list(on_every_core(title_of, ["mine"], processes=2)) == [("mine", "Mine")]
+def title_and_channels(item: tuple[Registry, str]) -> tuple[str, int]:
+    registry, name = item
+    head = registry[name].head
+    assert head is not None
+    return registry.title(name), head.channels
 
 
-def test_other_parameters_other_tasks() -> None:
-    params(BASE)
-    assert set(own_tasks()) == set(BASE)
-    params({"mood": {"kind": "class", "classes": 3}})
-    assert frozenset(DICTIONARY) - PAPERS == {"mood"}
+def test_a_worker_process_knows_the_tasks_of_its_item_and_no_others() -> None:
+    """Both registries have a task of the same name, and it is another one in each; with two processes each item is worked on in either."""
+    one, other = (BUILT_IN.with_custom({"mine": declared({"kind": "vector", "length": size, "title": f"Of {size}"})}) for size in (3, 5))
+    items = [(one, "mine"), (other, "mine")] * 4
+    found = list(on_every_core(title_and_channels, items, processes=2, long=True))
+    assert {(registry == one, made) for (registry, _name), made in found} == {(True, ("Of 3", 3)), (False, ("Of 5", 5))}
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(title_and_channels, items[:2]) == [("Of 3", 3), ("Of 5", 5)]
+
+
+def test_two_parameter_files_do_not_see_each_others_tasks() -> None:
+    first, second = params(BASE), params({"mood": {"kind": "class", "classes": 3}, "depth": {"kind": "map", "channels": 2}})
+    assert set(first.registry) - set(BUILT_IN) == set(BASE)
+    assert set(second.registry) - set(BUILT_IN) == {"mood", "depth"}
+    assert (first.registry["depth"].head.channels, second.registry["depth"].head.channels) == (1, 2)  # type: ignore[union-attr]
+    with pytest.raises(TaskonomyError, match=r"data: tasks: unknown 'mood'"):
+        params(BASE, [*BASE, "normal", "mood"])
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("train", "tasks", {"mood": {"epochs": 3}}, "train: tasks: unknown 'mood'"),
+        ("transfer", "targets", ["normal", "mood"], "transfer: targets: unknown 'mood'"),
+        ("transfer", "more", ["normal>mood"], "transfer.more: normal>mood: unknown 'mood'"),
+        ("samples", "targets", ["mood"], "samples.targets: unknown 'mood'"),
+        ("query", "tasks", {"mood": {"root": "photographs"}}, "query.tasks: mood is no task of the dictionary; say what its labels are"),
+    ],
+)
+def test_a_section_may_name_custom_tasks_that_its_own_file_declares(section: str, key: str, value: Any, said: str) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    mood = {"mood": {"kind": "class", "classes": 3}}
+    values["data"] |= {"own": mood, "tasks": [*values["data"]["tasks"], "mood"]}
+    values.setdefault(section, {})[key] = value
+    checked(Params, values, "params.yaml")
+    values["data"] |= {"own": {}, "tasks": [name for name in values["data"]["tasks"] if name != "mood"]}
+    with pytest.raises(TaskonomyError) as error:
+        checked(Params, values, "params.yaml")
+    assert str(error.value).startswith(f"params.yaml: {said}")
+
+
+def test_while_the_data_section_is_wrong_nobody_else_is_blamed_for_its_tasks() -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["data"] |= {"own": {"mood": {"kind": "class"}}, "tasks": ["normal", "mood"]}
+    values["transfer"]["targets"] = ["mood"]
+    values["normalize"]["resamples"] = -1
+    with pytest.raises(TaskonomyError) as error:
+        checked(Params, values, "params.yaml")
+    assert str(error.value) == "params.yaml: data.own.mood.classes is missing; normalize.resamples must be greater than or equal to 0 (is -1)"
 
 
 @pytest.mark.parametrize("name", ["Depth", "2d", "a-b", "a/b", "..", "a b", "", "a>b", "é", "x" * 64, "normal", "self", "rgb", "images", "a\n"])
@@ -143,7 +231,7 @@ def test_names_that_would_be_paths_or_mean_something_else_are_refused(name: str)
         params({name: {"kind": "map", "channels": 1}})
     assert "\n" not in str(error.value).replace(name, "")
     with pytest.raises(ValueError, match=r"name|dictionary|meaning"):
-        own_name(name)
+        custom_name(name)
 
 
 @pytest.mark.parametrize(

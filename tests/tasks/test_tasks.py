@@ -12,7 +12,7 @@ from skimage.color import rgb2lab
 from taskonomy.labels.colour import BINS, expected_ab, rarity_weights, soft_bins
 from taskonomy.labels.jigsaw import permutation_set, tiles
 from taskonomy.numeric.geometry import Camera, relative_pose
-from taskonomy.tasks import DICTIONARY, FAMILIES
+from taskonomy.tasks import BUILT_IN, FAMILIES
 from taskonomy.tasks.poses import compose, room_layout, vanishing_points
 from taskonomy.tasks.visualize import PICTURES
 
@@ -25,11 +25,11 @@ upright = st.builds(Camera, st.tuples(place, place, place), st.tuples(st.floats(
 def test_the_dictionary_has_the_published_tasks_under_the_published_names() -> None:
     published = pd.read_csv(ROOT / "data/published/affinities_16k.csv")
     names = set(published["target"]) | {name for sources in published["sources"] for name in sources.split("+")} - {"self"}
-    assert names == set(DICTIONARY)
-    assert len(DICTIONARY.keys() - {"class_object_100"}) == 26
+    assert names == set(BUILT_IN)
+    assert len(BUILT_IN.keys() - {"class_object_100"}) == 26
 
 
-@pytest.mark.parametrize("task", DICTIONARY.values(), ids=lambda task: task.name)
+@pytest.mark.parametrize("task", BUILT_IN.values(), ids=lambda task: task.name)
 def test_every_entry_is_whole(task) -> None:
     assert task.family in FAMILIES
     assert task.picture in PICTURES

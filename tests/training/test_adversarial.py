@@ -17,7 +17,7 @@ from taskonomy.models.discriminator import Critic
 from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit
 from taskonomy.store.unit_keys import UNIT_CODE
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training import adversarial
 from taskonomy.training import task_networks as networks
 from taskonomy.training.adversarial import Adversary
@@ -50,7 +50,7 @@ class Made(Prepared):
         self._masks = rng.random((VIEWS, SIDE, SIDE)) < 2 / 3
 
     def task(self, name: str) -> PreparedTask:
-        task = DICTIONARY[name]
+        task = BUILT_IN[name]
         stored = 255 - self.images if len(task.label.shape) == 3 else np.zeros((VIEWS, *task.label.shape), np.float32)
         masks = self._masks if name == "normal" else None
         return PreparedTask(task, np.arange(VIEWS)[:, None], stored, masks, {"mean": [0.0] * 9, "std": [1.0] * 9}, self.splits)
@@ -60,7 +60,7 @@ MADE = Made()
 
 
 def batches(name: str, split: str) -> Batches:
-    one = MADE.task(name)
+    one = MADE.task(BUILT_IN[name])
     return Batches(Labels(one), Images(MADE.images, one.task.input), one.of_split(split), VIEWS)
 
 
@@ -70,7 +70,7 @@ class Run:
     def __init__(self, folder: Path, term: AdversarialParams | None, name: str = "normal", killed_after: int | None = None) -> None:
         self.bits: list[list[bytes]] = []
         seeded(0, name, "weights")
-        self.network = task_network(DICTIONARY[name], ENCODER, DECODER, SIDE)
+        self.network = task_network(BUILT_IN[name], ENCODER, DECODER, SIDE)
 
         def told(epoch: int, _curve: object) -> None:
             self.bits.append([value.numpy().tobytes() for value in self.network.state_dict().values()])
@@ -78,7 +78,7 @@ class Run:
                 raise KilledError
 
         where = folder / "state.safetensors"
-        parts = DICTIONARY[name].loss, batches(name, "train"), batches(name, "validation"), schedule(EPOCHS, rate=2e-3)
+        parts = BUILT_IN[name].loss, batches(name, "train"), batches(name, "validation"), schedule(EPOCHS, rate=2e-3)
         self.result = fit(self.network, *parts, name=name, seed=0, checkpoint=where, adversarial=term, each_epoch=told)
         self.kept = [value.numpy().tobytes() for value in self.network.state_dict().values()]
 
@@ -200,15 +200,15 @@ def test_pixels_without_label_are_the_same_for_both():
 @pytest.mark.parametrize("name", ["room_layout", "point_matching", "segment_semantic", "colorization"])
 def test_other_tasks_are_refused_by_the_term_and_passed_over_by_the_cards(name):
     batch = example()
-    if DICTIONARY[name].loss is Loss.L2:
+    if BUILT_IN[name].loss is Loss.L2:
         batch = Batch(batch.positions, batch.seen, Targets(torch.zeros(6, 9), None, {}))
     with pytest.raises(TaskonomyError, match=r"some task: train\.adversarial is for maps trained with L1 or L2 alone"):
-        Adversary("some task", DICTIONARY[name].loss, Always(batch), STRONG, 0.0, torch.device("cpu"))
+        Adversary("some task", BUILT_IN[name].loss, Always(batch), STRONG, 0.0, torch.device("cpu"))
     assert tiny_config(name, train={"adversarial": STRONG.model_dump()}) == tiny_config(name)
 
 
 def test_cards_of_maps_carry_the_term_where_it_is_on():
-    carrying = {name for name in DICTIONARY if tiny_config(name, train={"adversarial": STRONG.model_dump()}).adversarial == STRONG}
+    carrying = {name for name in BUILT_IN if tiny_config(name, train={"adversarial": STRONG.model_dump()}).adversarial == STRONG}
     assert carrying == {
         "normal", "depth_zbuffer", "depth_euclidean", "principal_curvature", "reshading", "edge_occlusion", "keypoints3d", "edge_texture",
         "keypoints2d", "autoencoding", "denoising", "inpainting",
@@ -274,7 +274,7 @@ def test_a_training_with_a_critic_resumes_to_the_same_bits(strong, last, tmp_pat
 
 
 def test_the_critic_learns_beside_images_that_a_task_changes(tmp_path):
-    assert MADE.task("denoising").task.input is Input.NOISE
+    assert MADE.task(BUILT_IN["denoising"]).task.input is Input.NOISE
     assert Run(tmp_path, term(0.1), "denoising").bits != Run(tmp_path / "plain", None, "denoising").bits
 
 
@@ -302,9 +302,9 @@ def test_only_a_tasks_own_network_has_it(monkeypatch, tmp_path):
     values = tiny_config("normal", train={"adversarial": STRONG.model_dump()})
     values = values.model_copy(update={"codes": values.codes.model_copy(update={"inputs": ()})})
     networks.train_task(MADE, values, Store(tmp_path))
-    networks.train_scratch(MADE, values, MADE.task("normal").of_split("transfer"), SCRATCH[0], Store(tmp_path))
+    networks.train_scratch(MADE, values, MADE.task(BUILT_IN["normal"]).of_split("transfer"), SCRATCH[0], Store(tmp_path))
     assert recipes == {"network normal": STRONG, "scratch normal": STRONG, "average normal": None}
-    task, without = MADE.task("normal"), tiny_config("normal")
+    task, without = MADE.task(BUILT_IN["normal"]), tiny_config("normal")
     train = task.of_split("train")
     assert networks.constant_key(task, values, train) == networks.constant_key(task, without, train)
     assert networks.network_key(MADE, task, values, train, "self") != networks.network_key(MADE, task, without, train, "self")

@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 from tiny import profile
 
 from taskonomy.labels.jigsaw import permutation_set
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training import dataloader as batches
 from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
 from taskonomy.training.train_unit import NoInput
 
-NAMES = [task.name for task in DICTIONARY.values() if task.label is not None]
+NAMES = [task.name for task in BUILT_IN.values() if task.label is not None]
 
 
 class Bare:
     """Labels of no task."""
 
     class prepared:  # noqa: N801
-        task = DICTIONARY["autoencoding"]
+        task = BUILT_IN["autoencoding"]
         samples = np.arange(1000)[:, None]
 
     def of(self, chosen):
@@ -61,7 +61,7 @@ def parts_of(targets) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_kept_in_memory_are_those_encoded_anew(prepared, name, monkeypatch):
-    task = prepared.task(name)
+    task = prepared.task(BUILT_IN[name])
     some = task.of_split("transfer")[::-1]
     kept, anew = Labels(task, np.concatenate([some, some[:2]])), Labels(task)
     monkeypatch.setattr(batches, "KEPT_BYTES", 0)
@@ -76,7 +76,7 @@ def test_labels_kept_in_memory_are_those_encoded_anew(prepared, name, monkeypatc
 
 
 def sets_of(prepared, name: str, size: int = 4) -> Batches:
-    task = prepared.task(name)
+    task = prepared.task(BUILT_IN[name])
     return Batches(Labels(task), Images(prepared.images, task.task.input, profile().train.tile_side), task.of_split("validation"), size)
 
 
@@ -95,14 +95,14 @@ def test_several_images_come_in_the_samples_order(prepared):
     made = sets_of(prepared, "egomotion")
     seen = made.of(made.positions[:3], 0).seen
     for row, position in enumerate(made.positions[:3]):
-        for place, view in enumerate(prepared.task("egomotion").samples[position]):
+        for place, view in enumerate(prepared.task(BUILT_IN["egomotion"]).samples[position]):
             np.testing.assert_allclose(seen[row, place].permute(1, 2, 0), prepared.images[view] / 127.5 - 1, atol=1e-6)
 
 
 def test_the_jigsaw_is_laid_anew_each_epoch_and_shown_as_its_label_says(prepared):
     made = sets_of(prepared, "jigsaw", size=24)
     orders = {epoch: made.of(made.positions, epoch).targets.values[:, 0].numpy() for epoch in (TESTING, 0, 1)}
-    np.testing.assert_array_equal(orders[TESTING], np.asarray(prepared.task("jigsaw").stored[made.positions])[:, 0])
+    np.testing.assert_array_equal(orders[TESTING], np.asarray(prepared.task(BUILT_IN["jigsaw"]).stored[made.positions])[:, 0])
     assert (orders[0] != orders[1]).mean() > 0.8
     assert ((orders[0] >= 0) & (orders[0] < len(permutation_set()))).all()
     # The label says of each place which cell its tile is cut from; a tile is the middle 0.9 of its cell.

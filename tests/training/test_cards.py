@@ -1,6 +1,7 @@
 """A task's card holds what its network depends on: an edit that concerns one task changes one card."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,18 +14,18 @@ from taskonomy.config.task_config import read_task_config, task_config
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels import encodings as labels
 from taskonomy.labels.encodings import Loss
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 NAMES = profile().data.tasks
 
 
-def cards(dictionary: dict[str, Any] = DICTIONARY, **changes: dict[str, Any]) -> dict[str, str]:
+def cards(dictionary: Mapping[str, Any] = BUILT_IN, **changes: dict[str, Any]) -> dict[str, str]:
     """Of every task, as text."""
     params = profile(**changes)
     return {name: json.dumps(task_config(dictionary[name], params).as_json()) for name in NAMES}
 
 
-def changed(dictionary: dict[str, Any] = DICTIONARY, **changes: dict[str, Any]) -> set[str]:
+def changed(dictionary: Mapping[str, Any] = BUILT_IN, **changes: dict[str, Any]) -> set[str]:
     before, after = cards(), cards(dictionary, **changes)
     return {name for name in NAMES if before[name] != after[name]}
 
@@ -49,12 +50,12 @@ def test_what_one_task_does_otherwise_is_in_its_card_alone(task, change):
     ],
 )
 def test_an_edited_entry_changes_its_own_card_alone(task, edit):
-    assert changed(DICTIONARY | {task: edit(DICTIONARY[task])}) == {task}
+    assert changed({**BUILT_IN, task: edit(BUILT_IN[task])}) == {task}
 
 
 @pytest.mark.parametrize("edit", [{"title": "Another"}, {"family": "2D"}, {"published_key": "x"}, {"picture": ""}])
 def test_what_no_network_sees_is_in_no_card(edit):
-    assert changed(DICTIONARY | {"normal": replace(DICTIONARY["normal"], **edit)}) == set()
+    assert changed({**BUILT_IN, "normal": replace(BUILT_IN["normal"], **edit)}) == set()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_task_takes_the_head_of_its_configuration():
 def test_configurations_survive_their_file_and_damaged_ones_are_named(tmp_path):
     path = tmp_path / "normal.json"
     path.write_text(cards()["normal"])
-    assert read_task_config(path) == task_config(DICTIONARY["normal"], profile())
+    assert read_task_config(path) == task_config(BUILT_IN["normal"], profile())
     unknown = json.dumps(json.loads(cards()["normal"]) | {"task": "norml"})
     negative = json.dumps(json.loads(cards()["normal"]) | {"tile_side": "wide"})
     for text in ("", "{", "[]", '"task"', "{}", unknown, negative):

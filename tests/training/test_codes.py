@@ -9,7 +9,7 @@ from skimage.color import rgb2lab
 
 from taskonomy.config.params import Precision
 from taskonomy.labels.encodings import Input
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.codes import BATCH, code_input, coded_rows, codes_of, row_of_view
 from taskonomy.training.dataloader import TESTING, Codes, Images
 
@@ -55,7 +55,7 @@ def test_the_train_split_has_no_codes_and_every_other_view_one(prepared):
 def test_a_source_sees_a_targets_noise_as_the_targets_own_network_does_when_it_is_tested(prepared):
     rows = coded_rows(prepared.splits)[10:20]
     of_source = code_input(prepared.images[rows], rows, Input.NOISE, Input.IMAGE)
-    of_target = Images(prepared.images, DICTIONARY["denoising"].input).seen(rows[:, None], rows, TESTING, None)
+    of_target = Images(prepared.images, BUILT_IN["denoising"].input).seen(rows[:, None], rows, TESTING, None)
     assert torch.equal(of_source, of_target[:, 0])
     assert not torch.equal(of_source, code_input(prepared.images[rows], rows, Input.IMAGE, Input.IMAGE))
 

@@ -15,30 +15,30 @@ from taskonomy.labels.encodings import Input
 from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.models.decoders import SMALL
 from taskonomy.models.networks import task_network
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
 from taskonomy.training.trainer import fit, losses_of, seeded
 from taskonomy.training.transforms import as_seen
 
 SHAPE = EncoderParams(name="small", width=0.25, stride=8, channels=8)
-TRAINED = [task.name for task in DICTIONARY.values() if task.label is not None]
+TRAINED = [task.name for task in BUILT_IN.values() if task.label is not None]
 
 
 def batches(prepared: Prepared, name: str, split: str, size: int = 8) -> Batches:
-    task = prepared.task(name)
+    task = prepared.task(BUILT_IN[name])
     return Batches(Labels(task), Images(prepared.images, task.task.input), task.of_split(split), size)
 
 
 def network(name: str, seed: int = 0) -> torch.nn.Module:
     seeded(seed, name, "weights")
-    return task_network(DICTIONARY[name], SHAPE, SMALL, SIDE)
+    return task_network(BUILT_IN[name], SHAPE, SMALL, SIDE)
 
 
 def trained(prepared: Prepared, name: str, folder: Path, epochs: int = 2, **options):
     net = network(name)
     parts = batches(prepared, name, "train"), batches(prepared, name, "validation")
     where = folder / f"{name}.safetensors"
-    return net, fit(net, DICTIONARY[name].loss, *parts, schedule(epochs), name=name, seed=0, checkpoint=where, **options)
+    return net, fit(net, BUILT_IN[name].loss, *parts, schedule(epochs), name=name, seed=0, checkpoint=where, **options)
 
 
 def bits(net: torch.nn.Module) -> list[bytes]:
@@ -88,7 +88,7 @@ def test_a_training_killed_within_an_epoch_resumes_to_the_same_bits(prepared, af
             part.inputs = inputs
         net = network("autoencoding")
         try:
-            resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(3), name="autoencoding", seed=0, checkpoint=checkpoint)
+            resumed = fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(3), name="autoencoding", seed=0, checkpoint=checkpoint)
         except KilledError:
             assert checkpoint.is_file() == (after > 11)
     assert bits(net) == bits(whole)
@@ -109,9 +109,9 @@ def test_nothing_that_was_drawn_before_changes_a_training(prepared, tmp_path):
 def test_every_task_of_the_dictionary_trains_and_tests(prepared, name, tmp_path):
     net, result = trained(prepared, name, tmp_path, epochs=1)
     assert np.isfinite(result.curve.train + result.curve.validation).all()
-    one = losses_of(net, DICTIONARY[name].loss, batches(prepared, name, "test_affinity", size=1))
-    many = losses_of(net, DICTIONARY[name].loss, batches(prepared, name, "test_affinity", size=7))
-    assert len(one) == len(prepared.task(name).of_split("test_affinity"))
+    one = losses_of(net, BUILT_IN[name].loss, batches(prepared, name, "test_affinity", size=1))
+    many = losses_of(net, BUILT_IN[name].loss, batches(prepared, name, "test_affinity", size=7))
+    assert len(one) == len(prepared.task(BUILT_IN[name]).of_split("test_affinity"))
     np.testing.assert_allclose(one, many, rtol=2e-3, atol=1e-5)
 
 
@@ -124,7 +124,7 @@ def test_a_network_learns_more_than_the_best_constant(prepared, tmp_path):
 
 def test_the_weights_are_those_of_the_best_epoch(prepared, tmp_path):
     net, result = trained(prepared, "depth_zbuffer", tmp_path, epochs=4)
-    value = losses_of(net, DICTIONARY["depth_zbuffer"].loss, batches(prepared, "depth_zbuffer", "validation")).mean(dtype=np.float64)
+    value = losses_of(net, BUILT_IN["depth_zbuffer"].loss, batches(prepared, "depth_zbuffer", "validation")).mean(dtype=np.float64)
     assert value == pytest.approx(min(result.curve.validation), rel=1e-6)
     assert result.chosen == np.argmin(result.curve.validation)
 
@@ -135,7 +135,7 @@ def test_a_loss_that_is_not_finite_names_task_step_and_state(prepared, tmp_path)
         next(net.parameters()).fill_(float("nan"))
     parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
     with pytest.raises(TaskonomyError, match="autoencoding: the loss is not finite in epoch 1, step 1; no epoch was finished before"):
-        fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=tmp_path / "x")
+        fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=tmp_path / "x")
 
 
 def test_a_training_that_diverges_names_the_last_good_state_and_keeps_it(prepared, tmp_path):
@@ -148,10 +148,10 @@ def test_a_training_that_diverges_names_the_last_good_state_and_keeps_it(prepare
     parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
     checkpoint = tmp_path / "good.safetensors"
     with pytest.raises(TaskonomyError, match=r"autoencoding: the loss is not finite in epoch 3, step 1; the last good state is .*good\.safetensors"):
-        fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint, each_epoch=burst)
+        fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint, each_epoch=burst)
     # What lies there is the state after two epochs: going on from it is as if nothing had happened.
     net = network("autoencoding")
-    resumed = fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint)
+    resumed = fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint)
     whole, result = trained(prepared, "autoencoding", tmp_path, epochs=4)
     assert bits(net) == bits(whole)
     assert resumed == result
@@ -166,7 +166,7 @@ def test_after_a_damaged_state_no_good_one_is_named(prepared, tmp_path):
         next(net.parameters()).fill_(float("nan"))
     parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
     with pytest.raises(TaskonomyError, match="epoch 1, step 1; no epoch was finished before"):
-        fit(net, DICTIONARY["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=path)
+        fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=path)
 
 
 @pytest.mark.parametrize("how", [Input.NOISE, Input.TILES])

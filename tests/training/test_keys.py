@@ -12,7 +12,7 @@ from tiny import OTHER_PRECISION, TRAINED, profile, tiny_config, tiny_context
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.store import unit_keys as keys
 from taskonomy.store.unit_keys import network_key
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.task_networks import constant_key
 from taskonomy.training.transfer_context import SCRATCH, shared
 
@@ -25,7 +25,7 @@ def own(prepared, tmp_path) -> Path:
 
 def key_in(root: Path, task: str = "normal", *, train=None, kind: str = "self", config=None, **changes) -> str:
     prepared = Prepared(root)
-    one = prepared.task(task)
+    one = prepared.task(BUILT_IN[task])
     config = tiny_config(task, **changes) if config is None else config
     return network_key(prepared, one, config, one.of_split("train") if train is None else train, kind)
 
@@ -56,12 +56,12 @@ def test_a_networks_key_changes_with_its_parameters(prepared, change):
 
 
 def test_a_networks_key_changes_with_its_kind_its_samples_and_its_task(prepared):
-    rows = prepared.task("normal").of_split("train")
+    rows = prepared.task(BUILT_IN["normal"]).of_split("train")
     made = [
         key_in(prepared.root),
         key_in(prepared.root, kind="scratch"),
         key_in(prepared.root, train=rows[:-1]),
-        key_in(prepared.root, train=np.append(rows[:-1], prepared.task("normal").of_split("transfer")[0])),
+        key_in(prepared.root, train=np.append(rows[:-1], prepared.task(BUILT_IN["normal"]).of_split("transfer")[0])),
         key_in(prepared.root, "reshading"),
         key_in(prepared.root, config=tiny_config("reshading")),
     ]
@@ -97,7 +97,7 @@ def test_images_of_the_transfer_split_are_none_of_a_networks_data(own, file):
 
 
 def constant_in(root: Path, **changes) -> str:
-    one = Prepared(root).task("normal")
+    one = Prepared(root).task(BUILT_IN["normal"])
     return constant_key(one, tiny_config("normal", **changes), one.of_split("train"))
 
 
@@ -122,7 +122,7 @@ def test_which_images_form_a_sample_is_data(own):
     before = key_in(own, "egomotion")
     path = own / "tasks/egomotion/samples.npy"
     samples = np.load(path)
-    train = Prepared(own).task("egomotion").of_split("train")
+    train = Prepared(own).task(BUILT_IN["egomotion"]).of_split("train")
     samples[train[0]] = samples[train[0], ::-1]
     np.save(path, samples)
     assert key_in(own, "egomotion") != before
@@ -232,5 +232,5 @@ def test_labels_of_images_that_transfers_are_not_trained_on_are_no_data(own, cod
 
 
 def test_every_unit_of_the_dictionary_has_a_key_of_its_own(prepared):
-    names = [name for name, task in DICTIONARY.items() if task.label is not None]
+    names = [name for name, task in BUILT_IN.items() if task.label is not None]
     assert len({key_in(prepared.root, name) for name in names}) == len(names)

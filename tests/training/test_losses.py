@@ -14,7 +14,7 @@ from torch import Tensor
 from taskonomy.data.prepare.label_statistics import STATISTICS
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss, Mask
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks import poses as in_numpy
 from taskonomy.training import pose_loss as poses
 from taskonomy.training.losses import LOSSES, PIXELS, Targets, per_sample, sampled_pixels
@@ -471,9 +471,9 @@ def test_masks_and_keys_are_not_silently_left_out() -> None:
 # ---- every task
 
 
-@pytest.mark.parametrize("name", [name for name, task in DICTIONARY.items() if task.loss])
+@pytest.mark.parametrize("name", [name for name, task in BUILT_IN.items() if task.loss])
 def test_every_task_gets_a_finite_loss_and_gradient(name: str) -> None:
-    task, size, rng = DICTIONARY[name], 32, np.random.default_rng(0)
+    task, size, rng = BUILT_IN[name], 32, np.random.default_rng(0)
     label, head = task.label, task.head
     shape = (6, *label.array_shape(size))
     if np.dtype(label.dtype).kind == "f":

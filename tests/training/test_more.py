@@ -23,7 +23,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import transfer_network
 from taskonomy.models.transfer import STREAMS, WIDTH
 from taskonomy.store.store import Store
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training import train_unit as units
 from taskonomy.training.dataloader import Codes
 from taskonomy.training.train_unit import weights_of
@@ -94,7 +94,7 @@ def test_every_target_has_what_is_asked_for_but_by_way_of_itself(job, prepared, 
         for split in TESTS:
             with open_losses(tmp_path / f"more/{target}/{split}.npz", target) as losses:
                 assert losses.candidates == written
-                assert losses.losses.shape == (len(written), len(prepared.task(target).of_split(split)))
+                assert losses.losses.shape == (len(written), len(prepared.task(BUILT_IN[target]).of_split(split)))
                 assert np.isfinite(losses.losses).all()
                 for name, row in zip(written, losses.losses, strict=True):
                     np.testing.assert_array_equal(row, store.read(keys[name]).arrays[split])
@@ -157,7 +157,7 @@ def test_the_representation_is_what_the_frozen_transfer_gives_its_decoder(job, p
     store, config, codes = Store(tmp_path / "store"), tiny_config(intermediate), np.load(trained / f"codes/autoencoding/{how}.npy").astype(np.float32)
     middle = store.read(one.middle).arrays["codes"]
     assert middle.shape == (len(codes), STREAMS * WIDTH, *codes.shape[2:])
-    task = DICTIONARY[intermediate]
+    task = BUILT_IN[intermediate]
     network = transfer_network(task, 1, config.encoder, config.decoder, int(prepared.images.shape[1]))
     network.load_state_dict(weights_of(store.read(one.through)))
     network.eval()
@@ -200,7 +200,7 @@ def test_fine_tuning_starts_from_the_sources_encoder_and_trains_all_of_it(job, p
         convolutions = [name for name, value in before.items() if value.ndim == 4]
         assert all(not np.array_equal(before[name], own[name]) for name in convolutions)
         assert all(not torch.equal(before[name], after[name]) for name in convolutions)
-        positions = prepared.task(target).of_split("train")
+        positions = prepared.task(BUILT_IN[target]).of_split("train")
         samples = watch.samples[f"fine-tuned {source} {target}"]
         assert set(samples) < set(positions)
         assert len(samples) == round(0.5 * len(positions))
@@ -211,7 +211,7 @@ SPLITS = st.lists(st.integers(0, 4), min_size=1, max_size=200)
 
 @given(SPLITS, st.floats(0.001, 1), st.floats(0.001, 1), st.integers(2, 20), st.integers(0, 3))
 def test_smaller_shares_lie_in_larger_ones_and_hold_a_batch(splits, one, other, batch, seed):
-    task = PreparedTask(DICTIONARY["normal"], np.arange(len(splits))[:, None], None, None, {}, np.array(splits))
+    task = PreparedTask(BUILT_IN["normal"], np.arange(len(splits))[:, None], None, None, {}, np.array(splits))
     train = np.flatnonzero(np.array(splits) == 0)
     small, large = (few_samples(task, share, batch, seed) for share in sorted((one, other)))
     assert set(small) <= set(large) <= set(train)

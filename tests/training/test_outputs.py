@@ -14,6 +14,7 @@ from torch import nn
 from taskonomy.affinity.losses_file import open_losses, read_losses
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.checkpoint import load_weights, save_weights
 from taskonomy.training.task_networks import Trained, train_task
 from taskonomy.training.trainer import Curve
@@ -38,7 +39,7 @@ def test_a_networks_folder_holds_the_losses_of_the_units_it_names(trained, prepa
         with np.load(folder / f"{split}.npz") as arrays:
             assert set(arrays) == set(keys)
             for name, key in keys.items():
-                assert arrays[name].shape == prepared.task(task).of_split(split).shape
+                assert arrays[name].shape == prepared.task(BUILT_IN[task]).of_split(split).shape
                 np.testing.assert_array_equal(arrays[name], store.read(key).arrays[split])
 
 

@@ -6,6 +6,7 @@ import torch
 from tiny import SIDE
 
 from taskonomy.labels.encodings import Input
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.dataloader import Batches, Codes, Images, Labels
 from taskonomy.training.gpu_cache import _inputs, resident
 
@@ -15,7 +16,7 @@ LARGE = 10**12
 
 def together(prepared, name: str, inputs) -> tuple[Batches, Batches]:
     """Plain batches of a task, and batches of what was moved to a device, which here is the processor itself."""
-    task = prepared.task(name)
+    task = prepared.task(BUILT_IN[name])
     positions = np.concatenate([task.of_split("transfer"), task.of_split("validation")])
     found = _inputs(inputs, np.unique(task.samples[positions]), CPU, LARGE)
     labels = Labels(task).on(CPU, positions, LARGE, threads=2)
@@ -34,7 +35,7 @@ def same(one, other) -> None:
 
 @pytest.mark.parametrize("name", ["normal", "colorization", "inpainting", "egomotion", "segment_semantic", "class_scene"])
 def test_images_and_labels_are_the_same_wherever_they_lie(prepared, name):
-    plain, there = together(prepared, name, Images(prepared.images, prepared.task(name).task.input))
+    plain, there = together(prepared, name, Images(prepared.images, prepared.task(BUILT_IN[name]).task.input))
     for one, other in zip(plain.shuffled(0, 1), there.shuffled(0, 1), strict=True):
         same(one, other)
     for one, other in zip(plain.in_order(), there.in_order(), strict=True):
@@ -54,7 +55,7 @@ def test_codes_are_the_same_wherever_they_lie(prepared, name):
 
 
 def test_what_does_not_fit_stays_where_it_is(prepared):
-    task = prepared.task("normal")
+    task = prepared.task(BUILT_IN["normal"])
     positions = task.of_split("transfer")
     images = Images(prepared.images, Input.IMAGE)
     needed = len(positions) * SIDE * SIDE * 3
@@ -66,7 +67,7 @@ def test_what_does_not_fit_stays_where_it_is(prepared):
 
 
 def test_a_processor_has_everything_already(prepared):
-    task = prepared.task("normal")
+    task = prepared.task(BUILT_IN["normal"])
     assert resident(Labels(task), Images(prepared.images, Input.IMAGE), task.of_split("transfer"), CPU, 0) is None
 
 

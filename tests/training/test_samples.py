@@ -16,7 +16,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.inference import sample_predictions as samples
 from taskonomy.inference.sample_predictions import chosen_transfers, write_samples
 from taskonomy.store.store import Store
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.transfer_context import SCRATCH, shared
 from taskonomy.transfers.run_context import RunContext
 from taskonomy.transfers.stage_outputs import write_transfers
@@ -62,7 +62,7 @@ def picture(folder: Path, name: str) -> np.ndarray:
 
 def test_every_network_is_shown_on_the_same_images_of_the_half_that_policies_are_judged_on(prepared: Prepared, written: Path) -> None:
     shown = json.loads((written / "samples.json").read_text())
-    learnt = [name for name in TRAINED if DICTIONARY[name].label is not None]
+    learnt = [name for name in TRAINED if BUILT_IN[name].label is not None]
     assert [one["task"] for one in shown["networks"]] == learnt
     by_task = {one["task"]: one for one in shown["networks"]}
     assert all(len(one["samples"]) == 2 for one in shown["networks"])
@@ -95,7 +95,7 @@ def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: Ru
     places: list[np.ndarray] = []
     monkeypatch.setattr(samples, "_outputs", judged)
     shared.cache_clear()
-    album = samples.Album(tmp_path, prepared, params().samples)
+    album = samples.Album(tmp_path, prepared, BUILT_IN, params().samples)
     shown, units = samples._transfers(album, where, transfers_of(where) / "normal", params(), "normal")
     arrays = np.load(transfers_of(where) / "normal/test_policy.npz")
     names = arrays["candidates"].tolist()

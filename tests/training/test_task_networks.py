@@ -10,7 +10,7 @@ from tiny import KilledError, files_of, tiny_config
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.store.store import Store
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training import task_networks as networks
 from taskonomy.training import train_unit as units
 from taskonomy.training.codes import code_input, codes_of
@@ -40,7 +40,7 @@ def test_every_image_outside_the_train_split_is_encoded_once_for_each_input_and_
     assert set(done.codes) == {"image", "noise"} == set(spy.shown)
     rows = np.flatnonzero(prepared.index["split"] != "train")
     for how, shown in spy.shown.items():
-        expected = code_input(prepared.images[rows], rows, how, DICTIONARY[task].input)
+        expected = code_input(prepared.images[rows], rows, how, BUILT_IN[task].input)
         assert shown == Counter(one.contiguous().numpy().tobytes() for one in expected)
         assert len(done.codes[how]) == len(rows)
 
@@ -118,7 +118,7 @@ def test_a_rate_that_diverges_stops_the_task_by_name(prepared, tmp_path):
 
 
 def labels_of(prepared, name: str, split: str):
-    task = prepared.task(name)
+    task = prepared.task(BUILT_IN[name])
     chosen = task.of_split(split)
     return task.labels(chosen), task.mask(chosen)
 

@@ -19,6 +19,7 @@ from taskonomy.atomic_io import write_json
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.store.store import Store
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training import train_unit as units
 from taskonomy.training.codes import codes_of, row_of_view
 from taskonomy.training.dataloader import TESTING, Batches, Codes, Images
@@ -62,7 +63,7 @@ def test_every_transfer_that_is_asked_for_is_there_and_learns_from_the_same_imag
     expected = {SCRATCH, *((name,) for name in FEW), *combinations(pool, 2)}
     assert set(done.units) == expected
     assert sum(told) == len(expected) == len(watch.asked)
-    task = prepared.task(target)
+    task = prepared.task(BUILT_IN[target])
     split = prepared.index["split"].to_numpy()[task.samples[:, 0]]
     (images,) = {tuple(train) for train, _validation in watch.asked.values()}
     assert len(set(images)) == 12
@@ -143,7 +144,7 @@ def test_sources_of_a_target_of_noise_read_noisy_codes(job, prepared):
     """What a transfer to denoising reads is its sources' codes of the noisy images."""
     opened = shared(job("denoising"))
     row = row_of_view(prepared.splits)
-    sample = prepared.task("denoising").of_split("test_policy")[:3]
+    sample = prepared.task(BUILT_IN["denoising"]).of_split("test_policy")[:3]
     seen = Codes([opened.stored_codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
     noisy = np.load(opened.codes / "autoencoding" / "noise.npy")
     np.testing.assert_array_equal(seen[:, 0], noisy[row[sample]].astype(np.float32))

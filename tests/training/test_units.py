@@ -17,6 +17,7 @@ from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit, key_of
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.dataloader import Images, Labels
 from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
 
@@ -25,7 +26,7 @@ KEY = key_of(unit="test")
 
 
 def recipe(prepared: Prepared, task: str = "autoencoding", **changes) -> Recipe:
-    one = prepared.task(task)
+    one = prepared.task(BUILT_IN[task])
     values = {
         "name": f"network {task}",
         "task": one.task,
@@ -44,7 +45,7 @@ class Making:
     """Gives fresh networks and counts them."""
 
     def __init__(self, prepared: Prepared, task: str = "autoencoding") -> None:
-        self.task, self.count = prepared.task(task).task, 0
+        self.task, self.count = prepared.task(BUILT_IN[task]).task, 0
 
     def __call__(self) -> torch.nn.Module:
         self.count += 1
@@ -162,7 +163,7 @@ def test_every_test_image_has_its_loss_and_the_kept_weights_give_it(prepared, tm
     net.load_state_dict(weights_of(made))
     net.eval()
     for split in ("test_affinity", "test_policy"):
-        rows = prepared.task("autoencoding").of_split(split)
+        rows = prepared.task(BUILT_IN["autoencoding"]).of_split(split)
         assert made.arrays[split].shape == rows.shape
         seen = torch.from_numpy(prepared.images[rows].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
         with torch.no_grad():
@@ -192,7 +193,7 @@ class Blind:
 
 
 def test_test_images_without_a_finite_loss_are_counted(prepared, tmp_path):
-    task = prepared.task("autoencoding")
+    task = prepared.task(BUILT_IN["autoencoding"])
     inputs = Blind(Images(prepared.images, task.task.input), task.of_split("test_policy")[[1, 5]])
     with pytest.raises(TaskonomyError, match="network autoencoding: the loss is not finite on 2 images of test_policy"):
         unit(prepared, tmp_path, inputs=inputs)

@@ -217,13 +217,13 @@ def import_published(
 @app.command()
 def tasks() -> None:
     """The dictionary: every task with its family, images, label, loss, head and roles."""
-    from taskonomy.config.params import know_own_tasks
-    from taskonomy.tasks import DICTIONARY, FAMILIES
+    from taskonomy.config.params import registry_here
+    from taskonomy.tasks import FAMILIES
 
-    know_own_tasks()
+    registry = registry_here()
     rows = [("task", "title", "family", "images", "label", "loss", "head", "roles")]
     for family in FAMILIES:
-        for task in (one for one in DICTIONARY.values() if one.family == family):
+        for task in (one for one in registry.values() if one.family == family):
             label, head = task.label, task.head
             shape = " x ".join(map(str, label.shape)) if label else "-"
             layers = "-" if head is None else f"{head.layers} layers to {head.channels}" if head.layers else f"decoder to {head.channels}"
@@ -374,11 +374,11 @@ def inspect(
     sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
 ) -> None:
     """Layout, domains, counts, splits, and damage."""
-    from taskonomy.data.datasets import Own, Released, open_data
+    from taskonomy.data.datasets import Custom, Released, open_data
     from taskonomy.data.inspect import inspect as look
 
     match open_data(root):
-        case Own(source=own):
+        case Custom(source=own):
             typer.echo(own.render())
         case Released(source=released):
             typer.echo(look(released, sample or None, progress=_progress).render())
@@ -406,12 +406,11 @@ def preview(
 ) -> None:
     """A contact sheet: every task's label for some views."""
     from taskonomy.atomic_io import write_bytes
-    from taskonomy.config.params import know_own_tasks
+    from taskonomy.config.params import registry_here
     from taskonomy.data.preview import sheet
     from taskonomy.release.formats import to_bytes
 
-    know_own_tasks()
-    write_bytes(output, to_bytes("rgb", sheet(root, views=views, side=side)))
+    write_bytes(output, to_bytes("rgb", sheet(root, registry_here(), views=views, side=side)))
     typer.echo(str(output))
 
 
@@ -511,11 +510,10 @@ def _objective(value: float) -> str:
 
 
 def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
-    from taskonomy.config.params import know_own_tasks
+    from taskonomy.config.params import registry_here
     from taskonomy.policy.label_costs import money, render, told
-    from taskonomy.tasks import title_of
 
-    know_own_tasks()
+    registry = registry_here()
     currency = params.labels.currency
     cost, budget = money(best.cost, currency), money(best.budget, currency)
     if best.status == "optimal":
@@ -524,7 +522,7 @@ def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> Non
         proved = f"best found in the time limit, at most {best.gap:.2%} below the optimum"
     typer.echo(f"{proved}: objective {_objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
-    typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{title_of(name)}" for name in best.sources) + "\n")
+    typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{registry.title(name)}" for name in best.sources) + "\n")
     typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
     for one in best.transfers:
         typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")

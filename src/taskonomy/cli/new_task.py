@@ -30,7 +30,7 @@ def query(
     from taskonomy.new_task.run_query import run_query
 
     started, sizes = time.monotonic(), None if images is None else _numbers(images)
-    asked = None if root is None else _asked(task, root, own)
+    asked = None if root is None else _asked(task, root, own, run)
     if asked is None and own is not None:
         raise TaskonomyError("--own goes with a folder of images and labels: taskonomy query TASK FOLDER --own ...")
     output = output or Path("results/query") / task
@@ -39,18 +39,21 @@ def query(
     typer.echo("\n".join([*lines(done.answer), "", spent, str(output / "index.html")]))
 
 
-def _asked(task: str, root: Path, own: str | None) -> "QueryTask":
+def _asked(task: str, root: Path, own: str | None, run: Path) -> "QueryTask":
     """The folder and what is said of its labels, checked as in params.yaml."""
     import yaml
 
-    from taskonomy.config.params import QueryParams, checked
+    from taskonomy.config.params import QueryParams, checked, read_params, told
     from taskonomy.parsing.strict_yaml import load_yaml
 
     try:
         declared = None if own is None else load_yaml(own)
     except yaml.YAMLError as error:
         raise TaskonomyError(f"--own: {own!r} is no YAML: {' '.join(str(error).split())}") from None
-    return checked(QueryParams, {"tasks": {task: {"root": str(root), "own": declared}}}, "options").tasks[task]
+    section = checked(QueryParams, {"tasks": {task: {"root": str(root), "own": declared}}}, "options")
+    with told(QueryParams, "options"):
+        section.check_tasks(read_params(run / "params.yaml").registry)
+    return section.tasks[task]
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,12 +1,15 @@
 """Commands that use an export: answers for images, what a policy costs to run, graphs for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import names_in
+
+if TYPE_CHECKING:
+    from taskonomy.tasks import Registry
 
 Predictors = Annotated[Path, typer.Option("--predictors", help="Folder that the stage export wrote.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="Targets, comma-separated. Repeatable.", show_default=False)]
@@ -37,7 +40,8 @@ def predict(
     from taskonomy.inference.requests import plan
     from taskonomy.machine.cores import progress
 
-    exported, names = open_export(predictors), _names(task)
+    registry = _registry(predictors)
+    exported, names = open_export(predictors, registry), _names(task)
     if everything == bool(names):
         raise TaskonomyError(f"--task or --all must be given, and not both; there are predictors of {', '.join(exported.targets)}")
     if save_representation and output is None:
@@ -49,7 +53,7 @@ def predict(
     from taskonomy.inference.predictor import load_predictors
     from taskonomy.inference.predictor import predict as run
 
-    loaded = {one.task.name: one for one in load_predictors([name for one in planned.work for name in one.tasks], predictors, device)}
+    loaded = {one.task.name: one for one in load_predictors([name for one in planned.work for name in one.tasks], predictors, device, registry)}
     with progress(planned.answers, "predict", "answers") as bar:
         for work in planned.work:
             for name, answers in zip(work.names, run([loaded[one] for one in work.tasks], work.samples, share=share), strict=True):
@@ -63,6 +67,13 @@ def predict(
                 bar.update(len(answers))
     if output is not None:
         typer.echo(f"{output}: {planned.answers:,} answers" if planned.in_folder else str(output))
+
+
+def _registry(predictors: Path) -> "Registry":
+    """Return the tasks of the run that the predictors are of: its parameters lie beside them."""
+    from taskonomy.config.params import registry_here
+
+    return registry_here(predictors.parent / "params.yaml")
 
 
 def _names(options: list[str] | None) -> list[str]:
@@ -85,7 +96,7 @@ def cost(
     from taskonomy.inference.predictor import device_of, load_predictors
 
     exported, where = open_export(predictors), device_of(device)
-    loaded = load_predictors(None, predictors, device)
+    loaded = load_predictors(None, predictors, device, _registry(predictors))
     own = [(one.task, own_network(one.task, one.card["shapes"]).to(where)) for one in loaded]
     taken = milliseconds(loaded, own, exported.side, where, repeats)
     found = {way: {**exported.index["cost"][way], "milliseconds": taken[way]} for way in taken}
@@ -115,7 +126,7 @@ def export_onnx(
     from taskonomy.inference.predictor import load_predictors
 
     checks = find_spec("onnxruntime") is not None
-    for one in load_predictors(_names(task) or None, predictors, "cpu"):
+    for one in load_predictors(_names(task) or None, predictors, "cpu", _registry(predictors)):
         path = output / f"{one.task.name}.onnx"
         write_graph(one, path)
         said = "not checked: onnxruntime is not installed"

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,11 +13,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from pydantic_core import PydanticCustomError
 
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.labels.encodings import Input
 from taskonomy.numeric.cpu_info import has_bfloat16
 from taskonomy.parsing.strict_yaml import load_yaml
 from taskonomy.parsing.user_text import normal
 from taskonomy.stage.snapshot import text_as_begun
-from taskonomy.tasks.custom_tasks import KINDS, OwnTask, OwnTasks, declare, own_name
+from taskonomy.tasks import BUILT_IN, Registry
+from taskonomy.tasks.custom_tasks import KINDS, AnyCustomTask, CustomTasks, custom_name
 from taskonomy.tasks.transfer_spec import Variant, variant
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
@@ -237,12 +240,17 @@ class DataParams(_Checked):
     root: Annotated[str, Field(min_length=1)]
     on_bad: OnBad
     resolution: Annotated[int, Field(ge=32, le=2048, multiple_of=16)]
-    own: OwnTasks = {}
+    own: CustomTasks = {}
     tasks: Annotated[tuple[str, ...], Field(min_length=2)]
     labels: dict[str, dict[str, Annotated[FiniteFloat, Field(gt=0)]]]
     splits: Splits
     transfer_share: Share
     seed: Annotated[int, Field(ge=0)]
+
+    @property
+    def registry(self) -> Registry:
+        """Return the built-in tasks, and the custom ones of `own`."""
+        return BUILT_IN.with_custom(self.own)
 
     @field_validator("root")
     @classmethod
@@ -254,17 +262,15 @@ class DataParams(_Checked):
 
     @model_validator(mode="after")
     def _tasks_and_labels_are_known(self) -> "DataParams":
-        from taskonomy.tasks import DICTIONARY
-
-        declare(self.own)  # before anybody asks: the sections that follow name them, too
-        if missing := [name for name in (*self.tasks, *self.labels) if name not in DICTIONARY]:
-            raise ValueError(str(unknown("tasks", missing, DICTIONARY)))
+        registry = self.registry
+        if missing := [name for name in (*self.tasks, *self.labels) if name not in registry]:
+            raise ValueError(str(unknown("tasks", missing, registry)))
         if own := [name for name in self.labels if name in self.own]:
             raise ValueError(f"labels names {', '.join(own)}: declared by data.own, which says all there is to their labels")
         if twice := sorted({name for name in self.tasks if self.tasks.count(name) > 1}):
             raise ValueError(f"tasks names {', '.join(twice)} twice")
         for name, values in self.labels.items():
-            label = DICTIONARY[name].label
+            label = registry[name].label
             options = label.options if label else {}
             if missing := [option for option in values if option not in options]:
                 raise ValueError(f"labels.{name} has no option {', '.join(missing)}; it has {', '.join(options) or 'none'}")
@@ -407,13 +413,14 @@ class TrainParams(_Checked):
         change = (self.tasks or {}).get(task, ScheduleChange()).model_dump(exclude_none=True)
         return self.schedule.model_copy(update=change)
 
-    @model_validator(mode="after")
-    def _tasks_are_known(self) -> "TrainParams":
-        from taskonomy.tasks import DICTIONARY
+    def check_tasks(self, registry: Registry) -> None:
+        """Refuse names of tasks that there are not.
 
-        if missing := [name for name in self.tasks or {} if name not in DICTIONARY]:
-            raise ValueError(str(unknown("tasks", missing, DICTIONARY)))
-        return self
+        Raises:
+            ValueError: Naming them.
+        """
+        if missing := [name for name in self.tasks or {} if name not in registry]:
+            raise ValueError(str(unknown("tasks", missing, registry)))
 
 
 class Beam(StrEnum):
@@ -454,16 +461,27 @@ class TransferParams(_Checked):
         return more
 
     @model_validator(mode="after")
-    def _targets_can_be_targets(self) -> "TransferParams":
-        from taskonomy.tasks import DICTIONARY
-
-        if missing := [name for name in self.targets if name not in DICTIONARY]:
-            raise ValueError(str(unknown("targets", missing, DICTIONARY)))
-        if wrong := [name for name in self.targets if "target" not in DICTIONARY[name].roles]:
-            raise ValueError(f"targets names {', '.join(wrong)}, whose labels cost nothing or which has none: source only")
+    def _no_target_twice(self) -> "TransferParams":
         if twice := sorted({name for name in self.targets if self.targets.count(name) > 1}):
             raise ValueError(f"targets names {', '.join(twice)} twice")
         return self
+
+    def check_tasks(self, registry: Registry) -> None:
+        """Refuse names of tasks that there are not, and tasks that cannot be what they are named for.
+
+        Raises:
+            ValueError: Naming them.
+        """
+        if missing := [name for name in self.targets if name not in registry]:
+            raise ValueError(str(unknown("targets", missing, registry)))
+        if wrong := [name for name in self.targets if "target" not in registry[name].roles]:
+            raise ValueError(f"targets names {', '.join(wrong)}, whose labels cost nothing or which has none: source only")
+        for one in self.variants():
+            if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in registry]:
+                raise _wrong("more", str(unknown(one.written, missing, registry)))
+            if one.intermediate is not None and "target" not in registry[one.intermediate].roles:
+                why = f"the intermediate {one.intermediate} must be a task with labels that can be transferred to; it is source only"
+                raise _wrong("more", f"{one.written}: {why}")
 
 
 class SamplesParams(_Checked):
@@ -475,14 +493,14 @@ class SamplesParams(_Checked):
     side: Annotated[int, Field(ge=32, le=512)] = 160
     seed: Annotated[int, Field(ge=0)] = 0
 
-    @field_validator("targets")
-    @classmethod
-    def _targets_are_known(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
-        from taskonomy.tasks import DICTIONARY
+    def check_tasks(self, registry: Registry) -> None:
+        """Refuse names of tasks that there are not.
 
-        if missing := [name for name in targets if name not in DICTIONARY]:
-            raise ValueError(str(unknown("samples.targets", missing, DICTIONARY)))
-        return targets
+        Raises:
+            ValueError: Naming them.
+        """
+        if missing := [name for name in self.targets if name not in registry]:
+            raise _wrong("targets", str(unknown("targets", missing, registry)).removeprefix("targets: "))
 
 
 class NormalizeParams(_Checked):
@@ -503,10 +521,10 @@ class StudiesParams(_Checked):
 
 
 class QueryTask(_Checked):
-    """One new task: where its images and labels are, and what they are where the dictionary has no such task."""
+    """One new task: where its images and labels are, and what they are where the run knows no such task."""
 
     root: Annotated[str, Field(min_length=1)]
-    own: OwnTask | None = None
+    own: AnyCustomTask | None = None
 
     @field_validator("root")
     @classmethod
@@ -525,17 +543,22 @@ class QueryParams(_Checked):
     @field_validator("tasks")
     @classmethod
     def _names_can_be_names(cls, tasks: dict[str, QueryTask]) -> dict[str, QueryTask]:
-        from taskonomy.tasks import DICTIONARY
-
         for name, task in tasks.items():
-            if task.own is None and name not in DICTIONARY:
-                raise ValueError(f"{name} is no task of the dictionary; say what its labels are, such as own: {{kind: vector, length: 3}}")
             if task.own is not None:
                 try:
-                    own_name(name)
+                    custom_name(name)
                 except ValueError as error:
                     raise ValueError(f"{name} {error}") from None
         return tasks
+
+    def check_tasks(self, registry: Registry) -> None:
+        """Refuse tasks that neither are there nor are declared here.
+
+        Raises:
+            ValueError: Naming the first.
+        """
+        if missing := [name for name, task in self.tasks.items() if task.own is None and name not in registry]:
+            raise _wrong("tasks", f"{missing[0]} is no task of the dictionary; say what its labels are, such as own: {{kind: vector, length: 3}}")
 
 
 class ReportParams(_Checked):
@@ -632,6 +655,19 @@ class Params(_Checked):
     report: ReportParams
     execution: ExecutionParams = ExecutionParams()
 
+    @property
+    def registry(self) -> Registry:
+        """Return all tasks that there are for this run: the built-in ones, and the custom ones of `data.own`."""
+        return self.data.registry
+
+    @field_validator("train", "transfer", "samples", "query")
+    @classmethod
+    def _tasks_are_known(cls, section: Any, info: Any) -> Any:
+        """Check the names of tasks in a section; while `data` is wrong itself, nobody knows which there are."""
+        if (data := info.data.get("data")) is not None:
+            section.check_tasks(data.registry)
+        return section
+
     @model_validator(mode="after")
     def _targets_are_prepared(self) -> "Params":
         if missing := [name for name in self.transfer.targets if name not in self.data.tasks]:
@@ -640,18 +676,16 @@ class Params(_Checked):
 
     @model_validator(mode="after")
     def _more_can_be_made(self) -> "Params":
-        from taskonomy.labels.encodings import Input
-        from taskonomy.tasks import DICTIONARY
-
-        inputs = {Input.IMAGE, *(DICTIONARY[name].input for name in self.transfer.targets)}
+        registry = self.registry
+        inputs = {Input.IMAGE, *(registry[name].input for name in self.transfer.targets)}
         for one in self.transfer.variants():
             if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in self.data.tasks]:
                 raise ValueError(f"transfer.more: {one.written} names {', '.join(missing)}, not in data.tasks")
-            if one.intermediate is not None and DICTIONARY[one.intermediate].input not in inputs:
+            if one.intermediate is not None and registry[one.intermediate].input not in inputs:
                 # Codes of changed images (noise) are stored for targets alone.
                 raise ValueError(f"transfer.more: the intermediate of {one.written} must be in transfer.targets: it changes its images")
-            grey = DICTIONARY[one.source].input is Input.LIGHTNESS
-            others = [name for name in self.transfer.targets if (DICTIONARY[name].input is Input.LIGHTNESS) != grey]
+            grey = registry[one.source].input is Input.LIGHTNESS
+            others = [name for name in self.transfer.targets if (registry[name].input is Input.LIGHTNESS) != grey]
             if one.share is not None and others:
                 raise ValueError(
                     f"transfer.more: {one.written} cannot be: the encoder of {one.source} reads {'grey' if grey else 'colour'} images,"
@@ -673,21 +707,22 @@ def _must_be_a_path(path: str) -> None:
 
 
 def _variant(written: str) -> Variant:
-    """A token of `transfer.more`, whose tasks can be what it makes of them."""
-    from taskonomy.tasks import DICTIONARY
-
+    """Read a token of `transfer.more`; whether there are such tasks is seen later."""
     one = variant(written)
     if one is None:
         raise ValueError(f"{written!r} must be SOURCE>INTERMEDIATE, as normal>reshading, or SOURCE@SHARE, as normal@0.02")
-    if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in DICTIONARY]:
-        raise ValueError(str(unknown(written, missing, DICTIONARY)))
     if one.source == one.intermediate:
         raise ValueError(f"{written}: the intermediate must be another task than the source")
-    if one.intermediate is not None and "target" not in DICTIONARY[one.intermediate].roles:
-        raise ValueError(f"{written}: the intermediate {one.intermediate} must be a task with labels that can be transferred to; it is source only")
     if one.share is not None and not 0 < one.share <= 1:
         raise ValueError(f"{written}: the share of the train split must be above 0 and at most 1 (is {one.share:g})")
     return one
+
+
+def _wrong(key: str, message: str) -> ValidationError:
+    """Make an error of one key of the section that is checked."""
+    return ValidationError.from_exception_data(
+        "params", [{"type": "value_error", "loc": (key,), "input": None, "ctx": {"error": ValueError(message)}}]
+    )
 
 
 def read_params(path: Path | str = "params.yaml") -> Params:
@@ -709,28 +744,31 @@ def read_params(path: Path | str = "params.yaml") -> Params:
     return checked(Params, values, str(path))
 
 
-def know_own_tasks(path: Path | str = "params.yaml") -> None:
-    """Outside of stages, too, the dictionary has the tasks that the project around declares, if there is one.
+def registry_here(path: Path | str = "params.yaml") -> Registry:
+    """Return the tasks that there are for the project around; where there is none, the built-in ones.
 
     Raises:
         TaskonomyError: As `read_params`.
     """
-    if Path(path).is_file():
-        read_params(path)
+    return read_params(path).registry if Path(path).is_file() else BUILT_IN
 
 
 def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:
     """Build `model` from `values`, or fail with one line that names each bad key."""
-    try:
+    with told(model, where):
         made = model.model_validate(values)
-    except ValidationError as error:
-        found = error.errors()
-        # A bad declaration leaves its task unknown, which is no mistake of those who name it.
-        of_own = [problem for problem in found if "own" in problem["loc"][:2]]
-        raise TaskonomyError(f"{where}: {'; '.join(_problem(model, problem) for problem in of_own or found)}") from None
     if taken := next(_taken_for_numbers(values, made), None):
         raise TaskonomyError(f"{where}: {taken}")
     return made
+
+
+@contextmanager
+def told(model: type[BaseModel], where: str) -> Iterator[None]:
+    """Turn errors of a section into one line that names each bad key."""
+    try:
+        yield
+    except ValidationError as error:
+        raise TaskonomyError(f"{where}: {'; '.join(_problem(model, problem) for problem in error.errors())}") from None
 
 
 def _taken_for_numbers(value: Any, made: Any, key: str = "") -> Iterator[str]:

@@ -16,8 +16,8 @@ from taskonomy.config.params import AdversarialParams, DecoderParams, EncoderPar
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head, Input, Loss
 from taskonomy.labels.task import Task
-from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.custom_tasks import OwnTask, own_name
+from taskonomy.tasks import BUILT_IN, Registry
+from taskonomy.tasks.custom_tasks import AnyCustomTask, custom_name
 
 
 class _Frozen(BaseModel):
@@ -80,7 +80,7 @@ class TaskConfig(_Frozen):
     """
 
     task: str
-    own: OwnTask | None = None
+    own: AnyCustomTask | None = None
     entry: EntryConfig
     encoder: EncoderParams
     decoder: DecoderParams
@@ -94,7 +94,7 @@ class TaskConfig(_Frozen):
     @cached_property
     def definition(self) -> Task:
         """Return the task, with the head that this configuration gives it."""
-        task = DICTIONARY[self.task] if self.own is None else self.own.entry(self.task)
+        task = BUILT_IN[self.task] if self.own is None else self.own.entry(self.task)
         return task if self.entry.head is None else replace(task, head=self.entry.head)
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -127,7 +127,7 @@ def task_config(task: Task, params: Params) -> TaskConfig:
             "precision": train.precision.here(),
             "adversarial": _adversarial(task, train.adversarial),
             "seed": train.seed,
-            "codes": CodesConfig(dtype=params.transfer.codes, inputs=inputs_of_targets(params.transfer.targets)),
+            "codes": CodesConfig(dtype=params.transfer.codes, inputs=inputs_of_targets(params.transfer.targets, params.registry)),
         }
     )
 
@@ -142,8 +142,8 @@ def read_task_config(path: Path) -> TaskConfig:
         values = json.loads(path.read_text())
         found = TaskConfig.model_validate(values)
         if found.own is not None:
-            own_name(found.task)
-        elif found.task not in DICTIONARY:
+            custom_name(found.task)
+        elif found.task not in BUILT_IN:
             raise ValueError(f"{found.task} is no task of the dictionary")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -154,9 +154,9 @@ def read_task_config(path: Path) -> TaskConfig:
     return found
 
 
-def inputs_of_targets(targets: tuple[str, ...]) -> tuple[Input, ...]:
+def inputs_of_targets(targets: tuple[str, ...], registry: Registry) -> tuple[Input, ...]:
     """List what is done to the image before sources encode it, for these targets."""
-    return tuple(sorted({DICTIONARY[name].input for name in targets} | {Input.IMAGE}))
+    return tuple(sorted({registry[name].input for name in targets} | {Input.IMAGE}))
 
 
 def _entry(task: Task) -> EntryConfig:

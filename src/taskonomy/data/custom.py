@@ -40,7 +40,7 @@ _LABELS = frozenset({".png", ".npy"})
 _NOT_TASKS = frozenset({"image", "split", "group", "building"})
 
 
-class OwnSource:
+class CustomSource:
     """A folder of the user's own data; everything is held against everything on opening, and nothing decoded.
 
     Attributes:

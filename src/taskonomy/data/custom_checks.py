@@ -1,21 +1,15 @@
 """The user's own labels, held against what `data.own` declares of them: one line says what was found, and what would be right."""
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Int, Num, Shaped
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import NO_CLASS
-from taskonomy.release.formats import DamagedFileError, ViewKey
-from taskonomy.tasks.custom_tasks import Declared, OwnClass, OwnMap, OwnPixelClasses, OwnVector, own_tasks
-
-if TYPE_CHECKING:
-    from taskonomy.data.datasets import Data
+from taskonomy.release.formats import DamagedFileError
+from taskonomy.tasks.custom_tasks import CustomClass, CustomMap, CustomPixelClasses, CustomTask, CustomVector
 
 Values = Shaped[np.ndarray, "..."]
 _BLOCK = 256  # samples
@@ -60,22 +54,7 @@ def misfit_error(found: Sequence[tuple[str, Misfit]]) -> TaskonomyError:
     return TaskonomyError(f"data.own.{task}: {labels} not fit, the first is {where}: {reason}; correct either, or set data.on_bad: skip{more}")
 
 
-@dataclass(frozen=True)
-class Given:
-    """Samples of several images, as they are prepared.
-
-    Attributes:
-        samples: Rows of their images.
-        labels: Compact.
-        left_out: How many are not among them: their images lie in different splits, or one was left out itself.
-    """
-
-    samples: Int[np.ndarray, "samples images"]
-    labels: Shaped[np.ndarray, "samples numbers"]
-    left_out: int
-
-
-def fitted(name: str, declared: Declared, values: Values) -> Values:
+def fitted(name: str, declared: CustomTask, values: Values) -> Values:
     """One label, in the form that its kind has: a map as height x width x channels, class ids as whole numbers, anything else as numbers in a row.
 
     Args:
@@ -91,42 +70,15 @@ def fitted(name: str, declared: Declared, values: Values) -> Values:
         odd = int((~np.isfinite(found)).sum())
         raise _misfit(name, declared, f"has {odd:,} of {found.size:,} values that are no finite numbers", "finite ones")
     match declared:
-        case OwnMap():
+        case CustomMap():
             return _map(name, declared, found)
-        case OwnPixelClasses():
+        case CustomPixelClasses():
             return _pixel_classes(name, declared, found)
-        case OwnClass():
+        case CustomClass():
             return _ids(name, declared, _row(name, declared, found, 1), declared.count)
-        case OwnVector():
+        case CustomVector():
             return _row(name, declared, found, declared.length)
     raise TypeError(f"{name}: no kind of task: {declared!r}")
-
-
-def listed_samples(task: str, data: "Data", row_of: Mapping[ViewKey, int], split: "pd.Series[str]") -> Given:
-    """The samples that a source lists for a user's own task, where all their images are prepared and of one split: no test image is seen in training.
-
-    Raises:
-        TaskonomyError: Labels that are not what is declared; no sample is left.
-    """
-    keys, found = data.listed(task)
-    declared = own_tasks()[task]
-    labels, wrong = [], []
-    for number, values in enumerate(found.values):
-        try:
-            labels.append(declared.compact(fitted(task, declared, values), 0))
-        except MisfitError as error:
-            wrong.append((found.where(number), error.args[0]))
-    if wrong:
-        raise misfit_error(wrong)
-    splits = split.to_numpy()
-    rows = [tuple(row_of.get(key, -1) for key in sample) for sample in keys]
-    kept = [number for number, row in enumerate(rows) if min(row) >= 0 and len({splits[one] for one in row}) == 1]
-    if not kept:
-        raise TaskonomyError(f"{found.path}: no sample has all its images in one split; a column group in labels.csv keeps images together")
-    if left := len(rows) - len(kept):
-        together = "; a column group in labels.csv keeps images together"
-        print(f"{found.path}: {left:,} of {len(rows):,} samples are left out: their images lie in different splits{together}", file=sys.stderr)
-    return Given(np.array([rows[one] for one in kept], np.int64), np.stack([labels[one] for one in kept]), left)
 
 
 def refuse_constant(task: str, stored: Any, rows: Int[np.ndarray, " rows"]) -> None:
@@ -140,7 +92,7 @@ def refuse_constant(task: str, stored: Any, rows: Int[np.ndarray, " rows"]) -> N
         raise TaskonomyError(f"{task}: all {len(rows):,} training samples have the same label: there is nothing to learn; take it out of data.tasks")
 
 
-def _map(name: str, declared: OwnMap, found: Num[np.ndarray, "..."]) -> Values:
+def _map(name: str, declared: CustomMap, found: Num[np.ndarray, "..."]) -> Values:
     if found.ndim < 2:
         raise _misfit(name, declared, f"is {_shape(found)}", _kind_of(found))
     channels = found.shape[2] if found.ndim == 3 else 1
@@ -153,7 +105,7 @@ def _map(name: str, declared: OwnMap, found: Num[np.ndarray, "..."]) -> Values:
     return found[..., None] if found.ndim == 2 else found
 
 
-def _pixel_classes(name: str, declared: OwnPixelClasses, found: Num[np.ndarray, "..."]) -> Values:
+def _pixel_classes(name: str, declared: CustomPixelClasses, found: Num[np.ndarray, "..."]) -> Values:
     if found.ndim == 3 and (found == found[..., :1]).all():
         found = found[..., 0]  # grey, saved as a colour image
     if found.ndim != 2:
@@ -164,7 +116,7 @@ def _pixel_classes(name: str, declared: OwnPixelClasses, found: Num[np.ndarray, 
     return found
 
 
-def _ids(name: str, declared: Declared, found: Num[np.ndarray, "*shape"], count: int) -> Values:
+def _ids(name: str, declared: CustomTask, found: Num[np.ndarray, "*shape"], count: int) -> Values:
     if (broken := found[found != np.rint(found)]).size:
         right = "whole numbers; kind: map or vector is for measured values"
         raise _misfit(name, declared, f"holds {float(broken.flat[0]):g}, no whole number", right)
@@ -175,17 +127,17 @@ def _ids(name: str, declared: Declared, found: Num[np.ndarray, "*shape"], count:
     return found
 
 
-def _row(name: str, declared: Declared, found: Num[np.ndarray, "..."], length: int) -> Values:
+def _row(name: str, declared: CustomTask, found: Num[np.ndarray, "..."], length: int) -> Values:
     if found.ndim >= 2 and max(found.shape) != found.size:
         raise _misfit(name, declared, f"is {_shape(found)}", _kind_of(found))
     row = found.ravel()
     if len(row) != length:
-        right = f"length: {len(row)}" if isinstance(declared, OwnVector) else "one number"
+        right = f"length: {len(row)}" if isinstance(declared, CustomVector) else "one number"
         raise _misfit(name, declared, f"has {len(row)} numbers" if len(row) != 1 else "has 1 number", right)
     return row
 
 
-def _misfit(name: str, declared: Declared, found: str, right: str) -> MisfitError:
+def _misfit(name: str, declared: CustomTask, found: str, right: str) -> MisfitError:
     return MisfitError(Misfit(name, f"it {found}, declared is {declared.describe()}; {right} would be right"))
 
 

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from taskonomy.data.custom import OwnSource
+from taskonomy.data.custom import CustomSource
 from taskonomy.data.custom_checks import fitted
 from taskonomy.data.custom_samples import COLUMNS, Listed
 from taskonomy.data.validate import damaged_tars
@@ -25,7 +26,8 @@ from taskonomy.release.index_file import open_index
 from taskonomy.release.layouts import AT_ONCE, ReleasedSource, open_source
 from taskonomy.release.object_storage import Place, Remote, place_of
 from taskonomy.release.view_ids import Keys
-from taskonomy.tasks.custom_tasks import Declared, own_tasks
+from taskonomy.tasks import BUILT_IN, Registry
+from taskonomy.tasks.custom_tasks import CustomTask
 
 Problem = tuple[str, str]  # what is damaged as a whole, and how
 
@@ -35,10 +37,12 @@ class Data(ABC):
 
     Attributes:
         domains: What there is of labels.
+        custom: Declarations of custom tasks, which its labels are held against as they are read; released data has none.
         whole: Whether a building is best read at once: in object storage, its tars are fetched whole.
     """
 
     domains: frozenset[str]
+    custom: Mapping[str, CustomTask] = MappingProxyType({})
     whole: bool = False
 
     @property
@@ -94,8 +98,8 @@ class Data(ABC):
         """Buildings with files but no images, which would go unnoticed."""
         return set()
 
-    def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
-        """Hold how the user's own tasks are stored against how many images their samples are declared to have.
+    def refuse_other_kinds(self, tasks: Mapping[str, CustomTask]) -> None:
+        """Hold how custom tasks are stored against how many images their samples are declared to have.
 
         Raises:
             TaskonomyError: One is stored as if it had another number of images.
@@ -108,8 +112,12 @@ class Data(ABC):
         raise NotImplementedError
 
 
-def open_anew(root: Place | str) -> Data:
-    """A folder with `images/` is a user's own, a file an index of released data; anything else must be a released layout.
+def open_anew(root: Place | str, registry: Registry = BUILT_IN) -> Data:
+    """Open a source: a folder with `images/` is a user's own, a file an index of released data; anything else must be a released layout.
+
+    Args:
+        root: Where it is.
+        registry: Tasks; labels of the custom ones are held against their declarations as they are read.
 
     Raises:
         TaskonomyError: There is none of them.
@@ -122,14 +130,14 @@ def open_anew(root: Place | str) -> Data:
             raise TaskonomyError(
                 f"{place}: images and labels by name are read from folders of this machine only; of object storage, released layouts"
             )
-        return Own(place)
+        return Custom(place, registry)
     return Released(open_source(place))
 
 
 @cache
-def open_data(root: Place | str) -> Data:
-    """As `open_anew`, once in a process."""
-    return open_anew(root)
+def open_data(root: Place | str, registry: Registry = BUILT_IN) -> Data:
+    """Open as `open_anew` does, once in a process."""
+    return open_anew(root, registry)
 
 
 class Released(Data):
@@ -199,11 +207,12 @@ class Released(Data):
         return [one for one in named if one[0] != point]
 
 
-class Own(Data):
+class Custom(Data):
     """A user's images and labels by name: a label is a domain, an image a view, its group (or itself) a building."""
 
-    def __init__(self, root: Path) -> None:
-        self.source = OwnSource(root)
+    def __init__(self, root: Path, registry: Registry = BUILT_IN) -> None:
+        self.source, self.registry = CustomSource(root), registry
+        self.custom = registry.custom
         self.domains = frozenset({"rgb", *self.source.tasks})
         self._building = {name: self.source.groups.get(name, name) for name in self.source.names}
 
@@ -222,7 +231,7 @@ class Own(Data):
 
     def view(self, key: ViewKey, size: int) -> ReadView:
         """Its image and labels, read when asked for."""
-        return OwnView(self.source, self.source.names[key.point], size)
+        return CustomView(self.source, self.source.names[key.point], size, self.custom)
 
     def where(self, key: ViewKey, domain: str) -> str:
         """Path, or table, image and column."""
@@ -231,7 +240,7 @@ class Own(Data):
 
     def opener(self, buildings: Iterable[str]) -> Callable[[], Data]:
         """All of it, once in a process: names of images say nothing of their groups."""
-        return partial(open_data, self.source.root)
+        return partial(open_data, self.source.root, self.registry)
 
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
         """When folders and tables were last changed."""
@@ -243,7 +252,7 @@ class Own(Data):
         """Of the file."""
         return self.source.stamp(self.source.names[key.point], None if domain == "rgb" else domain)
 
-    def refuse_other_kinds(self, tasks: Mapping[str, Declared]) -> None:
+    def refuse_other_kinds(self, tasks: Mapping[str, CustomTask]) -> None:
         """Samples of several images are listed in a table of their own.
 
         Raises:
@@ -268,11 +277,11 @@ class Own(Data):
         return [tuple(key_of[name] for name in names) for names in found.images], found
 
 
-class OwnView(ReadView):
+class CustomView(ReadView):
     """One of a user's images, its central square, and its labels."""
 
-    def __init__(self, source: OwnSource, name: str, size: int) -> None:
-        self.source, self.name, self.size = source, name, size
+    def __init__(self, source: CustomSource, name: str, size: int, declared: Mapping[str, CustomTask]) -> None:
+        self.source, self.name, self.size, self.declared = source, name, size, declared
         self.damage = {}
         self._stored: dict[str, Any] = {}
 
@@ -298,7 +307,7 @@ class OwnView(ReadView):
             return _square(image)
         self.stored("rgb")
         values = np.atleast_1d(np.asarray(self.source.label(self.name, domain)))
-        if (declared := own_tasks().get(domain)) is not None:
+        if (declared := self.declared.get(domain)) is not None:
             values = fitted(domain, declared, values)
         if values.ndim < 2:
             return values

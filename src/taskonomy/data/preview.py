@@ -15,8 +15,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input, Shot, ViewFiles
 from taskonomy.numeric.rng import generator
 from taskonomy.release.formats import DamagedFileError, ViewKey
-from taskonomy.tasks import DICTIONARY, Task
-from taskonomy.tasks.custom_tasks import own_tasks
+from taskonomy.tasks import BUILT_IN, Registry, Task
 from taskonomy.tasks.multi_view import Views, listed
 from taskonomy.tasks.visualize import INK, PAPER, Sample, fit, input_picture, label_picture
 
@@ -25,11 +24,12 @@ MARGIN, TITLE = 10, 22
 METRES = {"mean": 0.0, "std": 1.0}  # people read metres and radians, not z-scores
 
 
-def sheet(root: Path | str, *, views: int = 2, side: int = 160, columns: int = 9, seed: int = 0) -> Picture:
+def sheet(root: Path | str, registry: Registry = BUILT_IN, *, views: int = 2, side: int = 160, columns: int = 9, seed: int = 0) -> Picture:
     """For some views, spread evenly over the source: the image, and each task's label, made as `prepare` makes it.
 
     Args:
         root: Any source of data.
+        registry: The tasks to show, where the source has their labels.
         views: How many.
         side: Of one picture, pixels.
         columns: Pictures side by side.
@@ -38,9 +38,9 @@ def sheet(root: Path | str, *, views: int = 2, side: int = 160, columns: int = 9
     Raises:
         TaskonomyError: Nothing to show, or a damaged file among those shown.
     """
-    source = open_data(root)
+    source = open_data(root, registry)
     keys = source.keys
-    tasks = [task for task in DICTIONARY.values() if task.label is not None and _there(task, source)]
+    tasks = [task for task in registry.values() if task.label is not None and _there(task, source)]
     chosen = [keys[int((number + 0.5) * len(keys) / views)] for number in range(min(views, len(keys)))]
     if not chosen:
         raise TaskonomyError(f"{root}: no view to show")
@@ -116,7 +116,7 @@ def _listed(task: Task, key: ViewKey, source: Data, side: int) -> Any:
     mine = next((number for number, sample in enumerate(samples) if sample[0] == key), None)
     if mine is None or task.label is None:
         return None
-    declared = own_tasks()[task.name]
+    declared = source.custom[task.name]
     stored = declared.compact(fitted(task.name, declared, found.values[mine]), side)
     target = task.label.encode(stored, {**METRES, **task.label.options})
     return label_picture(task, Sample(target, [source.view(one, side).stored("rgb") for one in samples[mine]], None, side, names=task.classes))

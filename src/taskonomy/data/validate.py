@@ -13,7 +13,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.release.file_names import ALL, MATCHES, few
 from taskonomy.release.formats import DOMAINS, HOLE, NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
 from taskonomy.release.layouts import ReleasedSource, Source
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 Progress = Callable[[Iterable[ViewKey], str], Iterable[ViewKey]]  # wraps what is gone through, and says in which unit it counts
 
@@ -71,7 +71,7 @@ class Elsewhere:
 
 def _needing(name: str) -> list[str]:
     """Tasks whose labels follow from a field of the camera file."""
-    return [task.name for task in DICTIONARY.values() if task.label and name in task.label.fields]
+    return [task.name for task in BUILT_IN.values() if task.label and name in task.label.fields]
 
 
 class Damages(list[Damage]):

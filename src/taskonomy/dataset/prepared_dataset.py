@@ -26,7 +26,7 @@ from jaxtyping import Bool, Int, UInt8
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.labels.encodings import Mask
-from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,16 @@ class Prepared:
         """Every image, memory-mapped."""
         return np.load(self.root / "images.npy", mmap_mode="r")
 
-    def task(self, name: str) -> PreparedTask:
-        """One task's samples and labels."""
-        card = self.root / "tasks" / name / "card.json"
-        if name not in DICTIONARY or not card.is_file():
-            raise unknown(f"{self.root}: tasks", [name], self.manifest["tasks"])
-        task, folder = DICTIONARY[name], card.parent
+    def task(self, task: Task) -> PreparedTask:
+        """Return one task's samples and labels.
+
+        Raises:
+            TaskonomyError: They are not among the prepared data.
+        """
+        card = self.root / "tasks" / task.name / "card.json"
+        if not card.is_file():
+            raise unknown(f"{self.root}: tasks", [task.name], self.manifest["tasks"])
+        folder = card.parent
         samples = np.load(folder / "samples.npy") if task.group else np.arange(len(self.index))[:, None]
         label = folder / "label.npy"
         stored = np.load(label, mmap_mode="r") if label.is_file() else self.images

@@ -11,7 +11,6 @@ import torch
 from taskonomy.config.params import Params
 from taskonomy.estimate.throughput import Kind, Nets, Rate, calibrated
 from taskonomy.estimate.workload import WORLD, Hours, Images, Units, code_inputs
-from taskonomy.tasks import DICTIONARY
 from taskonomy.training.dataloader import KEPT_BYTES
 from taskonomy.training.task_networks import CONSTANT, CONSTANT_STEPS
 
@@ -102,7 +101,8 @@ class _Clock:
         """Bytes of the largest process: a step of the largest network and the labels that it keeps, or what measuring took."""
         width = 2 if self.nets.precision.value == "bfloat16" else 4
         step = max(self.sizes[kind].memory(self.nets.schedule(kind).batch, width) for kind in self.sizes)
-        labels = [label for name in self.params.data.tasks if (label := DICTIONARY[name].label) is not None]
+        registry = self.params.registry
+        labels = [label for name in self.params.data.tasks if (label := registry[name].label) is not None]
         samples = self.images.of["train"] + self.images.of["validation"]
         kept = [samples * prod(label.array_shape(self.params.data.resolution)) * 4 for label in labels]
         encoded = max((one for one in kept if one <= KEPT_BYTES), default=0)  # more than it may keep is not kept at all

@@ -8,7 +8,6 @@ from taskonomy.config.params import Params
 from taskonomy.data.prepare.arrays import disk_needed, needs
 from taskonomy.estimate.workload import WORLD, Hours, Images, Units, code_inputs, images_of, read_bytes_of, stages_of, units_of
 from taskonomy.machine.cores import cores
-from taskonomy.tasks import DICTIONARY
 
 WORLD_BYTES = 80_000  # of a view of 64 px of the built-in world, all its files
 RELEASED_BYTES = {"png8": 250_000, "png16": 120_000, "npy": 4_000, "json": 2_000}  # of a released file of 512 px, where nobody has counted them
@@ -96,7 +95,8 @@ def code_bytes(params: Params) -> int:
 
 
 def _disk(params: Params, images: Images, units: Units) -> dict[str, int]:
-    tasks = [DICTIONARY[name] for name in params.data.tasks]
+    registry = params.registry
+    tasks = [registry[name] for name in params.data.tasks]
     found = {}
     if params.data.root == WORLD:
         found["world, its files"] = round(images.total * WORLD_BYTES * (params.world.resolution / 64) ** 2)

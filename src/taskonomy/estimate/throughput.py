@@ -22,7 +22,6 @@ from taskonomy.labels.encodings import Input, Mask
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import task_network, transfer_network
-from taskonomy.tasks import DICTIONARY
 from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
 from taskonomy.training.gpu_cache import resident
 from taskonomy.training.train_unit import ConstantPredictor, NoInput
@@ -162,13 +161,13 @@ class Nets:
     """The networks that a run's parameters ask for, without a world."""
 
     def __init__(self, params: Params) -> None:
-        self.params, self.side = params, params.data.resolution
+        self.params, self.registry, self.side = params, params.registry, params.data.resolution
         self.precision = params.train.precision.here()
         self.encoder, self.decoder = params.train.encoder, params.train.decoder
 
     def kinds(self) -> list[Kind]:
         """Task networks, then transfers."""
-        own = [Kind(name, False, not head.layers) for name in self.params.data.tasks if (head := DICTIONARY[name].head) is not None]
+        own = [Kind(name, False, not head.layers) for name in self.params.data.tasks if (head := self.registry[name].head) is not None]
         return own + [Kind(one.name, True, one.maps) for one in own if one.name in self.params.transfer.targets]
 
     def network(self, kind: Kind) -> nn.Module:
@@ -194,7 +193,7 @@ class Nets:
 
     def task(self, name: str) -> PreparedTask:
         """With the head that the parameters give it, and made-up labels: whatever they are, a step takes the same time."""
-        task, rng = DICTIONARY[name], np.random.default_rng(0)
+        task, rng = self.registry[name], np.random.default_rng(0)
         label, head = task.label, task.head
         assert label is not None and head is not None  # noqa: PT018
         shape, dtype = (SAMPLES, *label.array_shape(self.side)), np.dtype(label.dtype)
@@ -208,7 +207,7 @@ class Nets:
 
     def inputs(self, kind: Kind) -> Inputs:
         """What the network reads."""
-        rng, task = np.random.default_rng(0), DICTIONARY[kind.name]
+        rng, task = np.random.default_rng(0), self.registry[kind.name]
         if kind.transfer:
             side = self.side // self.encoder.stride
             codes = rng.random((SAMPLES, self.encoder.channels, side, side)).astype(self.params.transfer.codes)

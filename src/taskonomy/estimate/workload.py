@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 from taskonomy.config.params import Beam, Params, WorldParams
+from taskonomy.config.task_config import inputs_of_targets
 from taskonomy.data.datasets import open_data
 from taskonomy.dataset.splits import SPLITS, assign, divide
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.index_file import read_index
 from taskonomy.release.object_storage import Remote, place_of
 from taskonomy.release.split_lists import SPLITS as LISTS
-from taskonomy.tasks import DICTIONARY
 from taskonomy.transfers.beam_search import PAPER
 
 WORLD = "data/world"
@@ -100,14 +100,14 @@ class Units:
 
 def units_of(params: Params) -> Units:
     """Units of work of a run from nothing; a run that finds some of them in the store makes the others."""
-    labelled = [name for name in params.data.tasks if DICTIONARY[name].label is not None]
-    plan, targets = params.transfer, params.transfer.targets
+    registry, plan, targets = params.registry, params.transfer, params.transfer.targets
+    labelled = [name for name in params.data.tasks if registry[name].label is not None]
     transfers = {1: len(params.data.tasks) * len(targets)}
     for order in range(2, plan.max_order + 1):
         transfers[order] = sum(sets_of(order, len(set(labelled) - {target}), plan.beam) for target in targets)
     more = {(target, one) for target in targets for one in plan.variants() if target not in (one.source, one.intermediate)}
     through = {(one.intermediate, one.source) for _target, one in more if one.intermediate is not None}
-    middle = {(one.intermediate, one.source, DICTIONARY[target].input) for target, one in more if one.intermediate is not None}
+    middle = {(one.intermediate, one.source, registry[target].input) for target, one in more if one.intermediate is not None}
     exact = plan.max_order < 3 or isinstance(plan.beam, Beam) or plan.beam == 1
     return Units(len(labelled), len(labelled), len(targets), transfers, len(more), len(through) + len(middle), exact)
 
@@ -128,7 +128,7 @@ def sets_of(order: int, pool: int, beam: Beam | int) -> int:
 
 def code_inputs(params: Params) -> int:
     """In how many forms images are encoded: as they are, and as single targets change them."""
-    return len({DICTIONARY[name].input for name in params.transfer.targets} | {DICTIONARY["normal"].input})
+    return len(inputs_of_targets(params.transfer.targets, params.registry))
 
 
 def stages_of(params: Params, pipeline: Path = Path("dvc.yaml")) -> Counter[str]:

@@ -6,7 +6,7 @@ from scipy.cluster.hierarchy import cophenet
 from scipy.spatial.distance import squareform
 
 from taskonomy.evaluation.tree import Tree
-from taskonomy.tasks import family_of
+from taskonomy.tasks import BUILT_IN
 
 # Families of tasks that are alike; `self-supervised` says only where labels come from, and `other` nothing.
 ALIKE = ("3D", "2D", "geometric", "semantic")
@@ -22,7 +22,7 @@ def family_triplets(tree: Tree) -> dict[str, float]:
     Returns:
         The share per family with at least two tasks in the tree, and `overall`, of all triplets; empty where there are none.
     """
-    family = [family_of(name) for name in tree.tasks]
+    family = [BUILT_IN.family(name) for name in tree.tasks]
     joined_at = squareform(cophenet(tree.merges))
     outcomes: dict[str, list[float]] = {}
     for first, second in combinations(range(len(family)), 2):

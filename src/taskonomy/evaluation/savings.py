@@ -13,6 +13,7 @@ from taskonomy.numeric.rng import generator
 from taskonomy.policy.front import Point, front
 from taskonomy.policy.planner import Planner
 from taskonomy.tables.table import SELF, is_gold, labelled
+from taskonomy.tasks import BUILT_IN, Registry
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,18 @@ def smallest_budgets(points: list[Point], levels: Iterable[float]) -> list[Reach
     return reached
 
 
-def whole_table(table: pd.DataFrame, policy: PolicyParams, savings: SavingsParams) -> list[Reached]:
-    """The smallest budgets for all targets of a table, when a labelled task is solved by its own network (`self_edge: gold`)."""
+def whole_table(table: pd.DataFrame, policy: PolicyParams, savings: SavingsParams, registry: Registry = BUILT_IN) -> list[Reached]:
+    """Find the smallest budgets for all targets of a table, when a labelled task is solved by its own network (`self_edge: gold`)."""
     params = policy.model_copy(update={"self_edge": SelfEdge.GOLD})
-    return smallest_budgets(front(table, params, [savings.max_order]), savings.quality_levels)
+    return smallest_budgets(front(table, params, [savings.max_order], registry=registry), savings.quality_levels)
 
 
 def random_sets(
-    table: pd.DataFrame, policy: PolicyParams, savings: SavingsParams, progress: Callable[[range], Iterable[int]] = lambda draws: draws
+    table: pd.DataFrame,
+    policy: PolicyParams,
+    savings: SavingsParams,
+    progress: Callable[[range], Iterable[int]] = lambda draws: draws,
+    registry: Registry = BUILT_IN,
 ) -> pd.DataFrame:
     """The claim for random sets of tasks, as a distribution.
 
@@ -60,7 +65,7 @@ def random_sets(
     rows = []
     for draw in progress(range(savings.draws)):
         chosen = generator(savings.seed, "task set", draw).choice(eligible, savings.set_size, replace=False)
-        planner = Planner(table[table["target"].isin(chosen)], _for_subset(params, set(chosen), table))
+        planner = Planner(table[table["target"].isin(chosen)], _for_subset(params, set(chosen), table), registry=registry)
         for budget in range(1, savings.set_size + 1):
             best = planner.policy(budget)
             share = labels_share([one.target for one in best.transfers], best.sources, savings.images_full, savings.images_transfer)

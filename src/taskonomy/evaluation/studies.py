@@ -12,7 +12,7 @@ from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import Draw, random_policies
 from taskonomy.policy.planner import Planner
 from taskonomy.tables.table import SELF, join_sources, labelled
-from taskonomy.tasks import family_of
+from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tasks.transfer_spec import variant
 
 BEST, SINGLE, FULL = "best transfer", "best single source", "full supervision"
@@ -21,7 +21,13 @@ QUANTILES = (0.05, 0.95)
 
 
 def against_chance(
-    table: pd.DataFrame, held: pd.DataFrame, params: PolicyParams, budgets: Iterable[float], count: int, seed: int
+    table: pd.DataFrame,
+    held: pd.DataFrame,
+    params: PolicyParams,
+    budgets: Iterable[float],
+    count: int,
+    seed: int,
+    registry: Registry = BUILT_IN,
 ) -> Iterator[dict[str, Any]]:
     """The policy of each budget against random feasible ones (paper figure 11), on held-out images.
 
@@ -32,11 +38,12 @@ def against_chance(
         budgets: Which; those that cannot serve every target are passed over.
         count: Random policies of either kind for each budget.
         seed: Of the draws.
+        registry: Tasks that exclusions and prices may name, whether or not the table has them.
 
     Yields:
         A row for each budget, measure and way of drawing: the policy's value, the random policies' mean and middle 90 %, and the p-value.
     """
-    planner = Planner(table, params)
+    planner = Planner(table, params, registry=registry)
     elsewhere = held_out(planner.problem, held)
     looked_up = {(one.target, one.sources): one for one in elsewhere.transfers}
     smallest = planner.smallest_budget()
@@ -67,7 +74,7 @@ def novel_tasks(table: pd.DataFrame, held: pd.DataFrame, params: PolicyParams) -
         ways = {BEST: others, SINGLE: others[others["sources"].map(len) == 1]}
         single = rows[rows["sources"].map(len) == 1]
         for (name,) in single["sources"]:
-            if name != SELF and name != target and variant(name) is None and family_of(name) == UNLABELLED:
+            if name != SELF and name != target and variant(name) is None and BUILT_IN.family(name) == UNLABELLED:
                 ways[name] = single[single["sources"] == (name,)]
         ways[FULL] = rows[rows["sources"] == (SELF,)]
         for way, some in ways.items():

@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tables.table import is_gold, labelled, task_names
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN, Registry
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ def first_order(table: pd.DataFrame) -> pd.DataFrame:
     return matrix.div(matrix.sum(axis=1).replace(0.0, 1.0), axis=0)
 
 
-def without_sources(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """The rows that use none of these tasks as a source; a task of the dictionary that the table never uses changes nothing.
+def without_sources(table: pd.DataFrame, names: Iterable[str], registry: Registry = BUILT_IN) -> pd.DataFrame:
+    """Keep the rows that use none of these tasks as a source; a task of the registry that the table never uses changes nothing.
 
     Raises:
-        TaskonomyError: for a name that is neither a source of the table nor in the dictionary.
+        TaskonomyError: for a name that is neither a source of the table nor in the registry.
     """
     dropped, known = set(names), set(task_names(table)[1])
-    if missing := sorted(dropped - known - DICTIONARY.keys()):
+    if missing := sorted(dropped - known - registry.keys()):
         raise unknown("sources to leave out", missing, known)
     return table[table["sources"].map(lambda sources: not dropped & set(map(labelled, sources)))]
 

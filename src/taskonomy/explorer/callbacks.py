@@ -31,7 +31,7 @@ class Explorer:
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
-        self.solver = Solver(opened.table)
+        self.solver = Solver(opened.table, opened.registry)
         self._latest: OrderedDict[str, int] = OrderedDict()
         self._order = Lock()
 
@@ -187,13 +187,13 @@ def _answered(explorer: Explorer, choices: Choices, good: str | None) -> dict[st
     seconds = time.perf_counter() - started
     before = explorer.linked(good)
     previous = None if before is None else before[1]
-    query = to_query(choices, explorer.opened)
+    query, registry = to_query(choices, explorer.opened), explorer.opened.registry
     return {
         "tiles": shown.tiles(policy, seconds),
-        "changed": shown.changed(previous, policy),
-        "elements": graph.elements(policy),
+        "changed": shown.changed(previous, policy, registry),
+        "elements": graph.elements(policy, registry),
         "size": {"width": "100%", "height": f"{graph.height(max(len(policy.sources), len(policy.transfers)))}px"},
-        "transfers": shown.transfers(previous, policy),
+        "transfers": shown.transfers(previous, policy, registry),
         "good": query,
         "links": [f"/export/{name}?{query}" for name in FILES],
         "old": "",
@@ -214,7 +214,7 @@ def _alternatives(app: Dash, explorer: Explorer) -> None:
             return ""
         params, policy = found
         try:
-            return shown.alternatives(policy, explorer.solver.alternatives(params))
+            return shown.alternatives(policy, explorer.solver.alternatives(params), explorer.opened.registry)
         except TaskonomyError as error:
             return str(error)
 

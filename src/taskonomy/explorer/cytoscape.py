@@ -1,11 +1,12 @@
 """The policy as elements of cytoscape: what is labelled left, what is solved right, coloured by family as in the report."""
 
+from functools import partial
 from typing import Any
 
 from taskonomy.policy.planner import Policy
 from taskonomy.report.figures import FAMILY_COLOURS, by_family
 from taskonomy.tables.table import SELF, labelled
-from taskonomy.tasks import family_of, title_of
+from taskonomy.tasks import Registry
 
 ROW, WIDTH = 20, 128  # pixels between targets, and between the two columns
 _TITLE = 192  # pixels for a task's title on either side
@@ -15,12 +16,12 @@ PAPER = {"light": "#ffffff", "dark": "#1c232b"}
 Element = dict[str, Any]
 
 
-def elements(policy: Policy) -> list[Element]:
-    """Nodes and edges with their places; ids are numbers, never names.
+def elements(policy: Policy, registry: Registry) -> list[Element]:
+    """Make nodes and edges with their places; ids are numbers, never names.
 
     A task that is both stands on both sides. Sources stand at the middle of what they feed, so that few edges cross.
     """
-    targets = {name: number for number, name in enumerate(by_family([one.target for one in policy.transfers]))}
+    targets = {name: number for number, name in enumerate(by_family([one.target for one in policy.transfers], registry))}
     feeds: dict[str, list[int]] = {name: [] for name in policy.sources}
     edges = []
     for one in policy.transfers:
@@ -31,16 +32,17 @@ def elements(policy: Policy) -> list[Element]:
     ordered = sorted(policy.sources, key=lambda name: (sum(feeds[name]) / len(feeds[name]), name))
     sources = {name: number for number, name in enumerate(ordered)}
     rows = ROW * max(len(targets), len(sources))
+    node = partial(_node, registry)
     nodes = [
-        *(_node(f"s{number}", name, "from", 0.0, (number + 0.5) * rows / len(sources)) for name, number in sources.items()),
-        *(_node(f"t{number}", name, "to", WIDTH, (number + 0.5) * rows / len(targets)) for name, number in targets.items()),
+        *(node(f"s{number}", name, "from", 0.0, (number + 0.5) * rows / len(sources)) for name, number in sources.items()),
+        *(node(f"t{number}", name, "to", WIDTH, (number + 0.5) * rows / len(targets)) for name, number in targets.items()),
     ]
-    place = {node["data"]["id"]: node["position"]["y"] for node in nodes}
+    place = {one["data"]["id"]: one["position"]["y"] for one in nodes}
     lines = []
     for source, target, style in edges:
         start, end = f"s{sources[source]}", f"t{targets[target]}"
         bend = _bend(place[end] - place[start])
-        lines.append({"data": {"source": start, "target": end, "colour": _colour(source), **bend}, "classes": style})
+        lines.append({"data": {"source": start, "target": end, "colour": _colour(source, registry), **bend}, "classes": style})
     return [*nodes, *lines]
 
 
@@ -73,9 +75,9 @@ def _bend(rise: float) -> dict[str, list[float]]:
     return {"along": [along, 1 - along], "aside": [aside, -aside]}
 
 
-def _node(key: str, name: str, side: str, x: float, y: float) -> Element:
-    return {"data": {"id": key, "title": title_of(name), "colour": _colour(name)}, "position": {"x": x, "y": y}, "classes": side}
+def _node(registry: Registry, key: str, name: str, side: str, x: float, y: float) -> Element:
+    return {"data": {"id": key, "title": registry.title(name), "colour": _colour(name, registry)}, "position": {"x": x, "y": y}, "classes": side}
 
 
-def _colour(name: str) -> str:
-    return FAMILY_COLOURS[family_of(name)]
+def _colour(name: str, registry: Registry) -> str:
+    return FAMILY_COLOURS[registry.family(name)]

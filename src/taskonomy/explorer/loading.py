@@ -9,7 +9,7 @@ from taskonomy.config.params import PolicyParams, read_params
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.report.figures import by_family
 from taskonomy.tables.table import SELF, join_sources, read_table, task_names, unmeasured
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN, Registry
 
 AFFINITIES, HELD_OUT = Path("results/measured/affinities.csv"), Path("results/measured/held_out.csv")
 ALTERNATIVES = 3
@@ -26,6 +26,7 @@ class Opened:
         targets: The tasks that rows lead to.
         start: What the fields hold at first.
         notes: What a reader of gain and quality should know.
+        registry: Tasks, by whose titles people read all of it.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Opened:
     targets: frozenset[str]
     start: PolicyParams
     notes: tuple[str, ...] = ()
+    registry: Registry = BUILT_IN
 
 
 def open_path(path: Path, time_limit: float) -> Opened:
@@ -50,30 +52,38 @@ def open_path(path: Path, time_limit: float) -> Opened:
         return opened(read_table(path), path.name, time_limit)
     if not (path / AFFINITIES).is_file():
         raise TaskonomyError(f"{path}: no {AFFINITIES}; run the pipeline there (taskonomy repro), or name a table")
-    params = read_params(path / "params.yaml").policy
+    params = read_params(path / "params.yaml")
     table, note = read_table(path / AFFINITIES), "Gain and quality are of the images that the affinities were measured on."
     if (path / HELD_OUT).is_file():
         table, note = _with_held_out(table, path), "Gain and quality are of held-out images: none that the affinities were measured on."
-    return opened(table, path.resolve().name, time_limit, params, (note,))
+    return opened(table, path.resolve().name, time_limit, params.policy, (note,), params.registry)
 
 
-def opened(table: pd.DataFrame, title: str, time_limit: float, params: PolicyParams | None = None, notes: tuple[str, ...] = ()) -> Opened:
-    """As `open_path`, from a table in memory."""
+def opened(
+    table: pd.DataFrame,
+    title: str,
+    time_limit: float,
+    params: PolicyParams | None = None,
+    notes: tuple[str, ...] = (),
+    registry: Registry = BUILT_IN,
+) -> Opened:
+    """Open as `open_path` does, from a table in memory."""
     targets, sources = task_names(table)
     own = table.loc[table["sources"] == (SELF,), "target"]  # gold: a target's own network needs the target's labels
-    usable, tasks = {*sources, *own}, tuple(by_family(sorted({*targets, *sources})))
+    usable, tasks = {*sources, *own}, tuple(by_family(sorted({*targets, *sources}), registry))
     if params is None:
-        params = PolicyParams(budget=max(1, round(len(usable) / 3)), exclude=_baselines(tasks), alternatives=ALTERNATIVES)
+        params = PolicyParams(budget=max(1, round(len(usable) / 3)), exclude=_baselines(tasks, registry), alternatives=ALTERNATIVES)
     for key in ("importance", "cost", "roles", "require"):
         if missing := sorted(set(getattr(params, key)) - set(tasks)):
             raise unknown(f"policy.{key}", missing, tasks)
     start = params.model_copy(update={"time_limit": time_limit})
-    return Opened(title, table, tasks, frozenset(usable), frozenset(targets), start, (*notes, *filter(None, (unmeasured(table),))))
+    said = (*notes, *filter(None, (unmeasured(table),)))
+    return Opened(title, table, tasks, frozenset(usable), frozenset(targets), start, said, registry)
 
 
-def _baselines(tasks: tuple[str, ...]) -> tuple[str, ...]:
-    """Tasks of the dictionary without a network of their own to train: random weights, and a part of another task. No sources at first."""
-    return tuple(name for name in tasks if name in DICTIONARY and DICTIONARY[name].label is None)
+def _baselines(tasks: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
+    """Select tasks without a network of their own to train: random weights, and a part of another task. No sources at first."""
+    return tuple(name for name in tasks if name in registry and registry[name].label is None)
 
 
 def _with_held_out(table: pd.DataFrame, run: Path) -> pd.DataFrame:

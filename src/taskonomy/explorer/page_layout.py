@@ -11,7 +11,7 @@ from taskonomy.explorer.cytoscape import height, stylesheet
 from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, may_be
 from taskonomy.explorer.loading import Opened
 from taskonomy.report.figures import FAMILY_COLOURS
-from taskonomy.tasks import FAMILIES, family_of, title_of
+from taskonomy.tasks import FAMILIES
 
 TYPING = 0.3  # seconds without a key before what was typed is solved
 FILES = {"policy.json": "JSON", "policy.csv": "CSV", "params.yaml": "params.yaml"}
@@ -84,28 +84,27 @@ def _radio(name: str, options: dict[Any, str], value: str) -> Component:
 
 def _row(opened: Opened, choices: Choices, number: int, name: str) -> Component:
     row, may = choices.tasks[name], may_be(opened, name)
-    options = [
-        {"value": what, "label": html.Span(f"{title_of(name)}: {what}", className="unseen"), "disabled": what not in may} for what in (SOURCE, TARGET)
-    ]
-    options.append({"value": MUST, "label": html.Span(f"{title_of(name)}: {MUST}", className="unseen"), "disabled": SOURCE not in may})
+    title = opened.registry.title(name)
+    options = [{"value": what, "label": html.Span(f"{title}: {what}", className="unseen"), "disabled": what not in may} for what in (SOURCE, TARGET)]
+    options.append({"value": MUST, "label": html.Span(f"{title}: {MUST}", className="unseen"), "disabled": SOURCE not in may})
     ticks = dcc.Checklist(id=_key("may", number), options=options, value=sorted(row.may), inline=True)
     weights = [
-        _weight("importance", "weight", number, name, row.importance, TARGET in may),
-        _weight("cost", "cost", number, name, row.cost, SOURCE in may),
+        _weight("importance", "weight", number, title, row.importance, TARGET in may),
+        _weight("cost", "cost", number, title, row.cost, SOURCE in may),
     ]
-    title = html.Th([html.Div([_dot(name), html.Span(title_of(name), title=name)]), problem(_key("row-problem", number))], scope="row")
-    return html.Tr([title, html.Td(ticks, colSpan=3, className="ticks"), *map(html.Td, weights)], id=_key("row", number))
+    head = html.Th([html.Div([_dot(opened, name), html.Span(title, title=name)]), problem(_key("row-problem", number))], scope="row")
+    return html.Tr([head, html.Td(ticks, colSpan=3, className="ticks"), *map(html.Td, weights)], id=_key("row", number))
 
 
-def _weight(what: str, label: str, number: int, name: str, value: str, usable: bool) -> Component:
+def _weight(what: str, label: str, number: int, title: str, value: str, usable: bool) -> Component:
     key = _key(what, number)
     as_dom = json.dumps(key, sort_keys=True, separators=(",", ":"))  # what dash makes of such an id
     field = dcc.Input(id=key, value=value, type="text", placeholder="1", debounce=TYPING, disabled=not usable, autoComplete="off")
-    return html.Div([html.Label(f"{title_of(name)}: {label}", htmlFor=as_dom, className="unseen"), field])
+    return html.Div([html.Label(f"{title}: {label}", htmlFor=as_dom, className="unseen"), field])
 
 
 def _results(opened: Opened) -> Component:
-    families = [name for name in FAMILIES if any(family_of(task) == name for task in opened.tasks)]
+    families = [name for name in FAMILIES if any(opened.registry.family(task) == name for task in opened.tasks)]
     legend = [html.Span([_dot_of(FAMILY_COLOURS[name]), name], title=FAMILIES[name]) for name in families]
     graph = cytoscape.Cytoscape(
         id="graph",
@@ -143,8 +142,8 @@ def _named(label: str) -> dict[str, Any]:
     return {"aria-label": label}
 
 
-def _dot(name: str) -> Component:
-    return _dot_of(FAMILY_COLOURS[family_of(name)])
+def _dot(opened: Opened, name: str) -> Component:
+    return _dot_of(FAMILY_COLOURS[opened.registry.family(name)])
 
 
 def _dot_of(colour: str) -> Component:

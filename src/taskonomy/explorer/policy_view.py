@@ -12,7 +12,7 @@ from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Transfer
 from taskonomy.report.figures import FAMILY_COLOURS, by_family
 from taskonomy.tables.table import SELF, labelled
-from taskonomy.tasks import family_of, title_of
+from taskonomy.tasks import Registry
 
 _SHOWN = 3  # rerouted targets by name; the table marks them all
 Component = Any
@@ -30,8 +30,8 @@ def tiles(policy: Policy, seconds: float) -> list[Component]:
     return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in told]
 
 
-def changed(before: Policy | None, after: Policy) -> list[Component]:
-    """What is other than in the policy before."""
+def changed(before: Policy | None, after: Policy, registry: Registry) -> list[Component]:
+    """Tell what is other than in the policy before."""
     if before is None:
         return [html.Span("Change a field: what changes in the policy is told here.")]
     found = difference(before, after)
@@ -44,41 +44,42 @@ def changed(before: Policy | None, after: Policy) -> list[Component]:
         ("+", found.sources_added, "added"),
         (words.MINUS, found.sources_removed, "removed"),
     ):
-        parts += [html.Span(f"{sign} {title_of(name)}", className=what) for name in by_family(list(names))]
+        parts += [html.Span(f"{sign} {registry.title(name)}", className=what) for name in by_family(list(names), registry)]
     for what, names in (("now a target", found.targets_added), ("no target now", found.targets_removed)):
-        parts += [html.Span(f"{what}: {words.listed(names)}")] if names else []
+        parts += [html.Span(f"{what}: {words.listed(names, registry)}")] if names else []
     if found.rerouted:
-        parts.append(html.Span(_rerouted(found)))
+        parts.append(html.Span(_rerouted(found, registry)))
     return [*parts, html.Span(numbers, className="numbers")]
 
 
-def _rerouted(found: Difference) -> str:
+def _rerouted(found: Difference, registry: Registry) -> str:
     targets = [one.after.target for one in found.rerouted]
     more = f" and {len(targets) - _SHOWN} more" if len(targets) > _SHOWN else ""
-    return f"{len(targets)} rerouted: {', '.join(map(title_of, by_family(targets)[:_SHOWN]))}{more}"
+    return f"{len(targets)} rerouted: {', '.join(map(registry.title, by_family(targets, registry)[:_SHOWN]))}{more}"
 
 
-def transfers(before: Policy | None, policy: Policy) -> Component:
-    """Every target with the transfer that solves it; those that were rerouted are marked, with what they were."""
+def transfers(before: Policy | None, policy: Policy, registry: Registry) -> Component:
+    """Show every target with the transfer that solves it; those that were rerouted are marked, with what they were."""
     old = {} if before is None else {one.target: one for one in before.transfers}
     by_target = {one.target: one for one in policy.transfers}
     head = html.Tr([html.Th(name, scope="col") for name in ("Target", "transferred from", "gain", "quality")])
-    return html.Table([html.Thead(head), html.Tbody([_transfer(by_target[name], old.get(name)) for name in by_family(list(by_target))])])
+    rows = [_transfer(by_target[name], old.get(name), registry) for name in by_family(list(by_target), registry)]
+    return html.Table([html.Thead(head), html.Tbody(rows)])
 
 
-def _transfer(one: Transfer, before: Transfer | None) -> Component:
+def _transfer(one: Transfer, before: Transfer | None, registry: Registry) -> Component:
     sources: list[Component] = []
     for written in one.sources:
-        colour = FAMILY_COLOURS[family_of(one.target if written == SELF else labelled(written))]
-        own = "its encoder" if written == one.target else words.source_title(written)
+        colour = FAMILY_COLOURS[registry.family(one.target if written == SELF else labelled(written))]
+        own = "its encoder" if written == one.target else words.source_title(written, registry)
         sources.append(html.Span([html.I(style={"background": colour}), own]))
     other = before is not None and before.sources != one.sources
     marked: dict[str, Any] = (
-        {"className": "rerouted", "title": f"before: {words.sources_title(before.sources)}"} if before is not None and other else {}
+        {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}"} if before is not None and other else {}
     )
     cells = [html.Td(sources), html.Td(_cell(one.gain, before.gain if before is not None and other else None))]
     cells.append(html.Td(_cell(one.quality, before.quality if before is not None and other else None)))
-    return html.Tr([html.Th(title_of(one.target), scope="row"), *cells], **marked)
+    return html.Tr([html.Th(registry.title(one.target), scope="row"), *cells], **marked)
 
 
 def _cell(value: float, before: float | None) -> list[Component]:
@@ -86,8 +87,8 @@ def _cell(value: float, before: float | None) -> list[Component]:
     return shown if before is None else [*shown, html.Small(words.change(value - before, 2))]
 
 
-def alternatives(policy: Policy, others: Sequence[Policy]) -> list[Component]:
-    """The next-best policies beside the best."""
+def alternatives(policy: Policy, others: Sequence[Policy], registry: Registry) -> list[Component]:
+    """Show the next-best policies beside the best."""
     if not others:
         return [html.Span("No other policy keeps to the budget.")]
     head = html.Tr([html.Th(name, scope="col") for name in ("Next best", "objective", "gain", "quality", "cost")])
@@ -96,5 +97,5 @@ def alternatives(policy: Policy, others: Sequence[Policy]) -> list[Component]:
         found = difference(policy, other)
         values = (words.change(found.objective, 6), words.change(found.gain), words.change(found.quality), words.change(found.cost, 2))
         rerouted = f", {len(found.rerouted)} rerouted" if found.rerouted else ""
-        rows.append(html.Tr([html.Th(f"{number}. {words.instead(found)}{rerouted}", scope="row"), *map(html.Td, values)]))
+        rows.append(html.Tr([html.Th(f"{number}. {words.instead(found, registry)}{rerouted}", scope="row"), *map(html.Td, values)]))
     return [html.Table([html.Thead(head), html.Tbody(rows)])]

@@ -13,6 +13,7 @@ import pandas as pd
 from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.planner import Planner, Policy
+from taskonomy.tasks import BUILT_IN, Registry
 
 _PLANNERS, _ANSWERS = 16, 500
 Value = TypeVar("Value")
@@ -26,8 +27,8 @@ class Solver:
     exceptions they would hold on to a planner, and free it in another thread.
     """
 
-    def __init__(self, table: pd.DataFrame) -> None:
-        self._table = table
+    def __init__(self, table: pd.DataFrame, registry: Registry = BUILT_IN) -> None:
+        self._table, self._registry = table, registry
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="glpk")
         self._planners: OrderedDict[str, Planner] = OrderedDict()
         self._policies: OrderedDict[str, Policy | str] = OrderedDict()
@@ -103,7 +104,10 @@ class Solver:
         """One program serves every budget, and lends itself to other weights."""
         any_budget = params.model_copy(update={"budget": 0.0, "alternatives": 0})
         return _kept(
-            self._planners, any_budget.model_dump_json(), _PLANNERS, lambda: Planner(self._table, any_budget, reversed(self._planners.values()))
+            self._planners,
+            any_budget.model_dump_json(),
+            _PLANNERS,
+            lambda: Planner(self._table, any_budget, reversed(self._planners.values()), self._registry),
         )
 
 

@@ -4,31 +4,31 @@ from collections.abc import Iterable
 
 from taskonomy.explorer.policy_diff import Difference
 from taskonomy.tables.table import SELF
-from taskonomy.tasks import title_of
+from taskonomy.tasks import Registry
 from taskonomy.tasks.transfer_spec import variant
 
 MINUS = "\u2212"
 
 
-def source_title(written: str) -> str:
-    """A source as a table writes it, for people."""
+def source_title(written: str, registry: Registry) -> str:
+    """Name a source as a table writes it, for people."""
     if written == SELF:
         return "its own network"
     if (one := variant(written)) is None:
-        return title_of(written)
+        return registry.title(written)
     if one.intermediate is not None:
-        return f"{title_of(one.source)} by way of {title_of(one.intermediate)}"
-    return f"{title_of(one.source)} fine-tuned on {100 * (one.share or 0):g}\u00a0%"
+        return f"{registry.title(one.source)} by way of {registry.title(one.intermediate)}"
+    return f"{registry.title(one.source)} fine-tuned on {100 * (one.share or 0):g}\u00a0%"
 
 
-def sources_title(sources: Iterable[str]) -> str:
-    """All sources of one transfer."""
-    return " + ".join(map(source_title, sources))
+def sources_title(sources: Iterable[str], registry: Registry) -> str:
+    """Name all sources of one transfer."""
+    return " + ".join(source_title(one, registry) for one in sources)
 
 
-def listed(names: Iterable[str]) -> str:
-    """Tasks by title."""
-    return ", ".join(sorted(map(title_of, names)))
+def listed(names: Iterable[str], registry: Registry) -> str:
+    """List tasks by title."""
+    return ", ".join(sorted(map(registry.title, names)))
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -44,8 +44,8 @@ def change(value: float, digits: int = 3) -> str:
     return f"±{shown}" if not float(shown) else f"{MINUS if value < 0 else '+'}{shown}"
 
 
-def instead(found: Difference) -> str:
-    """In what an alternative's sources differ."""
+def instead(found: Difference, registry: Registry) -> str:
+    """Say in what an alternative's sources differ."""
     if not (found.sources_added or found.sources_removed):
         return "the same sources, other transfers"
-    return f"{listed(found.sources_added) or 'nothing'} instead of {listed(found.sources_removed) or 'nothing'}"
+    return f"{listed(found.sources_added, registry) or 'nothing'} instead of {listed(found.sources_removed, registry) or 'nothing'}"

@@ -25,7 +25,7 @@ from taskonomy.machine.cores import on_every_core
 from taskonomy.store.store import digest_of, key_of
 from taskonomy.store.unit_keys import data_digest
 from taskonomy.tables.table import SELF, join_sources, labelled, read_table
-from taskonomy.tasks import DICTIONARY, title_of
+from taskonomy.tasks import Registry, Task
 from taskonomy.tasks.transfer_spec import variant
 from taskonomy.training.checkpoint import load_weights, save_weights
 from taskonomy.training.task_networks import network_of
@@ -68,11 +68,11 @@ class Chosen:
         return (self.target,) if self.own else self.sources
 
 
-def read_chosen(path: Path) -> tuple[dict[str, Any], list[Chosen]]:
-    """The policy that the stage `policy` wrote, and its transfers.
+def read_chosen(path: Path, registry: Registry) -> tuple[dict[str, Any], list[Chosen]]:
+    """Read the policy that the stage `policy` wrote, and its transfers.
 
     Raises:
-        TaskonomyError: It is not there or damaged, or names tasks that the dictionary does not have.
+        TaskonomyError: It is not there or damaged, or names tasks that there are not.
     """
     try:
         policy = json.loads(path.read_text(encoding="utf-8"))
@@ -81,12 +81,14 @@ def read_chosen(path: Path) -> tuple[dict[str, Any], list[Chosen]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TaskonomyError(f"{path}: no readable policy ({error}); the stage `policy` writes it") from None
     for one in chosen:
-        if unknown := [name for name in (one.target, *map(labelled, one.encoders)) if name not in DICTIONARY]:
+        if unknown := [name for name in (one.target, *map(labelled, one.encoders)) if name not in registry]:
             raise TaskonomyError(f"{path}: {unknown[0]} is not in the dictionary of tasks")
     return policy, chosen
 
 
-def export(run: RunContext, policy: Path, held_out: Path, output: Path, told: Callable[[int], object] = lambda done: None) -> dict[str, Any]:
+def export(
+    run: RunContext, policy: Path, held_out: Path, output: Path, registry: Registry, told: Callable[[int], object] = lambda done: None
+) -> dict[str, Any]:
     """Write the predictors of a policy; transfers whose weights the store does not have are trained once more, with the bits that were measured.
 
     Args:
@@ -94,6 +96,7 @@ def export(run: RunContext, policy: Path, held_out: Path, output: Path, told: Ca
         policy: What the stage `policy` wrote.
         held_out: The table of gain and quality on the images that the policy was not chosen on.
         output: Folder to write, whole or not at all.
+        registry: Tasks.
         told: Called with 1 as each target's weights are there.
 
     Returns:
@@ -102,7 +105,7 @@ def export(run: RunContext, policy: Path, held_out: Path, output: Path, told: Ca
     Raises:
         TaskonomyError: As `read_chosen`; weights that are not there or do not fit.
     """
-    facts, all_of_them = read_chosen(policy)
+    facts, all_of_them = read_chosen(policy, registry)
     chosen = [one for one in all_of_them if not one.left_out]
     for _work, _none in on_every_core(_train, [(run, one) for one in chosen if not one.own]):
         told(1)
@@ -111,8 +114,11 @@ def export(run: RunContext, policy: Path, held_out: Path, output: Path, told: Ca
     with whole_folder(output) as folder:
         (folder / "encoders").mkdir()
         (folder / "targets").mkdir()
-        encoders = {name: _write_encoder(run, name, folder) for name in sorted({name for one in chosen for name in one.encoders})}
-        targets = [_write_target(run, one, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders) for one in chosen]
+        encoders = {name: _write_encoder(run, registry[name], folder) for name in sorted({name for one in chosen for name in one.encoders})}
+        targets = [
+            _write_target(run, one, registry[one.target].title, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders)
+            for one in chosen
+        ]
         index = _index(prepared, facts, encoders, targets) | {"left_out": {one.target: one.left_out for one in all_of_them if one.left_out}}
         write_json(folder / "index.json", index)
         for card in targets:
@@ -139,17 +145,18 @@ def _train(work: tuple[RunContext, Chosen]) -> None:
     transfer_with_weights(run.to(one.target), one.sources)
 
 
-def _write_encoder(run: RunContext, source: str, folder: Path) -> Card:
-    """A source's encoder, and what the index says of it."""
+def _write_encoder(run: RunContext, task: Task, folder: Path) -> Card:
+    """Write a source's encoder, and return what the index says of it."""
+    source = task.name
     shape = run.config(source).encoder
-    encoder = fresh_encoder(DICTIONARY[source], shape)
+    encoder = fresh_encoder(task, shape)
     weights = encoder_weights(run.models / source)
     _fill(encoder.encoder, weights, run.models / source)
     save_weights(folder / "encoders" / f"{source}.safetensors", encoder.encoder, {"task": source})
     side = int(Prepared(run.prepared).images.shape[1])
     size = size_of(encoder, torch.zeros(1, 3, side, side))
     return {
-        "title": title_of(source),
+        "title": task.title,
         "reads": "lightness" if encoder.grey else "colours",
         "shape": shape.model_dump(mode="json"),
         "code": [shape.channels, side // shape.stride, side // shape.stride],
@@ -158,7 +165,7 @@ def _write_encoder(run: RunContext, source: str, folder: Path) -> Card:
     }
 
 
-def _write_target(run: RunContext, one: Chosen, elsewhere: Any, folder: Path, encoders: dict[str, Card]) -> Card:
+def _write_target(run: RunContext, one: Chosen, title: str, elsewhere: Any, folder: Path, encoders: dict[str, Card]) -> Card:
     """A target's transfer and decoder; returns its card."""
     opened = shared(run.to(one.target))
     task, side = opened.task.task, int(opened.dataset.images.shape[1])
@@ -174,7 +181,7 @@ def _write_target(run: RunContext, one: Chosen, elsewhere: Any, folder: Path, en
     beyond = {name: _number(getattr(elsewhere, name)) for name in ("gain", "quality")} if elsewhere is not None else {}
     return {
         "task": one.target,
-        "title": title_of(one.target),
+        "title": title,
         "kind": "own network" if one.own else "transfer",
         "sources": list(one.sources),
         "encoders": list(one.encoders),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.tasks import BUILT_IN, Registry, Task
 
 FORMAT = 1
 FOLDER = Path("predictors")
@@ -31,10 +31,12 @@ class Exported:
     Attributes:
         root: The folder.
         index: Its `index.json`.
+        registry: Tasks.
     """
 
     root: Path
     index: dict[str, Any]
+    registry: Registry = BUILT_IN
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -55,20 +57,20 @@ class Exported:
         if target not in self.index["targets"]:
             if target in self.index["left_out"]:
                 raise TaskonomyError(f"{self.root}: {self.index['left_out'][target]}")
-            if target in DICTIONARY:
+            if target in self.registry:
                 raise TaskonomyError(f"{self.root}: the policy does not solve {target}; it solves {', '.join(self.targets)}")
             raise unknown(f"{self.root}: task", [target], self.targets)
         return _read(self.root / "targets" / f"{target}.json", ("task", "sources", "statistics", "shapes"))
 
-    def task(self, target: str) -> Task:
-        """The target's entry in the dictionary.
+    def task(self, name: str) -> Task:
+        """Return the task of a target, or of an encoder.
 
         Raises:
-            TaskonomyError: The dictionary of this version does not have it.
+            TaskonomyError: There is no such task.
         """
-        if target not in DICTIONARY:
-            raise TaskonomyError(f"{self.root}: {target} is not in the dictionary of tasks")
-        return DICTIONARY[target]
+        if name not in self.registry:
+            raise TaskonomyError(f"{self.root}: {name} is not in the dictionary of tasks")
+        return self.registry[name]
 
     def encoder(self, source: str) -> Path:
         """File of a source's encoder."""
@@ -79,8 +81,12 @@ class Exported:
         return self.root / "targets" / f"{target}.safetensors"
 
 
-def open_export(root: Path = FOLDER) -> Exported:
-    """The predictors in a folder.
+def open_export(root: Path = FOLDER, registry: Registry = BUILT_IN) -> Exported:
+    """Open the predictors in a folder.
+
+    Args:
+        root: The folder.
+        registry: Tasks that they may be of.
 
     Raises:
         TaskonomyError: There are none yet, or what is there is damaged or of another version.
@@ -93,7 +99,7 @@ def open_export(root: Path = FOLDER) -> Exported:
         raise TaskonomyError(f"{root}/index.json: format {index['format']!r}, this version reads {FORMAT}; export again")
     if bad := [name for name in (*index["targets"], *index["encoders"]) if not _NAME.fullmatch(name)]:
         raise TaskonomyError(f"{root}/index.json: {bad[0]!r} is not a task name")
-    return Exported(root, index)
+    return Exported(root, index, registry)
 
 
 def _read(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from taskonomy.inference.manifest import FOLDER, Exported, open_export
 from taskonomy.inference.photographs import central_square, read_image
 from taskonomy.inference.rendering import Answer
 from taskonomy.labels.encodings import Head
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tasks.preprocess import resized
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -49,7 +49,7 @@ class Predictor:
         for source in self.card["encoders"]:
             if source not in encoders:
                 encoders[source] = _loaded(
-                    fresh_encoder(DICTIONARY[source], EncoderParams(**exported.index["encoders"][source]["shape"])), exported.encoder(source)
+                    fresh_encoder(exported.task(source), EncoderParams(**exported.index["encoders"][source]["shape"])), exported.encoder(source)
                 )
                 encoders[source].to(device)
         self.encoders = {source: encoders[source] for source in self.card["encoders"]}
@@ -90,23 +90,26 @@ class Predictor:
         return Answer(self.task, squares, output.float().cpu().numpy(), self.card["statistics"], mine)
 
 
-def load_predictor(task: str, folder: Path | str = FOLDER, device: str = "auto") -> Predictor:
-    """A target's predictor.
+def load_predictor(task: str, folder: Path | str = FOLDER, device: str = "auto", registry: Registry = BUILT_IN) -> Predictor:
+    """Load a target's predictor.
 
     Args:
         task: The target.
         folder: Which the stage `export` wrote.
         device: cpu, cuda, or auto: a GPU where there is one.
+        registry: Tasks that there are, where a predictor is of a custom one: `read_params(...).registry` of the run.
 
     Raises:
         TaskonomyError: There are no predictors, none of this task, damaged weights, or no such device.
     """
-    return load_predictors([task], folder, device)[0]
+    return load_predictors([task], folder, device, registry)[0]
 
 
-def load_predictors(tasks: Iterable[str] | None = None, folder: Path | str = FOLDER, device: str = "auto") -> list[Predictor]:
-    """Several targets' predictors, None: all; encoders that some of them share are loaded once."""
-    exported, encoders, where = open_export(Path(folder)), dict[str, Encoder](), device_of(device)
+def load_predictors(
+    tasks: Iterable[str] | None = None, folder: Path | str = FOLDER, device: str = "auto", registry: Registry = BUILT_IN
+) -> list[Predictor]:
+    """Load several targets' predictors, None: all; encoders that some of them share are loaded once."""
+    exported, encoders, where = open_export(Path(folder), registry), dict[str, Encoder](), device_of(device)
     return [Predictor(exported, task, encoders, where) for task in (exported.targets if tasks is None else tasks)]
 
 

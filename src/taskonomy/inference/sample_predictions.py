@@ -30,7 +30,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.numeric.rng import generator
 from taskonomy.tables.table import SELF
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import Registry
 from taskonomy.tasks.decode import decode
 from taskonomy.tasks.visualize import Sample, fit, label_picture
 from taskonomy.training.checkpoint import load_weights
@@ -62,8 +62,8 @@ def write_samples(path: Path, run: RunContext, transfers: Path, params: Params) 
     torch.set_num_threads(1)
     prepared = Prepared(run.prepared)
     with whole_folder(path) as folder, torch.no_grad():
-        album = Album(folder, prepared, params.samples)
-        learnt = [name for name in params.data.tasks if DICTIONARY[name].label is not None]
+        album = Album(folder, prepared, params.registry, params.samples)
+        learnt = [name for name in params.data.tasks if album.registry[name].label is not None]
         networks = [_network(album, run, name) for name in learnt]
         shown = [name for name in params.samples.targets if name in params.transfer.targets]
         found = [_transfers(album, run, transfers / name, params, name) for name in shown]
@@ -77,11 +77,12 @@ class Album:
     Args:
         folder: Where pictures are written.
         prepared: The data.
+        registry: Tasks.
         params: The section `samples`.
     """
 
-    def __init__(self, folder: Path, prepared: Prepared, params: SamplesParams) -> None:
-        self.folder, self.prepared, self.params = folder, prepared, params
+    def __init__(self, folder: Path, prepared: Prepared, registry: Registry, params: SamplesParams) -> None:
+        self.folder, self.prepared, self.registry, self.params = folder, prepared, registry, params
         # One order of all views: every task shows those of its samples whose first images come first, so that tasks show the same images.
         self._order = generator(params.seed, "samples").permutation(len(prepared.index)).argsort()
         cameras = prepared.root / "cameras.npy"
@@ -129,7 +130,7 @@ class Album:
         rows = task.samples[sample]
         fov = None if self._cameras is None else float(self._cameras[rows[0], 6])
         return Sample(
-            target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like, DICTIONARY[task.task.name].classes
+            target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like, self.registry[task.task.name].classes
         )
 
 

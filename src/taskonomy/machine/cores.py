@@ -33,7 +33,7 @@ def on_every_core(
     An error in one ends them all. At most two results per process wait to be seen, so they do not pile up.
 
     Args:
-        function: Importable by name; its arguments and results travel between processes.
+        function: Importable by name; its arguments and results travel between processes, so items hold all that it needs to know.
         items: What to call it on.
         processes: How many, this one included; None: as many as `cores`.
         long: Whether each item is known to take longer than a process takes to start; else that is seen from the first ones.

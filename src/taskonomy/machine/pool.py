@@ -5,7 +5,7 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from queue import Empty, Queue
 from threading import Event, Lock, Thread
@@ -16,7 +16,6 @@ from typing import Generic, TypeVar
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.jobserver import Tokens, give_back
 from taskonomy.stage.snapshot import Seen, begin, begun
-from taskonomy.tasks.custom_tasks import Declared, declare, own_tasks
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -146,7 +145,7 @@ class _Process(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, function, own_tasks(), _begun()), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, function, _begun()), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -170,9 +169,8 @@ def _begun() -> Seen | None:
     return None if (seen := begun()) is None else seen.of_few()
 
 
-def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], own: Mapping[str, Declared], seen: Seen | None) -> None:
-    """Answer item by item, until the other end is closed or dies; the tasks that are known there are known here, and so is how the stage began."""
-    declare(own)
+def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], seen: Seen | None) -> None:
+    """Answer item by item, until the other end is closed or dies; how the stage began there is known here."""
     begin(seen)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the other end decides
     Thread(target=_end_with_parent, daemon=True).start()

@@ -15,7 +15,6 @@ from taskonomy.machine.cores import on_every_core
 from taskonomy.new_task.request import Query
 from taskonomy.store.store import Store, code_digest, digest_of, key_of
 from taskonomy.store.unit_keys import UNIT_CODE
-from taskonomy.tasks import DICTIONARY
 from taskonomy.transfers.variants import encoder_weights, weights_digest
 
 CODES = "codes"
@@ -23,7 +22,7 @@ CODES = "codes"
 
 def codes_key(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> str:
     """Of the codes of these images by a source's encoder."""
-    how, read = DICTIONARY[query.target].input.value, DICTIONARY[source].input.value
+    how, read = query.task.input.value, query.registry[source].input.value
     weights = _weights_digest(query.models / source)
     images = _images_digest(query.context.prepared, rows.tobytes())
     encoder = {"shape": query.encoding.shape.model_dump(), "precision": query.encoding.precision.value, "dtype": query.encoding.dtype}
@@ -49,7 +48,7 @@ def encode_all(query: Query) -> dict[str, str]:
         Source -> key of the unit.
     """
     rows = np.flatnonzero(Prepared(query.context.prepared).splits != SPLITS.index("train"))
-    store, how = Store(query.context.store), DICTIONARY[query.target].input.value
+    store, how = Store(query.context.store), query.task.input.value
     keys = {source: codes_key(query, source, rows) for source in query.to_encode}
     missing = [(query, source, key, tuple(rows.tolist())) for source, key in keys.items() if store.read(key) is None]
     for _work, _none in on_every_core(encode, missing):
@@ -71,15 +70,15 @@ def encode(work: tuple[Query, str, str, tuple[int, ...]]) -> None:
     query, source, key, rows = work
     how = query.encoding
     torch.set_num_threads(1)  # as in training
-    encoder = make_encoder(how.shape, DICTIONARY[source].in_channels)
+    encoder = make_encoder(how.shape, query.registry[source].in_channels)
     try:
         encoder.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in encoder_weights(query.models / source).items()})
     except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
         raise TaskonomyError(f"{query.models / source}: its encoder is not of the form that the parameters say ({said}); train again") from None
     encoder.to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    prepared, target = Prepared(query.context.prepared), DICTIONARY[query.target]
-    made: Any = codes_of(encoder, prepared.images, np.array(rows), target.input, DICTIONARY[source].input, how.precision, how.dtype)
+    prepared, read = Prepared(query.context.prepared), query.registry[source].input
+    made: Any = codes_of(encoder, prepared.images, np.array(rows), query.task.input, read, how.precision, how.dtype)
     Store(query.context.store).write(key, {CODES: made}, {"name": f"codes by {source} for {query.target}"})
 
 

@@ -17,7 +17,7 @@ from taskonomy.new_task.encode import codes_key, codes_of_rows
 from taskonomy.new_task.request import Query, nested_samples
 from taskonomy.store.store import Unit, code_digest, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, network_key
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import Registry
 from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext
 from taskonomy.transfers.variants import encoder_weights, weights_digest
 
@@ -112,9 +112,9 @@ class _Nested(TransferContext):
         return nested_samples(self.task, self.params.images, self.params.seed)
 
 
-def can_be_fine_tuned(source: str, target: str) -> bool:
-    """Whether the source's encoder reads what the target's would: grey images or colours."""
-    return (DICTIONARY[source].input is Input.LIGHTNESS) == (DICTIONARY[target].input is Input.LIGHTNESS)
+def can_be_fine_tuned(source: str, target: str, registry: Registry) -> bool:
+    """Return whether the source's encoder reads what the target's would: grey images or colours."""
+    return (registry[source].input is Input.LIGHTNESS) == (registry[target].input is Input.LIGHTNESS)
 
 
 def planned(query: Query, best: Sources, tuned: str | None) -> list[Point]:

@@ -18,7 +18,7 @@ from taskonomy.new_task.ranking import Answer
 from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED
 from taskonomy.report.page import embedded_json
 from taskonomy.tables.table import join_sources
-from taskonomy.tasks import FAMILIES, family_of, title_of
+from taskonomy.tasks import FAMILIES, Registry
 
 COLOURS = {Way.TRANSFER.value: ACCENT, Way.FINE_TUNED.value: "#D55E00", Way.SCRATCH.value: "#5b6875"}
 _MOST_ROWS = 30
@@ -29,20 +29,21 @@ def page(found: Answer) -> str:
     orders = {order: found.ranking[found.ranking["order"] == order] for order in sorted(found.ranking["order"].unique().tolist())}
     ends = found.ranking[["affinity", "low", "high"]].to_numpy(float)
     span = float(np.log10(np.nanmin(ends))) - 0.05, float(np.log10(np.nanmax(ends))) + 0.05
-    figures = {f"order-{order}": ranking_figure(rows, span) for order, rows in orders.items()}
+    figures = {f"order-{order}": ranking_figure(rows, span, found.registry) for order, rows in orders.items()}
     figures |= {name: curve_figure(found.curve, name) for name in ("loss", "gain")}
-    families = [name for name in FAMILIES if any(family_of(source) == name for sources in found.ranking["sources"] for source in sources)]
+    seen = {found.registry.family(source) for sources in found.ranking["sources"] for source in sources}
+    families = [name for name in FAMILIES if name in seen]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("taskonomy.new_task").joinpath("page.html.jinja").read_text(encoding="utf-8"))
     return template.render(
-        title=title_of(found.target),
+        title=found.registry.title(found.target),
         verdict=verdict(found),
         crossings=[sentence for way in (Way.TRANSFER, Way.FINE_TUNED) if (sentence := crossing(found, way))],
         best=[_row(found, sources) for sources in found.best],
         orders={order: min(len(rows), _MOST_ROWS) for order, rows in orders.items()},
         counts={order: len(rows) for order, rows in orders.items()},
-        tuned=next((titles(one) for one in found.curve.loc[found.curve["way"] == Way.FINE_TUNED.value, "sources"]), None),
-        winner=titles(found.winner),
+        tuned=next((titles(one, found.registry) for one in found.curve.loc[found.curve["way"] == Way.FINE_TUNED.value, "sources"]), None),
+        winner=titles(found.winner, found.registry),
         curve=_curve(found.curve),
         ways={way: (COLOURS[way], HOW[way]) for way in COLOURS if (found.curve["way"] == way).any()},
         families={name: FAMILY_COLOURS[name] for name in families},
@@ -52,17 +53,18 @@ def page(found: Answer) -> str:
     )
 
 
-def ranking_figure(rows: pd.DataFrame, span: tuple[float, float]) -> go.Figure:
-    """Affinities of one order with their intervals, the best on top; sources of one family in its colour.
+def ranking_figure(rows: pd.DataFrame, span: tuple[float, float], registry: Registry) -> go.Figure:
+    """Draw affinities of one order with their intervals, the best on top; sources of one family in its colour.
 
     Args:
         rows: The best first.
         span: Of the axis, decadic logarithms: affinities are ratio scores (the odds of winning), and span decades.
+        registry: Tasks.
     """
     rows = rows.head(_MOST_ROWS)
     sources = [tuple(one) for one in rows["sources"]]
-    names = [escape(titles(one)) for one in sources]  # plotly reads markup in labels
-    colours = [FAMILY_COLOURS[family_of(one[0])] if len({family_of(name) for name in one}) == 1 else MUTED for one in sources]
+    names = [escape(titles(one, registry)) for one in sources]  # plotly reads markup in labels
+    colours = [FAMILY_COLOURS[registry.family(one[0])] if len(set(map(registry.family, one))) == 1 else MUTED for one in sources]
     hover = [
         f"{name}<br>affinity {row.affinity:.4g} ({row.low:.4g} to {row.high:.4g})<br>gain on held-out images {row.gain_held_out:.2f}"
         for name, row in zip(names, rows.itertuples(), strict=True)
@@ -115,7 +117,7 @@ def curve_figure(curve: pd.DataFrame, measure: str) -> go.Figure:
 
 def _row(found: Answer, sources: tuple[str, ...]) -> dict[str, Any]:
     row = found.ranking[found.ranking["sources"] == sources].iloc[0]
-    return {**{str(name): value for name, value in row.items()}, "written": join_sources(sources), "titles": titles(sources)}
+    return {**{str(name): value for name, value in row.items()}, "written": join_sources(sources), "titles": titles(sources, found.registry)}
 
 
 def _curve(curve: pd.DataFrame) -> dict[int, dict[str, dict[str, Any]]]:

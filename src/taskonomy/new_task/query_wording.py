@@ -2,7 +2,7 @@
 
 from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.ranking import Answer
-from taskonomy.tasks import title_of
+from taskonomy.tasks import Registry
 
 HOW = {
     Way.TRANSFER.value: "a transfer from frozen encoders",
@@ -11,9 +11,9 @@ HOW = {
 }
 
 
-def titles(sources: tuple[str, ...] | str) -> str:
-    """What people read."""
-    return " + ".join(title_of(name) for name in (sources.split("+") if isinstance(sources, str) else sources))
+def titles(sources: tuple[str, ...] | str, registry: Registry) -> str:
+    """Join what people read."""
+    return " + ".join(registry.title(name) for name in (sources.split("+") if isinstance(sources, str) else sources))
 
 
 def verdict(found: Answer) -> str:
@@ -25,7 +25,7 @@ def verdict(found: Answer) -> str:
     sure = ", which may be chance" if best["gain_low"] <= 0.5 else ""
     wins = f"beats training from scratch on {_percent(best['gain'])} of the held-out images"
     between = "" if best["gain_low"] != best["gain_low"] else f" ({_percent(best['gain_low'])} to {_percent(best['gain_high'])})"
-    return f"{start} {titles(best['sources'])}: with {best['images']:,} labelled samples that {wins}{between}{sure}."
+    return f"{start} {titles(best['sources'], found.registry)}: with {best['images']:,} labelled samples that {wins}{between}{sure}."
 
 
 def crossing(found: Answer, way: Way) -> str:
@@ -53,7 +53,7 @@ def crossing(found: Answer, way: Way) -> str:
 
 def lines(found: Answer) -> list[str]:
     """What the terminal shows."""
-    out = [f"{title_of(found.target)}: {verdict(found)}", ""]
+    out = [f"{found.registry.title(found.target)}: {verdict(found)}", ""]
     rows = found.ranking
     out.append(f"{'best of each order':<52}{'affinity':>9}{'interval':>18}{'best in':>9}{'gain':>6}")
     for sources in found.best:

@@ -18,6 +18,7 @@ from taskonomy.new_task.learning_curve import Point, Way, can_be_fine_tuned
 from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Unit
 from taskonomy.tables.table import join_sources
+from taskonomy.tasks import Registry
 from taskonomy.training.transfer_context import SCRATCH, Sources
 from taskonomy.transfers.transfers import Transferred
 
@@ -36,6 +37,7 @@ class Answer:
             network from scratch on the same samples), each with `_low` and `_high`.
         crossings: Way -> at how many samples, by interpolation, it stops or starts to beat training from scratch.
         samples: How many labelled samples there are for what.
+        registry: Tasks, by whose titles people read all of it.
     """
 
     target: str
@@ -44,6 +46,7 @@ class Answer:
     curve: pd.DataFrame
     crossings: dict[str, list[float]]
     samples: dict[str, int]
+    registry: Registry
 
     @property
     def winner(self) -> Sources:
@@ -101,10 +104,10 @@ def best_of_each_order(ranking: pd.DataFrame) -> tuple[Sources, ...]:
     return tuple(tuple(rows["sources"].iloc[0]) for _order, rows in ranking.groupby("order"))
 
 
-def best_to_fine_tune(ranking: pd.DataFrame, target: str) -> str | None:
-    """The best single source whose encoder reads what the target's would; None: there is none."""
+def best_to_fine_tune(ranking: pd.DataFrame, target: str, registry: Registry) -> str | None:
+    """Return the best single source whose encoder reads what the target's would; None: there is none."""
     alone = [sources[0] for sources in ranking["sources"] if len(sources) == 1]
-    return next((source for source in alone if can_be_fine_tuned(source, target)), None)
+    return next((source for source in alone if can_be_fine_tuned(source, target, registry)), None)
 
 
 def curve_of(units: Mapping[Point, Unit], params: NormalizeParams) -> pd.DataFrame:

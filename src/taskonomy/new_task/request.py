@@ -16,8 +16,7 @@ from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.tasks import DICTIONARY
-from taskonomy.tasks.custom_tasks import declare
+from taskonomy.tasks import Registry, Task
 from taskonomy.training.transfer_context import TransferContext, chosen_samples
 
 
@@ -80,6 +79,7 @@ class Query:
         models: Folder with the network of each source.
         encoding: How the run's encoders compute codes.
         images: Labelled samples of each point of the learning curve, ascending.
+        registry: The run's tasks and the new one.
         to_encode: Sources whose codes of these images are not stored yet by the run; their folder is the context's.
     """
 
@@ -87,12 +87,18 @@ class Query:
     models: Path
     encoding: Encoding
     images: tuple[int, ...]
+    registry: Registry
     to_encode: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
-        """The new task."""
+        """The new task's name."""
         return self.context.config.task
+
+    @property
+    def task(self) -> Task:
+        """Return the new task."""
+        return self.registry[self.target]
 
     def with_images(self, images: int) -> TransferContext:
         """Return the context with so many samples to learn from."""
@@ -108,7 +114,7 @@ def ask(run: Run, name: str, asked: QueryTask, images: tuple[int, ...], work: Pa
     Args:
         run: With sources.
         name: Of the task.
-        asked: Its images and labels: the run's own data, or a folder (`taskonomy.data.custom`); and what they are, where the dictionary does not say.
+        asked: Its images and labels: the run's own data, or a folder (`taskonomy.data.custom`); and what they are, where the run does not say.
         images: Sizes asked for.
         work: Folder for what is prepared; it has to live as long as the query.
 
@@ -118,10 +124,10 @@ def ask(run: Run, name: str, asked: QueryTask, images: tuple[int, ...], work: Pa
     params, root = run.params, Path(asked.root)
     if asked.own is not None:
         params = params.model_copy(update={"data": params.data.model_copy(update={"own": {**params.data.own, name: asked.own}})})
-        declare(params.data.own)
-    if name not in DICTIONARY:
-        raise unknown("query: tasks", [name], DICTIONARY)
-    task = DICTIONARY[name]
+    registry = params.registry
+    if name not in registry:
+        raise unknown("query: tasks", [name], registry)
+    task = registry[name]
     if task.label is None or "target" not in task.roles:
         raise TaskonomyError(f"query: {name} has no labels that can be transferred to: it is a source only")
     sources = tuple(source for source in params.data.tasks if source != name)
@@ -137,8 +143,8 @@ def ask(run: Run, name: str, asked: QueryTask, images: tuple[int, ...], work: Pa
     transfer = params.transfer.model_copy(update={"more": ()})
     context = TransferContext(prepared, codes, sources, run.store, task_config(task, params), transfer)
     encoding = Encoding(params.train.encoder, params.train.precision.here(), transfer.codes)
-    there = sizes(Prepared(prepared).task(name), images)
-    return Query(context, run.models, encoding, there, () if stored else sources)
+    there = sizes(Prepared(prepared).task(task), images)
+    return Query(context, run.models, encoding, there, registry, () if stored else sources)
 
 
 def nested_samples(task: PreparedTask, images: int, seed: int) -> Int[np.ndarray, " chosen"]:

@@ -66,13 +66,13 @@ def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] 
     told(len(encoded))
     done = transfers_to(query.context, told)
     ranking = ranked(query.target, done, params)
-    points = planned(query, ranked_first(ranking), best_to_fine_tune(ranking, query.target))
+    points = planned(query, ranked_first(ranking), best_to_fine_tune(ranking, query.target, query.registry))
     curve = curve_of(units_of(query, points, told), params)
     used = {key: f"codes {source}" for source, key in encoded.items()}
     used |= {key: join_sources(sources) for sources, key in done.keys.items()}
     used |= {point.key: f"{point.way.value} {join_sources(point.sources)} {point.images}" for point in points if point.key not in used}
     units = pd.DataFrame({"key": list(used), "name": list(used.values())})
-    found = Answer(query.target, ranking, best_of_each_order(ranking), curve, crossings(curve), samples_of(query))
+    found = Answer(query.target, ranking, best_of_each_order(ranking), curve, crossings(curve), samples_of(query), query.registry)
     return Done(found, done, units, len(used.keys() - before))
 
 

@@ -12,6 +12,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import number, whole
 from taskonomy.policy.numbers import difference
 from taskonomy.policy.planner import Planner, Policy
+from taskonomy.tasks import BUILT_IN, Registry
 
 _FEW_COSTS = 100
 
@@ -44,6 +45,7 @@ def front(
     orders: Iterable[int],
     budgets: Iterable[float] | None = None,
     progress: Callable[[list[int]], Iterable[int]] = lambda orders: orders,
+    registry: Registry = BUILT_IN,
 ) -> list[Point]:
     """Solve all budgets, from the smallest feasible to the one where nothing improves, for each order.
 
@@ -53,11 +55,12 @@ def front(
     Args:
         budgets: these budgets instead; those too small for an order are an error, as they are for one policy.
         progress: wraps the orders, to show how far it is.
+        registry: tasks that exclusions and prices may name, whether or not the table has them.
     """
     chosen = sorted(set(budgets)) if budgets is not None else None
     points: list[Point] = []
     for order in progress(sorted(set(orders))):
-        planner = Planner(table, params.model_copy(update={"max_order": order}))
+        planner = Planner(table, params.model_copy(update={"max_order": order}), registry=registry)
         policies = [planner.policy(budget) for budget in chosen] if chosen is not None else _budgets(planner)
         points += _with_next(policies)
     return points

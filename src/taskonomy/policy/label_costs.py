@@ -19,7 +19,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import normal, whole
 from taskonomy.policy.numbers import as_written, shown
 from taskonomy.tables.csv_reader import Sheet, read_sheet
-from taskonomy.tasks import labels_itself
+from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks.transfer_spec import variant
 
 OTHERS = "*"  # in a price list: every task that has no row of its own
@@ -203,12 +203,12 @@ def _amount(column: str, cell: str, sheet: Sheet) -> float:
 def _price(params: LabelsParams, name: str) -> float | None:
     """A price that a task names itself counts, also of one that labels itself."""
     own = params.tasks[name].price if name in params.tasks else None
-    return own if own is not None else 0.0 if labels_itself(name) else params.price
+    return own if own is not None else 0.0 if BUILT_IN.labels_itself(name) else params.price
 
 
 def _is_free(params: LabelsParams, name: str) -> bool:
     """Whether nobody labels anything: of a task that labels itself and that has no price of its own."""
-    return labels_itself(name) and (name not in params.tasks or params.tasks[name].price is None)
+    return BUILT_IN.labels_itself(name) and (name not in params.tasks or params.tasks[name].price is None)
 
 
 def _full(params: LabelsParams, name: str) -> int:

@@ -24,6 +24,7 @@ from taskonomy.policy.problem import Goal, Problem, Transfer, admissible
 from taskonomy.policy.program import Program
 from taskonomy.policy.search import Found, Search
 from taskonomy.policy.solvers import Cut, Solution, Status
+from taskonomy.tasks import BUILT_IN, Registry
 
 _MOST_COSTS = 1000
 # Where the search looks at more sets of sources than this, the solver's proof stands. It holds within its tolerances: no more than this share of
@@ -125,9 +126,9 @@ class Planner:
     Others, if given, lend their program where theirs differs in weights alone: it is most of the work.
     """
 
-    def __init__(self, table: pd.DataFrame, params: PolicyParams, others: Iterable["Planner"] = ()) -> None:
+    def __init__(self, table: pd.DataFrame, params: PolicyParams, others: Iterable["Planner"] = (), registry: Registry = BUILT_IN) -> None:
         self.params = params
-        self.problem = admissible(table, params)
+        self.problem = admissible(table, params, registry)
         self.exact = Exact(self.problem)
         solver = params.solver.value
         lent = (program for other in others if (program := other._program.reweighed(self.problem, solver)))
@@ -338,9 +339,9 @@ class Planner:
         return found
 
 
-def plan(table: pd.DataFrame, params: PolicyParams) -> tuple[Policy, list[Policy]]:
-    """The policy for `params.budget`, and its alternatives."""
-    planner = Planner(table, params)
+def plan(table: pd.DataFrame, params: PolicyParams, registry: Registry = BUILT_IN) -> tuple[Policy, list[Policy]]:
+    """Find the policy for `params.budget`, and its alternatives; exclusions and prices may name any task of the registry."""
+    planner = Planner(table, params, registry=registry)
     best = planner.policy(params.budget)
     return best, list(planner.alternatives(best, params.alternatives))
 

@@ -15,7 +15,7 @@ from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.policy.label_costs import check_variants, prices
 from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.tables.table import SELF, labelled, task_names
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN, Registry
 
 
 class Goal(Enum):
@@ -115,14 +115,19 @@ class Problem:
         return numbers
 
 
-def admissible(table: pd.DataFrame, params: PolicyParams) -> Problem:
+def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = BUILT_IN) -> Problem:
     """Apply roles, exclusions, order and self edge to a table, then balance what is left (trap: never balance before the subset).
+
+    Args:
+        table: Of affinities.
+        params: The section `policy`.
+        registry: Tasks that exclusions and prices may name, whether or not the table has them.
 
     Raises:
         TaskonomyError: for names the table does not know, and for targets and required sources that no transfer is left for.
     """
     targets, sources = task_names(table)
-    _check_names(params, targets, sources)
+    _check_names(params, targets, sources, registry)
     role = {name: params.roles.get(name, Role.BOTH) for name in {*targets, *sources}}
     solvable = tuple(name for name in targets if role[name] is not Role.SOURCE)
     if not solvable:
@@ -196,16 +201,16 @@ def _scale(affinities: list[Fraction], balance: Balance) -> Fraction:
             return Fraction(1)
 
 
-def _check_names(params: PolicyParams, targets: list[str], sources: list[str]) -> None:
+def _check_names(params: PolicyParams, targets: list[str], sources: list[str], registry: Registry) -> None:
     tasks = {*targets, *sources}
     for key in ("importance", "cost", "roles", "exclude", "require"):
         # The default excludes pseudo-sources that not every table has.
-        known = tasks | DICTIONARY.keys() if key == "exclude" else tasks
+        known = tasks | registry.keys() if key == "exclude" else tasks
         if missing := sorted(set(getattr(params, key)) - known):
             raise unknown(f"policy.{key}", missing, tasks)
     # A price list may be longer than a table.
-    if missing := sorted(set(params.labels.tasks) - tasks - DICTIONARY.keys()):
-        raise unknown("policy.labels.tasks", missing, tasks | DICTIONARY.keys())
+    if missing := sorted(set(params.labels.tasks) - tasks - registry.keys()):
+        raise unknown("policy.labels.tasks", missing, tasks | registry.keys())
 
 
 def _check_served(targets: tuple[str, ...], rows: list[Transfer], allowed: list[Transfer], params: PolicyParams) -> None:

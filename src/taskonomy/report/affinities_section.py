@@ -9,11 +9,11 @@ import pandas as pd
 from taskonomy.evaluation.families import CHANCE
 from taskonomy.evaluation.tree import Tree, first_order
 from taskonomy.report.formatting import percent, titles
-from taskonomy.tasks import title_of
+from taskonomy.tasks import Registry
 
 
-def best_sources(table: pd.DataFrame) -> str:
-    """Which source is the best single one of most targets."""
+def best_sources(table: pd.DataFrame, registry: Registry) -> str:
+    """Say which source is the best single one of most targets."""
     matrix = first_order(table)
     others = matrix.mask(matrix.index.to_numpy()[:, None] == matrix.columns.to_numpy())
     best = others.dropna(how="all").idxmax(axis=1)
@@ -21,18 +21,18 @@ def best_sources(table: pd.DataFrame) -> str:
     most = max(wins.values())
     top = sorted(name for name, number in wins.items() if number == most)
     return (
-        f"{titles(top, 3)} {'are each' if len(top) > 1 else 'is'} the best single source of {most} of {len(best)} targets; "
+        f"{titles(top, registry, 3)} {'are each' if len(top) > 1 else 'is'} the best single source of {most} of {len(best)} targets; "
         f"{len(wins)} of {matrix.shape[1]} sources are the best of any."
     )
 
 
-def before(losses: pd.DataFrame) -> str:
-    """How far apart the targets' losses are, each in units of its own."""
+def before(losses: pd.DataFrame, registry: Registry) -> str:
+    """Say how far apart the targets' losses are, each in units of its own."""
     single = losses[~losses["sources"].str.contains("+", regex=False)]
     mean = single.groupby("target")["loss"].median().sort_values()
-    low, high = mean.index[0], mean.index[-1]
+    low, high = registry.title(mean.index[0]), registry.title(mean.index[-1])
     return (
-        f"Before, mean losses are in each target's own units, from {mean.iloc[0]:.3g} ({title_of(low)}) to {mean.iloc[-1]:.3g} ({title_of(high)}): "
+        f"Before, mean losses are in each target's own units, from {mean.iloc[0]:.3g} ({low}) to {mean.iloc[-1]:.3g} ({high}): "
         "rows do not compare, and averages over them would be those of the largest."
     )
 
@@ -43,8 +43,8 @@ def matrix_before(losses: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
     return single.pivot(index="target", columns="sources", values="loss").reindex(index=like.index, columns=like.columns)
 
 
-def nearest(tree: Tree, triplets: dict[str, float]) -> dict[str, Any]:
-    """The two tasks that are most alike, and how well the tree finds the families."""
+def nearest(tree: Tree, triplets: dict[str, float], registry: Registry) -> dict[str, Any]:
+    """Find the two tasks that are most alike, and how well the tree finds the families."""
     first = tree.merges[int(np.argmin(tree.merges[:, 2]))]
     pair = [tree.tasks[int(one)] for one in first[:2]]
-    return {"see": f"{titles(pair)} transfer to the same tasks most alike.", "triplets": triplets, "chance": percent(CHANCE)}
+    return {"see": f"{titles(pair, registry)} transfer to the same tasks most alike.", "triplets": triplets, "chance": percent(CHANCE)}

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 
 from taskonomy.report.formatting import percent
-from taskonomy.tasks import family_of, title_of
+from taskonomy.tasks import Registry
 
 
-def shown(found: dict[str, Any]) -> dict[str, Any]:
-    """Bars of rank correlation, best first; and of all targets what is said."""
+def shown(found: dict[str, Any], registry: Registry) -> dict[str, Any]:
+    """Make bars of rank correlation, best first; and of all targets what is said."""
     rows = [
         {
-            "title": title_of(name),
-            "family": family_of(name),
+            "title": registry.title(name),
+            "family": registry.family(name),
             "rho": None if one["spearman"] is None else round(one["spearman"], 6) + 0.0,
             "top": one["top5"],
             "sources": one["sources"],

@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from scipy.cluster.hierarchy import dendrogram
 
 from taskonomy.evaluation.tree import Tree, first_order
-from taskonomy.tasks import FAMILIES, family_of, title_of
+from taskonomy.tasks import BUILT_IN, FAMILIES, Registry
 
 # Okabe and Ito's palette: told apart by people with any colour vision.
 FAMILY_COLOURS = dict(zip(FAMILIES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7f7f7f"), strict=True))
@@ -29,35 +29,35 @@ def label(title: str) -> str:
     return escape(title)
 
 
-def cut(name: str, longest: int = 28) -> str:
-    """A task's title, cut where it would push a figure aside."""
-    title = title_of(name)
+def cut(title: str, longest: int = 28) -> str:
+    """Cut a title where it would push a figure aside."""
     return title if len(title) <= longest else f"{title[: longest - 1]}…"
 
 
-def by_family(names: list[str]) -> list[str]:
-    """Tasks in the order in which people read figures: by family, then by title."""
+def by_family(names: list[str], registry: Registry) -> list[str]:
+    """Sort tasks in the order in which people read figures: by family, then by title."""
     families = list(FAMILIES)
-    return sorted(names, key=lambda name: (families.index(family_of(name)), title_of(name)))
+    return sorted(names, key=lambda name: (families.index(registry.family(name)), registry.title(name)))
 
 
-def affinity_matrix(table: pd.DataFrame) -> pd.DataFrame:
-    """First-order affinities, targets x sources, both in the order of people's figures."""
+def affinity_matrix(table: pd.DataFrame, registry: Registry) -> pd.DataFrame:
+    """Take first-order affinities, targets x sources, both in the order of people's figures."""
     matrix = first_order(table)
-    return matrix.loc[by_family(list(matrix.index)), by_family(list(matrix.columns))]
+    return matrix.loc[by_family(list(matrix.index), registry), by_family(list(matrix.columns), registry)]
 
 
-def heat_map(matrix: pd.DataFrame) -> go.Figure:
-    """First-order affinities, each target's row relative to its best source (AHP affinities compare within a row only)."""
+def heat_map(matrix: pd.DataFrame, registry: Registry) -> go.Figure:
+    """Draw first-order affinities, each target's row relative to its best source (AHP affinities compare within a row only)."""
     relative = matrix.div(matrix.max(axis=1), axis=0)
     # Rows span several powers of ten; from a thousandth down, all is equally hopeless.
     shown = pd.DataFrame(np.log10(np.clip(relative.to_numpy(), 1e-3, 1)), matrix.index, matrix.columns)
     ticks = {"tickvals": [-3, -2, -1, 0], "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"]}
-    return _matrix(shown, matrix, "affinity {:.4g} (row sums to 1)", (-3, 0), {"title": "of the<br>row's best", **ticks}, "Viridis")
+    named = _with_titles(matrix, registry)
+    return _matrix(shown, named, "affinity {:.4g} (row sums to 1)", (-3, 0), {"title": "of the<br>row's best", **ticks}, "Viridis")
 
 
-def loss_map(matrix: pd.DataFrame) -> go.Figure:
-    """Mean losses of first-order transfers as they are, in one colour scale over all rows: dark is low."""
+def loss_map(matrix: pd.DataFrame, registry: Registry) -> go.Figure:
+    """Draw mean losses of first-order transfers as they are, in one colour scale over all rows: dark is low."""
     values = matrix.to_numpy(float)
     positive = values[values > 0]
     floor = float(positive.min()) if positive.size else 1e-6
@@ -65,12 +65,18 @@ def loss_map(matrix: pd.DataFrame) -> go.Figure:
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     steps = np.linspace(low, max(high, low + 1e-6), 4)
     ticks = {"tickvals": steps.tolist(), "ticktext": [f"{10**one:.2g}" for one in steps]}
-    return _matrix(shown, matrix, "mean loss {:.4g}", (low, max(high, low + 1e-6)), {"title": "mean<br>loss", **ticks}, "Cividis")
+    named = _with_titles(matrix, registry)
+    return _matrix(shown, named, "mean loss {:.4g}", (low, max(high, low + 1e-6)), {"title": "mean<br>loss", **ticks}, "Cividis")
+
+
+def _with_titles(matrix: pd.DataFrame, registry: Registry) -> pd.DataFrame:
+    """Name rows and columns by the titles of their tasks."""
+    return matrix.set_axis(list(map(registry.title, matrix.index)), axis=0).set_axis(list(map(registry.title, matrix.columns)), axis=1)
 
 
 def _matrix(shown: pd.DataFrame, values: pd.DataFrame, what: str, limits: tuple[float, float], bar: dict[str, Any], colours: str) -> go.Figure:
     hover = [
-        [f"{label(title_of(source))} → {label(title_of(target))}<br>{what.format(value)}" for source, value in zip(values.columns, row, strict=True)]
+        [f"{label(source)} → {label(target)}<br>{what.format(value)}" for source, value in zip(values.columns, row, strict=True)]
         for target, row in zip(values.index, values.to_numpy().tolist(), strict=True)
     ]
     figure = go.Figure(
@@ -92,16 +98,16 @@ def _matrix(shown: pd.DataFrame, values: pd.DataFrame, what: str, limits: tuple[
     size = 11 if len(values.columns) <= 30 else 9
     figure.update_layout(height=max(260, 190 + (20 if len(values) <= 30 else 15) * len(values)))
     figure.update_xaxes(
-        tickvals=list(range(values.shape[1])), ticktext=[label(cut(name)) for name in values.columns], tickangle=-60, tickfont={"size": size}
+        tickvals=list(range(values.shape[1])), ticktext=[label(cut(title)) for title in values.columns], tickangle=-60, tickfont={"size": size}
     )
     figure.update_yaxes(
-        tickvals=list(range(len(values))), ticktext=[label(cut(name)) for name in values.index], autorange="reversed", tickfont={"size": size}
+        tickvals=list(range(len(values))), ticktext=[label(cut(title)) for title in values.index], autorange="reversed", tickfont={"size": size}
     )
     return plain(figure)
 
 
-def tree_figure(tree: Tree) -> go.Figure:
-    """The similarity tree, root left, leaves coloured by family."""
+def tree_figure(tree: Tree, registry: Registry = BUILT_IN) -> go.Figure:
+    """Draw the similarity tree, root left, leaves coloured by family."""
     drawn = dendrogram(tree.merges, no_plot=True, labels=list(tree.tasks))
     lines_x: list[float | None] = []
     lines_y: list[float | None] = []
@@ -112,9 +118,11 @@ def tree_figure(tree: Tree) -> go.Figure:
     places = [5 + 10 * number for number in range(len(leaves))]
     figure = go.Figure(go.Scatter(x=lines_x, y=lines_y, mode="lines", line={"color": MUTED, "width": 1.6}, hoverinfo="skip"))
     for name, place in zip(leaves, places, strict=True):
-        family = family_of(name)
+        family = registry.family(name)
         mark = f'<span style="color:{FAMILY_COLOURS[family]}">{FAMILY_MARKS[family]}</span>'
-        figure.add_annotation(x=0, y=place, text=f"{mark} {label(cut(name, 40))}", showarrow=False, xanchor="left", xshift=6, font={"size": 12})
+        figure.add_annotation(
+            x=0, y=place, text=f"{mark} {label(cut(registry.title(name), 40))}", showarrow=False, xanchor="left", xshift=6, font={"size": 12}
+        )
     deepest = max(map(max, drawn["dcoord"]))
     figure.update_xaxes(range=[1.03 * deepest, -0.55 * deepest], showgrid=False, zeroline=False, title="distance of transferring-out patterns")
     figure.update_xaxes(tickvals=np.linspace(0, deepest, 4), tickformat=".2f")

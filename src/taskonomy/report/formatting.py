@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from taskonomy.evaluation.jackknife import Interval
-from taskonomy.tasks import title_of
+from taskonomy.tasks import Registry
 
 SPACE = "\u00a0"
 
@@ -15,9 +15,9 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "n/a" if share is None or np.isnan(share) else f"{100 * share:.{digits}f}{SPACE}%"
 
 
-def titles(names: Sequence[str], shown: int = 100) -> str:
-    """Tasks, listed: all but so many are counted instead."""
-    listed = [title_of(name) for name in names]
+def titles(names: Sequence[str], registry: Registry, shown: int = 100) -> str:
+    """List tasks by title: all but so many are counted instead."""
+    listed = [registry.title(name) for name in names]
     if len(listed) > shown:
         return f"{', '.join(listed[:shown])} and {len(listed) - shown} more"
     return " and ".join([", ".join(listed[:-1]), listed[-1]]) if len(listed) > 1 else "".join(listed)

@@ -15,6 +15,7 @@ from taskonomy.evaluation.jackknife import Buildings
 from taskonomy.evaluation.tree import Tree
 from taskonomy.report.study_figures import Study, studies
 from taskonomy.tables.table import read_table
+from taskonomy.tasks import BUILT_IN, Registry
 
 STAGES = ("policy", "front", "savings", "evaluate")  # whose parameters every page tells
 
@@ -37,6 +38,7 @@ class Results:
         params: Parameters of what was computed from the table, by section.
         images: Labelled images that a fully supervised network and a transfer take.
         studies: The paper's experiments.
+        registry: Tasks, by whose titles people read all of it.
     """
 
     table: pd.DataFrame
@@ -57,6 +59,7 @@ class Results:
     params: dict[str, Any] | None = None
     images: tuple[int, int] | None = None
     studies: tuple[Study, ...] = ()
+    registry: Registry = BUILT_IN
 
 
 def read_results(table: Path, folder: Path, params: Params, networks: Path | None = None, experiments: Path | None = None) -> Results:
@@ -83,7 +86,8 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
         samples=_with_pictures(_json(samples), samples.parent) if samples.is_file() else None,
         params=params.model_dump(mode="json", include=set(STAGES)),
         images=_images(optional.get("facts"), params),
-        studies=tuple(studies(folder, experiments)),
+        studies=tuple(studies(folder, experiments, params.registry)),
+        registry=params.registry,
         **optional,
         **tables,
     )

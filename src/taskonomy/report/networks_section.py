@@ -8,34 +8,34 @@ import pandas as pd
 from taskonomy.affinity.table1 import BASELINES
 from taskonomy.report.figures import by_family
 from taskonomy.report.formatting import count, percent, titles
-from taskonomy.tasks import family_of, title_of
+from taskonomy.tasks import Registry
 
 NO_BETTER = 0.55  # win rates below this are hardly better than a draw
 WIDE, HIGH = 150.0, 56.0  # of a curve's drawing, without its margins
 
 
-def table(rates: pd.DataFrame) -> dict[str, Any]:
-    """Rows as people read them, by family, with None where nothing was measured; and the mean of each column."""
+def table(rates: pd.DataFrame, registry: Registry) -> dict[str, Any]:
+    """Make rows as people read them, by family, with None where nothing was measured; and the mean of each column."""
     by_name = rates.set_index("task")
     rows = [
-        {"title": title_of(name), "family": family_of(name), **{one: _known(by_name.loc[name, one]) for one in BASELINES}}
-        for name in by_family(list(by_name.index))
+        {"title": registry.title(name), "family": registry.family(name), **{one: _known(by_name.loc[name, one]) for one in BASELINES}}
+        for name in by_family(list(by_name.index), registry)
     ]
     known = rates.dropna(subset=["average"])
     weak = list(known.loc[known["average"] < NO_BETTER, "task"])
     said = f"{len(known) - len(weak)} of {count(len(known), 'network')} clearly beat the best constant answer"
-    said += f"; {titles(weak, 4)} {'do' if len(weak) > 1 else 'does'} not, so transfers from there say little." if weak else "."
+    said += f"; {titles(weak, registry, 4)} {'do' if len(weak) > 1 else 'does'} not, so transfers from there say little." if weak else "."
     return {"rows": rows, "mean": {one: _known(rates[one].mean()) for one in BASELINES}, "see": said if len(known) else ""}
 
 
-def curves(losses: pd.DataFrame) -> dict[str, Any]:
-    """Small drawings of every task's losses by epoch, each on its own scale, with the paths of both splits."""
+def curves(losses: pd.DataFrame, registry: Registry) -> dict[str, Any]:
+    """Make small drawings of every task's losses by epoch, each on its own scale, with the paths of both splits."""
     panels, falls, late = [], [], []
-    for task in by_family(sorted(set(losses["task"]))):
+    for task in by_family(sorted(set(losses["task"])), registry):
         here = {split: rows.sort_values("epoch") for split, rows in losses[losses["task"] == task].groupby("split")}
         every = np.concatenate([rows["loss"].to_numpy(float) for rows in here.values()])
         low, high = float(every.min()), float(every.max())
-        panel: dict[str, Any] = {"title": title_of(task), "family": family_of(task), "low": low, "high": high, "paths": {}}
+        panel: dict[str, Any] = {"title": registry.title(task), "family": registry.family(task), "low": low, "high": high, "paths": {}}
         for split, rows in here.items():
             values = rows["loss"].to_numpy(float)
             x = np.linspace(0, WIDE, len(values)) if len(values) > 1 else np.array([0.0])
@@ -55,20 +55,23 @@ def curves(losses: pd.DataFrame) -> dict[str, Any]:
     return {"panels": panels, "see": said, "wide": WIDE, "high": HIGH}
 
 
-def answers(samples: list[dict[str, Any]], rates: pd.DataFrame | None) -> dict[str, Any]:
-    """Every network's answers, by family."""
+def answers(samples: list[dict[str, Any]], rates: pd.DataFrame | None, registry: Registry) -> dict[str, Any]:
+    """Collect every network's answers, by family."""
     by_name = {one["task"]: one for one in samples}
     beats = {} if rates is None else dict(zip(rates["task"], rates["average"], strict=True))
     cards = []
-    for name in by_family(list(by_name)):
+    for name in by_family(list(by_name), registry):
         rate = beats.get(name, np.nan)
-        cards.append({"title": title_of(name), "family": family_of(name), "beats": percent(rate) if not np.isnan(rate) else "", **by_name[name]})
+        cards.append(
+            {"title": registry.title(name), "family": registry.family(name), "beats": percent(rate) if not np.isnan(rate) else "", **by_name[name]}
+        )
     known = sorted((rate, name) for name, rate in beats.items() if name in by_name and not np.isnan(rate))
     said = "Each network's answer beside what is right, on images it never saw."
     if len(known) > 1:
+        best, worst = registry.title(known[-1][1]), registry.title(known[0][1])
         said = (
-            f"Each network's answer beside what is right, on images it never saw: {title_of(known[-1][1])} beats the best constant answer most often "
-            f"({percent(known[-1][0])} of the test images), {title_of(known[0][1])} least ({percent(known[0][0])})."
+            f"Each network's answer beside what is right, on images it never saw: {best} beats the best constant answer most often "
+            f"({percent(known[-1][0])} of the test images), {worst} least ({percent(known[0][0])})."
         )
     views = max(len(one["samples"]) for one in samples)
     plain = next((one for one in samples if not one["changes_images"] and one["samples"][0]["seen"]), None)

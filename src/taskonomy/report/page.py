@@ -31,27 +31,28 @@ from taskonomy.report.figures import (
 )
 from taskonomy.report.inputs import Results
 from taskonomy.tables.table import task_names
-from taskonomy.tasks import FAMILIES, family_of, title_of
+from taskonomy.tasks import FAMILIES
 
 BESIDE = 16  # matrices of so many columns still stand beside each other, and the names below them apart
 
 
 def page(title: str, results: Results) -> str:
-    """The report of one affinity table, as one HTML file."""
+    """Write the report of one affinity table, as one HTML file."""
+    registry = results.registry
     shown = decision.points(results)
     chosen = decision.chosen(results.policy, shown)
-    tasks = by_family(sorted({*results.table["target"], *(name for point in results.front for name in point["sources"])}))
-    matrix = affinity_matrix(without_sources(results.table, results.excluded))
+    tasks = by_family(sorted({*results.table["target"], *(name for point in results.front for name in point["sources"])}), registry)
+    matrix = affinity_matrix(without_sources(results.table, results.excluded, registry), registry)
     data = {
         "front": shown,
         "chosen": chosen,
-        "tasks": {name: {"title": title_of(name), "family": family_of(name)} for name in tasks},
-        "variants": decision.variants(results.front),
+        "tasks": {name: {"title": registry.title(name), "family": registry.family(name)} for name in tasks},
+        "variants": decision.variants(results.front, registry),
         "colours": FAMILY_COLOURS,
         "marks": FAMILY_MARKS,
         "figures": _figures(results, matrix),
     }
-    families = {name: meaning for name, meaning in FAMILIES.items() if any(family_of(task) == name for task in tasks)}
+    families = {name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)}
     samples = results.samples or {"networks": [], "transfers": []}
     environment = Environment(
         loader=PackageLoader("taskonomy.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -60,7 +61,7 @@ def page(title: str, results: Results) -> str:
         title=title,
         policy=results.policy,
         chosen=shown[chosen],
-        excluded=[title_of(name) for name in results.excluded if name in task_names(results.table)[1]],
+        excluded=[registry.title(name) for name in results.excluded if name in task_names(results.table)[1]],
         families=families,
         colours=FAMILY_COLOURS,
         marks=FAMILY_MARKS,
@@ -71,16 +72,16 @@ def page(title: str, results: Results) -> str:
         chance_see=chance.better_than_chance(results.significance),
         significance=chance.shown(results.significance),
         elsewhere=chance.elsewhere(results.policy, results.significance),
-        networks=None if results.networks is None else networks.table(results.networks),
-        curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves),
-        answers=networks.answers(samples["networks"], results.networks) if samples["networks"] else None,
-        transfers=transfers.shown(samples["transfers"]),
-        before_see=None if results.losses is None else affinities.before(results.losses),
-        after_see=affinities.best_sources(without_sources(results.table, results.excluded)),
+        networks=None if results.networks is None else networks.table(results.networks, registry),
+        curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
+        answers=networks.answers(samples["networks"], results.networks, registry) if samples["networks"] else None,
+        transfers=transfers.shown(samples["transfers"], registry),
+        before_see=None if results.losses is None else affinities.before(results.losses, registry),
+        after_see=affinities.best_sources(without_sources(results.table, results.excluded, registry), registry),
         columns=matrix.shape[1],
         beside=matrix.shape[1] <= BESIDE,
-        tree=affinities.nearest(results.tree, family_triplets(results.tree)),
-        agreement=None if results.agreement is None else agreement.shown(results.agreement),
+        tree=affinities.nearest(results.tree, family_triplets(results.tree), registry),
+        agreement=None if results.agreement is None else agreement.shown(results.agreement, registry),
         studies=results.studies,
         made_of=made_of.shown(results),
         style=_ours("page.css"),
@@ -97,10 +98,11 @@ def embedded_json(value: object) -> str:
 
 
 def _figures(results: Results, matrix: Any) -> dict[str, Any]:
-    figures = {"heat": heat_map(matrix), "tree": tree_figure(results.tree), "savings": savings_figure(results.task_sets)}
+    registry = results.registry
+    figures = {"heat": heat_map(matrix, registry), "tree": tree_figure(results.tree, registry), "savings": savings_figure(results.task_sets)}
     figures |= {f"significance-{name}": significance_figure(results.significance, name) for name in MEASURES}
     if results.losses is not None:
-        figures["losses"] = loss_map(affinities.matrix_before(results.losses, matrix))
+        figures["losses"] = loss_map(affinities.matrix_before(results.losses, matrix), registry)
     figures |= {f"study-{study.name}": study.figure for study in results.studies}
     return {name: json.loads(figure.to_json()) for name, figure in figures.items()}
 

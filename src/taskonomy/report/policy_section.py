@@ -11,7 +11,7 @@ from taskonomy.policy import numbers
 from taskonomy.report.formatting import SPACE, among, count, percent, titles
 from taskonomy.report.inputs import Results
 from taskonomy.tables.table import SELF, labelled
-from taskonomy.tasks import title_of
+from taskonomy.tasks import Registry
 from taskonomy.tasks.transfer_spec import Variant, variant
 
 MEASURES = ("gain", "quality")
@@ -85,17 +85,17 @@ def labels_saved(results: Results) -> str:
     )
 
 
-def variants(front: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """Sources of the front's transfers that are more than a task: as written -> the task, and how people read it."""
+def variants(front: list[dict[str, Any]], registry: Registry) -> dict[str, dict[str, str]]:
+    """List sources of the front's transfers that are more than a task: as written -> the task, and how people read it."""
     written = sorted({name for point in front for one in point["transfers"] for name in one["sources"]})
-    return {one.written: {"source": one.source, "title": title_of_variant(one)} for name in written if (one := variant(name)) is not None}
+    return {one.written: {"source": one.source, "title": title_of_variant(one, registry)} for name in written if (one := variant(name)) is not None}
 
 
-def title_of_variant(one: Variant) -> str:
-    """How people read a transitive or fine-tuned source."""
+def title_of_variant(one: Variant, registry: Registry) -> str:
+    """Say how people read a transitive or fine-tuned source."""
     if one.intermediate is not None:
-        return f"{title_of(one.source)} by way of {title_of(one.intermediate)}"
-    return f"{title_of(one.source)} fine-tuned on {100 * (one.share or 0):g}{SPACE}% of the training images"
+        return f"{registry.title(one.source)} by way of {registry.title(one.intermediate)}"
+    return f"{registry.title(one.source)} fine-tuned on {100 * (one.share or 0):g}{SPACE}% of the training images"
 
 
 def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
         **{name: [_number(one.value), _number(one.low), _number(one.high)] for name, one in judged.items()},
         "labels": share,
         "headline": _headline(point, judged, share, results),
-        "see": _feeds(point),
+        "see": _feeds(point, results.registry),
         "transfers": [[one["target"], one["sources"], *_of_transfer(one, results)] for one in point["transfers"]],
     }
 
@@ -134,7 +134,7 @@ def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float |
     sources = point["sources"]
     others = sum(target not in sources for target in targets)
     said = (
-        f"Label {count(len(sources), 'task')} in full ({', '.join(map(title_of, sources))}) and transfer to the other {others} of "
+        f"Label {count(len(sources), 'task')} in full ({', '.join(map(results.registry.title, sources))}) and transfer to the other {others} of "
         f"{count(len(targets), 'target')}"
     )
     if share is not None and results.images is not None:
@@ -150,18 +150,18 @@ def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float |
     return f"{said}: on average, a target then beats {', and '.join(parts)}." if parts else f"{said}."
 
 
-def _feeds(point: dict[str, Any]) -> str:
-    """Which source helps most targets, and which help none but themselves."""
+def _feeds(point: dict[str, Any], registry: Registry) -> str:
+    """Say which source helps most targets, and which help none but themselves."""
     fed: Counter[str] = Counter()
     for one in point["transfers"]:
         fed.update({one["target"] if name == SELF else labelled(name) for name in one["sources"]})
     times = max(fed[name] for name in point["sources"])
     own = [name for name in point["sources"] if not any(name in map(labelled, one["sources"]) for one in point["transfers"] if one["target"] != name)]
     ties = [name for name in point["sources"] if fed[name] == times]
-    said = f"{titles(ties)} {'each feed' if len(ties) > 1 else 'feeds'} {times} of {count(len(point['transfers']), 'target')}"
+    said = f"{titles(ties, registry)} {'each feed' if len(ties) > 1 else 'feeds'} {times} of {count(len(point['transfers']), 'target')}"
     said += ", more than any other source" if len(ties) == 1 and len(point["sources"]) > 1 else ""
     if own:
-        said += f"; {titles(own, 4)} {'help' if len(own) > 1 else 'helps'} no target but {'themselves' if len(own) > 1 else 'itself'}"
+        said += f"; {titles(own, registry, 4)} {'help' if len(own) > 1 else 'helps'} no target but {'themselves' if len(own) > 1 else 'itself'}"
     return f"{said}."
 
 

@@ -1,7 +1,8 @@
 """The paper's experiments as people see them: a figure each, and a sentence that says what to see in it. Plotly reads markup: names are escaped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from taskonomy.evaluation.stability import OTHER_IMAGES, crossing
 from taskonomy.evaluation.studies import BEST, FULL, SINGLE
 from taskonomy.policy import numbers
 from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED, below, by_family, label, plain
-from taskonomy.tasks import family_of, title_of
+from taskonomy.tasks import Registry
 
 ORANGE, GREEN, PURPLE = "#E69F00", "#009E73", "#CC79A7"
 _WAYS = {BEST: (ACCENT, "circle"), SINGLE: (GREEN, "square"), FULL: (ORANGE, "diamond")}
@@ -37,22 +38,26 @@ class Study:
     figure: go.Figure
 
 
-def studies(results: Path, experiments: Path | None) -> Iterator[Study]:
-    """All that there are tables of, in the order in which people read them.
+Draw = Callable[[pd.DataFrame], Study]
+
+
+def studies(results: Path, experiments: Path | None, registry: Registry) -> Iterator[Study]:
+    """Draw all that there are tables of, in the order in which people read them.
 
     Args:
         results: Folder of the stage `studies`.
         experiments: Folder of `taskonomy experiments collect`; what is not in it is left out.
+        registry: Tasks.
     """
-    for folder, name, make in (
-        (results, "chance", _chance), (results, "novel", _novel), (results, "orders", _orders), (experiments, "regimes", _regimes),
-        (experiments, "ways", _ways), (experiments, "stability", _stability),
-    ):  # fmt: skip
+    of_table: dict[str, Draw] = {"chance": _chance, "novel": partial(_novel, registry=registry), "orders": partial(_orders, registry=registry)}
+    runs = {"regimes": _regimes, "ways": _ways, "stability": _stability}
+    of_runs: dict[str, Draw] = {name: partial(one, registry=registry) for name, one in runs.items()}
+    for folder, name, draw in (*((results, *one) for one in of_table.items()), *((experiments, *one) for one in of_runs.items())):
         if folder is None:
             continue
         path = folder / f"{name}.csv"
         if path.is_file() and len(table := pd.read_csv(path)):
-            yield make(table)
+            yield draw(table)
 
 
 def _chance(table: pd.DataFrame) -> Study:
@@ -92,26 +97,26 @@ def _chance(table: pd.DataFrame) -> Study:
     return Study("chance", "The policy against chance, by budget", sentence, plain(figure))
 
 
-def _novel(table: pd.DataFrame) -> Study:
+def _novel(table: pd.DataFrame, registry: Registry) -> Study:
     """Figure 10 of the paper."""
-    names = by_family(sorted(set(table["target"])))
+    names, titled = by_family(sorted(set(table["target"])), registry), partial(_label, registry=registry)
     figure = go.Figure()
     others = table[~table["way"].isin(_WAYS)]
-    names_of = [_label(name) for name in others["way"]]
+    names_of = [titled(name) for name in others["way"]]
     figure.add_scatter(
-        x=others["gain"], y=[_label(name) for name in others["target"]], mode="markers", name="self-supervised or random features", text=names_of,
+        x=others["gain"], y=[titled(name) for name in others["target"]], mode="markers", name="self-supervised or random features", text=names_of,
         marker={"color": MUTED, "symbol": "line-ns-open", "size": 9}, hovertemplate="%{text}: %{x:.2f}",
     )  # fmt: skip
     for way, (colour, symbol) in _WAYS.items():
         rows = table[table["way"] == way]
-        text = [" + ".join(map(_label, str(sources).split("+"))) for sources in rows["sources"]]
+        text = [" + ".join(map(titled, str(sources).split("+"))) for sources in rows["sources"]]
         figure.add_scatter(
-            x=rows["gain"], y=[_label(name) for name in rows["target"]], mode="markers", name=way, text=text,
+            x=rows["gain"], y=[titled(name) for name in rows["target"]], mode="markers", name=way, text=text,
             marker={"color": colour, "symbol": symbol, "size": 9}, hovertemplate="%{text}: %{x:.2f}",
         )  # fmt: skip
     figure.add_vline(x=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="from scratch")
     figure.update_layout(height=max(300, 130 + 24 * len(names)), legend=below(-0.12), xaxis={"title": "gain", "range": [-0.03, 1.03]})
-    figure.update_yaxes(categoryorder="array", categoryarray=[_label(name) for name in names][::-1])
+    figure.update_yaxes(categoryorder="array", categoryarray=[titled(name) for name in names][::-1])
     gains = table.pivot_table(index="target", columns="way", values="gain")
     better = int((gains[BEST] > gains[[name for name in gains if name not in _WAYS]].max(axis=1)).sum()) if len(others) else 0
     sentence = (
@@ -122,14 +127,15 @@ def _novel(table: pd.DataFrame) -> Study:
     return Study("novel", "Novel tasks", sentence, plain(figure))
 
 
-def _orders(table: pd.DataFrame) -> Study:
+def _orders(table: pd.DataFrame, registry: Registry) -> Study:
+    titled = partial(_label, registry=registry)
     wide = {measure: table.pivot_table(index="target", columns="order", values=measure) for measure in ("gain", "quality")}
     figure = make_subplots(cols=2, subplot_titles=["gain", "quality"])
     for column, values in enumerate(wide.values(), 1):
         for name, row in values.iterrows():
             figure.add_scatter(
-                x=list(row.index), y=list(row), mode="lines", line={"color": FAMILY_COLOURS[family_of(str(name))], "width": 1}, opacity=0.6,
-                name=_label(str(name)), showlegend=False, hovertemplate=f"{_label(str(name))}: %{{y:.2f}}<extra></extra>", row=1, col=column,
+                x=list(row.index), y=list(row), mode="lines", line={"color": FAMILY_COLOURS[registry.family(str(name))], "width": 1}, opacity=0.6,
+                name=titled(str(name)), showlegend=False, hovertemplate=f"{titled(str(name))}: %{{y:.2f}}<extra></extra>", row=1, col=column,
             )  # fmt: skip
         known = values.dropna().mean()
         figure.add_scatter(
@@ -156,13 +162,14 @@ def _orders(table: pd.DataFrame) -> Study:
     return Study("orders", "More sources for one transfer", sentence, plain(figure))
 
 
-def _regimes(table: pd.DataFrame) -> Study:
+def _regimes(table: pd.DataFrame, registry: Registry) -> Study:
+    titled = partial(_label, registry=registry)
     wide = table.pivot_table(index="target", columns="images", values="gain")
     images = wide.columns.to_numpy(dtype=np.float64)
     figure = go.Figure()
     for name, row in wide.iterrows():
-        colour = FAMILY_COLOURS[family_of(str(name))]
-        hover = f"{_label(str(name))}: %{{y:.2f}}<extra></extra>"
+        colour = FAMILY_COLOURS[registry.family(str(name))]
+        hover = f"{titled(str(name))}: %{{y:.2f}}<extra></extra>"
         figure.add_scatter(
             x=images, y=list(row), mode="lines", line={"color": colour, "width": 1}, opacity=0.6, showlegend=False, hovertemplate=hover
         )
@@ -181,12 +188,13 @@ def _regimes(table: pd.DataFrame) -> Study:
     return Study("regimes", "How many labelled images a transfer needs", sentence, plain(figure))
 
 
-def _ways(table: pd.DataFrame) -> Study:
+def _ways(table: pd.DataFrame, registry: Registry) -> Study:
+    titled = partial(_label, registry=registry)
     figure = go.Figure()
     for colour, kind in ((GREEN, "transitive"), (PURPLE, "fine-tuned")):
         rows = table[table["kind"] == kind]
         if len(rows):
-            hover = [f"{_label(row.target)} from {_label(row.written)}" for row in rows.itertuples()]  # type: ignore[arg-type]
+            hover = [f"{titled(row.target)} from {titled(row.written)}" for row in rows.itertuples()]  # type: ignore[arg-type]
             symbol = "circle" if kind == "transitive" else "diamond"
             figure.add_scatter(
                 x=rows["direct_gain"], y=rows["gain"], mode="markers", name=kind, text=hover, marker={"color": colour, "size": 8, "symbol": symbol},
@@ -206,15 +214,16 @@ def _ways(table: pd.DataFrame) -> Study:
     return Study("ways", "Other ways to transfer", f"Against the plain transfer from the same source, {' and '.join(said)}.", plain(figure))
 
 
-def _stability(table: pd.DataFrame) -> Study:
+def _stability(table: pd.DataFrame, registry: Registry) -> Study:
+    titled = partial(_label, registry=registry)
     means = table.groupby("run")["spearman"].mean().sort_values()
     figure = go.Figure()
     for name in map(str, means.index):
         rows = table[table["run"] == name]
         figure.add_box(
-            x=rows["spearman"], name=_label(name), boxpoints="all", jitter=0.4, pointpos=0, marker={"color": ACCENT, "size": 4},
+            x=rows["spearman"], name=titled(name), boxpoints="all", jitter=0.4, pointpos=0, marker={"color": ACCENT, "size": 4},
             line={"width": 1},
-            fillcolor="rgba(0,114,178,.12)", text=[title_of(str(one)) for one in rows["target"]], showlegend=False, orientation="h",
+            fillcolor="rgba(0,114,178,.12)", text=[registry.title(str(one)) for one in rows["target"]], showlegend=False, orientation="h",
         )  # fmt: skip
     figure.add_vline(x=0, line={"dash": "dot", "color": MUTED})
     figure.update_layout(
@@ -230,6 +239,6 @@ def _stability(table: pd.DataFrame) -> Study:
     return Study("stability", "How stable the taxonomy is", " ".join(said), plain(figure))
 
 
-def _label(name: str) -> str:
+def _label(name: str, registry: Registry) -> str:
     """A task's title, or what a run is called, as plotly may show it."""
-    return label(title_of(name))
+    return label(registry.title(name))

@@ -3,27 +3,28 @@
 from typing import Any
 
 from taskonomy.report.formatting import percent
-from taskonomy.tasks import title_of
+from taskonomy.tasks import Registry
 
 ALIKE = 0.05  # gains nearer than this are not told apart
 KINDS = {"own": "its own network, all labels", "scratch": "from scratch, the same few labels"}
 
 
-def shown(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per target: its columns from its own network over transfers, best first, to the network from scratch, as rows of pictures."""
-    return [_target(one) for one in samples]
+def shown(samples: list[dict[str, Any]], registry: Registry) -> list[dict[str, Any]]:
+    """Show per target: its columns from its own network over transfers, best first, to the network from scratch, as rows of pictures."""
+    return [_target(one, registry) for one in samples]
 
 
-def _target(one: dict[str, Any]) -> dict[str, Any]:
+def _target(one: dict[str, Any], registry: Registry) -> dict[str, Any]:
     columns = [
-        {"title": _title(column), "gain": column["gain"], "beats": _beats(column), "pictures": column["pictures"]} for column in one["columns"]
+        {"title": _title(column, registry), "gain": column["gain"], "beats": _beats(column), "pictures": column["pictures"]}
+        for column in one["columns"]
     ]
     single = [column for column in one["columns"] if column["kind"] == "transfer" and len(column["sources"]) == 1 and column["gain"] is not None]
-    return {"title": title_of(one["target"]), "seen": one["seen"], "truth": one["truth"], "columns": columns, "see": _see(single)}
+    return {"title": registry.title(one["target"]), "seen": one["seen"], "truth": one["truth"], "columns": columns, "see": _see(single, registry)}
 
 
-def _see(single: list[dict[str, Any]]) -> str:
-    """How much the source matters, on the test images."""
+def _see(single: list[dict[str, Any]], registry: Registry) -> str:
+    """Say how much the source matters, on the test images."""
     if len(single) < 2:
         return ""
     best, worst = (key(single, key=lambda column: column["gain"]) for key in (max, min))
@@ -32,15 +33,15 @@ def _see(single: list[dict[str, Any]]) -> str:
         return (
             f"The source hardly matters here: from any of those shown, a transfer beats training from scratch on {wins} of the test images or nearly."
         )
-    of_best, of_worst = (title_of(each["sources"][0]) for each in (best, worst))
+    of_best, of_worst = (registry.title(each["sources"][0]) for each in (best, worst))
     return (
         f"The source matters: a transfer from {of_best} beats training from scratch on {wins} of the test images, one from {of_worst} on "
         f"{percent(worst['gain'])}."
     )
 
 
-def _title(column: dict[str, Any]) -> str:
-    return KINDS.get(column["kind"]) or "from " + " + ".join(map(title_of, column["sources"]))
+def _title(column: dict[str, Any], registry: Registry) -> str:
+    return KINDS.get(column["kind"]) or "from " + " + ".join(map(registry.title, column["sources"]))
 
 
 def _beats(column: dict[str, Any]) -> str:

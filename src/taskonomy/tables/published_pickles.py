@@ -13,11 +13,11 @@ import pandas as pd
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tables.pickle_reader import LIMIT, RefusedError, numbers_of
 from taskonomy.tables.table import SELF, SHARES, join_sources, wrong_names
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 
 # Column of the table -> how the released files of it are named (`wins_vs_pixels` is gain, `wins_vs_task` quality).
 _FILES = {"affinity": "affinities", "gain": "wins_vs_pixels", "quality": "wins_vs_task"}
-# Later spellings of the result files, beside the paper-era keys of the dictionary; `pixels` is the baseline of gain itself.
+# Later spellings of the result files, beside the paper-era keys of the built-in tasks; `pixels` is the baseline of gain itself.
 _ALIASES = {"self": SELF, "segmentsemantic": "segment_semantic", "vanishing_point": "vanishing_point", "inpainting_whole": "inpainting"}
 _BASELINE = "pixels"
 _REGIME = re.compile(r"(?:all_affinities|wins_vs_pixels|wins_vs_task)(?:_(?P<regime>1k|16k))?\.pkl$")  # as the released files are named
@@ -116,7 +116,7 @@ def _column_of(path: Path) -> str:
 
 
 def _names(key: str, path: Path) -> list[str]:
-    known = {task.published_key: task.name for task in DICTIONARY.values() if task.published_key} | _ALIASES
+    known = {task.published_key: task.name for task in BUILT_IN.values() if task.published_key} | _ALIASES
     parts = key.split("__")
     if not 2 <= len(parts) <= len(known):
         raise TaskonomyError(f"{path}: entry {key[:80]!r} must be source__target, or several sources")

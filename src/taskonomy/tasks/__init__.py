@@ -1,6 +1,7 @@
-"""The dictionary: one entry per task. Nothing else in the project lists tasks."""
+"""Tasks: the built-in ones, one entry each, and those that a user declares. Nothing else in the project lists tasks."""
 
 from taskonomy.labels.task import Task
-from taskonomy.tasks.dictionary import DICTIONARY, FAMILIES, family_of, labels_itself, title_of
+from taskonomy.tasks.dictionary import FAMILIES
+from taskonomy.tasks.registry import BUILT_IN, Registry
 
-__all__ = ["DICTIONARY", "FAMILIES", "Task", "family_of", "labels_itself", "title_of"]
+__all__ = ["BUILT_IN", "FAMILIES", "Registry", "Task"]

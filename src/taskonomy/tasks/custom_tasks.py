@@ -1,25 +1,21 @@
-"""The user's own tasks, as `data.own` of params.yaml declares them; once declared, they stand in the dictionary beside the paper's.
+"""Custom tasks: the user's own, as `data.own` of params.yaml declares them.
 
-A process knows the tasks of the parameter file that it has read. One that reads none is told: a card carries its task's declaration
-(`taskonomy.config.task_config.read_card`), and worker processes know what their parent knew (`taskonomy.machine.cores.on_every_core`).
-So whoever needs a task asks `DICTIONARY`, whoever's task it is.
+A declaration makes an entry like those of the built-in tasks, and stands beside them in a registry (`taskonomy.tasks.registry`).
 """
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Num, Shaped
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 
-from taskonomy.errors import TaskonomyError
 from taskonomy.labels import encodings as to
 from taskonomy.labels.encodings import Head, Label, Loss, ViewFiles
 from taskonomy.labels.task import Task
 from taskonomy.tasks import multi_view as samples
-from taskonomy.tasks.dictionary import DICTIONARY
+from taskonomy.tasks.dictionary import ENTRIES
 from taskonomy.tasks.preprocess import resized
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -28,11 +24,11 @@ _TAKEN = frozenset({
     "average", "building", "group", "image", "images", "labels", "mask_valid", "nonfixated_matches", "point_info", "random", "rgb", "scratch",
     "self", "split",
 })  # fmt: skip
-_OF_THE_PAPER = frozenset(DICTIONARY)
+_BUILT_IN = frozenset(task.name for task in ENTRIES)
 
 
-class Declared(BaseModel, ABC):
-    """A task of the user's own: what its labels are, and how a network learns them.
+class CustomTask(BaseModel, ABC):
+    """Declare a custom task: what its labels are, and how a network learns them.
 
     Attributes:
         title: What people read; the name if not given.
@@ -69,10 +65,10 @@ class Declared(BaseModel, ABC):
 
     @abstractmethod
     def entry(self, name: str) -> Task:
-        """The entry of the dictionary."""
+        """Return the entry that stands in a registry."""
 
     def decides(self) -> dict[str, Any]:
-        """All of it that labels and networks depend on, as JSON: what `declaration` reads back as this, but for what people read."""
+        """All of it that labels and networks depend on, as JSON: a declaration again, without what people read."""
         return self.model_dump(mode="json", exclude={"title"})
 
     def _task(self, name: str, label: Label, loss: Loss, head: Head, picture: str) -> Task:
@@ -88,7 +84,7 @@ class Declared(BaseModel, ABC):
         return Label(shape, dtype, encode, (name,), make if self.of_images == 1 else None, **more)
 
 
-class OwnMap(Declared):
+class CustomMap(CustomTask):
     """An image for each image, of the same size: depth, normals, a heat map, a picture.
 
     Attributes:
@@ -126,7 +122,7 @@ class OwnMap(Declared):
         return self._task(name, label, Loss(self.loss), Head(self.channels, tanh=True), "map")
 
 
-class _Classes(Declared, ABC):
+class _Classes(CustomTask, ABC):
     """Classes by number, from 0.
 
     Attributes:
@@ -165,7 +161,7 @@ class _Classes(Declared, ABC):
         return {**super().decides(), "classes": self.count}
 
 
-class OwnPixelClasses(_Classes):
+class CustomPixelClasses(_Classes):
     """A class for each pixel; 255 is a pixel without one."""
 
     kind: Literal["pixel_classes"]
@@ -184,7 +180,7 @@ class OwnPixelClasses(_Classes):
         return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count), "ids")
 
 
-class _OfImages(Declared, ABC):
+class _OfImages(CustomTask, ABC):
     """A label of one image, or of two or three.
 
     Attributes:
@@ -199,7 +195,7 @@ class _OfImages(Declared, ABC):
         return self.images
 
 
-class OwnVector(_OfImages):
+class CustomVector(_OfImages):
     """Numbers for each image (or pair): a regression.
 
     Attributes:
@@ -225,7 +221,7 @@ class OwnVector(_OfImages):
         return self._task(name, label, Loss(self.loss), Head(self.length, layers=2), "vector")
 
 
-class OwnClass(_Classes, _OfImages):
+class CustomClass(_Classes, _OfImages):
     """One class for each image (or pair)."""
 
     kind: Literal["class"]
@@ -244,58 +240,24 @@ class OwnClass(_Classes, _OfImages):
         return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count, layers=2), "id")
 
 
-def own_name(name: str) -> str:
-    """A name that a task of one's own may have: it becomes part of paths, tables and pages.
+def custom_name(name: str) -> str:
+    """Return a name that a custom task may have: it becomes part of paths, tables and pages.
 
     Raises:
         ValueError: Another task's, one that means something else, or one with other characters.
     """
     if not _NAME.fullmatch(name):
         raise ValueError("a task's name begins with a letter from a to z and goes on with at most 62 of a to z, 0 to 9 and _")
-    if name in _OF_THE_PAPER:
+    if name in _BUILT_IN:
         raise ValueError("is a task of the dictionary (`taskonomy tasks`); call yours otherwise")
     if name in _TAKEN:
         raise ValueError("has a meaning of its own in data and tables; call the task otherwise")
     return name
 
 
-KINDS: dict[str, type[Declared]] = {"map": OwnMap, "pixel_classes": OwnPixelClasses, "vector": OwnVector, "class": OwnClass}
-OwnTask = Annotated[OwnMap | OwnPixelClasses | OwnVector | OwnClass, Field(discriminator="kind")]
-OwnTasks = dict[Annotated[str, AfterValidator(own_name)], OwnTask]
-_ADAPTER: TypeAdapter[Any] = TypeAdapter(OwnTask)
-_declared: dict[str, Declared] = {}
-
-
-def declare(own: Mapping[str, Declared]) -> None:
-    """These are the user's tasks, and no others."""
-    for name in set(_declared) - set(own):
-        del DICTIONARY[name], _declared[name]
-    for name, declared in own.items():
-        _enter(name, declared)
-
-
-def declare_also(name: str, decides: Mapping[str, Any]) -> None:
-    """A task as its card tells of it; one that is known with all that people read stays as it is.
-
-    Raises:
-        TaskonomyError: It is no declaration.
-    """
-    try:
-        declared: Declared = _ADAPTER.validate_python(dict(decides))
-        own_name(name)
-    except ValueError as error:
-        raise TaskonomyError(f"task {name}: no declaration of data.own ({' '.join(str(error).split())}); the stage `cards` writes it") from None
-    if name not in _declared or _declared[name].decides() != declared.decides():
-        _enter(name, declared)
-
-
-def own_tasks() -> dict[str, Declared]:
-    """What is declared now, by name."""
-    return dict(_declared)
-
-
-def _enter(name: str, declared: Declared) -> None:
-    DICTIONARY[name], _declared[name] = declared.entry(name), declared
+KINDS: dict[str, type[CustomTask]] = {"map": CustomMap, "pixel_classes": CustomPixelClasses, "vector": CustomVector, "class": CustomClass}
+AnyCustomTask = Annotated[CustomMap | CustomPixelClasses | CustomVector | CustomClass, Field(discriminator="kind")]
+CustomTasks = dict[Annotated[str, AfterValidator(custom_name)], AnyCustomTask]
 
 
 def _must_be_plain(what: str, text: str) -> None:

@@ -1,7 +1,8 @@
 """The tasks of Taskonomy (paper section 3.0 and figure 3), under the names of the released label domains.
 
 One entry a task, and nothing else in the project lists them. A new task is one more entry; only where its label is of a new kind, one more function
-in `making`, `labels` or both. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.custom_tasks`).
+in `making`, `labels` or both. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.custom_tasks`). Whoever
+needs a task is given a registry (`taskonomy.tasks.registry`), whoever's task it is.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ FAMILIES = {
     "self-supervised": "labels that cost nothing",
     "other": "not in the paper's dictionary",
 }
-# Whose labels are computed from the image alone: nobody has to be paid for them.
+# Families whose labels are computed from the image alone: nobody has to be paid for them.
 FREE = frozenset({"2D", "self-supervised"})
 
 
@@ -77,7 +78,7 @@ def _soft_colours(stored: Any, statistics: Any) -> Any:
 
 _MAP3, _MAP1 = Head(3, tanh=True), Head(1, tanh=True)
 _SEGMENTS = Head(64, tanh=True)
-_ENTRIES = (
+ENTRIES = (
     # 3D
     Task("normal", "Surface normals", "3D", "rgb2sfnorm",
          Label(("h", "h", 3), "uint8", to.signed, ("normal", "depth_zbuffer"), making.eight_bit("normal", 3), mask=Mask.DEPTH),
@@ -144,21 +145,3 @@ _ENTRIES = (
          roles=("source",), picture="tiles"),
     Task("random_projection", "Random projection", "self-supervised", "random", roles=("source",)),
 )  # fmt: skip
-
-# The tasks that this process knows: `taskonomy.tasks.custom_tasks` enters the user's own.
-DICTIONARY = {task.name: task for task in _ENTRIES}
-
-
-def family_of(name: str) -> str:
-    """The family of a task; one that is not in the dictionary is `other`, as are the user's own."""
-    return DICTIONARY[name].family if name in DICTIONARY else "other"
-
-
-def labels_itself(name: str) -> bool:
-    """Whether a task's labels cost nothing."""
-    return family_of(name) in FREE
-
-
-def title_of(name: str) -> str:
-    """The title people read; a task that is not in the dictionary goes by its name."""
-    return DICTIONARY[name].title if name in DICTIONARY else name

@@ -69,7 +69,7 @@ def matching_pairs(views: Views, seed: int) -> Rows:
 
 
 def listed(views: Views, seed: int) -> Rows:
-    """The samples of a user's own task of several images: the source lists them, each with its label, so no view can say which it is in."""
+    """Collect the samples of a custom task of several images: the source lists them, each with its label, so no view can say which it is in."""
     raise TypeError("samples that a source lists do not follow from views")
 
 

@@ -130,7 +130,7 @@ def _legend(picture: Picture, entries: list[tuple[str, Any]]) -> Picture:
 
 
 def _ids(sample: Sample) -> Picture:
-    """The classes of a user's own task; pixels without one are black."""
+    """Draw the classes of a custom task; pixels without one are black."""
     colours = np.concatenate([_palette(NO_CLASS), np.zeros((1, 3), np.uint8)])
     picture = fit(colours[np.asarray(sample.target)], sample.side)
     return _legend(picture, [(sample.names[one], colours[one]) for one in np.unique(sample.target)[:6] if one < len(sample.names)])

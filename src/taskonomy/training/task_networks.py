@@ -82,7 +82,7 @@ def train_scratch(prepared: Prepared, config: TaskConfig, train: Int[np.ndarray,
 
 def prepared_task(prepared: Prepared, config: TaskConfig) -> PreparedTask:
     """Open the samples and labels of a configured task."""
-    return replace(prepared.task(config.task), task=config.definition)
+    return replace(prepared.task(config.definition), task=config.definition)
 
 
 def network_of(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:

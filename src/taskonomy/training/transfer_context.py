@@ -64,7 +64,7 @@ class TransferContext:
     @cached_property
     def task(self) -> PreparedTask:
         """Open the target's samples and labels."""
-        return replace(self.dataset.task(self.config.task), task=self.config.definition)
+        return replace(self.dataset.task(self.config.definition), task=self.config.definition)
 
     @cached_property
     def train(self) -> Int[np.ndarray, " samples"]:

@@ -15,7 +15,7 @@ from taskonomy.config.params import Kind
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Unit
 from taskonomy.store.unit_keys import prepared_files
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import BUILT_IN
 from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext, shared
 from taskonomy.transfers.beam_search import candidates
 
@@ -61,7 +61,7 @@ def transfers_to(context: TransferContext, told: Callable[[int], object] = lambd
     """
     context = shared(context.resolved())
     target, params, sources = context.config.task, context.params, sorted(context.sources)
-    pool = [name for name in sources if name != target and DICTIONARY[name].label is not None]
+    pool = [name for name in sources if name != target and _learnt(name)]
     todo: list[Sources] = [SCRATCH, *((name,) for name in sources)]
     units: dict[Sources, Unit] = {}
     for order in range(1, params.max_order + 1):
@@ -69,6 +69,11 @@ def transfers_to(context: TransferContext, told: Callable[[int], object] = lambd
             todo = candidates(order, _worth(units, target), pool, params.beam)
         units |= _units(context, todo, told, engine)
     return Transferred(units, {sources: context.key(sources) for sources in units})
+
+
+def _learnt(name: str) -> bool:
+    """Return whether a network has learnt the task: some built-in ones have no label, custom ones always have one."""
+    return name not in BUILT_IN or BUILT_IN[name].label is not None
 
 
 def _units(context: TransferContext, todo: Sequence[Sources], told: Callable[[int], object], engine: Engine) -> dict[Sources, Unit]:

@@ -11,15 +11,15 @@ from jaxtyping import Int
 
 from taskonomy.atomic_io import write_json, write_text
 from taskonomy.config.params import DataParams
-from taskonomy.data.custom_checks import Given, listed_samples, refuse_constant
+from taskonomy.data.custom_checks import refuse_constant
 from taskonomy.data.datasets import Data
 from taskonomy.data.prepare.arrays import Rows, arrays_of
 from taskonomy.data.prepare.label_statistics import BLOCK, STATISTICS
+from taskonomy.data.prepare.listed_samples import Given, listed_samples
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.view_ids import Keys
 from taskonomy.tasks import Task
-from taskonomy.tasks.custom_tasks import own_tasks
 from taskonomy.tasks.multi_view import listed
 
 Parts = Sequence[tuple[Path, int]]
@@ -70,7 +70,10 @@ def finish(
     _write_index(folder / "index.csv", keys, good, building, splits)
     options = {task.name: {**task.label.options, **params.labels.get(task.name, {})} for task in tasks if task.label}
     given = _given(tasks, data, keys, good, splits)
-    alone = {task.name: _finish_task(task, folder, splits, parts, options.get(task.name, {}), given.get(task.name)) for task in tasks}
+    alone = {}
+    for task in tasks:
+        name = task.name
+        alone[name] = _finish_task(task, folder, splits, parts, options.get(name, {}), given.get(name), may_be_constant=name not in params.own)
     there = np.unique(building)
     manifest = {
         "root": root,
@@ -134,7 +137,16 @@ def _given(tasks: Sequence[Task], data: Data, keys: Keys, good: Int[np.ndarray, 
     return {name: listed_samples(name, data, rows, names) for name in wanted}
 
 
-def _finish_task(task: Task, folder: Path, splits: Int[np.ndarray, " views"], parts: Parts, options: Mapping[str, float], given: Given | None) -> int:
+def _finish_task(
+    task: Task,
+    folder: Path,
+    splits: Int[np.ndarray, " views"],
+    parts: Parts,
+    options: Mapping[str, float],
+    given: Given | None,
+    *,
+    may_be_constant: bool,
+) -> int:
     """Samples, labels that follow from cameras or are given with the samples, and statistics. Returns how many views are without partners."""
     home = folder / "tasks" / task.name
     home.mkdir(parents=True, exist_ok=True)
@@ -156,7 +168,7 @@ def _finish_task(task: Task, folder: Path, splits: Int[np.ndarray, " views"], pa
     if task.label is not None and (empty := [split for number, split in enumerate(SPLITS) if not (of_sample == number).any()]):
         mend = "more of them, or a column group in labels.csv that says which images belong together" if given else "more buildings or points"
         raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; {mend} are needed")
-    if task.name in own_tasks():
+    if not may_be_constant:
         refuse_constant(task.name, Rows(home / "label.npy"), np.flatnonzero(of_sample == SPLITS.index("train")))
     statistics: dict[str, Any] = dict(options)
     if task.label is not None and task.label.statistics and task.head is not None:

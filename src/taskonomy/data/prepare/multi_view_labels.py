@@ -16,7 +16,7 @@ from taskonomy.numeric.geometry import Camera
 from taskonomy.release.file_names import ALL
 from taskonomy.release.formats import DamagedFileError, ViewKey
 from taskonomy.release.view_ids import Keys
-from taskonomy.tasks import DICTIONARY, Task
+from taskonomy.tasks import Registry, Task
 from taskonomy.tasks.multi_view import Views, nonfixated_pairs
 
 
@@ -31,6 +31,7 @@ class PairJob:
         first: Row of the first, before damaged views are left out.
         bad: Rows of damaged views.
         tasks: Those of several images.
+        registry: What they are.
         seed: Draws partners.
         output: File to write: of each task, samples by their place among the job's undamaged views, and labels.
     """
@@ -41,6 +42,7 @@ class PairJob:
     first: int
     bad: frozenset[int]
     tasks: tuple[str, ...]
+    registry: Registry
     seed: int
     output: Path
 
@@ -64,7 +66,7 @@ class Paired:
 
 def pair_views(job: PairJob) -> Paired:
     """Find partners and compute the labels that follow from cameras."""
-    data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
+    data, tasks = job.open(), [job.registry[name] for name in job.tasks]
     damage: list[Row] = []
     seen: list[dict[int, tuple[int, ...]]] = []
     elsewhere = 0

@@ -33,8 +33,7 @@ from taskonomy.dataset.splits import assign
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores, on_every_core, progress
 from taskonomy.release.view_ids import Keys
-from taskonomy.tasks import DICTIONARY, Task
-from taskonomy.tasks.custom_tasks import declare, own_tasks
+from taskonomy.tasks import Registry, Task
 from taskonomy.tasks.multi_view import listed
 
 NO_ROW = -1  # of damage that spoils no view that we know of
@@ -59,16 +58,16 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
         TaskonomyError: Nothing to read, a domain that a task needs is not there, a disk that is too small, damaged files (with `on_bad: error`), an
             empty split.
     """
-    declare(params.own)
-    data = open_anew(root)
+    registry = params.registry
+    data = open_anew(root, registry)
     data.refuse_other_kinds({name: params.own[name] for name in params.tasks if name in params.own})
-    tasks = [DICTIONARY[name] for name in params.tasks]
+    tasks = [registry[name] for name in params.tasks]
     split_of = assign(data.keys.sizes, data.splits, params)
-    _refuse_missing_domains(root, data, tasks)
+    _refuse_missing_domains(root, data, tasks, registry)
     keys = data.keys.only(split_of)
     _refuse_small_disk(Path(output), tasks, len(keys), params)
     with resumable_folder(output, _key(keys, params)) as folder:
-        work = _Work(folder, data, keys, tasks, params, processes or cores())
+        work = _Work(folder, data, keys, tasks, registry, params, processes or cores())
         work.read()
         good = work.refuse_or_leave_out(root)
         manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
@@ -83,6 +82,7 @@ class _Work:
     data: Data
     keys: Keys
     tasks: list[Task]
+    registry: Registry
     params: DataParams
     processes: int
 
@@ -138,7 +138,7 @@ class _Work:
             for number in todo:
                 a, b = self.jobs[number]
                 opener = self.data.opener(names[number])
-                yield Job(opener, self.folder, tuple(self.keys[a:b]), a, self.params.resolution, self.params.tasks, options)
+                yield Job(opener, self.folder, tuple(self.keys[a:b]), a, self.params.resolution, self.params.tasks, self.registry, options)
 
         todo = []
         for number, mark in enumerate(marks):
@@ -183,7 +183,12 @@ class _Work:
         for number in gave:
             of_buildings.setdefault(names[number], []).append(number)
         looks = (
-            Look(self.data.opener(buildings), tuple((number, tuple(self.keys[slice(*self.jobs[number])])) for number in numbers), self.params.tasks)
+            Look(
+                self.data.opener(buildings),
+                tuple((number, tuple(self.keys[slice(*self.jobs[number])])) for number in numbers),
+                self.params.tasks,
+                self.registry,
+            )
             for buildings, numbers in of_buildings.items()
         )
         now: dict[int, str] = {}
@@ -215,7 +220,8 @@ class _Work:
                 continue
             if not self.can_read:
                 return False
-            jobs[first] = PairJob(self.data.opener(names), self.folder, self.keys.only(names), first, spoiled, several, self.params.seed, output)
+            opener, keys = self.data.opener(names), self.keys.only(names)
+            jobs[first] = PairJob(opener, self.folder, keys, first, spoiled, several, self.registry, self.params.seed, output)
         with progress(len(self.groups), "samples of several images", "parts") as bar:
             bar.update(len(found))
             for job, done in on_every_core(pair_views, jobs.values(), self.processes):
@@ -317,10 +323,10 @@ def _say_partners(manifest: dict[str, Any], elsewhere: int) -> None:
         print(f"prepare: {'; '.join(said)}", file=sys.stderr)
 
 
-def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task]) -> None:
+def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task], registry: Registry) -> None:
     missing = {domain: names for domain, names in needs(tasks).items() if domain not in data.domains}
-    if unlabelled := sorted(missing.keys() & own_tasks().keys()):
-        name, declared = unlabelled[0], own_tasks()[unlabelled[0]]
+    if unlabelled := sorted(missing.keys() & registry.custom.keys()):
+        name, declared = unlabelled[0], registry.custom[unlabelled[0]]
         files = f"{name}.csv" if declared.of_images > 1 else f"a folder {name}/, or columns {name} in labels.csv"
         raise TaskonomyError(f"{root}: has no labels of {name}, which data.own declares; expected {files} (see README), or take it out of data.tasks")
     if missing:

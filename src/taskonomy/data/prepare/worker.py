@@ -14,7 +14,7 @@ from taskonomy.data.prepare.arrays import Writing, arrays_of, labels_of_views, n
 from taskonomy.data.view_reader import ReadView
 from taskonomy.labels.encodings import Label, ViewFiles
 from taskonomy.release.formats import DamagedFileError, ViewKey
-from taskonomy.tasks import DICTIONARY
+from taskonomy.tasks import Registry
 from taskonomy.tasks.preprocess import resized
 
 VALID_DEPTH = 64500  # the reference takes raw depths from here on as holes: resizing may have mixed them with one
@@ -33,6 +33,7 @@ class Job:
         first: Row of the first.
         size: Side of the prepared images.
         tasks: Whose labels are prepared.
+        registry: What they are.
         options: Of each task's label.
     """
 
@@ -42,6 +43,7 @@ class Job:
     first: int
     size: int
     tasks: tuple[str, ...]
+    registry: Registry
     options: Mapping[str, Mapping[str, float]]
 
 
@@ -74,23 +76,25 @@ class Look:
         open: Opens the data of their buildings.
         parts: Number of each portion, and its views.
         tasks: Whose labels are prepared.
+        registry: What they are.
     """
 
     open: Callable[[], Data]
     parts: tuple[tuple[int, tuple[ViewKey, ...]], ...]
     tasks: tuple[str, ...]
+    registry: Registry
 
 
 def look_again(look: Look) -> dict[int, str]:
     """What the files of each portion are now, as `Done.seen`."""
-    data, domains = look.open(), sorted(needs([DICTIONARY[name] for name in look.tasks]))
+    data, domains = look.open(), sorted(needs([look.registry[name] for name in look.tasks]))
     return {number: data.seen(keys, domains) for number, keys in look.parts}
 
 
 def read_views(job: Job) -> Done:
     """Fill a job's rows; damage is collected, never skipped over in silence."""
     began = time.perf_counter()
-    data, tasks = job.open(), [DICTIONARY[name] for name in job.tasks]
+    data, tasks = job.open(), [job.registry[name] for name in job.tasks]
     seen = data.seen(job.keys, sorted(needs(tasks)))
     domains = sorted(set(needs(tasks)) - {"nonfixated_matches"})
     makes = [(f"tasks/{name}/label.npy", label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]

@@ -17,7 +17,7 @@ from taskonomy.models.discriminator import Critic
 from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit
 from taskonomy.store.unit_keys import UNIT_CODE
-from taskonomy.tasks import BUILT_IN
+from taskonomy.tasks import BUILT_IN, Task
 from taskonomy.training import adversarial
 from taskonomy.training import task_networks as networks
 from taskonomy.training.adversarial import Adversary
@@ -49,10 +49,9 @@ class Made(Prepared):
         self.splits = np.arange(VIEWS) % len(SPLITS)
         self._masks = rng.random((VIEWS, SIDE, SIDE)) < 2 / 3
 
-    def task(self, name: str) -> PreparedTask:
-        task = BUILT_IN[name]
+    def task(self, task: Task) -> PreparedTask:
         stored = 255 - self.images if len(task.label.shape) == 3 else np.zeros((VIEWS, *task.label.shape), np.float32)
-        masks = self._masks if name == "normal" else None
+        masks = self._masks if task.name == "normal" else None
         return PreparedTask(task, np.arange(VIEWS)[:, None], stored, masks, {"mean": [0.0] * 9, "std": [1.0] * 9}, self.splits)
 
 

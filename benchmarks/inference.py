@@ -13,7 +13,7 @@ from taskonomy.config.params import read_params
 from taskonomy.config.task_config import task_config
 from taskonomy.inference.benchmark import milliseconds, own_network
 from taskonomy.inference.composed_model import Encoder, Readout, fresh_encoder, fresh_readout
-from taskonomy.inference.inference_cost import Size, size_of, together
+from taskonomy.inference.inference_cost import ModelSize, size_of, together
 from taskonomy.policy.planner import plan
 from taskonomy.tables.table import read_table
 from taskonomy.tasks import BUILT_IN
@@ -48,8 +48,8 @@ def main() -> None:
     own = {name: own_network(BUILT_IN[name], shapes[name]) for name in targets}
     sizes = {name: size_of(one, torch.zeros(1, 3, side, side)) for name, one in encoders.items()}
     code = params.train.encoder.channels, side // params.train.encoder.stride
-    readouts: dict[str, Size] = {}
-    alone: dict[str, Size] = {}
+    readouts: dict[str, ModelSize] = {}
+    alone: dict[str, ModelSize] = {}
     for name, target in targets.items():
         task = BUILT_IN[name]
         readouts[name] = size_of(target.readout, torch.zeros(1, task.tiles, code[0] * len(target.encoders), code[1], code[1]))

@@ -26,7 +26,7 @@ from taskonomy.config.profiles import overlaid
 from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
-from taskonomy.estimate.throughput import PEAKS, SAMPLES, Kind, Nets, Stamps, train_rate
+from taskonomy.estimate.throughput import PEAKS, SAMPLES, Nets, NetworkKind, Stamps, train_rate
 from taskonomy.labels.encodings import Input
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import transfer_network
@@ -34,7 +34,7 @@ from taskonomy.store.store import Store, key_of
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import cuda_graphs as graphs
 from taskonomy.training.codes import coded_rows, codes_of, row_of_view
-from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
+from taskonomy.training.dataloader import Batches, CodeInputs, ImageInputs, Labels, NetworkInputs
 from taskonomy.training.gpu_cache import resident
 from taskonomy.training.task_networks import prepared_task
 from taskonomy.training.train_unit import Recipe, train_unit
@@ -110,13 +110,13 @@ class Bench:
         encoder = make_encoder(self.params.train.encoder).to(DEVICE)
         return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def codes(self, source: int) -> Codes:
+    def codes(self, source: int) -> CodeInputs:
         """Computed, stored and memory-mapped."""
         how, path, splits = Input.IMAGE, self.folder / f"codes{source}.npy", self.prepared.splits
         precision = self.params.train.precision.here()
         codes = codes_of(self.encoder(source), self.prepared.images, coded_rows(splits), how, how, precision, self.plan.codes)
         np.save(path, codes)
-        return Codes([np.load(path, mmap_mode="r")], row_of_view(splits))
+        return CodeInputs([np.load(path, mmap_mode="r")], row_of_view(splits))
 
     def network(self, way: str, name: str, source: int) -> nn.Module:
         """What one of the ways trains."""
@@ -137,7 +137,7 @@ class Bench:
             labels = Labels(task, np.concatenate([train, judged]) if self.complete else None)  # more images' would not fit into memory
             schedule, times = self.plan.schedule.model_copy(update={"epochs": self.epochs}), np.zeros(2)
             for source in range(self.sources):
-                inputs: Inputs = stored[source] if way == "stored" else Images(self.prepared.images, task.task.input)
+                inputs: NetworkInputs = stored[source] if way == "stored" else ImageInputs(self.prepared.images, task.task.input)
                 recipe = Recipe(f"{source} {name}", task.task, labels, inputs, train, schedule, self.plan.precision.here(), self.plan.seed)
                 key, make, ends = key_of(way=way, target=name, source=source), partial(self.network, way, name, source), Stamps()
                 unit = train_unit(Store(self.folder / way), key, recipe, make, each_epoch=ends)
@@ -157,7 +157,7 @@ class Rates:
         torch.set_num_threads(1)
         self.peak = next((one for part, one in PEAKS.items() if part in torch.cuda.get_device_name()), float("nan"))
 
-    def seconds(self, kind: Kind, *, compiled: bool) -> float:
+    def seconds(self, kind: NetworkKind, *, compiled: bool) -> float:
         """Of one sample, in an epoch that is not the first."""
         graphs.COMPILED_FROM = 0 if compiled else sys.maxsize
         network, task = self.nets.network(kind).to(DEVICE), self.nets.task(kind.name)
@@ -171,8 +171,8 @@ class Rates:
         print(f"{'samples per second':<26}" + "".join(f"{one:>10}" for one in columns))
         kinds = self.nets.kinds()
         sizes = {kind: self.nets.size(kind).flop / 1e12 for kind in kinds}
-        plain: dict[Kind, float] = {}
-        fast: dict[Kind, float] = {}
+        plain: dict[NetworkKind, float] = {}
+        fast: dict[NetworkKind, float] = {}
         for name in self.nets.params.data.tasks:
             line = f"{name:<26}"
             for kind in (one for one in kinds if one.name == name):
@@ -212,7 +212,7 @@ class Rates:
 
 def _side(params: Params, together: Any, rates: Any) -> None:
     """One of several processes that train transfers on one GPU: its samples per second in an epoch that all begin together."""
-    nets, kind = Nets(params), Kind(SIDE, True, True)
+    nets, kind = Nets(params), NetworkKind(SIDE, True, True)
     graphs.COMPILED_FROM = 0
     torch.set_num_threads(1)
     task, plan, positions = nets.task(kind.name), nets.schedule(kind), np.arange(SAMPLES)

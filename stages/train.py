@@ -8,7 +8,7 @@ from taskonomy.compute.executor import engine
 from taskonomy.config.params import read_params
 from taskonomy.config.task_config import read_task_config
 from taskonomy.store.store import store_root
-from taskonomy.transfers.stage_outputs import Curves, write_network
+from taskonomy.transfers.stage_outputs import CurveLog, write_network
 from taskonomy.transfers.task_network_jobs import NetworkJob, supervised
 
 
@@ -22,7 +22,7 @@ def main() -> None:
 
     config = read_task_config(args.card)
     job = NetworkJob(config, args.prepared, store_root())
-    with engine(read_params().execution) as where, Curves(config) as curves:
+    with engine(read_params().execution) as where, CurveLog(config) as curves:
         trained = supervised(job, curves.told, where)
         write_network(args.model, args.codes, trained, curves)
 

@@ -22,7 +22,7 @@ from taskonomy.store.store import Store
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.task_networks import train_task
 from taskonomy.training.transfer_context import TransferContext, shared
-from taskonomy.transfers.stage_outputs import Curves, write_network
+from taskonomy.transfers.stage_outputs import CurveLog, write_network
 from taskonomy.world.generate import make_world
 
 SIDE = 32
@@ -68,7 +68,7 @@ def tiny_trained(prepared: Prepared, folder: Path) -> None:
     """What the stage `train` writes for `TRAINED`: models/TASK, codes/TASK, and the units in store."""
     for task in TRAINED:
         config = tiny_config(task)
-        with Curves(config) as curves:
+        with CurveLog(config) as curves:
             done = train_task(prepared, config, Store(folder / "store"), curves.told)
             write_network(folder / "models" / task, folder / "codes" / task, done, curves)
 

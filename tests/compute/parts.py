@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from taskonomy.compute.work import Work
-from taskonomy.config.params import Kind
+from taskonomy.config.params import WorkKind
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, key_of
 
@@ -40,7 +40,7 @@ class Part:
         return key_of(number=self.number)
 
     def work(self) -> Work:
-        return Work(f"part {self.number}", Kind.TRANSFER, double, self, (self.read,), self.store, (self.key,))
+        return Work(f"part {self.number}", WorkKind.TRANSFER, double, self, (self.read,), self.store, (self.key,))
 
 
 def double(part: Part) -> int:

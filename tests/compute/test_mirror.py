@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from taskonomy.compute.file_mirror import Mirror, Seen, all_seen
+from taskonomy.compute.file_mirror import FileState, Mirror, all_seen
 from taskonomy.errors import TaskonomyError
 
 
@@ -21,7 +21,7 @@ class Driver:
         (self.folder / "codes/a.npy").write_bytes(b"a" * 1000)
         (self.folder / "codes/b.npy").write_bytes(b"b" * 10)
 
-    def files(self) -> tuple[Seen, ...]:
+    def files(self) -> tuple[FileState, ...]:
         return all_seen([self.folder / "codes"])
 
     def chunks(self, path: Path, size: int) -> Iterator[bytes]:

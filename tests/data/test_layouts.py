@@ -12,7 +12,7 @@ from by_hand import DOMAINS, LAYOUTS, VIEWS, contents, name, release, write_fold
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.formats import DamagedFileError, ViewKey, from_bytes
-from taskonomy.release.layouts import Source, open_source
+from taskonomy.release.layouts import SourceFile, open_source
 
 EXPECTED_VIEWS = [ViewKey("ackermanville", 0, 0), ViewKey("ackermanville", 0, 1)] + [ViewKey("cauthron", *view) for view in VIEWS["cauthron"]]
 ON_DISK = {building.lower(): building for building in VIEWS}
@@ -21,7 +21,7 @@ ON_DISK = {building.lower(): building for building in VIEWS}
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_views_and_bytes(tmp_path: Path, layout: str):
     source = open_source(release(tmp_path, layout))
-    assert isinstance(source, Source)
+    assert isinstance(source, SourceFile)
     assert source.buildings == ("ackermanville", "cauthron")
     assert source.domains == tuple(sorted(DOMAINS))
     assert source.views() == EXPECTED_VIEWS  # point 9 before 10, view 2 before 11

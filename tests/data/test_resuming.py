@@ -19,7 +19,7 @@ from taskonomy.config.params import DataParams
 from taskonomy.data.prepare import run as module
 from taskonomy.data.prepare.arrays import arrays_of, disk_needed
 from taskonomy.data.prepare.label_statistics import mean_std
-from taskonomy.data.prepare.resume_log import Journal
+from taskonomy.data.prepare.resume_log import ResumeLog
 from taskonomy.data.prepare.run import prepare
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks import BUILT_IN
@@ -196,12 +196,12 @@ def test_the_disk_that_is_needed_is_what_is_written_and_hardly_more(root, tmp_pa
 
 
 def test_a_journal_keeps_the_last_word_on_each_part(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal")
+    journal = ResumeLog(tmp_path / "journal")
     journal.note("a", "mark", {"x": 1})
     journal.note("b", "mark", 2)
     journal.note("a", "other", 3)
     journal.note("b", "mark", None)
-    for one in (journal, Journal(tmp_path / "journal")):
+    for one in (journal, ResumeLog(tmp_path / "journal")):
         assert (one.gave("a", "mark"), one.gave("a", "other"), one.gave("b", "mark"), one.gave("c", "")) == (None, 3, None, None)
 
 
@@ -343,7 +343,7 @@ def test_a_damaged_journal_is_no_journal(root, whole, tmp_path, monkeypatch, cap
     for bit in np.random.default_rng(0).choice(8 * len(data) - 8, 300, replace=False).tolist():
         path.write_bytes(data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :])
         capsys.readouterr()
-        held = Journal(path)
+        held = ResumeLog(path)
         assert held.gave("arrays", "") is None
         assert capsys.readouterr().err == f"{path}: damaged, so it is removed and its work begins anew\n"
     read = counted(monkeypatch)

@@ -17,7 +17,7 @@ from taskonomy.config.params import Beam
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.estimate.estimate import code_bytes, make_plan
 from taskonomy.estimate.estimate_text import clock, human, render
-from taskonomy.estimate.throughput import Kind, Nets, size_of
+from taskonomy.estimate.throughput import Nets, NetworkKind, size_of
 from taskonomy.estimate.workload import BUILDING, images_of, sets_of, units_of
 from taskonomy.tasks import BUILT_IN
 from taskonomy.transfers.beam_search import candidates
@@ -106,7 +106,7 @@ def test_arithmetic_weights_and_outputs_by_hand() -> None:
 @pytest.mark.parametrize("name", [name for name, task in BUILT_IN.items() if task.head is not None])
 def test_every_network_has_a_size_that_is_its_own(name: str) -> None:
     nets = Nets(profile())
-    for kind in (Kind(name, False, True), Kind(name, True, True)):
+    for kind in (NetworkKind(name, False, True), NetworkKind(name, True, True)):
         size = nets.size(kind)
         assert size.weights == sum(one.numel() for one in nets.network(kind).parameters())
         assert size.flop > 0

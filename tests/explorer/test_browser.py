@@ -16,7 +16,7 @@ import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from taskonomy.config.params import PolicyParams
-from taskonomy.explorer.loading import Opened, opened
+from taskonomy.explorer.loading import LoadedTable, opened
 from taskonomy.explorer.server import Server
 from taskonomy.policy.planner import Policy, plan
 from taskonomy.tables.table import parse_table, read_table
@@ -34,7 +34,7 @@ NO_LIMIT = 1e6  # seconds for one program: what is proved must not depend on how
 
 
 @contextmanager
-def serving(what: Opened) -> Iterator[str]:
+def serving(what: LoadedTable) -> Iterator[str]:
     server = Server(what, 0)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -16,7 +16,7 @@ from taskonomy.explorer import downloads as exports
 from taskonomy.explorer.callbacks import Explorer, choices_of
 from taskonomy.explorer.cytoscape import elements
 from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, RefusedError, TaskChoice, from_query, may_be, params_of, start, to_query
-from taskonomy.explorer.loading import Opened, open_path, opened
+from taskonomy.explorer.loading import LoadedTable, open_path, opened
 from taskonomy.explorer.page_layout import layout
 from taskonomy.explorer.policy_diff import difference
 from taskonomy.policy.planner import Policy, plan
@@ -28,7 +28,7 @@ TABLE = random_table(np.random.default_rng(3), tasks=6, targets=4)
 NUMBERS = st.sampled_from(["", "0", "0.5", "1", "2.25", "3"])
 
 
-def small() -> Opened:
+def small() -> LoadedTable:
     return opened(TABLE, "small", 10.0)
 
 

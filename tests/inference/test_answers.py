@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.inference.rendering import Answer
+from taskonomy.inference.rendering import Prediction
 from taskonomy.tasks import BUILT_IN
 
 SIDE = 16
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 TARGETS = [task.name for task in BUILT_IN.values() if task.head is not None and "target" in task.roles]
 
 
-def answer(name: str, output: np.ndarray | None = None) -> Answer:
+def answer(name: str, output: np.ndarray | None = None) -> Prediction:
     task = BUILT_IN[name]
     assert task.head is not None
     numbers = 12 if name == "egomotion" else task.head.channels
@@ -26,7 +26,7 @@ def answer(name: str, output: np.ndarray | None = None) -> Answer:
     images = tuple(RNG.integers(0, 256, (40, 40, 3), np.uint8) for _ in range(task.images))
     label = task.label
     statistics = {"mean": [0.5] * task.head.channels, "std": [2.0] * task.head.channels} if label and label.statistics == "mean_std" else {}
-    return Answer(task, images, given.astype(np.float32), statistics, {"normal": np.zeros((task.images, 8, 2, 2), np.float32)})
+    return Prediction(task, images, given.astype(np.float32), statistics, {"normal": np.zeros((task.images, 8, 2, 2), np.float32)})
 
 
 @pytest.mark.parametrize("name", TARGETS)

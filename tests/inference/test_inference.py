@@ -24,7 +24,7 @@ from taskonomy.config.params import Precision, read_params
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.benchmark import milliseconds, own_network, solve_all
 from taskonomy.inference.export import export, file_digest, headline
-from taskonomy.inference.inference_cost import Size, together
+from taskonomy.inference.inference_cost import ModelSize, together
 from taskonomy.inference.manifest import open_export
 from taskonomy.inference.onnx_export import TOLERANCE, difference, write_graph
 from taskonomy.inference.photographs import found_images
@@ -205,8 +205,8 @@ def test_parameters_are_those_of_the_networks(folder) -> None:
 
 
 def test_the_three_ways_by_hand() -> None:
-    encoders = {"a": Size(10, 100), "b": Size(20, 200)}
-    readouts, own = {"x": Size(1, 5), "y": Size(2, 6)}, {"x": Size(50, 500), "y": Size(60, 600)}
+    encoders = {"a": ModelSize(10, 100), "b": ModelSize(20, 200)}
+    readouts, own = {"x": ModelSize(1, 5), "y": ModelSize(2, 6)}, {"x": ModelSize(50, 500), "y": ModelSize(60, 600)}
     found = together(encoders, readouts, own, {"x": ["a"], "y": ["a", "b"]}, {"x": 1, "y": 2})
     assert found["shared"] == {"encoder_passes": 4, "parameters": 33, "flops": 11 + 2 * 100 + 2 * 200}
     assert found["apart"] == {"encoder_passes": 5, "parameters": 3 + 10 + 30, "flops": 11 + 100 + 2 * 300}

@@ -13,7 +13,7 @@ from taskonomy.labels.encodings import Head
 from taskonomy.models.decoders import PAPER, SMALL, make_decoder
 from taskonomy.models.encoder import check_size, make_encoder
 from taskonomy.models.networks import TransferNetwork, parameters, task_network, transfer_network
-from taskonomy.models.transfer import Transfer, clipped
+from taskonomy.models.transfer import TransferModule, clipped
 from taskonomy.tasks import BUILT_IN, Task
 
 TASKS = [task for task in BUILT_IN.values() if task.head]
@@ -347,7 +347,7 @@ def test_an_upsampled_decoder_without_normalisation_keeps_the_scale_of_its_code(
         (lambda: decoder_of(last=2), "last: must be odd (is 2)"),
         (lambda: decoder_of(shuffle=3), "shuffle: must be a power of two (is 3)"),
         (lambda: decoder_of(width=0.0), "width must be greater than 0 (is 0.0)"),
-        (lambda: Transfer(0, 8), "a transfer has at least one source (has 0)"),
+        (lambda: TransferModule(0, 8), "a transfer has at least one source (has 0)"),
     ],
 )
 def test_what_cannot_be_built_is_refused_in_words(build: object, message: str) -> None:
@@ -361,7 +361,7 @@ def test_what_cannot_be_built_is_refused_in_words(build: object, message: str) -
 
 @pytest.mark.parametrize("sources", [1, 2, 3, 4, 25])
 def test_a_transfer_of_every_order_is_the_same_network_but_for_its_inputs(sources: int) -> None:
-    transfer = Transfer(sources, 8)
+    transfer = TransferModule(sources, 8)
     assert transfer(torch.rand(4, sources * 8, 4, 4)).shape == (4, 16, 4, 4)
     assert parameters(transfer) == 2 * 8 * sources + 2 * (conv_weights(8 * sources, 8) + conv_weights(8, 8)) + 2 * 16
     with pytest.raises(RuntimeError, match="running_mean"):
@@ -369,7 +369,7 @@ def test_a_transfer_of_every_order_is_the_same_network_but_for_its_inputs(source
 
 
 def test_convolutions_of_a_transfer_start_at_a_hundredth_and_its_streams_differ() -> None:
-    first, second = Transfer(8, 8).streams
+    first, second = TransferModule(8, 8).streams
     assert first[0].weight.abs().max() <= 0.02
     assert first[0].weight.std().item() == pytest.approx(0.01 * 0.88, rel=0.05)
     assert not torch.equal(first[0].weight, second[0].weight)
@@ -385,7 +385,7 @@ def test_outliers_are_cut_at_five_deviations_of_their_channel_in_training_only()
     cut[0, 0, 0, 0] = 1000.0
     assert torch.equal(cut, codes)  # nothing else is touched, in neither channel
 
-    transfer, seen = Transfer(1, 2), []
+    transfer, seen = TransferModule(1, 2), []
     transfer.before.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].max().item()))
     transfer(codes)
     transfer.eval()(codes)
@@ -394,7 +394,7 @@ def test_outliers_are_cut_at_five_deviations_of_their_channel_in_training_only()
 
 def test_a_transfer_does_not_care_about_the_units_of_its_sources() -> None:
     """Codes of one encoder may be a hundred times those of another: normalisation makes them alike."""
-    transfer, codes = Transfer(2, 8), torch.rand(16, 16, 4, 4)
+    transfer, codes = TransferModule(2, 8), torch.rand(16, 16, 4, 4)
     scale = torch.tensor([1.0] * 8 + [100.0] * 8)[:, None, None]
     torch.testing.assert_close(transfer(codes), transfer(codes * scale), rtol=1e-2, atol=1e-2)
 

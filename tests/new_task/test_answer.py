@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.query_page import page
 from taskonomy.new_task.query_wording import crossing, lines, verdict
-from taskonomy.new_task.ranking import Answer, best_of_each_order, best_to_fine_tune, crossings, interval
+from taskonomy.new_task.ranking import QueryResult, best_of_each_order, best_to_fine_tune, crossings, interval
 from taskonomy.tasks import BUILT_IN
 
 SIZES = (200, 500, 1000, 2000)
@@ -31,13 +31,13 @@ def curve(transfer, tuned=None, sizes=SIZES) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def found(held: pd.DataFrame, target="class_scene", singles=("normal", "reshading")) -> Answer:
+def found(held: pd.DataFrame, target="class_scene", singles=("normal", "reshading")) -> QueryResult:
     sets = [(name,) for name in singles] + [tuple(singles)]
     affinity = np.linspace(0.5, 0.1, len(sets))
     ranking = pd.DataFrame({"sources": sets, "order": [len(one) for one in sets], "affinity": affinity})
     ranking = ranking.assign(low=affinity / 2, high=affinity * 1.5, best_of_order=0.5, gain=0.6, gain_held_out=0.6)
     samples = {"ranking": 500, "labelled": 2000, "validation": 100, "test_affinity": 250, "test_policy": 250}
-    return Answer(target, ranking, best_of_each_order(ranking), held, crossings(held), samples, BUILT_IN)
+    return QueryResult(target, ranking, best_of_each_order(ranking), held, crossings(held), samples, BUILT_IN)
 
 
 @settings(max_examples=30)
@@ -123,6 +123,6 @@ def test_a_page_is_whole_offline_and_holds_no_markup_of_names():
 def test_a_page_without_intervals_or_fine_tuning_still_draws():
     held = found(curve([0.9, 0.8, 0.7, 0.6]))
     ranking = held.ranking.assign(low=np.nan, high=np.nan, best_of_order=np.nan)
-    html = page(Answer(held.target, ranking, held.best, held.curve, held.crossings, held.samples, held.registry))
+    html = page(QueryResult(held.target, ranking, held.best, held.curve, held.crossings, held.samples, held.registry))
     assert "fine-tuned: gain" not in html
     assert "Surface normals" in html

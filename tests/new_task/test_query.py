@@ -26,7 +26,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.models.encoder import make_encoder
 from taskonomy.new_task import learning_curve as points
 from taskonomy.new_task.learning_curve import LearningCurveContext
-from taskonomy.new_task.request import Run, ask, nested_samples, sizes
+from taskonomy.new_task.request import FinishedRun, ask, nested_samples, sizes
 from taskonomy.new_task.run_query import answer, run_query
 from taskonomy.store.store import Store
 from taskonomy.tasks import BUILT_IN
@@ -61,7 +61,7 @@ def forget() -> None:
     points._opened.cache_clear()
 
 
-def run_in(folder: Path, prepared: Prepared, trained: Path, **changes) -> Run:
+def run_in(folder: Path, prepared: Prepared, trained: Path, **changes) -> FinishedRun:
     """A finished run of what is trained."""
     (folder / ".dvc").mkdir(parents=True)
     (folder / "data").mkdir()
@@ -70,7 +70,7 @@ def run_in(folder: Path, prepared: Prepared, trained: Path, **changes) -> Run:
     (folder / "data/world").symlink_to(prepared.root.parent / "world")
     params = profile(**{"data": {"tasks": list(TRAINED)}, "transfer": {"targets": ["normal", "denoising"]}, "query": {"images": SIZES}, **changes})
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
-    return Run(folder, params, folder / ".dvc/units")
+    return FinishedRun(folder, params, folder / ".dvc/units")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from dvc.utils.serialize import dumps_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskonomy.pipeline.lockfile import Order, Unfinished, write_entry
+from taskonomy.pipeline.lockfile import LockFile, Unfinished, write_entry
 
 HEAD = "schema: '2.0'\nstages:\n"
 
@@ -25,7 +25,7 @@ def test_new_entries_follow_the_old_ones_in_the_wanted_order(tmp_path: Path, add
     lock, ignore = tmp_path / "dvc.lock", tmp_path / ".gitignore"
     lock.write_text(HEAD + entry("z") + entry("a") + "datasets: []\n")
     ignore.write_text("x\n\ny\n\n/a\n")
-    order = Order({str(lock): ["a", "b", "c", "d", "z"]}, {str(ignore): ["/a", "/b", "/c", "/d"]})
+    order = LockFile({str(lock): ["a", "b", "c", "d", "z"]}, {str(ignore): ["/a", "/b", "/c", "/d"]})
     before = order.entries()
     lock.write_text(HEAD + entry("z") + entry("a") + "".join(map(entry, added)) + "datasets: []\n")
     ignore.write_text("x\n\ny\n\n/a\n" + "".join(f"/{name}\n" for name in added))
@@ -39,7 +39,7 @@ def test_new_entries_follow_the_old_ones_in_the_wanted_order(tmp_path: Path, add
 
 def test_a_file_that_dvc_did_not_write_is_left_alone(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
-    order = Order({str(lock): ["a", "b"]}, {})
+    order = LockFile({str(lock): ["a", "b"]}, {})
     text = HEAD + " b: {cmd: echo}\n a: {cmd: echo}\n"
     lock.write_text(text)
     order.restore({})
@@ -48,7 +48,7 @@ def test_a_file_that_dvc_did_not_write_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_run_that_goes_on_adds_where_one_run_would_have(tmp_path: Path) -> None:
     lock, state = tmp_path / "dvc.lock", tmp_path / "state.json"
-    order = Order({str(lock): ["a", "b", "c", "d"]}, {})
+    order = LockFile({str(lock): ["a", "b", "c", "d"]}, {})
     lock.write_text(HEAD + entry("d"))
     first = Unfinished(state, order)
     assert not first.resumed
@@ -65,7 +65,7 @@ def test_a_run_that_goes_on_adds_where_one_run_would_have(tmp_path: Path) -> Non
 
 def test_what_another_command_has_added_since_is_not_moved(tmp_path: Path) -> None:
     lock, state = tmp_path / "dvc.lock", tmp_path / "state.json"
-    order = Order({str(lock): ["a", "b", "c"]}, {})
+    order = LockFile({str(lock): ["a", "b", "c"]}, {})
     lock.write_text(HEAD)
     Unfinished(state, order).note(())
     text = HEAD + entry("c") + entry("a")  # by dvc repro c, say
@@ -122,7 +122,7 @@ def test_entries_that_share_a_list_stay_together(tmp_path: Path) -> None:
     assert "&id001" in text
     lock.write_text(text)
     assert not write_entry(str(lock), "third", dumped({"third": {"cmd": "x"}}))
-    Order({str(lock): ("second", "first")}, {}).restore({})
+    LockFile({str(lock): ("second", "first")}, {}).restore({})
     assert lock.read_text() == text
     lock.write_text(dumped({"first": {"cmd": "x"}}))
     assert not write_entry(str(lock), "both", dumped({"both": {"deps": shared, "outs": shared}}))

@@ -13,7 +13,7 @@ from small_pipeline import Pipeline, until
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores, on_every_core
-from taskonomy.machine.jobserver import TOKENS, Tokens, give_back
+from taskonomy.machine.jobserver import TOKENS, Jobserver, give_back
 
 two_cores = pytest.mark.skipif(cores() < 2, reason="one core: there is nothing to share")
 # Many items on every core. As long as the stage `right` has not ended, an item just says who worked on it; afterwards it waits for a second worker.
@@ -65,7 +65,7 @@ def test_a_stage_uses_a_second_core_once_the_stage_beside_it_has_ended(tmp_path:
 def test_results_are_the_same_with_and_without_tokens_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Counter((number, number * number) for number in range(40))
     assert Counter(on_every_core(square, range(40))) == expected
-    tokens = Tokens.make(tmp_path, 2)
+    tokens = Jobserver.make(tmp_path, 2)
     monkeypatch.setenv(TOKENS, str(tmp_path))
     assert Counter(on_every_core(square, range(40))) == expected
     held = [had(tokens.take()), had(tokens.take())]
@@ -76,7 +76,7 @@ def test_results_are_the_same_with_and_without_tokens_and_none_is_lost(tmp_path:
 
 
 def test_a_token_is_borrowed_only_while_no_stage_waits_for_one(tmp_path: Path) -> None:
-    tokens = Tokens.make(tmp_path, 2)
+    tokens = Jobserver.make(tmp_path, 2)
     claim = had(tokens.claim())
     assert tokens.borrow() is None
     mine = had(tokens.take())
@@ -90,9 +90,9 @@ def test_a_token_is_borrowed_only_while_no_stage_waits_for_one(tmp_path: Path) -
 
 
 def test_a_process_that_is_killed_gives_its_token_back(tmp_path: Path) -> None:
-    tokens = Tokens.make(tmp_path, 1)
-    taken = f"Tokens(Path({str(tmp_path)!r})).take()"
-    script = f"from taskonomy.machine.jobserver import Tokens; from pathlib import Path; print({taken}, flush=True); input()"
+    tokens = Jobserver.make(tmp_path, 1)
+    taken = f"Jobserver(Path({str(tmp_path)!r})).take()"
+    script = f"from taskonomy.machine.jobserver import Jobserver; from pathlib import Path; print({taken}, flush=True); input()"
     holder = subprocess.Popen((sys.executable, "-c", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline().strip().isdigit()
@@ -105,7 +105,7 @@ def test_a_process_that_is_killed_gives_its_token_back(tmp_path: Path) -> None:
 
 @two_cores
 def test_a_killed_worker_is_an_error_and_its_token_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = Tokens.make(tmp_path, 1)
+    tokens = Jobserver.make(tmp_path, 1)
     monkeypatch.setenv(TOKENS, str(tmp_path))
     with pytest.raises(TaskonomyError, match="killed"):
         list(on_every_core(killed_elsewhere, [(os.getpid(), tmp_path / "here")] * 10))

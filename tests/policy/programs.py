@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.params import Difference, PolicyParams
+from taskonomy.config.params import AlternativesDiffer, PolicyParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.policy.front import Point, front
+from taskonomy.policy.front import FrontPoint, front
 from taskonomy.policy.planner import Policy, plan
 
 AFFINITIES = ("tenths", "digits", "tiny", "mixed")
@@ -173,7 +173,7 @@ def wrong(one: One, solver: str) -> Iterator[str]:
     everything = enumerated(one.table, one.rules)
     names = sorted({*one.table["target"], *(name for group in one.table["sources"] for name in group)})
     affordable = sorted((known for known in everything if known.cost <= written(one.rules["budget"])), key=lambda known: known.key(names))
-    for difference in Difference:
+    for difference in AlternativesDiffer:
         params = PolicyParams(**one.rules, solver=solver, alternatives=4, alternatives_differ_in=difference)
         try:
             best, others = plan(one.table, params)
@@ -185,7 +185,7 @@ def wrong(one: One, solver: str) -> Iterator[str]:
             return
         expected: dict[object, Known] = {}
         for known in affordable:
-            expected.setdefault(known.sources if difference is Difference.SOURCES else known.rows, known)
+            expected.setdefault(known.sources if difference is AlternativesDiffer.SOURCES else known.rows, known)
         right = list(expected.values())[:5]
         if len(others) + 1 != len(right):
             yield f"{len(others)} alternatives in {difference}, not {len(right) - 1}"
@@ -206,7 +206,7 @@ def _wrong_error(error: str, everything: list[Known], affordable: list[Known], o
             yield f"no names or not all digits of {one.rules['budget']!r}: {error}"
 
 
-def _wrong_policy(policy: Policy, known: Known, one: One, place: int, difference: Difference) -> Iterator[str]:
+def _wrong_policy(policy: Policy, known: Known, one: One, place: int, difference: AlternativesDiffer) -> Iterator[str]:
     rows = {(target, group): number for number, (target, group) in enumerate(zip(one.table["target"], one.table["sources"], strict=True))}
     if policy.status != "optimal" or policy.gap != 0:
         yield f"{policy.status} with gap {policy.gap}"
@@ -240,7 +240,7 @@ def _dominated(policy: Policy, one: One) -> Iterator[str]:
 def _wrong_front(one: One, solver: str, everything: list[Known], names: list[str]) -> Iterator[str]:
     """Each point is the best of its budget, and no policy is better than the front at its cost."""
     params = PolicyParams(**{**one.rules, "budget": 0.0}, solver=solver)
-    points: list[Point] = front(one.table, params, [one.rules["max_order"]])
+    points: list[FrontPoint] = front(one.table, params, [one.rules["max_order"]])
     for point in points:
         within = min((known for known in everything if known.cost <= written(point.policy.budget)), key=lambda known: known.key(names), default=None)
         if within is None or (point.policy.objective, point.policy.sources) != (float(within.objective), within.sources):

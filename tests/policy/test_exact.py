@@ -8,7 +8,7 @@ import pytest
 from conftest import NOT_SOURCES
 from programs import draw, written, wrong
 
-from taskonomy.config.params import Difference, PolicyParams, SolverName
+from taskonomy.config.params import AlternativesDiffer, PolicyParams, SolverName
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy import planner as solve
 from taskonomy.policy.exact import Exact
@@ -138,8 +138,8 @@ def test_a_proof_that_holds_within_the_solvers_tolerance_says_so(
     assert [one.sources for one in more] == [one.sources for one in others]
 
 
-@pytest.mark.parametrize("difference", list(Difference))
-def test_alternatives_on_the_published_table_never_rise(published: pd.DataFrame, difference: Difference) -> None:
+@pytest.mark.parametrize("difference", list(AlternativesDiffer))
+def test_alternatives_on_the_published_table_never_rise(published: pd.DataFrame, difference: AlternativesDiffer) -> None:
     best, others = plan(published, PolicyParams(budget=8, exclude=NOT_SOURCES, alternatives=6, alternatives_differ_in=difference))
     objectives = [best.objective, *(one.objective for one in others)]
     assert objectives == sorted(objectives, reverse=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES, random_table
 
-from taskonomy.config.params import Balance, Difference, PolicyParams, Role, SelfEdge, SolverName
+from taskonomy.config.params import AlternativesDiffer, Balance, PolicyParams, Role, SelfEdge, SolverName
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.exact import Exact
 from taskonomy.policy.front import front
@@ -97,8 +97,8 @@ def test_the_policy_is_the_best_of_all_policies_and_of_equals_the_cheapest_then_
 
 
 @pytest.mark.parametrize("seed", range(60))
-@pytest.mark.parametrize("difference", list(Difference))
-def test_alternatives_are_the_next_best_by_enumeration(seed: int, difference: Difference) -> None:
+@pytest.mark.parametrize("difference", list(AlternativesDiffer))
+def test_alternatives_are_the_next_best_by_enumeration(seed: int, difference: AlternativesDiffer) -> None:
     rng = np.random.default_rng([1, seed])
     policies: list[tuple[float, float, tuple[str, ...], tuple[int, ...]]] = []
     while not policies:  # draw until some policy keeps to the budget
@@ -109,7 +109,7 @@ def test_alternatives_are_the_next_best_by_enumeration(seed: int, difference: Di
     seen: set[object] = set()
     expected = []
     for objective, _, sources, rows in policies:
-        key = sources if difference is Difference.SOURCES else rows
+        key = sources if difference is AlternativesDiffer.SOURCES else rows
         if key not in seen:
             expected.append(objective)
             seen.add(key)

@@ -21,7 +21,7 @@ from taskonomy.tasks import BUILT_IN, Task
 from taskonomy.training import adversarial
 from taskonomy.training import task_networks as networks
 from taskonomy.training.adversarial import Adversary
-from taskonomy.training.dataloader import Batch, Batches, Images, Labels
+from taskonomy.training.dataloader import Batch, Batches, ImageInputs, Labels
 from taskonomy.training.losses import Targets
 from taskonomy.training.trainer import fit, losses_of, seeded
 from taskonomy.training.transfer_context import SCRATCH
@@ -60,7 +60,7 @@ MADE = Made()
 
 def batches(name: str, split: str) -> Batches:
     one = MADE.task(BUILT_IN[name])
-    return Batches(Labels(one), Images(MADE.images, one.task.input), one.of_split(split), VIEWS)
+    return Batches(Labels(one), ImageInputs(MADE.images, one.task.input), one.of_split(split), VIEWS)
 
 
 class Run:

@@ -10,7 +10,7 @@ from tiny import profile
 from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import dataloader as batches
-from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
+from taskonomy.training.dataloader import TESTING, Batches, ImageInputs, Labels
 from taskonomy.training.train_unit import NoInput
 
 NAMES = [task.name for task in BUILT_IN.values() if task.label is not None]
@@ -77,7 +77,7 @@ def test_labels_kept_in_memory_are_those_encoded_anew(prepared, name, monkeypatc
 
 def sets_of(prepared, name: str, size: int = 4) -> Batches:
     task = prepared.task(BUILT_IN[name])
-    return Batches(Labels(task), Images(prepared.images, task.task.input, profile().train.tile_side), task.of_split("validation"), size)
+    return Batches(Labels(task), ImageInputs(prepared.images, task.task.input, profile().train.tile_side), task.of_split("validation"), size)
 
 
 @pytest.mark.parametrize("name", ["denoising", "egomotion", "jigsaw", "inpainting", "colorization"])

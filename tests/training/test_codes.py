@@ -1,4 +1,4 @@
-"""Codes: every image outside the train split is encoded once for each way in which targets see it."""
+"""CodeInputs: every image outside the train split is encoded once for each way in which targets see it."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from taskonomy.config.params import Precision
 from taskonomy.labels.encodings import Input
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.codes import BATCH, code_input, coded_rows, codes_of, row_of_view
-from taskonomy.training.dataloader import TESTING, Codes, Images
+from taskonomy.training.dataloader import TESTING, CodeInputs, ImageInputs
 
 
 class Counting(torch.nn.Module):
@@ -55,7 +55,7 @@ def test_the_train_split_has_no_codes_and_every_other_view_one(prepared):
 def test_a_source_sees_a_targets_noise_as_the_targets_own_network_does_when_it_is_tested(prepared):
     rows = coded_rows(prepared.splits)[10:20]
     of_source = code_input(prepared.images[rows], rows, Input.NOISE, Input.IMAGE)
-    of_target = Images(prepared.images, BUILT_IN["denoising"].input).seen(rows[:, None], rows, TESTING, None)
+    of_target = ImageInputs(prepared.images, BUILT_IN["denoising"].input).seen(rows[:, None], rows, TESTING, None)
     assert torch.equal(of_source, of_target[:, 0])
     assert not torch.equal(of_source, code_input(prepared.images[rows], rows, Input.IMAGE, Input.IMAGE))
 
@@ -80,7 +80,7 @@ def test_codes_of_several_sources_stand_side_by_side_for_each_image():
     rng = np.random.default_rng(0)
     first, second = (rng.random((6, 3, 2, 2)).astype(np.float16) for _source in range(2))
     row_of = np.array([-1, 0, 1, -1, 2, 3, 4, 5])
-    seen = Codes([first, second], row_of).seen(np.array([[1, 7], [4, 2]]), np.array([0, 1]), 0, None)
+    seen = CodeInputs([first, second], row_of).seen(np.array([[1, 7], [4, 2]]), np.array([0, 1]), 0, None)
     assert seen.dtype == torch.float32
     assert seen.shape == (2, 2, 6, 2, 2)
     for sample, views in enumerate([[1, 7], [4, 2]]):
@@ -91,7 +91,7 @@ def test_codes_of_several_sources_stand_side_by_side_for_each_image():
 
 def test_codes_of_training_images_are_refused():
     with pytest.raises(ValueError, match="train split"):
-        Codes([np.zeros((1, 1, 2, 2), np.float16)], np.array([0, -1])).seen(np.array([[0], [1]]), np.array([0, 1]), 0, None)
+        CodeInputs([np.zeros((1, 1, 2, 2), np.float16)], np.array([0, -1])).seen(np.array([[0], [1]]), np.array([0, 1]), 0, None)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

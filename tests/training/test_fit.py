@@ -16,7 +16,7 @@ from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.models.decoders import SMALL
 from taskonomy.models.networks import task_network
 from taskonomy.tasks import BUILT_IN
-from taskonomy.training.dataloader import TESTING, Batches, Images, Labels
+from taskonomy.training.dataloader import TESTING, Batches, ImageInputs, Labels
 from taskonomy.training.trainer import fit, losses_of, seeded
 from taskonomy.training.transforms import as_seen
 
@@ -26,7 +26,7 @@ TRAINED = [task.name for task in BUILT_IN.values() if task.label is not None]
 
 def batches(prepared: Prepared, name: str, split: str, size: int = 8) -> Batches:
     task = prepared.task(BUILT_IN[name])
-    return Batches(Labels(task), Images(prepared.images, task.task.input), task.of_split(split), size)
+    return Batches(Labels(task), ImageInputs(prepared.images, task.task.input), task.of_split(split), size)
 
 
 def network(name: str, seed: int = 0) -> torch.nn.Module:
@@ -63,9 +63,9 @@ def test_a_training_killed_after_any_epoch_resumes_to_the_same_bits(prepared, na
 
 
 class Stopping:
-    """Images that end the training when so many batches were read."""
+    """ImageInputs that end the training when so many batches were read."""
 
-    def __init__(self, images: Images, after: int) -> None:
+    def __init__(self, images: ImageInputs, after: int) -> None:
         self.images, self.left = images, after
 
     def seen(self, rows, keys, epoch, orders):

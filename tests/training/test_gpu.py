@@ -11,7 +11,7 @@ from tiny import KilledError, schedule
 
 from taskonomy.config.params import Params, Precision, checked
 from taskonomy.errors import TaskonomyError
-from taskonomy.estimate.throughput import SAMPLES, Kind, Nets
+from taskonomy.estimate.throughput import SAMPLES, Nets, NetworkKind
 from taskonomy.machine.device import fastest
 from taskonomy.training import cuda_graphs as graphs
 from taskonomy.training import trainer as fitting
@@ -39,7 +39,9 @@ class Plain:
         return self.function(batch.to(self.device), True)
 
 
-def trained(kind: Kind, folder: Path, *, there: bool = True, device: torch.device | None = None, epochs: int = 3, spoil: bool = False, **options):
+def trained(
+    kind: NetworkKind, folder: Path, *, there: bool = True, device: torch.device | None = None, epochs: int = 3, spoil: bool = False, **options
+):
     device = device or fastest()
     seeded(0, kind.name, "weights")
     network, task, inputs = nets().network(kind).to(device), nets().task(kind.name), nets().inputs(kind)
@@ -68,7 +70,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize(("name", "transfer"), [(kind.name, kind.transfer) for kind in nets().kinds()])
 def test_recorded_steps_give_the_bits_of_plain_ones_each_time(name, transfer, tmp_path, monkeypatch):
-    kind = Kind(name, transfer, False)
+    kind = NetworkKind(name, transfer, False)
     recorded, again = (trained(kind, tmp_path)[0] for _ in range(2))
     monkeypatch.setattr(fitting, "Recorded", Plain)
     plain = trained(kind, tmp_path)[0]
@@ -78,20 +80,20 @@ def test_recorded_steps_give_the_bits_of_plain_ones_each_time(name, transfer, tm
 
 @pytest.mark.parametrize("name", ["normal", "denoising", "jigsaw", DROPOUT])
 def test_batches_made_ahead_and_batches_that_lie_there_are_the_same(name, tmp_path):
-    kind = Kind(name, False, False)
+    kind = NetworkKind(name, False, False)
     assert same(trained(kind, tmp_path)[0], trained(kind, tmp_path, there=False)[0])
 
 
 @pytest.mark.parametrize("name", ["normal", "segment_semantic", "edge_texture"])
 def test_a_gpu_and_a_processor_agree_within_what_rounding_makes_of_three_epochs(name, tmp_path):
-    kind = Kind(name, False, False)
+    kind = NetworkKind(name, False, False)
     there, here = trained(kind, tmp_path)[2], trained(kind, tmp_path, device=torch.device("cpu"))[2]
     assert np.abs(there - here).mean() < 0.02 * here.mean()
 
 
 @pytest.mark.parametrize("name", ["normal", DROPOUT])
 def test_a_training_that_is_killed_ends_with_the_same_bits(name, tmp_path):
-    kind = Kind(name, False, False)
+    kind = NetworkKind(name, False, False)
     whole = trained(kind, tmp_path, epochs=4)[0]
 
     def kill(epoch: int, _curve: object) -> None:
@@ -105,7 +107,7 @@ def test_a_training_that_is_killed_ends_with_the_same_bits(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["normal", DROPOUT])
 def test_compiled_networks_repeat_their_bits_and_learn_as_others_do(name, tmp_path, monkeypatch):
-    kind = Kind(name, True, False)
+    kind = NetworkKind(name, True, False)
     plain = trained(kind, tmp_path, precision=Precision.BFLOAT16)
     monkeypatch.setattr(graphs, "COMPILED_FROM", 0)
     one, other = (trained(kind, tmp_path, precision=Precision.BFLOAT16) for _ in range(2))
@@ -115,9 +117,9 @@ def test_compiled_networks_repeat_their_bits_and_learn_as_others_do(name, tmp_pa
 
 def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path):
     with pytest.raises(TaskonomyError, match=r"normal: the loss is not finite in epoch 1, step 1;"):
-        trained(Kind("normal", False, False), tmp_path, spoil=True)
+        trained(NetworkKind("normal", False, False), tmp_path, spoil=True)
 
 
 def test_a_rate_of_this_gpu_can_be_measured():
-    kind = Kind("normal", True, True)
+    kind = NetworkKind("normal", True, True)
     assert 0 < nets().rate(kind, nets().size(kind)).train < 1

@@ -25,7 +25,7 @@ from taskonomy.models.transfer import STREAMS, WIDTH
 from taskonomy.store.store import Store
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import train_unit as units
-from taskonomy.training.dataloader import Codes
+from taskonomy.training.dataloader import CodeInputs
 from taskonomy.training.train_unit import weights_of
 from taskonomy.training.transfer_context import shared
 from taskonomy.transfers.run_context import RunContext
@@ -171,8 +171,8 @@ def test_the_representation_is_what_the_frozen_transfer_gives_its_decoder(job, p
 
 def test_the_target_reads_representations_and_no_codes(job, prepared, trained, tmp_path, monkeypatch):
     read = []
-    real = Codes.seen
-    monkeypatch.setattr(Codes, "seen", lambda self, *rest: (read.append(real(self, *rest).shape[2]), real(self, *rest))[1])
+    real = CodeInputs.seen
+    monkeypatch.setattr(CodeInputs, "seen", lambda self, *rest: (read.append(real(self, *rest).shape[2]), real(self, *rest))[1])
     one, other = more_transfers(job("autoencoding>normal", "autoencoding>camera_pose_fixated", targets=("denoising",))).planned
     channels = int(np.load(trained / "codes/autoencoding/image.npy", mmap_mode="r").shape[1])
     assert set(read) == {channels, STREAMS * WIDTH}

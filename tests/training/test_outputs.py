@@ -19,7 +19,7 @@ from taskonomy.training.checkpoint import load_weights, save_weights
 from taskonomy.training.task_networks import Trained, train_task
 from taskonomy.training.trainer import Curve
 from taskonomy.transfers import stage_outputs as outputs
-from taskonomy.transfers.stage_outputs import Curves, write_network, write_transfers
+from taskonomy.transfers.stage_outputs import CurveLog, write_network, write_transfers
 from taskonomy.transfers.transfers import SCRATCH, Transferred, transfers_to
 
 SPLITS = ("test_affinity", "test_policy")
@@ -71,7 +71,7 @@ def _network(trained: Path) -> nn.Module:
 
 def test_a_known_network_is_written_as_it_was_when_it_was_trained(prepared, trained, tmp_path):
     values = tiny_config("normal")
-    with Curves(values) as curves:
+    with CurveLog(values) as curves:
         done = train_task(prepared, values, Store(trained / "store"), curves.told)
         write_network(tmp_path / "model", tmp_path / "codes", done, curves)
     for new, old in ((tmp_path / "model", trained / "models/normal"), (tmp_path / "codes", trained / "codes/normal")):
@@ -82,7 +82,7 @@ def test_a_known_network_is_written_as_it_was_when_it_was_trained(prepared, trai
                 assert (new / name).read_bytes() == (old / name).read_bytes()
 
 
-class Breaking(Curves):
+class Breaking(CurveLog):
     def copy_to(self, folder: Path) -> None:
         raise KilledError
 
@@ -103,7 +103,7 @@ def test_curves_leave_nothing_behind_and_nothing_in_the_workspace(tmp_path, monk
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
 
     def one_epoch() -> None:
-        with Curves(tiny_config("normal")) as curves:
+        with CurveLog(tiny_config("normal")) as curves:
             curves.told(0, Curve([0.5], [0.25]))
             curves.copy_to(tmp_path / "curves")
             raise KilledError

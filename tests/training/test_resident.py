@@ -7,7 +7,7 @@ from tiny import SIDE
 
 from taskonomy.labels.encodings import Input
 from taskonomy.tasks import BUILT_IN
-from taskonomy.training.dataloader import Batches, Codes, Images, Labels
+from taskonomy.training.dataloader import Batches, CodeInputs, ImageInputs, Labels
 from taskonomy.training.gpu_cache import _inputs, resident
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def same(one, other) -> None:
 
 @pytest.mark.parametrize("name", ["normal", "colorization", "inpainting", "egomotion", "segment_semantic", "class_scene"])
 def test_images_and_labels_are_the_same_wherever_they_lie(prepared, name):
-    plain, there = together(prepared, name, Images(prepared.images, prepared.task(BUILT_IN[name]).task.input))
+    plain, there = together(prepared, name, ImageInputs(prepared.images, prepared.task(BUILT_IN[name]).task.input))
     for one, other in zip(plain.shuffled(0, 1), there.shuffled(0, 1), strict=True):
         same(one, other)
     for one, other in zip(plain.in_order(), there.in_order(), strict=True):
@@ -49,7 +49,7 @@ def test_codes_are_the_same_wherever_they_lie(prepared, name):
     row_of[rows] = np.arange(len(rows))
     rng = np.random.default_rng(0)
     arrays = [rng.random((len(rows), channels, 4, 4)).astype(np.float16) for channels in (8, 3)]
-    plain, there = together(prepared, name, Codes(arrays, row_of))
+    plain, there = together(prepared, name, CodeInputs(arrays, row_of))
     for one, other in zip(plain.shuffled(0, 0), there.shuffled(0, 0), strict=True):
         same(one, other)
 
@@ -57,7 +57,7 @@ def test_codes_are_the_same_wherever_they_lie(prepared, name):
 def test_what_does_not_fit_stays_where_it_is(prepared):
     task = prepared.task(BUILT_IN["normal"])
     positions = task.of_split("transfer")
-    images = Images(prepared.images, Input.IMAGE)
+    images = ImageInputs(prepared.images, Input.IMAGE)
     needed = len(positions) * SIDE * SIDE * 3
     assert _inputs(images, positions, CPU, needed - 1) is None
     assert _inputs(images, positions, CPU, needed)[1] == needed
@@ -68,9 +68,9 @@ def test_what_does_not_fit_stays_where_it_is(prepared):
 
 def test_a_processor_has_everything_already(prepared):
     task = prepared.task(BUILT_IN["normal"])
-    assert resident(Labels(task), Images(prepared.images, Input.IMAGE), task.of_split("transfer"), CPU, 0) is None
+    assert resident(Labels(task), ImageInputs(prepared.images, Input.IMAGE), task.of_split("transfer"), CPU, 0) is None
 
 
 def test_codes_of_images_of_the_train_split_are_asked_for_in_vain(prepared):
     with pytest.raises(ValueError, match="no codes"):
-        _inputs(Codes([np.zeros((1, 1, 2, 2), np.float16)], np.array([0, -1])), np.array([0, 1]), CPU, LARGE)
+        _inputs(CodeInputs([np.zeros((1, 1, 2, 2), np.float16)], np.array([0, -1])), np.array([0, 1]), CPU, LARGE)

@@ -95,7 +95,7 @@ def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: Ru
     places: list[np.ndarray] = []
     monkeypatch.setattr(samples, "_outputs", judged)
     shared.cache_clear()
-    album = samples.Album(tmp_path, prepared, BUILT_IN, params().samples)
+    album = samples.PictureAlbum(tmp_path, prepared, BUILT_IN, params().samples)
     shown, units = samples._transfers(album, where, transfers_of(where) / "normal", params(), "normal")
     arrays = np.load(transfers_of(where) / "normal/test_policy.npz")
     names = arrays["candidates"].tolist()

@@ -22,7 +22,7 @@ from taskonomy.store.store import Store
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import train_unit as units
 from taskonomy.training.codes import codes_of, row_of_view
-from taskonomy.training.dataloader import TESTING, Batches, Codes, Images
+from taskonomy.training.dataloader import TESTING, Batches, CodeInputs, ImageInputs
 from taskonomy.training.trainer import losses_of
 from taskonomy.training.transfer_context import SCRATCH, chosen_samples, shared
 from taskonomy.transfers import transfers
@@ -145,7 +145,7 @@ def test_sources_of_a_target_of_noise_read_noisy_codes(job, prepared):
     opened = shared(job("denoising"))
     row = row_of_view(prepared.splits)
     sample = prepared.task(BUILT_IN["denoising"]).of_split("test_policy")[:3]
-    seen = Codes([opened.stored_codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
+    seen = CodeInputs([opened.stored_codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
     noisy = np.load(opened.codes / "autoencoding" / "noise.npy")
     np.testing.assert_array_equal(seen[:, 0], noisy[row[sample]].astype(np.float32))
     assert not np.array_equal(noisy, np.load(opened.codes / "autoencoding" / "image.npy"))
@@ -172,7 +172,7 @@ def test_targets_and_seeds_draw_different_images():
 
 @pytest.fixture
 def codes(trained, tmp_path):
-    """Codes that may be damaged."""
+    """CodeInputs that may be damaged."""
     for name in FEW:
         (tmp_path / "codes" / name).mkdir(parents=True)
         for file in (trained / "codes" / name).iterdir():
@@ -331,14 +331,14 @@ def test_stored_codes_are_what_the_saved_encoder_makes(prepared, trained):
 
 def test_scratch_sees_images_and_transfers_see_codes_alone(job, monkeypatch):
     seen = []
-    for kind in (Images, Codes):
+    for kind in (ImageInputs, CodeInputs):
         real = kind.seen
         monkeypatch.setattr(kind, "seen", lambda self, *rest, real=real: (seen.append(type(self)), real(self, *rest))[1])
     transfers._train((job(), SCRATCH))
-    assert set(seen) == {Images}
+    assert set(seen) == {ImageInputs}
     seen.clear()
     transfers._train((job(), ("autoencoding",)))
-    assert set(seen) == {Codes}
+    assert set(seen) == {CodeInputs}
 
 
 @pytest.mark.parametrize("sources", [("normal",), ("autoencoding", "colorization")])
@@ -353,7 +353,7 @@ def test_a_transfer_with_its_weights_is_the_one_that_was_measured(job, sources):
         assert np.array_equal(unit.arrays[split], measured.arrays[split])
     opened = shared(one)
     task = opened.task
-    codes = Codes([opened.stored_codes(name) for name in sources], opened.code_rows)
+    codes = CodeInputs([opened.stored_codes(name) for name in sources], opened.code_rows)
     batches = Batches(opened.labels, codes, task.of_split("test_policy"), 5)
     found = losses_of(network, task.task.loss, batches, opened.params.precision)
     assert np.allclose(found, measured.arrays["test_policy"], rtol=1e-3, atol=1e-5)

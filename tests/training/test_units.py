@@ -18,7 +18,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit, key_of
 from taskonomy.tasks import BUILT_IN
-from taskonomy.training.dataloader import Images, Labels
+from taskonomy.training.dataloader import ImageInputs, Labels
 from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
 
 SCHEDULE = ScheduleParams(epochs=3, batch=12, rate=2e-3, slow_after=0.7, weight_decay=2e-6)
@@ -31,7 +31,7 @@ def recipe(prepared: Prepared, task: str = "autoencoding", **changes) -> Recipe:
         "name": f"network {task}",
         "task": one.task,
         "labels": Labels(one),
-        "inputs": Images(prepared.images, one.task.input),
+        "inputs": ImageInputs(prepared.images, one.task.input),
         "train": one.of_split("train"),
         "schedule": SCHEDULE,
         "precision": Precision.FLOAT32,
@@ -181,9 +181,9 @@ def test_a_loss_that_is_not_finite_stops_with_task_epoch_step_and_state_and_stor
 
 
 class Blind:
-    """Images, but nothing finite of those whose rows are in a list."""
+    """ImageInputs, but nothing finite of those whose rows are in a list."""
 
-    def __init__(self, images: Images, rows: np.ndarray) -> None:
+    def __init__(self, images: ImageInputs, rows: np.ndarray) -> None:
         self.images, self.rows = images, rows
 
     def seen(self, rows, keys, epoch, orders):
@@ -194,7 +194,7 @@ class Blind:
 
 def test_test_images_without_a_finite_loss_are_counted(prepared, tmp_path):
     task = prepared.task(BUILT_IN["autoencoding"])
-    inputs = Blind(Images(prepared.images, task.task.input), task.of_split("test_policy")[[1, 5]])
+    inputs = Blind(ImageInputs(prepared.images, task.task.input), task.of_split("test_policy")[[1, 5]])
     with pytest.raises(TaskonomyError, match="network autoencoding: the loss is not finite on 2 images of test_policy"):
         unit(prepared, tmp_path, inputs=inputs)
     assert files_of(tmp_path) == {}

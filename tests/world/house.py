@@ -3,7 +3,7 @@
 import pytest
 
 from taskonomy.world.building import Building, build
-from taskonomy.world.cameras import View, views_of
+from taskonomy.world.cameras import CameraView, views_of
 from taskonomy.world.render import Renderer
 
 RESOLUTION = 32
@@ -16,16 +16,16 @@ def building() -> Building:
 
 
 @pytest.fixture(scope="session")
-def scenery(building: Building) -> tuple[list[View], dict[int, dict]]:
+def scenery(building: Building) -> tuple[list[CameraView], dict[int, dict]]:
     return views_of(building, points=10, views_per_point=3, resolution=RESOLUTION, seed=SEED)
 
 
 @pytest.fixture(scope="session")
-def views(scenery: tuple[list[View], dict[int, dict]]) -> list[View]:
+def views(scenery: tuple[list[CameraView], dict[int, dict]]) -> list[CameraView]:
     return scenery[0]
 
 
 @pytest.fixture(scope="session")
-def frames(building: Building, views: list[View]) -> list:
+def frames(building: Building, views: list[CameraView]) -> list:
     renderer = Renderer(building)
     return [renderer.render(view, samples=4, seed=SEED) for view in views]

@@ -13,7 +13,7 @@ from taskonomy.machine.environment import environment_of, of_this_run
 
 
 @runtime_checkable
-class Engine(Protocol):
+class Executor(Protocol):
     """Whoever sees to units of work."""
 
     @property
@@ -33,7 +33,7 @@ class Local:
     here = True
 
     def submit(self, units: Sequence[Work]) -> Iterator[tuple[Work, Any]]:
-        """As `Engine.submit`."""
+        """As `Executor.submit`."""
         if not units:
             return
         from taskonomy.machine.device import at_once  # with torch, which this process needs for its share
@@ -45,7 +45,7 @@ LOCAL = Local()
 
 
 @contextmanager
-def engine(params: ExecutionParams) -> Iterator[Engine]:
+def engine(params: ExecutionParams) -> Iterator[Executor]:
     """The engine that the parameters ask for, for the time of a stage.
 
     Raises:

@@ -19,7 +19,7 @@ CHUNK = 32 << 20  # bytes that travel at once
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileState:
     """A file as the driver sees it."""
 
     path: Path
@@ -39,19 +39,19 @@ class Seen:
             return False
 
 
-def seen(path: Path) -> Seen:
+def seen(path: Path) -> FileState:
     """A file as it is."""
     status = path.stat()
-    return Seen(path, status.st_size, status.st_mtime_ns)
+    return FileState(path, status.st_size, status.st_mtime_ns)
 
 
-def all_seen(paths: Iterable[Path]) -> tuple[Seen, ...]:
+def all_seen(paths: Iterable[Path]) -> tuple[FileState, ...]:
     """Files, and all files of folders; their paths are whole.
 
     Raises:
         TaskonomyError: One is not there.
     """
-    found: list[Seen] = []
+    found: list[FileState] = []
     for path in map(Path.absolute, paths):
         inside = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
         try:
@@ -84,7 +84,7 @@ class Mirror:
         """Where a path of the driver's lies here."""
         return self.root / path.absolute().relative_to("/")
 
-    def bring(self, file: Seen, chunks: Callable[[Path, int], Iterator[bytes]]) -> None:
+    def bring(self, file: FileState, chunks: Callable[[Path, int], Iterator[bytes]]) -> None:
         """See to it that a file is here: whoever comes first fetches it, all others wait.
 
         Args:

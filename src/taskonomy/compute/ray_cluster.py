@@ -25,9 +25,9 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from taskonomy.compute.file_mirror import all_seen
-from taskonomy.compute.ray_worker import Answer, Order, Source, Worker
+from taskonomy.compute.ray_worker import FileSource, Worker, WorkerAnswer, WorkOrder
 from taskonomy.compute.work import Work, moved
-from taskonomy.config.params import ExecutionParams, Kind, Needs
+from taskonomy.config.params import ExecutionParams, Needs, WorkKind
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.environment import environment_of
 from taskonomy.store.store import Store
@@ -51,7 +51,7 @@ class Todo:
 class Actor:
     """A worker: what it can do, and what it does; None until it has started."""
 
-    kind: Kind
+    kind: WorkKind
     handle: Any
     todo: Todo | None = None
 
@@ -78,7 +78,7 @@ class Cluster:
         self._driver = uuid4().hex
         self._source: Any = None
         self._actors: dict[Any, Actor] = {}  # what is waited for -> who does it
-        self._slots: dict[Kind, int] = {}
+        self._slots: dict[WorkKind, int] = {}
         self._looked, self._stillborn = float("-inf"), 0
         self._alone_since = float("inf")  # since when no worker has started
 
@@ -109,8 +109,8 @@ class Cluster:
     def submit(self, units: Sequence[Work]) -> Iterator[tuple[Work, Any]]:
         """As `Engine.submit`; a unit whose worker dies is given to another one, as often as `retries` says."""
         self._alone_since = time.monotonic()
-        waiting = {kind: deque(Todo(_whole(work)) for work in units if work.kind is kind) for kind in Kind}
-        given = {id(todo): work for kind in Kind for todo, work in zip(waiting[kind], [w for w in units if w.kind is kind], strict=True)}
+        waiting = {kind: deque(Todo(_whole(work)) for work in units if work.kind is kind) for kind in WorkKind}
+        given = {id(todo): work for kind in WorkKind for todo, work in zip(waiting[kind], [w for w in units if w.kind is kind], strict=True)}
         try:
             while any(waiting.values()) or any(actor.todo for actor in self._actors.values()):
                 self._staff(waiting)
@@ -129,10 +129,10 @@ class Cluster:
                 ray.kill(actor.handle)
             self._actors.clear()
 
-    def _answer(self, ref: Any, kind: Kind, todo: Todo | None, waiting: dict[Kind, deque[Todo]]) -> Answer | None:
+    def _answer(self, ref: Any, kind: WorkKind, todo: Todo | None, waiting: dict[WorkKind, deque[Todo]]) -> WorkerAnswer | None:
         """What a worker says, whose units are then in the store; None: it has died."""
         try:
-            answer: Answer = ray.get(ref)
+            answer: WorkerAnswer = ray.get(ref)
         except RayTaskError:
             raise
         except RayError as error:
@@ -153,20 +153,20 @@ class Cluster:
             self.tally.units += 1
         return answer
 
-    def _pull(self, actor: Actor, waiting: dict[Kind, deque[Todo]]) -> None:
+    def _pull(self, actor: Actor, waiting: dict[WorkKind, deque[Todo]]) -> None:
         """A worker that is free takes the next unit, or makes room for those of others."""
         if not waiting[actor.kind]:
             ray.kill(actor.handle)
             return
         actor.todo = waiting[actor.kind].popleft()
         work = actor.todo.work
-        order = Order(work, all_seen([*work.reads, Store(work.store).identity()]), self.params.inputs)
+        order = WorkOrder(work, all_seen([*work.reads, Store(work.store).identity()]), self.params.inputs)
         self._actors[actor.handle.do.remote(order, self._source)] = actor
 
-    def _staff(self, waiting: dict[Kind, deque[Todo]]) -> None:
+    def _staff(self, waiting: dict[WorkKind, deque[Todo]]) -> None:
         """As many workers as there is room for and units wait for; those that have not started and are not needed any more go."""
         if time.monotonic() - self._looked > _LOOK:
-            self._slots = {kind: _slots(self.params.needs(kind)) for kind in Kind}
+            self._slots = {kind: _slots(self.params.needs(kind)) for kind in WorkKind}
             self._looked = time.monotonic()
             if self._looked - self._alone_since > _PATIENCE:
                 self._alone_since = float("inf")
@@ -181,7 +181,7 @@ class Cluster:
                 actor = Actor(kind, _start(self.params.needs(kind), self._driver))
                 self._actors[actor.handle.versions.remote()] = actor
 
-    def _died(self, kind: Kind, todo: Todo | None, error: RayError) -> None:
+    def _died(self, kind: WorkKind, todo: Todo | None, error: RayError) -> None:
         self.tally.deaths += 1
         said = " ".join(str(error).split())[:300]
         if todo is None:
@@ -201,7 +201,7 @@ class Cluster:
             raise TaskonomyError(f"execution.inputs: path, but a machine of the cluster does not see {unseen} as this one does; auto copies it")
         if self._source is None:
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            self._source = ray.remote(Source).options(num_cpus=0, scheduling_strategy=here).remote()
+            self._source = ray.remote(FileSource).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 def _answers(address: str) -> None:

@@ -7,14 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from taskonomy.compute.file_mirror import CHUNK, Mirror, Seen
+from taskonomy.compute.file_mirror import CHUNK, FileState, Mirror
 from taskonomy.compute.work import Work, moved
 
 SAME = ("torch", "numpy")  # their versions decide bits
 
 
 @dataclass(frozen=True)
-class Order:
+class WorkOrder:
     """A unit for a worker.
 
     Attributes:
@@ -24,12 +24,12 @@ class Order:
     """
 
     work: Work
-    files: tuple[Seen, ...]
+    files: tuple[FileState, ...]
     how: str
 
 
 @dataclass(frozen=True)
-class Answer:
+class WorkerAnswer:
     """What became of it.
 
     Attributes:
@@ -56,11 +56,11 @@ class Worker:
         self._driver = driver
         self._mirror: Mirror | None = None
 
-    def versions(self) -> Answer:
+    def versions(self) -> WorkerAnswer:
         """Of what decides bits."""
-        return Answer({name: version(name) for name in SAME})
+        return WorkerAnswer({name: version(name) for name in SAME})
 
-    def do(self, order: Order, source: Any) -> Answer:
+    def do(self, order: WorkOrder, source: Any) -> WorkerAnswer:
         """Do a unit.
 
         Args:
@@ -70,15 +70,15 @@ class Worker:
         try:
             unseen = next((file.path for file in order.files if not file.is_here()), None)
             if unseen is None and order.how != "copy":
-                return Answer(order.work.do())
+                return WorkerAnswer(order.work.do())
             if source is None:
-                return Answer(unseen=unseen or order.files[0].path)
+                return WorkerAnswer(unseen=unseen or order.files[0].path)
             return self._with_copies(order, source)
         except Exception as error:
             error.add_note(f"in a worker of the cluster:\n{''.join(traceback.format_exception(error))}")
-            return Answer(error=error)
+            return WorkerAnswer(error=error)
 
-    def _with_copies(self, order: Order, source: Any) -> Answer:
+    def _with_copies(self, order: WorkOrder, source: Any) -> WorkerAnswer:
         import ray
 
         from taskonomy.store.store import Store
@@ -91,10 +91,10 @@ class Worker:
         units = tuple((key, store.packed(key)) for key in work.keys)
         for key in work.keys:
             store.remove(key)
-        return Answer(value, units)
+        return WorkerAnswer(value, units)
 
 
-class Source:
+class FileSource:
     """Gives out the files of the machine it runs on, and counts how often."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taskonomy.config.params import Kind
+from taskonomy.config.params import WorkKind
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Work:
     """
 
     name: str
-    kind: Kind
+    kind: WorkKind
     function: Callable[[Any], Any]
     item: Any
     reads: tuple[Path, ...]

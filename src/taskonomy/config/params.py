@@ -73,7 +73,7 @@ class SolverName(StrEnum):
     HIGHS = "highs"
 
 
-class Difference(StrEnum):
+class AlternativesDiffer(StrEnum):
     """In what an alternative policy must differ from all better ones."""
 
     SOURCES = "sources"
@@ -135,7 +135,7 @@ class PolicyParams(_Checked):
     solver: SolverName = SolverName.GLPK
     time_limit: Annotated[FiniteFloat, Field(gt=0)] = 60.0
     alternatives: Annotated[int, Field(ge=0)] = 0
-    alternatives_differ_in: Difference = Difference.SOURCES
+    alternatives_differ_in: AlternativesDiffer = AlternativesDiffer.SOURCES
 
     @model_validator(mode="after")
     def _no_source_both_required_and_excluded(self) -> "PolicyParams":
@@ -567,7 +567,7 @@ class ReportParams(_Checked):
     title: Annotated[str, Field(min_length=1)]
 
 
-class Kind(StrEnum):
+class WorkKind(StrEnum):
     """What a unit of work trains."""
 
     NETWORK = "network"
@@ -602,9 +602,9 @@ class ExecutionParams(_Checked):
     per_gpu: Annotated[int, Field(ge=1, le=64)] = 1
     kinds: Kinds = Kinds()
 
-    def needs(self, kind: Kind) -> Needs:
+    def needs(self, kind: WorkKind) -> Needs:
         """Of a kind of unit."""
-        return {Kind.NETWORK: self.kinds.network, Kind.TRANSFER: self.kinds.transfer}[kind]
+        return {WorkKind.NETWORK: self.kinds.network, WorkKind.TRANSFER: self.kinds.transfer}[kind]
 
     @field_validator("address")
     @classmethod

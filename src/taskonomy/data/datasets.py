@@ -16,11 +16,11 @@ from taskonomy.data.custom import CustomSource
 from taskonomy.data.custom_checks import fitted
 from taskonomy.data.custom_samples import COLUMNS, Listed
 from taskonomy.data.validate import damaged_tars
-from taskonomy.data.view_reader import ReadView, View
+from taskonomy.data.view_reader import ReadView, ViewOnDisk
 from taskonomy.errors import TaskonomyError
 from taskonomy.numeric.geometry import Camera
 from taskonomy.parsing.user_text import is_hidden
-from taskonomy.release.archive import Shelf, stamp_of
+from taskonomy.release.archive import Archive, stamp_of
 from taskonomy.release.formats import DamagedFileError, ViewKey, from_bytes
 from taskonomy.release.index_file import open_index
 from taskonomy.release.layouts import AT_ONCE, ReleasedSource, open_source
@@ -160,7 +160,7 @@ class Released(Data):
 
     def view(self, key: ViewKey, size: int) -> ReadView:
         """Its files, read when asked for."""
-        return View(self.source, key, size)
+        return ViewOnDisk(self.source, key, size)
 
     def where(self, key: ViewKey, domain: str) -> str:
         """Path, or tar and member."""
@@ -175,7 +175,7 @@ class Released(Data):
         names, wanted = {name.lower() for name in buildings}, set(domains)
         shelves = [one for one in self.source.shelves if one.building in names and one.domain in wanted]
         with ThreadPoolExecutor(AT_ONCE if isinstance(self.source.root, Remote) else 1) as pool:
-            return "\n".join(f"{one.path} {mark}" for one, mark in zip(shelves, pool.map(Shelf.mark, shelves), strict=True))
+            return "\n".join(f"{one.path} {mark}" for one, mark in zip(shelves, pool.map(Archive.mark, shelves), strict=True))
 
     def stamp(self, key: ViewKey, domain: str) -> str:
         """Of the file."""

@@ -12,7 +12,7 @@ from taskonomy.data.view_reader import odd_camera, odd_field
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.file_names import ALL, MATCHES, few
 from taskonomy.release.formats import DOMAINS, HOLE, NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
-from taskonomy.release.layouts import ReleasedSource, Source
+from taskonomy.release.layouts import ReleasedSource, SourceFile
 from taskonomy.tasks import BUILT_IN
 
 Progress = Callable[[Iterable[ViewKey], str], Iterable[ViewKey]]  # wraps what is gone through, and says in which unit it counts
@@ -87,7 +87,7 @@ class Damages(list[Damage]):
         self.files, self.elsewhere = 0, Elsewhere()
 
 
-def check(source: Source, keys: Sequence[ViewKey], domains: Sequence[str], progress: Progress | None = None, *, partners: bool = True) -> Damages:
+def check(source: SourceFile, keys: Sequence[ViewKey], domains: Sequence[str], progress: Progress | None = None, *, partners: bool = True) -> Damages:
     """Decode every file of these views, and hold them against each other.
 
     A domain that is derived where it is missing (`mask_valid`) may be missing. Files come in the order of `keys`.
@@ -144,7 +144,7 @@ def damage_error(damages: Sequence[Damage], files: int | None = None) -> Taskono
     )
 
 
-def read_view(source: Source, key: ViewKey, domains: Sequence[str]) -> tuple[dict[str, Any], list[Damage]]:
+def read_view(source: SourceFile, key: ViewKey, domains: Sequence[str]) -> tuple[dict[str, Any], list[Damage]]:
     """The values of a view, as stored, of each domain that is there and sound, and what is damaged."""
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
@@ -191,7 +191,7 @@ def _sizes(values: dict[str, Any]) -> dict[str, str]:
 class _Points:
     """Which points and views exist at all, whatever part of them is checked."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceFile) -> None:
         self.views = Counter((key.building, key.point) for key in source.views())
         self.source = source
 
@@ -214,7 +214,7 @@ def _numbers(values: Iterable[Any]) -> list[int]:
         raise ValueError(str(error)) from None
 
 
-def _partners_of(source: Source, key: ViewKey, values: dict[str, Any], points: _Points | None, elsewhere: Elsewhere) -> Iterator[Damage]:
+def _partners_of(source: SourceFile, key: ViewKey, values: dict[str, Any], points: _Points | None, elsewhere: Elsewhere) -> Iterator[Damage]:
     """Counts what a sound view has elsewhere; damage is a list of points that is none."""
     info = values.get("point_info", {})
     if "point_info" in values and _BOX not in info:
@@ -233,7 +233,7 @@ def _partners_of(source: Source, key: ViewKey, values: dict[str, Any], points: _
 
 
 def _check_matches(
-    source: Source, building: str, point: int, views: tuple[ViewKey, ...], points: _Points | None, elsewhere: Elsewhere
+    source: SourceFile, building: str, point: int, views: tuple[ViewKey, ...], points: _Points | None, elsewhere: Elsewhere
 ) -> Iterator[Damage]:
     def damage(reason: str) -> Damage:
         return Damage(source.where(ViewKey(building, point, ALL), MATCHES), reason, MATCHES, views)

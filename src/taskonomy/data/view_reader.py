@@ -37,7 +37,7 @@ class ReadView(ViewFiles):
     bytes: int = 0  # of them
 
 
-class View(ReadView):
+class ViewOnDisk(ReadView):
     """A view of a source.
 
     Args:

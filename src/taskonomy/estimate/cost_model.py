@@ -9,8 +9,8 @@ from math import ceil, prod
 import torch
 
 from taskonomy.config.params import Params
-from taskonomy.estimate.throughput import Kind, Nets, Rate, calibrated
-from taskonomy.estimate.workload import WORLD, Hours, Images, Units, code_inputs
+from taskonomy.estimate.throughput import Nets, NetworkKind, Rate, calibrated
+from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs
 from taskonomy.training.dataloader import KEPT_BYTES
 from taskonomy.training.task_networks import CONSTANT, CONSTANT_STEPS
 
@@ -37,7 +37,7 @@ class Timed:
     measured: str
 
 
-def timed(params: Params, images: Images, units: Units, stages: Mapping[str, int], seconds: float) -> Timed:
+def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str, int], seconds: float) -> Timed:
     """Measure for so many seconds, and multiply."""
     began = time.perf_counter()
     clock = _Clock(params, images, seconds)
@@ -64,7 +64,7 @@ def timed(params: Params, images: Images, units: Units, stages: Mapping[str, int
 class _Clock:
     """Rates of all networks: measured, or by their arithmetic from those that were."""
 
-    def __init__(self, params: Params, images: Images, seconds: float) -> None:
+    def __init__(self, params: Params, images: ImageCounts, seconds: float) -> None:
         until = time.perf_counter() + seconds
         self.params, self.images, self.nets = params, images, Nets(params)
         self.sizes = {kind: self.nets.size(kind) for kind in self.nets.kinds()}
@@ -73,7 +73,7 @@ class _Clock:
         self.rates = dict(calibrated(self.nets, self.sizes, until - time.perf_counter()))
         self._constants = {kind.maps: self.nets.constant(kind) for kind in self.rates if not kind.transfer}
 
-    def rate(self, kind: Kind) -> Rate:
+    def rate(self, kind: NetworkKind) -> Rate:
         """Measured, or as those of the same form that were."""
         if kind in self.rates:
             return self.rates[kind]
@@ -81,7 +81,7 @@ class _Clock:
         share = self.sizes[kind].flop / sum(self.sizes[one].flop for one in like)
         return Rate(share * sum(self.rates[one].train for one in like), share * sum(self.rates[one].test for one in like))
 
-    def trained(self, what: str, kinds: Sequence[Kind], count: int, samples: int) -> Hours:
+    def trained(self, what: str, kinds: Sequence[NetworkKind], count: int, samples: int) -> Hours:
         """So many units, evenly of these kinds, each trained on so many samples."""
         each, seconds, flop = count / max(len(kinds), 1), 0.0, 0.0
         for kind in kinds:
@@ -91,7 +91,7 @@ class _Clock:
             flop += self.sizes[kind].flop * (epochs * samples + judged / 3)
         return Hours(what, count, each * seconds, each * flop / 1e12)
 
-    def constant(self, kind: Kind, samples: int) -> float:
+    def constant(self, kind: NetworkKind, samples: int) -> float:
         """Seconds of a task's best constant."""
         rate = self._constants[kind.maps]
         epochs = max(CONSTANT.epochs, ceil(CONSTANT_STEPS / ceil(samples / CONSTANT.batch)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from taskonomy.config.params import Params
 from taskonomy.data.prepare.arrays import disk_needed, needs
-from taskonomy.estimate.workload import WORLD, Hours, Images, Units, code_inputs, images_of, read_bytes_of, stages_of, units_of
+from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs, images_of, read_bytes_of, stages_of, units_of
 from taskonomy.machine.cores import cores
 
 WORLD_BYTES = 80_000  # of a view of 64 px of the built-in world, all its files
@@ -17,7 +17,7 @@ GPU, GPU_TFLOPS = "H100", 989
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunEstimate:
     """What a run will take.
 
     Attributes:
@@ -36,7 +36,7 @@ class Plan:
     where: str
     stages: Counter[str]
     units: Units
-    images: Images
+    images: ImageCounts
     disk: dict[str, int]
     hours: list[Hours] = field(default_factory=list)
     memory: float | None = None
@@ -71,14 +71,14 @@ class Plan:
         }
 
 
-def make_plan(params: Params, where: str, *, views: int | None = None, seconds: float = 0.0, pipeline: Path = Path("dvc.yaml")) -> Plan:
+def make_plan(params: Params, where: str, *, views: int | None = None, seconds: float = 0.0, pipeline: Path = Path("dvc.yaml")) -> RunEstimate:
     """Count, and measure for so many seconds; 0: nothing that needs torch.
 
     Raises:
         TaskonomyError: No pipeline here; a root that is none; too few buildings.
     """
     images, units = images_of(params, views), units_of(params)
-    plan = Plan(where, stages_of(params, pipeline), units, images, _disk(params, images, units), cores=cores(), warnings=_warnings(params))
+    plan = RunEstimate(where, stages_of(params, pipeline), units, images, _disk(params, images, units), cores=cores(), warnings=_warnings(params))
     if not seconds:
         return plan
     from taskonomy.estimate.cost_model import timed
@@ -94,7 +94,7 @@ def code_bytes(params: Params) -> int:
     return params.train.encoder.channels * side**2 * (2 if params.transfer.codes == "float16" else 4)
 
 
-def _disk(params: Params, images: Images, units: Units) -> dict[str, int]:
+def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
     registry = params.registry
     tasks = [registry[name] for name in params.data.tasks]
     found = {}

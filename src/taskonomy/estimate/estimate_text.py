@@ -1,9 +1,9 @@
 """A plan as text."""
 
-from taskonomy.estimate.estimate import AT_PEAK, GPU, Plan
+from taskonomy.estimate.estimate import AT_PEAK, GPU, RunEstimate
 
 
-def render(plan: Plan) -> str:
+def render(plan: RunEstimate) -> str:
     """What people read before they start a run."""
     units, images = plan.units, plan.images
     named = [f"{name} x{count}" if count > 1 else name for name, count in plan.stages.items() if count]

@@ -22,7 +22,7 @@ from taskonomy.labels.encodings import Input, Mask
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import task_network, transfer_network
-from taskonomy.training.dataloader import Batches, Codes, Images, Inputs, Labels
+from taskonomy.training.dataloader import Batches, CodeInputs, ImageInputs, Labels, NetworkInputs
 from taskonomy.training.gpu_cache import resident
 from taskonomy.training.train_unit import ConstantPredictor, NoInput
 from taskonomy.training.trainer import autocast, fit, losses_of
@@ -65,7 +65,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Size:
+class NetworkSize:
     """What a network takes of arithmetic and memory.
 
     Attributes:
@@ -86,7 +86,7 @@ class Size:
 def train_rate(
     network: nn.Module,
     task: PreparedTask,
-    inputs: Inputs,
+    inputs: NetworkInputs,
     positions: Int[np.ndarray, " samples"],
     plan: ScheduleParams,
     precision: Precision,
@@ -99,7 +99,7 @@ def train_rate(
     assert task.task.loss is not None
     device, labels = fastest(), Labels(task)
     threads = threads_for(device)
-    there = resident(labels, inputs, positions, device, threads) if isinstance(inputs, Codes) else None
+    there = resident(labels, inputs, positions, device, threads) if isinstance(inputs, CodeInputs) else None
     if device.type == "cuda":
         steps = max(steps, GPU_STEPS)
 
@@ -127,7 +127,7 @@ def flop_of_step(network: nn.Module, seen: torch.Tensor, precision: Precision) -
     return float(counter.get_total_flops())
 
 
-def size_of(network: nn.Module, seen: torch.Tensor) -> Size:
+def size_of(network: nn.Module, seen: torch.Tensor) -> NetworkSize:
     """Of a network on the device `meta`, which holds no numbers and computes none."""
     outputs = 0
 
@@ -139,11 +139,11 @@ def size_of(network: nn.Module, seen: torch.Tensor) -> Size:
     flop = flop_of_step(network, seen, Precision.FLOAT32)
     for hook in hooks:
         hook.remove()
-    return Size(flop / len(seen), sum(one.numel() for one in network.parameters()), outputs // len(seen))
+    return NetworkSize(flop / len(seen), sum(one.numel() for one in network.parameters()), outputs // len(seen))
 
 
 @dataclass(frozen=True)
-class Kind:
+class NetworkKind:
     """One network of a run.
 
     Attributes:
@@ -165,12 +165,12 @@ class Nets:
         self.precision = params.train.precision.here()
         self.encoder, self.decoder = params.train.encoder, params.train.decoder
 
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[NetworkKind]:
         """Task networks, then transfers."""
-        own = [Kind(name, False, not head.layers) for name in self.params.data.tasks if (head := self.registry[name].head) is not None]
-        return own + [Kind(one.name, True, one.maps) for one in own if one.name in self.params.transfer.targets]
+        own = [NetworkKind(name, False, not head.layers) for name in self.params.data.tasks if (head := self.registry[name].head) is not None]
+        return own + [NetworkKind(one.name, True, one.maps) for one in own if one.name in self.params.transfer.targets]
 
-    def network(self, kind: Kind) -> nn.Module:
+    def network(self, kind: NetworkKind) -> nn.Module:
         """Fresh."""
         task = self.task(kind.name).task
         if kind.transfer:
@@ -178,11 +178,11 @@ class Nets:
         tile_side = self.params.train.tile_side if task.input is Input.TILES else None
         return task_network(task, self.encoder, self.decoder, self.side, tile_side=tile_side)
 
-    def schedule(self, kind: Kind) -> ScheduleParams:
+    def schedule(self, kind: NetworkKind) -> ScheduleParams:
         """How it is trained."""
         return self.params.transfer.schedule if kind.transfer else self.params.train.schedule_of(kind.name)
 
-    def size(self, kind: Kind) -> Size:
+    def size(self, kind: NetworkKind) -> NetworkSize:
         """On no device."""
         task = self.task(kind.name).task
         with torch.device("meta"):
@@ -205,17 +205,17 @@ class Nets:
         made = PreparedTask(task, samples, stored, masks, statistics, np.full(SAMPLES, SPLITS.index("transfer")))
         return replace(made, task=task_config(task, self.params).definition)
 
-    def inputs(self, kind: Kind) -> Inputs:
+    def inputs(self, kind: NetworkKind) -> NetworkInputs:
         """What the network reads."""
         rng, task = np.random.default_rng(0), self.registry[kind.name]
         if kind.transfer:
             side = self.side // self.encoder.stride
             codes = rng.random((SAMPLES, self.encoder.channels, side, side)).astype(self.params.transfer.codes)
-            return Codes([codes], np.arange(SAMPLES))
+            return CodeInputs([codes], np.arange(SAMPLES))
         images = rng.integers(0, 256, (SAMPLES, self.side, self.side, 3), dtype=np.uint8)
-        return Images(images, task.input, self.params.train.tile_side if task.input is Input.TILES else None)
+        return ImageInputs(images, task.input, self.params.train.tile_side if task.input is Input.TILES else None)
 
-    def rate(self, kind: Kind, size: Size) -> Rate:
+    def rate(self, kind: NetworkKind, size: NetworkSize) -> Rate:
         """Measured, in batches that are smaller where a step would take long."""
         plan = self.schedule(kind)
         plan = plan.model_copy(update={"batch": max(2, min(plan.batch, int(STEP / size.flop)))})
@@ -223,7 +223,7 @@ class Nets:
         steps = STEPS if size.flop * plan.batch < STEP else 1
         return train_rate(network, self.task(kind.name), self.inputs(kind), np.arange(SAMPLES), plan, self.precision, steps)
 
-    def constant(self, kind: Kind) -> Rate:
+    def constant(self, kind: NetworkKind) -> Rate:
         """Of the best constant for a task."""
         task = self.task(kind.name)
         head = task.task.head
@@ -239,7 +239,7 @@ class Nets:
             encoder(images).float().cpu()
         return now() - began
 
-    def encoding(self) -> tuple[Size, float]:
+    def encoding(self) -> tuple[NetworkSize, float]:
         """An encoder's size, and the seconds in which it encodes one image."""
         with torch.device("meta"):
             size = size_of(make_encoder(self.encoder), torch.zeros(2, 3, self.side, self.side))
@@ -248,7 +248,7 @@ class Nets:
         return size, min(self._encode(encoder, images) for _again in range(2)) / len(images)
 
 
-def calibrated(nets: Nets, sizes: dict[Kind, Size], seconds: float) -> Iterator[tuple[Kind, Rate]]:
+def calibrated(nets: Nets, sizes: dict[NetworkKind, NetworkSize], seconds: float) -> Iterator[tuple[NetworkKind, Rate]]:
     """Rates of as many networks as the time allows, one of each form first; whose step would take too long is left out."""
     torch.set_num_threads(1)
     until = time.perf_counter() + seconds

@@ -26,7 +26,7 @@ PAPERS = {"train": 120_000, "val": 16_000, "test": 17_000}
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageCounts:
     """How many views each split has.
 
     Attributes:
@@ -159,7 +159,7 @@ def _resolved(what: Any, values: Any) -> Any:
     return what
 
 
-def images_of(params: Params, views: int | None = None) -> Images:
+def images_of(params: Params, views: int | None = None) -> ImageCounts:
     """Views of each split, exactly where they can be counted.
 
     Args:
@@ -199,16 +199,16 @@ def world_splits(world: WorldParams) -> dict[str, str]:
     return {name: LISTS[part] for name, part in parts.items()}
 
 
-def _by_split(sizes: Mapping[str, int], lists: Mapping[str, str], params: Params, known: str) -> Images:
+def _by_split(sizes: Mapping[str, int], lists: Mapping[str, str], params: Params, known: str) -> ImageCounts:
     split_of = assign(sizes, lists, params.data)
     found = Counter(dict.fromkeys(SPLITS, 0))
     for name, split in split_of.items():
         found[split] += sizes[name]
-    return Images(found, known)
+    return ImageCounts(found, known)
 
 
-def _shared(lists: Mapping[str, int], params: Params, known: str) -> Images:
+def _shared(lists: Mapping[str, int], params: Params, known: str) -> ImageCounts:
     transfer = round(lists["val"] * params.data.transfer_share)
     half = lists["test"] // 2
     counts = (lists["train"], transfer, lists["val"] - transfer, half, lists["test"] - half)
-    return Images(dict(zip(SPLITS, counts, strict=True)), known)
+    return ImageCounts(dict(zip(SPLITS, counts, strict=True)), known)

@@ -10,7 +10,7 @@ from taskonomy.config.params import LabelsParams, PolicyParams, Role, SavingsPar
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.numeric.rng import generator
-from taskonomy.policy.front import Point, front
+from taskonomy.policy.front import FrontPoint, front
 from taskonomy.policy.planner import Planner
 from taskonomy.tables.table import SELF, is_gold, labelled
 from taskonomy.tasks import BUILT_IN, Registry
@@ -25,7 +25,7 @@ class Reached:
     quality: float | None
 
 
-def smallest_budgets(points: list[Point], levels: Iterable[float]) -> list[Reached]:
+def smallest_budgets(points: list[FrontPoint], levels: Iterable[float]) -> list[Reached]:
     """Read off a front of one order, cheapest first."""
     reached = []
     for level in levels:

@@ -16,7 +16,7 @@ from taskonomy.explorer import cytoscape as graph
 from taskonomy.explorer import downloads as exports
 from taskonomy.explorer import policy_view as shown
 from taskonomy.explorer.form import GENERAL, WEIGHTS, Choices, RefusedError, TaskChoice, field_of, from_query, params_of, start, to_query
-from taskonomy.explorer.loading import Opened
+from taskonomy.explorer.loading import LoadedTable
 from taskonomy.explorer.page_layout import FILES, layout
 from taskonomy.explorer.solver import Solver
 from taskonomy.policy.planner import Policy
@@ -29,7 +29,7 @@ _TYPES = {"policy.json": "application/json", "policy.csv": "text/csv", "params.y
 class Explorer:
     """One table's page: what a set of fields gives, as text and components; no browser and no server in it."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: LoadedTable) -> None:
         self.opened = opened
         self.solver = Solver(opened.table, opened.registry)
         self._latest: OrderedDict[str, int] = OrderedDict()
@@ -85,7 +85,7 @@ class Explorer:
                 return exports.as_section(params)
 
 
-def choices_of(opened: Opened, general: dict[str, Any], may: list[list[str]], importance: list[str | None], cost: list[str | None]) -> Choices:
+def choices_of(opened: LoadedTable, general: dict[str, Any], may: list[list[str]], importance: list[str | None], cost: list[str | None]) -> Choices:
     """What the browser sends of the fields; rows stand in the order of the tasks."""
     rows = zip(opened.tasks, may, importance, cost, strict=True)
     tasks = {name: TaskChoice(frozenset(ticked or ()), weight or "", price or "") for name, ticked, weight, price in rows}
@@ -126,7 +126,7 @@ def _all(what: str, prop: str) -> tuple[dict[str, Any], str]:
     return {"type": what, "task": ALL}, prop
 
 
-def _load(app: Dash, opened: Opened) -> None:
+def _load(app: Dash, opened: LoadedTable) -> None:
     @app.callback(
         *(Output(name, "value") for name in GENERAL),
         *(Output(*_all(what, "value")) for what in ("may", *WEIGHTS)),
@@ -201,7 +201,7 @@ def _answered(explorer: Explorer, choices: Choices, good: str | None) -> dict[st
     }
 
 
-def _problems(opened: Opened, problems: dict[str, str]) -> dict[str, Any]:
+def _problems(opened: LoadedTable, problems: dict[str, str]) -> dict[str, Any]:
     rows = ["; ".join(line for key in WEIGHTS if (line := problems.get(f"{key}.{name}"))) for name in opened.tasks]
     return {"problems": {name: problems.get(name, "") for name in _FIELDS}, "rows": rows}
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from taskonomy.config.params import PolicyParams, Role, checked
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.explorer.loading import Opened
+from taskonomy.explorer.loading import LoadedTable
 
 SOURCE, TARGET, MUST = "source", "target", "must"
 OUT = "out"
@@ -57,12 +57,12 @@ class Choices:
     tasks: dict[str, TaskChoice]
 
 
-def may_be(opened: Opened, task: str) -> frozenset[str]:
+def may_be(opened: LoadedTable, task: str) -> frozenset[str]:
     """What the table lets a task be."""
     return frozenset([SOURCE] * (task in opened.sources) + [TARGET] * (task in opened.targets))
 
 
-def start(opened: Opened) -> Choices:
+def start(opened: LoadedTable) -> Choices:
     """The fields for the parameters that the page starts with."""
     params = opened.start
     tasks = {}
@@ -75,7 +75,7 @@ def start(opened: Opened) -> Choices:
     return Choices(_written(params.budget), str(params.max_order), params.self_edge.value, params.balance.value, tasks)
 
 
-def params_of(choices: Choices, opened: Opened) -> PolicyParams:
+def params_of(choices: Choices, opened: LoadedTable) -> PolicyParams:
     """The section `policy` that says the same.
 
     Raises:
@@ -113,7 +113,7 @@ def field_of(line: str) -> str:
     return "tasks" if line.startswith(("policy: ", "policy.r", "policy.e", "no transfer is left")) else "solver"
 
 
-def to_query(choices: Choices, opened: Opened) -> str:
+def to_query(choices: Choices, opened: LoadedTable) -> str:
     """The fields as a link holds them: every general one, and what a task's row holds other than usual."""
     pairs = [(name, getattr(choices, name)) for name in GENERAL]
     for name, row in choices.tasks.items():
@@ -125,7 +125,7 @@ def to_query(choices: Choices, opened: Opened) -> str:
     return urlencode(pairs, quote_via=quote)
 
 
-def from_query(query: str, opened: Opened) -> Choices:
+def from_query(query: str, opened: LoadedTable) -> Choices:
     """The fields that a link holds; those of the start where it holds none at all.
 
     Raises:

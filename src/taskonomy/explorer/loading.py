@@ -16,7 +16,7 @@ ALTERNATIVES = 3
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedTable:
     """One table, read and checked once.
 
     Attributes:
@@ -39,7 +39,7 @@ class Opened:
     registry: Registry = BUILT_IN
 
 
-def open_path(path: Path, time_limit: float) -> Opened:
+def open_path(path: Path, time_limit: float) -> LoadedTable:
     """A table's file, or a run: a folder with params.yaml and results/measured.
 
     Args:
@@ -66,7 +66,7 @@ def opened(
     params: PolicyParams | None = None,
     notes: tuple[str, ...] = (),
     registry: Registry = BUILT_IN,
-) -> Opened:
+) -> LoadedTable:
     """Open as `open_path` does, from a table in memory."""
     targets, sources = task_names(table)
     own = table.loc[table["sources"] == (SELF,), "target"]  # gold: a target's own network needs the target's labels
@@ -78,7 +78,7 @@ def opened(
             raise unknown(f"policy.{key}", missing, tasks)
     start = params.model_copy(update={"time_limit": time_limit})
     said = (*notes, *filter(None, (unmeasured(table),)))
-    return Opened(title, table, tasks, frozenset(usable), frozenset(targets), start, said, registry)
+    return LoadedTable(title, table, tasks, frozenset(usable), frozenset(targets), start, said, registry)
 
 
 def _baselines(tasks: tuple[str, ...], registry: Registry) -> tuple[str, ...]:

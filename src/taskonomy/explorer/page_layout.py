@@ -9,7 +9,7 @@ from dash import dcc, html
 from taskonomy.config.params import Balance, SelfEdge
 from taskonomy.explorer.cytoscape import height, stylesheet
 from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, may_be
-from taskonomy.explorer.loading import Opened
+from taskonomy.explorer.loading import LoadedTable
 from taskonomy.report.figures import FAMILY_COLOURS
 from taskonomy.tasks import FAMILIES
 
@@ -30,7 +30,7 @@ _LIVE: dict[str, Any] = {"aria-live": "polite"}
 Component = Any  # html's and dcc's have only a generated base in common
 
 
-def layout(opened: Opened, choices: Choices) -> Component:
+def layout(opened: LoadedTable, choices: Choices) -> Component:
     """Names are text to React, never markup."""
     about = f"{opened.title}: {len(opened.tasks)} tasks, {len(opened.table):,} transfers"
     styles = dcc.Store(id="styles", data={theme: stylesheet(theme) for theme in ("light", "dark")})
@@ -50,7 +50,7 @@ def _exports() -> Component:
     return html.Nav([html.Span("Export"), *files, html.Button("PNG", id="png"), html.A("Start again", href="/", id="again")], id="exports")
 
 
-def _fields(opened: Opened, choices: Choices) -> Component:
+def _fields(opened: LoadedTable, choices: Choices) -> Component:
     general = [
         _field("budget", "Budget", "Total label cost of the sources", _typed("budget", choices.budget)),
         _field("max_order", "Highest order", "Most sources of one transfer", _typed("max_order", choices.max_order)),
@@ -82,7 +82,7 @@ def _radio(name: str, options: dict[Any, str], value: str) -> Component:
     return dcc.RadioItems(id=name, value=value, options=[{"value": one.value, "label": label} for one, label in options.items()], inline=True)
 
 
-def _row(opened: Opened, choices: Choices, number: int, name: str) -> Component:
+def _row(opened: LoadedTable, choices: Choices, number: int, name: str) -> Component:
     row, may = choices.tasks[name], may_be(opened, name)
     title = opened.registry.title(name)
     options = [{"value": what, "label": html.Span(f"{title}: {what}", className="unseen"), "disabled": what not in may} for what in (SOURCE, TARGET)]
@@ -103,7 +103,7 @@ def _weight(what: str, label: str, number: int, title: str, value: str, usable: 
     return html.Div([html.Label(f"{title}: {label}", htmlFor=as_dom, className="unseen"), field])
 
 
-def _results(opened: Opened) -> Component:
+def _results(opened: LoadedTable) -> Component:
     families = [name for name in FAMILIES if any(opened.registry.family(task) == name for task in opened.tasks)]
     legend = [html.Span([_dot_of(FAMILY_COLOURS[name]), name], title=FAMILIES[name]) for name in families]
     graph = cytoscape.Cytoscape(
@@ -142,7 +142,7 @@ def _named(label: str) -> dict[str, Any]:
     return {"aria-label": label}
 
 
-def _dot(opened: Opened, name: str) -> Component:
+def _dot(opened: LoadedTable, name: str) -> Component:
     return _dot_of(FAMILY_COLOURS[opened.registry.family(name)])
 
 

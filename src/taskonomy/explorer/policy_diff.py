@@ -15,7 +15,7 @@ class Rerouted:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PolicyDifference:
     """From one policy to another; numbers are the later minus the earlier, NaN where one was not measured."""
 
     sources_added: tuple[str, ...]
@@ -34,10 +34,10 @@ class Difference:
         return not (self.sources_added or self.sources_removed or self.targets_added or self.targets_removed or self.rerouted)
 
 
-def difference(before: Policy, after: Policy) -> Difference:
+def difference(before: Policy, after: Policy) -> PolicyDifference:
     """Targets that only one of them has are no rerouted ones."""
     old, new = ({one.target: one for one in policy.transfers} for policy in (before, after))
-    return Difference(
+    return PolicyDifference(
         sources_added=tuple(sorted(set(after.sources) - set(before.sources))),
         sources_removed=tuple(sorted(set(before.sources) - set(after.sources))),
         targets_added=tuple(sorted(set(new) - set(old))),

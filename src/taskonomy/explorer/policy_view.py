@@ -6,7 +6,7 @@ from typing import Any
 from dash import html
 
 from taskonomy.explorer import wording as words
-from taskonomy.explorer.policy_diff import Difference, difference
+from taskonomy.explorer.policy_diff import PolicyDifference, difference
 from taskonomy.policy import numbers
 from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Transfer
@@ -52,7 +52,7 @@ def changed(before: Policy | None, after: Policy, registry: Registry) -> list[Co
     return [*parts, html.Span(numbers, className="numbers")]
 
 
-def _rerouted(found: Difference, registry: Registry) -> str:
+def _rerouted(found: PolicyDifference, registry: Registry) -> str:
     targets = [one.after.target for one in found.rerouted]
     more = f" and {len(targets) - _SHOWN} more" if len(targets) > _SHOWN else ""
     return f"{len(targets)} rerouted: {', '.join(map(registry.title, by_family(targets, registry)[:_SHOWN]))}{more}"

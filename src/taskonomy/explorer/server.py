@@ -10,7 +10,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer.callbacks import Explorer, build
 from taskonomy.explorer.guard import guard
-from taskonomy.explorer.loading import Opened
+from taskonomy.explorer.loading import LoadedTable
 
 HOST = "127.0.0.1"
 
@@ -41,7 +41,7 @@ class Server:
         TaskonomyError: if the port cannot be had.
     """
 
-    def __init__(self, opened: Opened, port: int) -> None:
+    def __init__(self, opened: LoadedTable, port: int) -> None:
         self._socket = _listening(port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}/"
         self._explorer = Explorer(opened)
@@ -66,7 +66,7 @@ class Server:
         self._explorer.solver.close()
 
 
-def serve(opened: Opened, port: int, *, browser: bool) -> None:
+def serve(opened: LoadedTable, port: int, *, browser: bool) -> None:
     """Serve the page until interrupted; print its address, and open it in the user's browser."""
     server = Server(opened, port)
     print(f"{server.url}  ({opened.title}; Ctrl-C ends)", flush=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from taskonomy.explorer.policy_diff import Difference
+from taskonomy.explorer.policy_diff import PolicyDifference
 from taskonomy.tables.table import SELF
 from taskonomy.tasks import Registry
 from taskonomy.tasks.transfer_spec import variant
@@ -44,7 +44,7 @@ def change(value: float, digits: int = 3) -> str:
     return f"±{shown}" if not float(shown) else f"{MINUS if value < 0 else '+'}{shown}"
 
 
-def instead(found: Difference, registry: Registry) -> str:
+def instead(found: PolicyDifference, registry: Registry) -> str:
     """Say in what an alternative's sources differ."""
     if not (found.sources_added or found.sources_removed):
         return "the same sources, other transfers"

@@ -19,7 +19,7 @@ from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Readout, fresh_encoder, fresh_readout
-from taskonomy.inference.inference_cost import Size, size_of, together
+from taskonomy.inference.inference_cost import ModelSize, size_of, together
 from taskonomy.inference.manifest import FORMAT
 from taskonomy.machine.cores import on_every_core
 from taskonomy.store.store import digest_of, key_of
@@ -223,8 +223,8 @@ def _own(run: RunContext, target: str, readout: Readout) -> dict[str, Any]:
 
 def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card], targets: list[Card]) -> dict[str, Any]:
     """What is known of all predictors together."""
-    sizes = {name: Size(card["parameters"], card["flops"]) for name, card in encoders.items()}
-    by_part = {part: {card["task"]: Size(**card[part]) for card in targets} for part in ("readout", "own_network")}
+    sizes = {name: ModelSize(card["parameters"], card["flops"]) for name, card in encoders.items()}
+    by_part = {part: {card["task"]: ModelSize(**card[part]) for card in targets} for part in ("readout", "own_network")}
     sources = {card["task"]: card["encoders"] for card in targets}
     images = {card["task"]: card["images"] for card in targets}
     metrics = ("gain", "quality")

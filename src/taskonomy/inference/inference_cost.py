@@ -19,7 +19,7 @@ from taskonomy.models.networks import parameters
 
 
 @dataclass(frozen=True)
-class Size:
+class ModelSize:
     """Of a part of a policy.
 
     Attributes:
@@ -35,18 +35,18 @@ class Size:
         return {"parameters": self.parameters, "flops": self.flops}
 
 
-def size_of(module: nn.Module, *inputs: Tensor) -> Size:
+def size_of(module: nn.Module, *inputs: Tensor) -> ModelSize:
     """Of a module, on these inputs."""
     module.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(*inputs)
-    return Size(parameters(module), int(counter.get_total_flops()))
+    return ModelSize(parameters(module), int(counter.get_total_flops()))
 
 
 def together(
-    encoders: Mapping[str, Size],
-    readouts: Mapping[str, Size],
-    own: Mapping[str, Size],
+    encoders: Mapping[str, ModelSize],
+    readouts: Mapping[str, ModelSize],
+    own: Mapping[str, ModelSize],
     sources: Mapping[str, Iterable[str]],
     images: Mapping[str, int],
 ) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def together(
     # An encoder is wanted on as many of the common images as the largest sample has that is solved from it.
     wanted = {name: max(images[target] for target in sources if name in sources[target]) for name in encoders}
     passes = {target: [(name, images[target]) for name in sources[target]] for target in sources}
-    read = Size(sum(one.parameters for one in readouts.values()), sum(one.flops for one in readouts.values()))
+    read = ModelSize(sum(one.parameters for one in readouts.values()), sum(one.flops for one in readouts.values()))
     ways = {"shared": list(wanted.items()), "apart": [one for target in passes for one in passes[target]]}
     found = {
         way: {

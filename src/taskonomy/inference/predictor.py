@@ -17,7 +17,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Encoder, Whole, fresh_encoder, fresh_readout
 from taskonomy.inference.manifest import FOLDER, Exported, open_export
 from taskonomy.inference.photographs import central_square, read_image
-from taskonomy.inference.rendering import Answer
+from taskonomy.inference.rendering import Prediction
 from taskonomy.labels.encodings import Head
 from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tasks.preprocess import resized
@@ -56,7 +56,7 @@ class Predictor:
         self.readout = fresh_readout(self.task, 0 if self.card["kind"] == "own network" else len(self.encoders), shapes)
         _loaded(self.readout, exported.readout(target)).to(device)
 
-    def __call__(self, *images: Given) -> Answer:
+    def __call__(self, *images: Given) -> Prediction:
         """The answer for one sample.
 
         Args:
@@ -82,12 +82,12 @@ class Predictor:
             takes = "1 image" if self.task.images == 1 else f"{self.task.images} images of one scene, in order"
             raise TaskonomyError(f"{self.task.name} takes {takes} (got {images})")
 
-    def answer(self, codes: dict[str, Tensor], squares: tuple[Picture, ...]) -> Answer:
+    def answer(self, codes: dict[str, Tensor], squares: tuple[Picture, ...]) -> Prediction:
         """From the codes of a sample's images, [images, channels, height, width] by source."""
         with torch.no_grad():
             output = self.readout(torch.cat([codes[source] for source in self.encoders], 1)[None])[0]
         mine = {source: codes[source].float().cpu().numpy() for source in self.encoders}
-        return Answer(self.task, squares, output.float().cpu().numpy(), self.card["statistics"], mine)
+        return Prediction(self.task, squares, output.float().cpu().numpy(), self.card["statistics"], mine)
 
 
 def load_predictor(task: str, folder: Path | str = FOLDER, device: str = "auto", registry: Registry = BUILT_IN) -> Predictor:
@@ -113,7 +113,7 @@ def load_predictors(
     return [Predictor(exported, task, encoders, where) for task in (exported.targets if tasks is None else tasks)]
 
 
-def predict(predictors: Sequence[Predictor], samples: Iterable[Sequence[Given]], *, share: bool = True) -> Iterator[list[Answer]]:
+def predict(predictors: Sequence[Predictor], samples: Iterable[Sequence[Given]], *, share: bool = True) -> Iterator[list[Prediction]]:
     """Each sample's answers, one for each predictor.
 
     Args:

@@ -21,7 +21,7 @@ PAIRS = ("1-2", "1-3", "2-3")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What a predictor says about one sample.
 
     Attributes:
@@ -73,13 +73,13 @@ class Answer:
         write_bytes(Path(path), buffer.getvalue())
 
 
-def _picture(answer: Answer, path: Path, side: int) -> None:
+def _picture(answer: Prediction, path: Path, side: int) -> None:
     import cv2
 
     write_bytes(path, cv2.imencode(".png", answer.picture(side)[..., ::-1])[1].tobytes())
 
 
-def _array(answer: Answer, path: Path, side: int) -> None:
+def _array(answer: Prediction, path: Path, side: int) -> None:
     from io import BytesIO
 
     buffer = BytesIO()
@@ -88,7 +88,7 @@ def _array(answer: Answer, path: Path, side: int) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-_WRITERS: dict[str, Callable[[Answer, Path, int], None]] = {
+_WRITERS: dict[str, Callable[[Prediction, Path, int], None]] = {
     ".png": _picture,
     ".json": lambda answer, path, side: write_text(path, to_json(answer.as_dict())),
     ".npy": _array,
@@ -99,28 +99,28 @@ def _rounded(values: Any) -> list[float]:
     return [round(float(value), 6) for value in np.ravel(values)]
 
 
-def _numbers(answer: Answer) -> dict[str, Any]:
+def _numbers(answer: Prediction) -> dict[str, Any]:
     return {"values": _rounded(answer.label)}
 
 
-def _map(answer: Answer) -> dict[str, Any]:
+def _map(answer: Prediction) -> dict[str, Any]:
     label = np.asarray(answer.label, np.float64)
     return {"shape": list(label.shape), **{name: round(float(getattr(label, name)()), 6) for name in ("min", "mean", "max")}}
 
 
-def _segments(answer: Answer) -> dict[str, Any]:
+def _segments(answer: Prediction) -> dict[str, Any]:
     shares = np.bincount(np.ravel(answer.label)) / np.size(answer.label)
     return {"segments": int((shares > 0).sum()), "shares": sorted(_rounded(shares[shares > 0]), reverse=True)}
 
 
-def _classes(answer: Answer) -> dict[str, Any]:
+def _classes(answer: Prediction) -> dict[str, Any]:
     names = ("background", *(one.name for one in OBJECTS))
     shares = np.bincount(np.ravel(answer.label), minlength=len(names)) / np.size(answer.label)
     return {"shares": {names[one]: round(float(shares[one]), 6) for one in np.argsort(-shares, kind="stable") if shares[one] > 0}}
 
 
-def _best(names: Callable[[int], str]) -> Callable[[Answer], dict[str, Any]]:
-    def top(answer: Answer) -> dict[str, Any]:
+def _best(names: Callable[[int], str]) -> Callable[[Prediction], dict[str, Any]]:
+    def top(answer: Prediction) -> dict[str, Any]:
         shares = np.asarray(answer.label)
         order = np.argsort(-shares, kind="stable")[:BEST]
         return {f"top{BEST}": [{"class": names(int(one)), "number": int(one), "share": round(float(shares[one]), 6)} for one in order]}
@@ -128,23 +128,23 @@ def _best(names: Callable[[int], str]) -> Callable[[Answer], dict[str, Any]]:
     return top
 
 
-def _box(answer: Answer) -> dict[str, Any]:
+def _box(answer: Prediction) -> dict[str, Any]:
     return dict(zip(("centre_m", "rotation_rad", "extents_m"), (_rounded(part) for part in np.reshape(answer.label, (3, 3))), strict=True))
 
 
-def _directions(answer: Answer) -> dict[str, Any]:
+def _directions(answer: Prediction) -> dict[str, Any]:
     """Of unit length, as labels are."""
     axes = np.reshape(answer.label, (3, 3))
     return {name: _rounded(axis / max(float(np.linalg.norm(axis)), 1e-9)) for name, axis in zip("xyz", axes, strict=True)}
 
 
-def _poses(answer: Answer) -> dict[str, Any]:
+def _poses(answer: Prediction) -> dict[str, Any]:
     """Of the first image's camera in the frame of the second's."""
     poses = np.reshape(answer.label, (-1, 6))
     return {pair: {"rotation_rad": _rounded(one[:3]), "translation_m": _rounded(one[3:])} for pair, one in zip(PAIRS, poses, strict=False)}
 
 
-def _match(answer: Answer) -> dict[str, Any]:
+def _match(answer: Prediction) -> dict[str, Any]:
     odds = np.exp(np.asarray(answer.output, np.float64) - answer.output.max())
     return {"same_point": bool(np.ravel(answer.label)[0]), "share": round(float(odds[1] / odds.sum()), 6)}
 
@@ -153,7 +153,7 @@ def _imagenet(number: int) -> str:
     return next((one.name for one in OBJECTS if one.imagenet == number), f"class {number}")
 
 
-_NAMED: dict[str, Callable[[Answer], dict[str, Any]]] = {
+_NAMED: dict[str, Callable[[Prediction], dict[str, Any]]] = {
     "map": _map,
     "segments": _segments,
     "classes": _classes,

@@ -13,7 +13,7 @@ IN_FOLDERS = (".png", ".json")
 
 
 @dataclass(frozen=True)
-class Work:
+class PredictionWork:
     """Targets that take as many images, and what they are asked about.
 
     Attributes:
@@ -33,7 +33,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PredictionPlan:
     """All that one command does.
 
     Attributes:
@@ -43,7 +43,7 @@ class Plan:
         in_folder: Which of the two.
     """
 
-    work: tuple[Work, ...]
+    work: tuple[PredictionWork, ...]
     left: tuple[str, ...]
     output: Path | None
     in_folder: bool
@@ -65,7 +65,7 @@ class Plan:
         return first.with_name(f"{first.stem}_representation.npz")
 
 
-def plan(exported: Exported, tasks: Sequence[str], images: Sequence[Path], output: Path | None) -> Plan:
+def plan(exported: Exported, tasks: Sequence[str], images: Sequence[Path], output: Path | None) -> PredictionPlan:
     """What is asked about images.
 
     Args:
@@ -88,12 +88,12 @@ def plan(exported: Exported, tasks: Sequence[str], images: Sequence[Path], outpu
     for takes, names in sorted(by_images.items()):
         samples = _samples(paths, takes, sequence=sequence)
         if samples:
-            work.append(Work(tuple(names), samples, _names(samples)))
+            work.append(PredictionWork(tuple(names), samples, _names(samples)))
         elif tasks:
             raise TaskonomyError(f"{names[0]} takes {takes} images of one scene, in order (got {len(paths)})")
         else:
             left += names
-    found = _to(output, Plan(tuple(work), tuple(left), output, in_folder=False))
+    found = _to(output, PredictionPlan(tuple(work), tuple(left), output, in_folder=False))
     _spare_inputs(found, paths)
     return found
 
@@ -111,13 +111,13 @@ def _names(samples: Sequence[tuple[Path, ...]]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _to(output: Path | None, found: Plan) -> Plan:
+def _to(output: Path | None, found: PredictionPlan) -> PredictionPlan:
     if output is None:
         if found.answers > 1:
             raise TaskonomyError(f"--output is missing: a folder for {found.answers:,} answers")
         return found
     if output.is_dir() or not output.suffix:
-        return Plan(found.work, found.left, output, in_folder=True)
+        return PredictionPlan(found.work, found.left, output, in_folder=True)
     if output.suffix not in FILES:
         raise TaskonomyError(f"--output {output}: must end in {', '.join(FILES)}, or be a folder")
     if found.answers > 1:
@@ -125,7 +125,7 @@ def _to(output: Path | None, found: Plan) -> Plan:
     return found
 
 
-def _spare_inputs(found: Plan, paths: Sequence[Path]) -> None:
+def _spare_inputs(found: PredictionPlan, paths: Sequence[Path]) -> None:
     inputs = {path.resolve() for path in paths}
     for one in found.work:
         for name in one.names:

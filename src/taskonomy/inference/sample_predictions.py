@@ -35,7 +35,7 @@ from taskonomy.tasks.decode import decode
 from taskonomy.tasks.visualize import Sample, fit, label_picture
 from taskonomy.training.checkpoint import load_weights
 from taskonomy.training.codes import row_of_view
-from taskonomy.training.dataloader import TESTING, Batches, Codes, Images, Inputs, Labels
+from taskonomy.training.dataloader import TESTING, Batches, CodeInputs, ImageInputs, Labels, NetworkInputs
 from taskonomy.training.task_networks import network_of, prepared_task
 from taskonomy.training.train_transfer import scratch_with_weights, transfer_with_weights, weights_key
 from taskonomy.training.transfer_context import SCRATCH, shared
@@ -62,7 +62,7 @@ def write_samples(path: Path, run: RunContext, transfers: Path, params: Params) 
     torch.set_num_threads(1)
     prepared = Prepared(run.prepared)
     with whole_folder(path) as folder, torch.no_grad():
-        album = Album(folder, prepared, params.registry, params.samples)
+        album = PictureAlbum(folder, prepared, params.registry, params.samples)
         learnt = [name for name in params.data.tasks if album.registry[name].label is not None]
         networks = [_network(album, run, name) for name in learnt]
         shown = [name for name in params.samples.targets if name in params.transfer.targets]
@@ -71,7 +71,7 @@ def write_samples(path: Path, run: RunContext, transfers: Path, params: Params) 
         write_csv(folder / "units.csv", pd.DataFrame([row for _one, units in found for row in units], columns=["key", "target", "sources"]))
 
 
-class Album:
+class PictureAlbum:
     """Draws what is shown, and keeps each picture once.
 
     Args:
@@ -134,13 +134,13 @@ class Album:
         )
 
 
-def _network(album: Album, run: RunContext, name: str) -> dict[str, Any]:
+def _network(album: PictureAlbum, run: RunContext, name: str) -> dict[str, Any]:
     """A task's own network: what it saw, what is right, what it gave."""
     config = run.config(name)
     task = prepared_task(album.prepared, config)
     network = _trained(run, config, album.prepared)
     chosen = album.chosen(task)
-    seen, outputs = _outputs(network, task, Images(album.prepared.images, task.task.input, config.tile_side), chosen)
+    seen, outputs = _outputs(network, task, ImageInputs(album.prepared.images, task.task.input, config.tile_side), chosen)
     samples = [
         {"seen": album.seen(task, images), "truth": album.truth(task, one), "prediction": album.prediction(task, one, output)}
         for one, images, output in zip(chosen.tolist(), seen, outputs, strict=True)
@@ -149,15 +149,15 @@ def _network(album: Album, run: RunContext, name: str) -> dict[str, Any]:
     return {"task": name, "changes_images": changed, "samples": samples}
 
 
-def _transfers(album: Album, run: RunContext, losses: Path, params: Params, target: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Params, target: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     """Some transfers to a target, best first, between its own network and the one from scratch; and the units that keep their weights."""
     context = shared(run.to(target, params.data.tasks))
     config, task = context.config, context.task
     chosen, gains = album.chosen(task), _gains(losses / f"{SHOWN_ON}.npz", target)
-    images = Images(album.prepared.images, task.task.input, config.tile_side)
+    images = ImageInputs(album.prepared.images, task.task.input, config.tile_side)
     rows = row_of_view(album.prepared.splits)
 
-    def column(kind: str, sources: Sequence[str], network: nn.Module, inputs: Inputs) -> dict[str, Any]:
+    def column(kind: str, sources: Sequence[str], network: nn.Module, inputs: NetworkInputs) -> dict[str, Any]:
         _seen, outputs = _outputs(network, task, inputs, chosen)
         pictures = [album.prediction(task, one, output) for one, output in zip(chosen.tolist(), outputs, strict=True)]
         return {"kind": kind, "sources": list(sources), "gain": gains.get("+".join(sources)), "pictures": pictures}
@@ -167,7 +167,7 @@ def _transfers(album: Album, run: RunContext, losses: Path, params: Params, targ
     for sources in chosen_transfers(losses / f"{MEASURED_ON}.npz", target, params.samples.sources):
         with torch.enable_grad():
             network, _unit = transfer_with_weights(context, sources)
-        columns.append(column("transfer", sources, network, Codes([context.stored_codes(one) for one in sources], rows)))
+        columns.append(column("transfer", sources, network, CodeInputs([context.stored_codes(one) for one in sources], rows)))
         units.append((weights_key(context, sources), target, "+".join(sources)))
     with torch.enable_grad():
         network, _unit = scratch_with_weights(context)
@@ -207,7 +207,7 @@ def _trained(run: RunContext, config: TaskConfig, prepared: Prepared) -> nn.Modu
 
 
 @torch.no_grad()
-def _outputs(network: nn.Module, task: PreparedTask, inputs: Inputs, chosen: Int[np.ndarray, " views"]) -> tuple[Tensor, Tensor]:
+def _outputs(network: nn.Module, task: PreparedTask, inputs: NetworkInputs, chosen: Int[np.ndarray, " views"]) -> tuple[Tensor, Tensor]:
     """What a network saw of these samples, and what it gave."""
     batch = Batches(Labels(task), inputs, chosen, len(chosen)).of(chosen, TESTING)
     return batch.seen, network.cpu()(batch.seen)

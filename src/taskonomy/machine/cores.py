@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.machine.jobserver import TOKENS, Tokens
+from taskonomy.machine.jobserver import TOKENS, Jobserver
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,10 +47,10 @@ def on_every_core(
         for item in items:
             yield item, function(item)
         return
-    from taskonomy.machine.pool import Helpers
+    from taskonomy.machine.pool import WorkerPool
 
     folder = os.environ.get(TOKENS)
-    with Helpers(function, items, count - 1, Tokens(Path(folder)) if folder else None, long=long) as helpers:
+    with WorkerPool(function, items, count - 1, Jobserver(Path(folder)) if folder else None, long=long) as helpers:
         while (taken := helpers.next()) is not None:
             yield taken[0], function(taken[0])
             yield from helpers.finished()

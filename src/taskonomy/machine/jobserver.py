@@ -11,8 +11,8 @@ from pathlib import Path
 TOKENS = "TASKONOMY_TOKENS"  # environment variable: the folder of the tokens; it is set in the stages of `taskonomy repro`
 
 
-class Tokens:
-    """Tokens in a folder.
+class Jobserver:
+    """Jobserver in a folder.
 
     Args:
         folder: Whoever shares them names the same.
@@ -23,7 +23,7 @@ class Tokens:
         self._claim, self._paths = folder / "claim", sorted(folder.glob("*.token"))
 
     @classmethod
-    def make(cls, folder: Path, count: int) -> "Tokens":
+    def make(cls, folder: Path, count: int) -> "Jobserver":
         """This many, all free: for one run at a time in a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*.token"):

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.machine.jobserver import Tokens, give_back
-from taskonomy.stage.snapshot import Seen, begin, begun
+from taskonomy.machine.jobserver import Jobserver, give_back
+from taskonomy.stage.snapshot import Snapshot, begin, begun
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ FIRST = 10.0  # seconds of the first item, which may load what all need, after w
 _AGAIN = 0.05  # seconds after which a token is asked for again
 
 
-class Helpers(Generic[Item, Result]):
+class WorkerPool(Generic[Item, Result]):
     """Up to `count` processes, each with a thread here that hands it items.
 
     Args:
@@ -35,7 +35,7 @@ class Helpers(Generic[Item, Result]):
         long: Whether any item is worth a process.
     """
 
-    def __init__(self, function: Callable[[Item], Result], items: Iterable[Item], count: int, tokens: Tokens | None, *, long: bool) -> None:
+    def __init__(self, function: Callable[[Item], Result], items: Iterable[Item], count: int, tokens: Jobserver | None, *, long: bool) -> None:
         self._function, self._left, self._tokens = function, deque(items), tokens
         self._done: Queue[tuple[Item, Result] | BaseException] = Queue(count)  # no larger: results can be large
         self._under_way = 0  # items that helpers have taken and this process has not seen again
@@ -46,7 +46,7 @@ class Helpers(Generic[Item, Result]):
         self._processes: list[_Process[Item, Result]] = []
         self._threads = [Thread(target=self._hand_out, daemon=True) for _ in range(count)]
 
-    def __enter__(self) -> "Helpers[Item, Result]":
+    def __enter__(self) -> "WorkerPool[Item, Result]":
         for thread in self._threads:
             thread.start()
         return self
@@ -165,11 +165,11 @@ class _Process(Generic[Item, Result]):
         self._process.join()
 
 
-def _begun() -> Seen | None:
+def _begun() -> Snapshot | None:
     return None if (seen := begun()) is None else seen.of_few()
 
 
-def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], seen: Seen | None) -> None:
+def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], seen: Snapshot | None) -> None:
     """Answer item by item, until the other end is closed or dies; how the stage began there is known here."""
     begin(seen)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the other end decides

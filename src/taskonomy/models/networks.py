@@ -11,7 +11,7 @@ from taskonomy.labels.encodings import Loss
 from taskonomy.labels.task import Task
 from taskonomy.models.decoders import make_decoder
 from taskonomy.models.encoder import check_size, make_encoder
-from taskonomy.models.transfer import Transfer
+from taskonomy.models.transfer import TransferModule
 
 
 class TaskNetwork(nn.Module):
@@ -83,7 +83,7 @@ def transfer_network(
     Raises:
         TaskonomyError: The task has nothing to learn, the sides do not fit, or there is no source.
     """
-    transfer = Transfer(sources, encoder.channels)
+    transfer = TransferModule(sources, encoder.channels)
     whole = _decoder(task, transfer.outputs, encoder, decoder, side, tile_side)
     return TransferNetwork(transfer, whole, task.tiles)
 

@@ -14,7 +14,7 @@ LIMIT = 5.0
 MOMENTUM = 0.2
 
 
-class Transfer(nn.Module):
+class TransferModule(nn.Module):
     """Two parallel streams of two convolutions over the normalised codes of one or more sources.
 
     The reference normalises with batch renormalisation, whose corrections it ramps up over 5,000 steps from none, which is plain batch

@@ -31,7 +31,7 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One network of the learning curve.
 
     Attributes:
@@ -117,7 +117,7 @@ def can_be_fine_tuned(source: str, target: str, registry: Registry) -> bool:
     return (registry[source].input is Input.LIGHTNESS) == (registry[target].input is Input.LIGHTNESS)
 
 
-def planned(query: Query, best: Sources, tuned: str | None) -> list[Point]:
+def planned(query: Query, best: Sources, tuned: str | None) -> list[CurvePoint]:
     """The points of the curve, each size with all ways.
 
     Args:
@@ -129,13 +129,13 @@ def planned(query: Query, best: Sources, tuned: str | None) -> list[Point]:
     weights = "" if tuned is None else weights_digest(encoder_weights(query.models / tuned))
     for images in query.images:
         opened = _opened(query, images)
-        points += [Point(Way.TRANSFER, images, best, opened.key(best)), Point(Way.SCRATCH, images, SCRATCH, opened.key(SCRATCH))]
+        points += [CurvePoint(Way.TRANSFER, images, best, opened.key(best)), CurvePoint(Way.SCRATCH, images, SCRATCH, opened.key(SCRATCH))]
         if tuned is not None:
-            points.append(Point(Way.FINE_TUNED, images, (tuned,), opened.fine_tuned_key(tuned, weights)))
+            points.append(CurvePoint(Way.FINE_TUNED, images, (tuned,), opened.fine_tuned_key(tuned, weights)))
     return points
 
 
-def units_of(query: Query, points: list[Point], told: Callable[[int], object]) -> dict[Point, Unit]:
+def units_of(query: Query, points: list[CurvePoint], told: Callable[[int], object]) -> dict[CurvePoint, Unit]:
     """From the store, or trained side by side, those that take longest first."""
     store = query.context.units
     known = {point: unit for point in points if (unit := store.read(point.key)) is not None}
@@ -150,7 +150,7 @@ def units_of(query: Query, points: list[Point], told: Callable[[int], object]) -
     return {point: known[point] for point in points}
 
 
-def _train(work: tuple[Query, Point]) -> None:
+def _train(work: tuple[Query, CurvePoint]) -> None:
     """Train one network; torch is loaded here, where it is needed."""
     from taskonomy.training.fine_tuned import train_fine_tuned
     from taskonomy.training.task_networks import train_scratch

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.query_wording import HOW, crossing, titles, verdict
-from taskonomy.new_task.ranking import Answer
+from taskonomy.new_task.ranking import QueryResult
 from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED
 from taskonomy.report.page import embedded_json
 from taskonomy.tables.table import join_sources
@@ -24,7 +24,7 @@ COLOURS = {Way.TRANSFER.value: ACCENT, Way.FINE_TUNED.value: "#D55E00", Way.SCRA
 _MOST_ROWS = 30
 
 
-def page(found: Answer) -> str:
+def page(found: QueryResult) -> str:
     """The answer as one HTML file."""
     orders = {order: found.ranking[found.ranking["order"] == order] for order in sorted(found.ranking["order"].unique().tolist())}
     ends = found.ranking[["affinity", "low", "high"]].to_numpy(float)
@@ -115,7 +115,7 @@ def curve_figure(curve: pd.DataFrame, measure: str) -> go.Figure:
     return _plain(figure)
 
 
-def _row(found: Answer, sources: tuple[str, ...]) -> dict[str, Any]:
+def _row(found: QueryResult, sources: tuple[str, ...]) -> dict[str, Any]:
     row = found.ranking[found.ranking["sources"] == sources].iloc[0]
     return {**{str(name): value for name, value in row.items()}, "written": join_sources(sources), "titles": titles(sources, found.registry)}
 

@@ -1,7 +1,7 @@
 """The answer in words, for the terminal and the page."""
 
 from taskonomy.new_task.learning_curve import Way
-from taskonomy.new_task.ranking import Answer
+from taskonomy.new_task.ranking import QueryResult
 from taskonomy.tasks import Registry
 
 HOW = {
@@ -16,7 +16,7 @@ def titles(sources: tuple[str, ...] | str, registry: Registry) -> str:
     return " + ".join(registry.title(name) for name in (sources.split("+") if isinstance(sources, str) else sources))
 
 
-def verdict(found: Answer) -> str:
+def verdict(found: QueryResult) -> str:
     """The one sentence."""
     best = found.verdict()
     if best["way"] == Way.SCRATCH.value:
@@ -28,7 +28,7 @@ def verdict(found: Answer) -> str:
     return f"{start} {titles(best['sources'], found.registry)}: with {best['images']:,} labelled samples that {wins}{between}{sure}."
 
 
-def crossing(found: Answer, way: Way) -> str:
+def crossing(found: QueryResult, way: Way) -> str:
     """Up to how many samples, or from how many on, a way is better than training from scratch; empty where there is no such network."""
     rows = found.curve[found.curve["way"] == way.value].sort_values("images")
     if rows.empty:
@@ -51,7 +51,7 @@ def crossing(found: Answer, way: Way) -> str:
     return f"{subject} starts out {'better' if better else 'no better'} than training from scratch; the two cross at about {listed} labelled samples."
 
 
-def lines(found: Answer) -> list[str]:
+def lines(found: QueryResult) -> list[str]:
     """What the terminal shows."""
     out = [f"{found.registry.title(found.target)}: {verdict(found)}", ""]
     rows = found.ranking

@@ -14,7 +14,7 @@ from taskonomy.affinity.from_run import HELD_OUT, MEASURED_ON
 from taskonomy.affinity.losses_file import Losses
 from taskonomy.affinity.measure import Normalization, measure
 from taskonomy.config.params import NormalizeParams
-from taskonomy.new_task.learning_curve import Point, Way, can_be_fine_tuned
+from taskonomy.new_task.learning_curve import CurvePoint, Way, can_be_fine_tuned
 from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Unit
 from taskonomy.tables.table import join_sources
@@ -26,7 +26,7 @@ _BLOCK = 64  # resamples drawn at once
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """What to start the new task from.
 
     Attributes:
@@ -110,7 +110,7 @@ def best_to_fine_tune(ranking: pd.DataFrame, target: str, registry: Registry) ->
     return next((source for source in alone if can_be_fine_tuned(source, target, registry)), None)
 
 
-def curve_of(units: Mapping[Point, Unit], params: NormalizeParams) -> pd.DataFrame:
+def curve_of(units: Mapping[CurvePoint, Unit], params: NormalizeParams) -> pd.DataFrame:
     """Each network on the images that no choice was made by."""
     scratch = {point.images: unit.arrays[HELD_OUT] for point, unit in units.items() if point.way is Way.SCRATCH}
     rows = []

@@ -21,7 +21,7 @@ from taskonomy.training.transfer_context import TransferContext, chosen_samples
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """A finished run of the pipeline. Nothing in it is changed.
 
     Attributes:
@@ -105,7 +105,7 @@ class Query:
         return replace(self.context, params=self.context.params.model_copy(update={"images": images}))
 
 
-def ask(run: Run, name: str, asked: QueryTask, images: tuple[int, ...], work: Path) -> Query:
+def ask(run: FinishedRun, name: str, asked: QueryTask, images: tuple[int, ...], work: Path) -> Query:
     """The query for a task.
 
     A task of the run itself is held out: neither its network nor its codes are a source. Its labels are read where the run prepared them. Of a task

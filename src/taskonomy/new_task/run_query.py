@@ -24,8 +24,8 @@ from taskonomy.machine.cores import progress
 from taskonomy.new_task.encode import encode_all
 from taskonomy.new_task.learning_curve import planned, units_of
 from taskonomy.new_task.query_page import page
-from taskonomy.new_task.ranking import Answer, best_of_each_order, best_to_fine_tune, crossings, curve_of, ranked, ranked_first
-from taskonomy.new_task.request import Query, Run, ask
+from taskonomy.new_task.ranking import QueryResult, best_of_each_order, best_to_fine_tune, crossings, curve_of, ranked, ranked_first
+from taskonomy.new_task.request import FinishedRun, Query, ask
 from taskonomy.store.store import Store, store_root
 from taskonomy.tables.table import join_sources
 from taskonomy.training.transfer_context import SCRATCH
@@ -34,7 +34,7 @@ from taskonomy.transfers.transfers import Transferred, transfers_to
 
 
 @dataclass(frozen=True)
-class Done:
+class QueryOutcome:
     """What became of a query.
 
     Attributes:
@@ -44,13 +44,13 @@ class Done:
         new: How many of these were not known before.
     """
 
-    answer: Answer
+    answer: QueryResult
     transferred: Transferred
     units: pd.DataFrame
     new: int
 
 
-def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] = lambda done: None) -> Done:
+def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] = lambda done: None) -> QueryOutcome:
     """The answer to a query.
 
     Args:
@@ -72,8 +72,8 @@ def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] 
     used |= {key: join_sources(sources) for sources, key in done.keys.items()}
     used |= {point.key: f"{point.way.value} {join_sources(point.sources)} {point.images}" for point in points if point.key not in used}
     units = pd.DataFrame({"key": list(used), "name": list(used.values())})
-    found = Answer(query.target, ranking, best_of_each_order(ranking), curve, crossings(curve), samples_of(query), query.registry)
-    return Done(found, done, units, len(used.keys() - before))
+    found = QueryResult(query.target, ranking, best_of_each_order(ranking), curve, crossings(curve), samples_of(query), query.registry)
+    return QueryOutcome(found, done, units, len(used.keys() - before))
 
 
 def samples_of(query: Query) -> dict[str, int]:
@@ -84,8 +84,10 @@ def samples_of(query: Query) -> dict[str, int]:
     return {"ranking": len(context.train), "labelled": len(task.of_split("transfer")) + len(task.of_split("train")), **counts}
 
 
-def run_query(run: Path, task: str, asked: QueryTask | None = None, images: tuple[int, ...] | None = None, output: Path | None = None) -> Done:
-    """Answer a query and write it, whole or not at all.
+def run_query(
+    run: Path, task: str, asked: QueryTask | None = None, images: tuple[int, ...] | None = None, output: Path | None = None
+) -> QueryOutcome:
+    """QueryResult a query and write it, whole or not at all.
 
     Args:
         run: Workspace of a finished run.
@@ -98,7 +100,7 @@ def run_query(run: Path, task: str, asked: QueryTask | None = None, images: tupl
         TaskonomyError: As `ask` and `answer` say.
     """
     params = read_params(run / "params.yaml")
-    known = Run(run, params, store_root(run))
+    known = FinishedRun(run, params, store_root(run))
     if asked is None:
         asked = params.query.tasks.get(task, QueryTask(root=params.data.root))
         asked = asked.model_copy(update={"root": str(run / asked.root)})
@@ -111,7 +113,7 @@ def run_query(run: Path, task: str, asked: QueryTask | None = None, images: tupl
     return done
 
 
-def _write(folder: Path, done: Done) -> None:
+def _write(folder: Path, done: QueryOutcome) -> None:
     found, transferred = done.answer, done.transferred
     write_csv(folder / "ranking.csv", found.ranking.assign(sources=found.ranking["sources"].map(join_sources)))
     write_csv(folder / "curve.csv", found.curve)

@@ -27,7 +27,7 @@ STAGES = ("agreement", "evaluate@measured", "studies@measured")
 
 
 @dataclass(frozen=True)
-class Found:
+class ExperimentResult:
     """What an experiment gave, or the run that all are held against.
 
     Attributes:
@@ -91,7 +91,7 @@ def _as_written(file: Path | StringIO) -> pd.DataFrame:
     return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
-def found(name: str) -> Found | None:
+def found(name: str) -> ExperimentResult | None:
     """What an experiment gave; None where it was not run.
 
     Raises:
@@ -101,7 +101,7 @@ def found(name: str) -> Found | None:
     return _found(name, refs[0]) if refs else None
 
 
-def committed() -> Found:
+def committed() -> ExperimentResult:
     """What the last commit gave.
 
     Raises:
@@ -110,14 +110,14 @@ def committed() -> Found:
     return _found("the last commit", "HEAD")
 
 
-def _found(name: str, ref: str) -> Found:
+def _found(name: str, ref: str) -> ExperimentResult:
     lock = read_lock(git("show", f"{ref}:dvc.lock"))
     digests = {out["path"]: out["md5"] for out in lock.get("normalize", {}).get("outs", ())}
     if missing := [path for path in TABLES.values() if path not in digests]:
         raise TaskonomyError(f"{name}: its dvc.lock names no {missing[0]}; run `taskonomy repro`, and commit dvc.lock")
     tables = {key: parse_table(_cached(digests[path], path, name), f"{path} of {name}") for key, path in TABLES.items()}
     images = next(one["params"]["params.yaml"]["transfer.images"] for stage, one in lock.items() if stage.startswith("transfer@"))
-    return Found(**tables, images=int(images))
+    return ExperimentResult(**tables, images=int(images))
 
 
 def _refs(name: str, root: Path = Path(".")) -> list[str]:

@@ -13,7 +13,7 @@ Entries = dict[str, dict[str, str]]  # file -> entry -> its text, in the order o
 
 
 @dataclass(frozen=True)
-class Order:
+class LockFile:
     """In which order the entries of dvc.lock files and .gitignore files would be added.
 
     Attributes:
@@ -68,7 +68,7 @@ class Unfinished:
         order: The files that are watched.
     """
 
-    def __init__(self, path: Path, order: Order) -> None:
+    def __init__(self, path: Path, order: LockFile) -> None:
         self.path, self.order = path, order
         now = order.entries()
         earlier = self._earlier(now)

@@ -25,7 +25,7 @@ from dvc.utils.serialize import ParseError  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.pipeline.lockfile import Order
+from taskonomy.pipeline.lockfile import LockFile
 
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
@@ -36,7 +36,7 @@ tqdm.monitor_interval = 0  # no thread that watches DVC's progress bars: stages 
 
 
 @dataclass(frozen=True)
-class Plan:
+class PipelinePlan:
     """The stages of one run.
 
     Attributes:
@@ -54,7 +54,7 @@ class Plan:
     names: tuple[str, ...]
     needs: Mapping[str, frozenset[str]]
     pending: Mapping[str, str]
-    order: Order
+    order: LockFile
     stages: "Mapping[str, Stage]"
 
     def looked_at(self, ends: Mapping[str, int], began: int) -> dict[str, int]:
@@ -93,7 +93,7 @@ class Plan:
         return next(iter(self.stages.values())).repo
 
 
-def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: bool = False, pull: bool = False, alone: bool = False) -> Plan:
+def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: bool = False, pull: bool = False, alone: bool = False) -> PipelinePlan:
     """The stages that the targets need, and which of them may have to run.
 
     A stage counts as unchanged only if all that it needs are: what follows a stage that runs is looked at when that one is done.
@@ -120,7 +120,7 @@ def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: b
             needs = _needs(repo, tuple(stages))
             with _reading(repo, stages.values()), _parameters_once():
                 pending = _pending(stages, needs, force=force)
-        return Plan(
+        return PipelinePlan(
             root=Path(repo.root_dir),
             scratch=Path(repo.tmp_dir),
             names=tuple(stages),
@@ -166,7 +166,7 @@ def _one_holds_the_other(path: str, other: str) -> bool:
     return path == other or path.startswith(f"{other}{os.sep}") or other.startswith(f"{path}{os.sep}")
 
 
-def ranks(plan: Plan, seconds: Mapping[str, float]) -> dict[str, int]:
+def ranks(plan: PipelinePlan, seconds: Mapping[str, float]) -> dict[str, int]:
     """Which of the stages that are ready to start first: 0 before 1. It changes how long a run takes, never its result.
 
     First the stage with the longest way to the end of the run, by the seconds that stages took last time (a stage without takes
@@ -274,7 +274,7 @@ def _dep_changed(dep: Dependency, known: dict[Hashable, bool]) -> bool:
     return known[key]
 
 
-def _order(stages: "Iterable[Stage]") -> Order:
+def _order(stages: "Iterable[Stage]") -> LockFile:
     locks: dict[str, list[str]] = {}
     ignores: dict[str, list[str]] = {}
     for stage in stages:
@@ -284,7 +284,7 @@ def _order(stages: "Iterable[Stage]") -> Order:
             if out.use_scm_ignore:
                 folder, base = os.path.split(out.fs_path)
                 ignores.setdefault(os.path.join(folder, ".gitignore"), []).append(f"/{base}")
-    return Order(locks, ignores)
+    return LockFile(locks, ignores)
 
 
 def _pull_run_cache() -> None:

@@ -19,13 +19,13 @@ from dvc.repo import Repo  # type: ignore[import-untyped]
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores
-from taskonomy.machine.jobserver import Tokens, give_back
+from taskonomy.machine.jobserver import Jobserver, give_back
 from taskonomy.pipeline.dvc_state import keep_state_in
 from taskonomy.pipeline.fork_server.server import python
 from taskonomy.pipeline.lockfile import Unfinished
-from taskonomy.pipeline.plan import Plan, let_go, one_line_of_dvc, ranks, read_plan
+from taskonomy.pipeline.plan import PipelinePlan, let_go, one_line_of_dvc, ranks, read_plan
 from taskonomy.pipeline.progress import Line, Screen, clock, last_line
-from taskonomy.pipeline.stage_process import OF_DVC, STOPS, Job, Outcome, work
+from taskonomy.pipeline.stage_process import OF_DVC, STOPS, Outcome, StageJob, work
 from taskonomy.pipeline.timings import Time, as_csv, read_seconds, table, write_seconds
 from taskonomy.pipeline.unchanged import STILL, UNFINISHED, remember
 
@@ -41,7 +41,7 @@ class Request:
     Attributes:
         targets: Stages, groups, dvc.yaml files or outputs, with all they need; none: everything.
         jobs: The most stages at once.
-        force: Run stages that are unchanged, too.
+        force: PipelineRun stages that are unchanged, too.
         pull: Fetch missing data and the run cache from DVC's remote.
         downstream: The targets and what needs them, instead of what they need.
         times: A CSV file to write.
@@ -68,7 +68,7 @@ def dry(request: Request) -> str:
 
 
 def repro(request: Request) -> int:
-    """Run what changed, and say how it went; returns the exit status: 0, 1 if a stage failed, 130 if interrupted.
+    """PipelineRun what changed, and say how it went; returns the exit status: 0, 1 if a stage failed, 130 if interrupted.
 
     Raises:
         TaskonomyError: As `read_plan`; or another run is going on in this workspace.
@@ -77,7 +77,7 @@ def repro(request: Request) -> int:
     with _alone():
         plan = read_plan(request.targets, force=request.force, downstream=request.downstream, pull=request.pull, alone=True)
         unfinished = Unfinished(plan.scratch / UNFINISHED, plan.order)
-        run = Run(plan, request, began, unfinished)
+        run = PipelineRun(plan, request, began, unfinished)
         if plan.pending or unfinished.resumed:
             try:
                 with _signals(run), python(str(plan.stages[name].cmd) for name in plan.pending):
@@ -92,7 +92,7 @@ def repro(request: Request) -> int:
     return run.report()
 
 
-class Run:
+class PipelineRun:
     """One run under way.
 
     Args:
@@ -102,7 +102,7 @@ class Run:
         unfinished: What is noted as the run goes on.
     """
 
-    def __init__(self, plan: Plan, request: Request, began: float, unfinished: Unfinished) -> None:
+    def __init__(self, plan: PipelinePlan, request: Request, began: float, unfinished: Unfinished) -> None:
         self.plan, self.request, self.began, self.unfinished = plan, request, began, unfinished
         self.memory = plan.scratch / "taskonomy-durations.json"
         self.known = read_seconds(self.memory)
@@ -114,7 +114,7 @@ class Run:
         self.ends: dict[str, int] = {}  # when stages were done, in nanoseconds since 1970
         self.signals = 0
         self.screen = Screen(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
-        self.tokens = Tokens.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
+        self.tokens = Jobserver.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
         self.held: list[int] = []  # a token for each stage that runs
         self.claim: int | None = None  # while a stage that could start has none
 
@@ -172,7 +172,7 @@ class Run:
         ready = ready[: self._with_tokens(min(self.request.jobs, len(self.running) + len(ready))) - len(self.running)]
         for name in ready:
             log = self.plan.scratch / "taskonomy-logs" / f"{re.sub(r'[^A-Za-z0-9_.@-]', '-', name)}.log"
-            job = Job(
+            job = StageJob(
                 self.plan.stages[name],
                 log=log,
                 turn=self.plan.scratch / "taskonomy-turn",
@@ -225,12 +225,12 @@ class Run:
 class Running:
     """A stage that runs: its job, its process, and when it started."""
 
-    job: Job
+    job: StageJob
     process: BaseProcess
     started: float
 
     @classmethod
-    def begin(cls, job: Job) -> "Running":
+    def begin(cls, job: StageJob) -> "Running":
         """Fork it off: DVC is loaded already. Signals wait until the child knows what to do about them."""
         process = multiprocessing.get_context("fork").Process(target=work, args=(job,), name=job.name)
         sys.stdout.flush()
@@ -270,7 +270,7 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def _signals(run: Run) -> Iterator[None]:
+def _signals(run: PipelineRun) -> Iterator[None]:
     """Signals are counted, and seen to between two events: none comes in the middle of a start."""
 
     last = float("-inf")

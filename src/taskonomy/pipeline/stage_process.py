@@ -27,7 +27,7 @@ from taskonomy.machine.jobserver import TOKENS
 from taskonomy.pipeline.lockfile import write_entry
 from taskonomy.pipeline.plan import TITLE
 from taskonomy.stage.declaration import of_dvc
-from taskonomy.stage.snapshot import Seen, told
+from taskonomy.stage.snapshot import Snapshot, told
 
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
@@ -46,7 +46,7 @@ class Outcome(IntEnum):
 
 
 @dataclass(frozen=True)
-class Job:
+class StageJob:
     """One stage to run.
 
     Attributes:
@@ -143,7 +143,7 @@ class Turn:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-def work(job: Job) -> None:
+def work(job: StageJob) -> None:
     """Run the stage and exit with an `Outcome`; all that it and DVC print goes to the log."""
     parent = os.getppid()
     with suppress(PermissionError):
@@ -166,7 +166,7 @@ def work(job: Job) -> None:
     sys.exit(outcome)
 
 
-def _reproduce(turn: Turn, job: Job) -> Outcome:
+def _reproduce(turn: Turn, job: StageJob) -> Outcome:
     """What DVC does for one stage of `dvc repro`, less the graph."""
     stage = job.stage
     with lock_repo(stage.repo), stage.repo.scm_context(quiet=True):
@@ -185,7 +185,7 @@ def _recording_what_was_used(stage: "Stage", turn: Turn) -> Iterator[None]:
     Raises:
         TaskonomyError: It has changed since before DVC looked at it for the first time; nothing is recorded, and what was made is removed.
     """
-    seen, save = Seen.now(of_dvc(stage)), stage.save_deps
+    seen, save = Snapshot.now(of_dvc(stage)), stage.save_deps
 
     def save_deps(**options: bool) -> None:
         save(**options)

@@ -70,7 +70,7 @@ class Reference(BaseModel):
 
 
 @dataclass(frozen=True)
-class Difference:
+class Mismatch:
     """A stage whose outputs are not those of the reference.
 
     Attributes:
@@ -99,7 +99,7 @@ class Verdict:
     """
 
     machine: tuple[str, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[Mismatch, ...]
     beyond: tuple[str, ...]
     largest: str
     outs: int
@@ -116,7 +116,7 @@ class Verdict:
         if not self.differences:
             yield f"identical: all {self.outs} outputs have the bits of the reference"
             return
-        groups: dict[tuple[str, tuple[str, ...]], list[Difference]] = {}
+        groups: dict[tuple[str, tuple[str, ...]], list[Mismatch]] = {}
         for one in (one for one in self.differences if one.first):
             groups.setdefault((one.stage.partition("@")[0], one.inputs), []).append(one)
         for (stage, inputs), alike in groups.items():
@@ -170,7 +170,7 @@ def compare(reference: Reference, expected: Snapshot, found: Snapshot, lock: Loc
     other = tuple(
         f"{kind} {here.get(kind, 'none')} ({reference.machine.get(kind, 'none')})" for kind in kinds if here.get(kind) != reference.machine.get(kind)
     )
-    differences: list[Difference] = []
+    differences: list[Mismatch] = []
     changed: set[str] = set()
     for stage in [*found.outs, *(expected.outs.keys() - found.outs.keys())]:
         before, now = expected.outs.get(stage, {}), found.outs.get(stage, {})
@@ -182,7 +182,7 @@ def compare(reference: Reference, expected: Snapshot, found: Snapshot, lock: Loc
         own = [path for path in deps if path in found.inputs and found.inputs[path] != expected.inputs.get(path)]
         own += [key for key in keys if found.params.get(key) != expected.params.get(key)]
         first = not any(_within(path, changed) for path in deps)
-        differences.append(Difference(stage, outs, tuple(own), first))
+        differences.append(Mismatch(stage, outs, tuple(own), first))
         changed.update(outs)
     apart = []
     for name in sorted(expected.metrics.keys() | found.metrics.keys()):

@@ -18,7 +18,7 @@ _FEW_COSTS = 100
 
 
 @dataclass(frozen=True)
-class Point:
+class FrontPoint:
     """One budget of the front; `more_*` is what the next budget adds, NaN at the last."""
 
     policy: Policy
@@ -46,7 +46,7 @@ def front(
     budgets: Iterable[float] | None = None,
     progress: Callable[[list[int]], Iterable[int]] = lambda orders: orders,
     registry: Registry = BUILT_IN,
-) -> list[Point]:
+) -> list[FrontPoint]:
     """Solve all budgets, from the smallest feasible to the one where nothing improves, for each order.
 
     Where the sources' costs add up to few different sums (26 sources of cost 1: 27), each is a budget of the front; where there are more,
@@ -58,7 +58,7 @@ def front(
         registry: tasks that exclusions and prices may name, whether or not the table has them.
     """
     chosen = sorted(set(budgets)) if budgets is not None else None
-    points: list[Point] = []
+    points: list[FrontPoint] = []
     for order in progress(sorted(set(orders))):
         planner = Planner(table, params.model_copy(update={"max_order": order}), registry=registry)
         policies = [planner.policy(budget) for budget in chosen] if chosen is not None else _budgets(planner)
@@ -85,15 +85,15 @@ def _once(policies: Iterable[Policy]) -> list[Policy]:
     return list({policy.budget: policy for policy in policies}.values())
 
 
-def _with_next(policies: list[Policy]) -> list[Point]:
+def _with_next(policies: list[Policy]) -> list[FrontPoint]:
     points = []
     for now, then in itertools.pairwise(policies):
         added = ((now.budget, then.budget), (now.objective, then.objective), (now.mean_gain, then.mean_gain), (now.mean_quality, then.mean_quality))
-        points.append(Point(now, *(difference(more, before) for before, more in added)))
-    return [*points, Point(policies[-1])] if policies else []
+        points.append(FrontPoint(now, *(difference(more, before) for before, more in added)))
+    return [*points, FrontPoint(policies[-1])] if policies else []
 
 
-def as_frame(points: list[Point]) -> pd.DataFrame:
+def as_frame(points: list[FrontPoint]) -> pd.DataFrame:
     """The front as a table, one row per order and budget."""
     rows = [
         {

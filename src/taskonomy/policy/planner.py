@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.params import Difference, LabelsParams, PolicyParams
+from taskonomy.config.params import AlternativesDiffer, LabelsParams, PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.exact import NOBODY, Choice, Exact
 from taskonomy.policy.greedy import greedy
@@ -22,7 +22,7 @@ from taskonomy.policy.label_costs import bill, money
 from taskonomy.policy.numbers import as_written, at_least
 from taskonomy.policy.problem import Goal, Problem, Transfer, admissible
 from taskonomy.policy.program import Program
-from taskonomy.policy.search import Found, Search
+from taskonomy.policy.search import Search, SearchResult
 from taskonomy.policy.solvers import Cut, Solution, Status
 from taskonomy.tasks import BUILT_IN, Registry
 
@@ -227,7 +227,7 @@ class Planner:
         exact, started = self.exact, time.perf_counter()
         if limit < exact.cost_of(exact.required):
             return _Answer(None, 0, Status.INFEASIBLE)
-        search = Search(exact, limit, taken, by_sources=self.params.alternatives_differ_in is Difference.SOURCES)
+        search = Search(exact, limit, taken, by_sources=self.params.alternatives_differ_in is AlternativesDiffer.SOURCES)
         solution = self._propose(search, limit, taken)
         if solution.status is not Status.OPTIMAL and not taken and (found := greedy(exact, limit)) is not None:
             search.offer(found)
@@ -256,7 +256,7 @@ class Planner:
         return solution
 
     def _other_than(self, choice: Choice) -> Cut:
-        if self.params.alternatives_differ_in is Difference.SOURCES:
+        if self.params.alternatives_differ_in is AlternativesDiffer.SOURCES:
             return self._program.not_these_sources(frozenset(self.exact.names(choice.mask)))
         return self._program.not_these_transfers(list(choice.numbers))
 
@@ -271,7 +271,7 @@ class Planner:
             return _Answer(None, bound, Status.INFEASIBLE)
         raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
 
-    def _claimed(self, found: Found, solution: Solution) -> _Answer:
+    def _claimed(self, found: SearchResult, solution: Solution) -> _Answer:
         """What the solver proves where the search did not go through: it holds within the solver's tolerances, which the bound includes."""
         assert found.choice is not None
         slack = math.ceil(_PROOF * sum(edges[0][1] for edges in self.exact.into))
@@ -316,7 +316,7 @@ class Planner:
         return f"policy.budget {limits[0]} is too small: {what}; {smallest} that serves every target is {limits[1]}"
 
     @cached_property
-    def _cheapest(self) -> Found:
+    def _cheapest(self) -> SearchResult:
         """The cheapest choice that serves every target with the required sources."""
         return self._aim(Goal.THRIFT, self.exact.cost_of(self.exact.all))
 
@@ -325,7 +325,7 @@ class Planner:
         choice = self._aim(Goal.COVERAGE, limit).choice
         return None if choice is None else {self.problem.transfers[number].target for number in choice.numbers if number != NOBODY}
 
-    def _aim(self, goal: Goal, limit: int) -> Found:
+    def _aim(self, goal: Goal, limit: int) -> SearchResult:
         exact, started = Exact(self.problem, goal), time.perf_counter()
         search = Search(exact, limit)
         program = Program(self.problem, self.params.solver.value, goal)

@@ -15,7 +15,7 @@ _CLOCK = 128  # nodes between two looks at the clock
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """How a search ended.
 
     Attributes:
@@ -69,7 +69,7 @@ class Search:
         if self._key is None or one.key < self._key:
             self.best, self._key = one, one.key
 
-    def run(self, nodes: int, until: float = float("inf")) -> Found:
+    def run(self, nodes: int, until: float = float("inf")) -> SearchResult:
         """Go through all sets of sources that could be better than what was offered; at most so many nodes, and until a time of `perf_counter`."""
         shares = self._exact.shares()
         order = sorted(self._exact.cost, key=lambda bit: (-shares[bit], -bit))
@@ -78,10 +78,10 @@ class Search:
         while stack:
             if count == nodes or (count % _CLOCK == _CLOCK - 1 and time.perf_counter() > until):
                 open_ = [node.worth for node in stack] + ([self.best.worth] if self.best is not None else [])
-                return Found(self.best, max(open_), False)
+                return SearchResult(self.best, max(open_), False)
             count += 1
             stack += self._branches(stack.pop(), order)
-        return Found(self.best, self.best.worth if self.best is not None else 0, True)
+        return SearchResult(self.best, self.best.worth if self.best is not None else 0, True)
 
     def _branches(self, node: _Node, order: list[int]) -> list[_Node]:
         """The two halves of what is below a node, the one to look at first last; none where nothing is better, or nothing left to decide."""

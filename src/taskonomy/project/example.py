@@ -47,7 +47,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Seen:
+class DrawnImage:
     """What rays meet: how far away, which part (`FLOOR` to `BOX`), which thing (-1: none), and the surface's direction."""
 
     distance: Any
@@ -107,7 +107,7 @@ def _floor(scene: Scene, place: Rays) -> Any:
     return (np.zeros_like(x), x % 2, (x + z) % 2)[scene.pattern]
 
 
-def _meet(scene: Scene, start: Rays, rays: Rays) -> Seen:
+def _meet(scene: Scene, start: Rays, rays: Rays) -> DrawnImage:
     """The nearest surface along each ray; the wall is everywhere behind, so that every ray ends."""
     with np.errstate(divide="ignore", invalid="ignore"):
         floor, wall = -start[..., 1] / rays[..., 1], (_BACK - start[..., 2]) / rays[..., 2]
@@ -118,7 +118,7 @@ def _meet(scene: Scene, start: Rays, rays: Rays) -> Seen:
     first = np.argmin([one[0] for one in met], 0)[None]
     distance, part, thing = (np.take_along_axis(np.stack([one[field] for one in met]), first, 0)[0] for field in range(3))
     normal = np.take_along_axis(np.stack([one[3] for one in met]), first[..., None], 0)[0]
-    return Seen(distance, part, thing, normal)
+    return DrawnImage(distance, part, thing, normal)
 
 
 def _surface(distance: Any, part: int, normal: tuple[float, ...]) -> tuple[Any, Any, Any, Any]:

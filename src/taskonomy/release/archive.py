@@ -39,7 +39,7 @@ class _Index:
     problems: list[str]
 
 
-class Shelf:
+class Archive:
     """Where a building's files of a domain lie; looked through on first use.
 
     Attributes:
@@ -57,7 +57,7 @@ class Shelf:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It travels between processes without what it has looked up."""
-        return Shelf, (self.path, self.building, self.domain)
+        return Archive, (self.path, self.building, self.domain)
 
     @property
     def keys(self) -> Int64[np.ndarray, " files"]:
@@ -293,7 +293,7 @@ def _number(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
-def overlaps(shelves: list[Shelf]) -> list[tuple[str, str]]:
+def overlaps(shelves: list[Archive]) -> list[tuple[str, str]]:
     """Where, and what: files that lie in two places, of which one is read."""
     found = []
     for position, shelf in enumerate(shelves):

@@ -9,7 +9,7 @@ from typing import Any
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import is_hidden
-from taskonomy.release.archive import Shelf
+from taskonomy.release.archive import Archive
 from taskonomy.release.file_names import domain_of, few, parse_tar
 from taskonomy.release.object_storage import Entry, Place, Remote, entries_of
 
@@ -32,7 +32,7 @@ class Finder:
     """
 
     def __init__(self, root: Place) -> None:
-        self.shelves: list[Shelf] = []
+        self.shelves: list[Archive] = []
         self.layouts: list[str] = []
         self.unread: list[str] = []
         self.links: list[str] = []
@@ -105,7 +105,7 @@ class Finder:
             self._add(tar, *is_of, TAR)
 
     def _add(self, path: Place, building: str, domain: str, layout: str) -> None:
-        self.shelves.append(Shelf(path, building, domain))
+        self.shelves.append(Archive(path, building, domain))
         if layout not in self.layouts:
             self.layouts.append(layout)
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from taskonomy.atomic_io import write_text
 from taskonomy.errors import TaskonomyError
-from taskonomy.release.archive import Shelf
-from taskonomy.release.layouts import Found, ReleasedSource, open_source
+from taskonomy.release.archive import Archive
+from taskonomy.release.layouts import FoundFiles, ReleasedSource, open_source
 from taskonomy.release.object_storage import Place, place_of
 from taskonomy.release.split_lists import split_lists
 
 _AT_ONCE = 32  # what is looked at at once: file systems in a network, and object storage, take their time to answer
-Progress = Callable[[Iterable[Shelf], str], Iterable[Shelf]]
+Progress = Callable[[Iterable[Archive], str], Iterable[Archive]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def write_index(root: Place | str, path: Path, progress: Progress = lambda shelv
     source = open_source(root, follow_links=True)
     rows: list[list[Any]] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for shelf, (files, size, marks) in zip(progress(source.shelves, "folders and tars"), pool.map(Shelf.facts, source.shelves), strict=True):
+        for shelf, (files, size, marks) in zip(progress(source.shelves, "folders and tars"), pool.map(Archive.facts, source.shelves), strict=True):
             rows.append([shelf.building, shelf.domain, _below(shelf.path, source.root), files, size, _digest(marks.encode())])
     splits = {one.name: _digest(one.read_bytes()) for one in split_lists(source.root)}
     head = {"root": str(source.root), "layouts": list(source.layouts), "splits": splits}
@@ -71,10 +71,10 @@ def open_index(path: Path) -> ReleasedSource:
     """
     index = read_index(path)
     root = place_of(index["root"])
-    shelves = [Shelf(_under(root, below), building, domain) for building, domain, below, *_facts in index["shelves"]]
+    shelves = [Archive(_under(root, below), building, domain) for building, domain, below, *_facts in index["shelves"]]
     if {one.name: _digest(one.read_bytes()) for one in split_lists(root)} != index["splits"]:
         raise TaskonomyError(f"{path}: the split lists of {root} are not those that it names; write it anew: taskonomy data index {root} -o {path}")
-    return ReleasedSource(root, Found(shelves, index["layouts"], []))
+    return ReleasedSource(root, FoundFiles(shelves, index["layouts"], []))
 
 
 def read_index(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from jaxtyping import Int64
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import is_hidden
-from taskonomy.release.archive import Shelf, overlaps
+from taskonomy.release.archive import Archive, overlaps
 from taskonomy.release.discover import TAR, Finder, refuse_links
 from taskonomy.release.file_names import ALL, MATCHES, domain_of, few, place
 from taskonomy.release.formats import DamagedFileError, ViewKey, file_name
@@ -35,14 +35,14 @@ from taskonomy.release.split_lists import find_splits, read_splits, write_splits
 from taskonomy.release.view_ids import Keys
 from taskonomy.release.writer import write_building
 
-__all__ = ["ReleasedSource", "Source", "open_source", "read_splits", "write_building", "write_splits"]
+__all__ = ["ReleasedSource", "SourceFile", "open_source", "read_splits", "write_building", "write_splits"]
 
 AT_ONCE = 16  # listings, and copies of tars, that are asked of object storage at once
 _EXPECTED = f"<building>/<domain>/point_..., <domain>/<component>/<building>/point_... or {TAR}"
 
 
 @runtime_checkable
-class Source(Protocol):
+class SourceFile(Protocol):
     """What every layout offers."""
 
     @property
@@ -94,10 +94,10 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """What `Finder` finds, or an index says: see there."""
 
-    shelves: list[Shelf]
+    shelves: list[Archive]
     layouts: list[str]
     unread: list[str]
 
@@ -122,20 +122,20 @@ def open_source(root: Place | str, *, follow_links: bool = False) -> "ReleasedSo
         refuse_links(root, found.links, f", or an index of this one: taskonomy data index {shlex.quote(str(root))} -o data/index.json")
     if not found.shelves:
         raise TaskonomyError(f"{root}: no released data: {_what_is_there(root, found)}; expected {_EXPECTED}")
-    source = ReleasedSource(root, Found(found.shelves, found.layouts, found.unread))
+    source = ReleasedSource(root, FoundFiles(found.shelves, found.layouts, found.unread))
     if "rgb" not in source.domains:
         raise TaskonomyError(f"{root}: has {few(source.domains, 20)} but no rgb, which every view must have")
     return source
 
 
-class ReleasedSource(Source):
-    """A `Source` of folders and tars."""
+class ReleasedSource(SourceFile):
+    """A `SourceFile` of folders and tars."""
 
-    def __init__(self, root: Place, found: Found) -> None:
+    def __init__(self, root: Place, found: FoundFiles) -> None:
         self._root = root
         self._layouts = tuple(found.layouts)
         self._unread = tuple(found.unread)
-        self._shelves: dict[tuple[str, str], list[Shelf]] = {}
+        self._shelves: dict[tuple[str, str], list[Archive]] = {}
         # Folders before tars: who unpacked a tar and mended a file wants the mended one.
         for shelf in sorted(found.shelves, key=lambda shelf: (shelf.is_tar, str(shelf.path))):
             self._shelves.setdefault((shelf.building, shelf.domain), []).append(shelf)
@@ -146,15 +146,15 @@ class ReleasedSource(Source):
         return self._root
 
     @cached_property
-    def shelves(self) -> list[Shelf]:
+    def shelves(self) -> list[Archive]:
         """Every folder and tar of one building and domain."""
         return [shelf for _place, group in sorted(self._shelves.items()) for shelf in group]
 
     def only(self, buildings: Iterable[str]) -> "ReleasedSource":
         """The same of some buildings, with nothing looked up: it is small, and travels between processes."""
         wanted = {name.lower() for name in buildings}
-        shelves = [Shelf(one.path, one.building, one.domain) for one in self.shelves if one.building in wanted]
-        return ReleasedSource(self._root, Found(shelves, list(self._layouts), []))
+        shelves = [Archive(one.path, one.building, one.domain) for one in self.shelves if one.building in wanted]
+        return ReleasedSource(self._root, FoundFiles(shelves, list(self._layouts), []))
 
     def index(self) -> Keys:
         """As `views`, in eight bytes each; what listing them took is forgotten at once."""
@@ -195,15 +195,15 @@ class ReleasedSource(Source):
         return tuple(sorted({building for building, _domain in self._shelves}))
 
     def views(self) -> list[ViewKey]:
-        """See `Source`."""
+        """See `SourceFile`."""
         return [ViewKey(building, key >> 32, key & ALL) for building in self.buildings for key in self.keys(building, "rgb").tolist()]
 
     def has(self, key: ViewKey, domain: str) -> bool:
-        """See `Source`."""
+        """See `SourceFile`."""
         return self._find(key, domain) is not None
 
     def read(self, key: ViewKey, domain: str) -> bytes:
-        """See `Source`."""
+        """See `SourceFile`."""
         found = self._find(key, domain)
         if found is None:
             raise DamagedFileError("missing")
@@ -211,11 +211,11 @@ class ReleasedSource(Source):
         return shelf.read(position)
 
     def matches(self, building: str, point: int) -> bytes:
-        """See `Source`."""
+        """See `SourceFile`."""
         return self.read(ViewKey(building, point, ALL), MATCHES)
 
     def where(self, key: ViewKey, domain: str) -> str:
-        """See `Source`."""
+        """See `SourceFile`."""
         if found := self._find(key, domain):
             shelf, position = found
             return shelf.where(shelf.name(position))
@@ -224,7 +224,7 @@ class ReleasedSource(Source):
         if shelves := self._shelves.get((building, domain)):
             return shelves[0].where(name)
         layout = "tar" if self._layouts == (TAR,) else "folders"
-        return Shelf(place(self._root, layout, building, domain), building, domain).where(name)
+        return Archive(place(self._root, layout, building, domain), building, domain).where(name)
 
     def stamp(self, key: ViewKey, domain: str) -> str:
         """Changes when a view's file comes, goes or is written over; of one in a tar, or of none, it is empty."""
@@ -234,7 +234,7 @@ class ReleasedSource(Source):
         return shelf.stamp(position)
 
     def splits(self) -> dict[str, str]:
-        """See `Source`."""
+        """See `SourceFile`."""
         return find_splits(self._root)
 
     def keys(self, building: str, domain: str) -> Int64[np.ndarray, " files"]:
@@ -257,7 +257,7 @@ class ReleasedSource(Source):
         """One line for each place under the root with something that looks like data and is not read. Lists every folder and tar."""
         return [*self._unread, *(f"{shelf.path}: {few(shelf.ignored)}: no file of {shelf.domain}" for shelf in self.shelves if shelf.ignored)]
 
-    def _find(self, key: ViewKey, domain: str) -> tuple[Shelf, int] | None:
+    def _find(self, key: ViewKey, domain: str) -> tuple[Archive, int] | None:
         view = ALL if domain == MATCHES else key.view
         for shelf in self._shelves.get((key.building.lower(), domain), []):
             if (position := shelf.find(key.point, view)) is not None:

@@ -23,7 +23,7 @@ _KNOWN = {"desc", "cmd", "deps", "params", "outs", "metrics", "plots", "foreach"
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredStage:
     """One stage.
 
     Attributes:
@@ -41,7 +41,7 @@ class _AskDvc(Exception):  # noqa: N818  # no error
     """Something that is not understood here."""
 
 
-def declared(name: str, folder: Path) -> Declared:
+def declared(name: str, folder: Path) -> DeclaredStage:
     """Of the stage that DVC runs in a folder.
 
     Args:
@@ -59,7 +59,7 @@ def declared(name: str, folder: Path) -> Declared:
         return _by_dvc(name, folder)
 
 
-def of_dvc(stage: "Stage") -> Declared:
+def of_dvc(stage: "Stage") -> DeclaredStage:
     """What DVC's own object says; what does not lie on this machine is left out."""
     from dvc.dependency.param import ParamsDependency  # type: ignore[import-untyped]
 
@@ -69,7 +69,7 @@ def of_dvc(stage: "Stage") -> Declared:
             params[str(dep.fs_path)] = tuple(dep.params)
         elif getattr(dep, "protocol", None) == "local" and getattr(dep, "fs_path", None) and os.path.isabs(dep.fs_path):
             deps.append(str(dep.fs_path))
-    return Declared(tuple(deps), params, tuple(str(out.fs_path) for out in stage.outs if out.protocol == "local"))
+    return DeclaredStage(tuple(deps), params, tuple(str(out.fs_path) for out in stage.outs if out.protocol == "local"))
 
 
 def _yaml(text: str) -> Any:
@@ -82,7 +82,7 @@ def _yaml(text: str) -> Any:
         raise _AskDvc from None
 
 
-def _resolved(name: str, project: Any, folder: Path) -> Declared:
+def _resolved(name: str, project: Any, folder: Path) -> DeclaredStage:
     if not isinstance(project, dict) or "vars" in project:
         raise _AskDvc
     group, _at, key = name.partition("@")
@@ -116,7 +116,7 @@ def _resolved(name: str, project: Any, folder: Path) -> Declared:
                 params[place] = ()
             else:
                 params[place] = (*params.get(place, ()), *(_filled(key, values) for key in keys))
-    return Declared(paths("deps"), params, paths("outs", "metrics", "plots"))
+    return DeclaredStage(paths("deps"), params, paths("outs", "metrics", "plots"))
 
 
 def _items(foreach: Any, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -180,7 +180,7 @@ def _looked_up(key: str, values: Mapping[str, Any]) -> Any:
     return value
 
 
-def _by_dvc(name: str, folder: Path) -> Declared:
+def _by_dvc(name: str, folder: Path) -> DeclaredStage:
     from dvc.exceptions import DvcException  # type: ignore[import-untyped]
     from dvc.repo import Repo  # type: ignore[import-untyped]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 
 from taskonomy.errors import TaskonomyError, one_line
-from taskonomy.stage.declaration import Declared, declared
-from taskonomy.stage.snapshot import Seen, begin, begun, forget_stale_bytecode, told
+from taskonomy.stage.declaration import DeclaredStage, declared
+from taskonomy.stage.snapshot import Snapshot, begin, begun, forget_stale_bytecode, told
 
 DVC_STAGE = "DVC_STAGE"  # the name of the stage, in the environment of its command
 
@@ -49,7 +49,7 @@ def stage() -> Iterator[None]:
             raise TaskonomyError(told(names))
 
 
-def note(*more: str) -> Declared | TaskonomyError | None:
+def note(*more: str) -> DeclaredStage | TaskonomyError | None:
     """Note what the stage that DVC runs here depends on; what it is, or why that cannot be said; None: DVC runs none here.
 
     Args:
@@ -62,7 +62,7 @@ def note(*more: str) -> Declared | TaskonomyError | None:
         found = declared(name, Path.cwd())
     except TaskonomyError as error:
         return error
-    begin(seen := Seen.now(found, more))
+    begin(seen := Snapshot.now(found, more))
     forget_stale_bytecode(seen)
     return found
 
@@ -73,7 +73,7 @@ def _helps_another() -> bool:
     return spawn is not None and spawn.parent_process() is not None
 
 
-def _remove(stage: Declared) -> None:
+def _remove(stage: DeclaredStage) -> None:
     for out in stage.outs:
         if os.path.isdir(out) and not os.path.islink(out):
             shutil.rmtree(out)
@@ -85,7 +85,7 @@ def _main() -> ModuleType:
     return sys.modules["__main__"]
 
 
-def _script_changed(seen: Seen) -> bool:
+def _script_changed(seen: Snapshot) -> bool:
     """The script was read before anything could be noted: it runs as it is written if compiling it gives what runs."""
     path = os.path.abspath(str(getattr(_main(), "__file__", "")))
     return _RUNS is not None and any(path in files for files in seen.folders.values()) and compile(Path(path).read_bytes(), path, "exec") != _RUNS

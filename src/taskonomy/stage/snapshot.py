@@ -20,7 +20,7 @@ from stat import S_ISREG
 from typing import Any
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.stage.declaration import Declared
+from taskonomy.stage.declaration import DeclaredStage
 
 _SMALL, _FEW = 1 << 20, 1000  # bytes of a file, and files of a folder, up to which they are hashed: all code is; 10 ms in all
 _MANY = 10_000  # files of a folder that is looked at in the end only: a second for each 200,000 of them
@@ -35,7 +35,7 @@ Stat = tuple[int, int, int]  # bytes, time of the last change (nanoseconds since
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """What a stage depends on, as it was at one moment.
 
     Attributes:
@@ -55,7 +55,7 @@ class Seen:
     root: str = field(default_factory=os.getcwd)
 
     @classmethod
-    def now(cls, stage: Declared, more: Iterable[str] = ()) -> "Seen":
+    def now(cls, stage: DeclaredStage, more: Iterable[str] = ()) -> "Snapshot":
         """All that a stage depends on.
 
         Args:
@@ -93,7 +93,7 @@ class Seen:
         names = [os.path.relpath(path, self.root) for path in found]
         return [*(_not_ignored(names, self.root) if names else ()), *keys]
 
-    def of_few(self) -> "Seen":
+    def of_few(self) -> "Snapshot":
         """Without folders of very many files: for other processes that write parts of the result."""
         return replace(self, folders={folder: files for folder, files in self.folders.items() if len(files) <= _MANY})
 
@@ -109,16 +109,16 @@ class Seen:
         yield from (f"{key} of {name}" for key in before if before[key] != now[key])
 
 
-_begun: Seen | None = None  # in this process
+_begun: Snapshot | None = None  # in this process
 
 
-def begin(seen: Seen | None) -> None:
+def begin(seen: Snapshot | None) -> None:
     """From now on, what this process writes depends on this."""
     global _begun  # one for a process, as the stage that it is
     _begun = seen
 
 
-def begun() -> Seen | None:
+def begun() -> Snapshot | None:
     """What was found when the stage began; None: no stage of DVC's runs in this process."""
     return _begun
 
@@ -152,7 +152,7 @@ def told(names: list[str], why: str = "") -> str:
     return f"{', '.join(names[:_TOLD])}{more} changed while the stage ran{why}; run it again"
 
 
-def forget_stale_bytecode(seen: Seen) -> None:
+def forget_stale_bytecode(seen: Snapshot) -> None:
     """Remove compiled code that may be of an earlier source: Python knows that by second and size, so not after two edits within a second."""
     for files in seen.folders.values():
         for path, (_size, touched, _inode) in files.items():

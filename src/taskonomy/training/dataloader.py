@@ -24,7 +24,7 @@ _SCALED_BY = 256
 
 
 @runtime_checkable
-class Inputs(Protocol):
+class NetworkInputs(Protocol):
     """What networks read."""
 
     def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Tensor:
@@ -33,8 +33,8 @@ class Inputs(Protocol):
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images, changed as a task asks for.
+class ImageInputs:
+    """ImageInputs, changed as a task asks for.
 
     Attributes:
         images: Every prepared image.
@@ -55,7 +55,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Codes:
+class CodeInputs:
     """Stored codes of one or more sources, concatenated.
 
     Attributes:
@@ -182,7 +182,7 @@ class Batches:
         threads: Which make batches for a GPU before they are asked for; 0: each is made when it is.
     """
 
-    def __init__(self, labels: Labels, inputs: Inputs, positions: Int[np.ndarray, " samples"], size: int, threads: int = 0) -> None:
+    def __init__(self, labels: Labels, inputs: NetworkInputs, positions: Int[np.ndarray, " samples"], size: int, threads: int = 0) -> None:
         self.labels, self.inputs, self.positions, self.size, self.threads = labels, inputs, positions, size, threads
         self.prepared = labels.prepared
 

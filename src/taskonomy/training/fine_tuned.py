@@ -14,7 +14,7 @@ from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, Unit
-from taskonomy.training.dataloader import Images, Labels
+from taskonomy.training.dataloader import ImageInputs, Labels
 from taskonomy.training.task_networks import network_of
 from taskonomy.training.train_unit import Recipe, train_unit
 
@@ -42,7 +42,7 @@ def train_fine_tuned(
         train: Samples to learn from.
     """
     labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
-    inputs = Images(prepared.images, task.task.input, config.tile_side)
+    inputs = ImageInputs(prepared.images, task.task.input, config.tile_side)
     name = f"fine-tuned {source} {task.task.name}"
     recipe = Recipe(name, task.task, labels, inputs, train, config.schedule, config.precision, config.seed)
     return train_unit(store, key, recipe, lambda: start(config, prepared, source, weights))

@@ -1,6 +1,6 @@
 """What every epoch reads, on the GPU itself where it fits: images as bytes, codes, encoded labels.
 
-Inputs that are drawn anew by the processor (noise, the jigsaw's tiles) are not among them; their batches are made ahead by threads.
+NetworkInputs that are drawn anew by the processor (noise, the jigsaw's tiles) are not among them; their batches are made ahead by threads.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from taskonomy.labels.encodings import Input
-from taskonomy.training.dataloader import Codes, Images, Inputs, Labels
+from taskonomy.training.dataloader import CodeInputs, ImageInputs, Labels, NetworkInputs
 from taskonomy.training.transforms import changed
 
 ROOM = 0.6  # of the GPU's free memory
@@ -23,7 +23,7 @@ _ON_GPU = (Input.IMAGE, Input.HOLE, Input.LIGHTNESS)
 
 @dataclass(frozen=True)
 class ResidentImages:
-    """As `Images`.
+    """As `ImageInputs`.
 
     Attributes:
         images: On the GPU.
@@ -44,7 +44,7 @@ class ResidentImages:
 
 @dataclass(frozen=True)
 class ResidentCodes:
-    """As `Codes`.
+    """As `CodeInputs`.
 
     Attributes:
         arrays: Of each source, on the GPU.
@@ -63,8 +63,8 @@ class ResidentCodes:
 
 
 def resident(
-    labels: Labels, inputs: Inputs, positions: Int[np.ndarray, " samples"], device: torch.device, threads: int
-) -> tuple[Labels, Inputs] | None:
+    labels: Labels, inputs: NetworkInputs, positions: Int[np.ndarray, " samples"], device: torch.device, threads: int
+) -> tuple[Labels, NetworkInputs] | None:
     """Labels and inputs of these samples on a GPU; None: they do not fit, or are not of that kind.
 
     Args:
@@ -85,20 +85,20 @@ def resident(
     return None if kept is None else (kept, there)
 
 
-def _can_be(inputs: Inputs) -> bool:
-    return isinstance(inputs, Codes) or (isinstance(inputs, Images) and inputs.how in _ON_GPU)
+def _can_be(inputs: NetworkInputs) -> bool:
+    return isinstance(inputs, CodeInputs) or (isinstance(inputs, ImageInputs) and inputs.how in _ON_GPU)
 
 
-def _inputs(inputs: Inputs, rows: Int[np.ndarray, " rows"], device: torch.device, room: float) -> tuple[Inputs, int] | None:
+def _inputs(inputs: NetworkInputs, rows: Int[np.ndarray, " rows"], device: torch.device, room: float) -> tuple[NetworkInputs, int] | None:
     """With the bytes that they take."""
     views = int(rows.max()) + 1
     row_of = np.full(views, -1)
     row_of[rows] = np.arange(len(rows))
-    arrays = list(inputs.arrays) if isinstance(inputs, Codes) else [inputs.images]  # type: ignore[attr-defined]
+    arrays = list(inputs.arrays) if isinstance(inputs, CodeInputs) else [inputs.images]  # type: ignore[attr-defined]
     taken = sum(len(rows) * array[0].nbytes for array in arrays)
     if taken > room:
         return None
-    if isinstance(inputs, Codes):
+    if isinstance(inputs, CodeInputs):
         where = inputs.row_of[rows]
         if (where < 0).any():
             raise ValueError("images of the train split have no codes")

@@ -17,7 +17,7 @@ from taskonomy.models.networks import TaskNetwork, task_network
 from taskonomy.store.store import Store, Unit, code_digest, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, data_digest, network_key
 from taskonomy.training.codes import coded_rows, codes_of
-from taskonomy.training.dataloader import Images, Labels
+from taskonomy.training.dataloader import ImageInputs, Labels
 from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
 from taskonomy.training.trainer import Curve, seeded
 
@@ -107,7 +107,7 @@ def _fresh(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:
 
 
 def _recipe(kind: str, task: PreparedTask, labels: Labels, config: TaskConfig, train: Int[np.ndarray, " samples"], prepared: Prepared) -> Recipe:
-    inputs = Images(prepared.images, task.task.input, config.tile_side)
+    inputs = ImageInputs(prepared.images, task.task.input, config.tile_side)
     return Recipe(
         f"{kind} {config.task}", task.task, labels, inputs, train, config.schedule, config.precision, config.seed,
         save_every=0.0, adversarial=config.adversarial,

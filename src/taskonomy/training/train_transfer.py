@@ -9,7 +9,7 @@ from torch import nn
 
 from taskonomy.models.networks import transfer_network
 from taskonomy.store.store import Unit, key_of
-from taskonomy.training.dataloader import Codes, Images, Labels
+from taskonomy.training.dataloader import CodeInputs, ImageInputs, Labels
 from taskonomy.training.task_networks import network_of
 from taskonomy.training.train_unit import Recipe, train_unit, weights_of
 from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext, shared
@@ -29,7 +29,7 @@ def train_transfer(
         keep: Whether the weights are kept.
     """
     params, task = context.params, context.task.task
-    inputs = Codes(list(codes), context.code_rows if rows is None else rows)
+    inputs = CodeInputs(list(codes), context.code_rows if rows is None else rows)
     name = f"transfer {'+'.join(sources)} {task.name}"
     recipe = Recipe(name, task, context.labels, inputs, context.train, params.schedule, params.precision.here(), params.seed)
     channels = int(codes[0].shape[1])
@@ -68,7 +68,7 @@ def scratch_with_weights(context: TransferContext) -> tuple[nn.Module, Unit]:
     """Train the network from scratch on the transfers' images, as it was measured: as `transfer_with_weights` does a transfer."""
     opened = shared(context)
     config, task = opened.config, opened.task
-    inputs = Images(opened.dataset.images, task.task.input, config.tile_side)
+    inputs = ImageInputs(opened.dataset.images, task.task.input, config.tile_side)
     recipe = Recipe(
         f"scratch {config.task}", task.task, Labels(task, opened.train), inputs, opened.train, config.schedule,
         config.precision, config.seed, adversarial=config.adversarial,

@@ -15,7 +15,7 @@ from taskonomy.labels.task import Task
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.decoders import Scaled
 from taskonomy.store.store import Store, Unit
-from taskonomy.training.dataloader import Batches, Inputs, Labels
+from taskonomy.training.dataloader import Batches, Labels, NetworkInputs
 from taskonomy.training.gpu_cache import resident
 from taskonomy.training.trainer import Curve, fit, losses_of, seeded
 
@@ -44,7 +44,7 @@ class Recipe:
     name: str
     task: Task
     labels: Labels
-    inputs: Inputs
+    inputs: NetworkInputs
     train: Int[np.ndarray, " samples"]
     schedule: ScheduleParams
     precision: Precision

@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 
 from taskonomy.config.params import Precision
 from taskonomy.machine.device import fastest
-from taskonomy.models.transfer import Transfer
+from taskonomy.models.transfer import TransferModule
 from taskonomy.store.store import Store, Unit
 from taskonomy.training.codes import BATCH
 from taskonomy.training.train_unit import weights_of
@@ -35,14 +35,14 @@ def write_representation(store: Store, key: str, through: Unit, codes: Any, prec
         dtype: As codes are stored.
     """
     torch.set_num_threads(1)  # as in training
-    transfer = Transfer(1, int(codes.shape[1]))
+    transfer = TransferModule(1, int(codes.shape[1]))
     weights = weights_of(through)
     transfer.load_state_dict({name.removeprefix(_TRANSFER): value for name, value in weights.items() if name.startswith(_TRANSFER)})
     store.write(key, {REPRESENTATION: representation(transfer, codes, precision, dtype)}, {"name": f"representation by {through.facts['name']}"})
 
 
 @torch.no_grad()
-def representation(transfer: Transfer, codes: Any, precision: Precision, dtype: str) -> Shaped[np.ndarray, "coded outputs height width"]:
+def representation(transfer: TransferModule, codes: Any, precision: Precision, dtype: str) -> Shaped[np.ndarray, "coded outputs height width"]:
     """What a frozen transfer gives its decoder, of all codes."""
     device = fastest()
     transfer.to(device).eval()

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 TESTS = ("test_affinity", "test_policy")
 
 
-class Curves:
+class CurveLog:
     """Mean losses by epoch, through DVCLive. The files lie outside the workspace until the training is done."""
 
     def __init__(self, config: TaskConfig) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="taskonomy-curves-"))
         self._epochs, self._name = config.schedule.epochs, config.task
 
-    def __enter__(self) -> "Curves":
+    def __enter__(self) -> "CurveLog":
         """Start to log."""
         from dvclive.live import Live
         from scmrepo.exceptions import SCMError
@@ -75,7 +75,7 @@ class Curves:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def write_network(model: Path, codes: Path, trained: "Trained", curves: Curves) -> None:
+def write_network(model: Path, codes: Path, trained: "Trained", curves: CurveLog) -> None:
     """A task's network and the codes of its encoder."""
     from taskonomy.training.checkpoint import save_weights
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskonomy.compute.executor import LOCAL, Engine
+from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
-from taskonomy.config.params import Kind
+from taskonomy.config.params import WorkKind
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.store.store import Store
@@ -29,7 +29,7 @@ class NetworkJob:
     store: Path
 
 
-def supervised(job: NetworkJob, each_epoch: EachEpoch, engine: Engine = LOCAL) -> Trained:
+def supervised(job: NetworkJob, each_epoch: EachEpoch, engine: Executor = LOCAL) -> Trained:
     """Train a task's network and its best constant, and encode images, as `train_task` says.
 
     Args:
@@ -57,7 +57,7 @@ def _work_of(job: NetworkJob) -> Work:
         keys = network_key(prepared, task, config, train, "self"), constant_key(task, config, train)
     known = [Store(job.store).path(key) for key in keys if Store(job.store).has(key)]  # their images may still have to be encoded
     reads = (*prepared_files(job.prepared, config.task), *known)
-    return Work(f"network {config.task}", Kind.NETWORK, _train, job, reads, job.store, keys)
+    return Work(f"network {config.task}", WorkKind.NETWORK, _train, job, reads, job.store, keys)
 
 
 def _train(job: NetworkJob) -> Trained:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 
 from taskonomy.affinity.ahp import affinities
 from taskonomy.affinity.win_rates import win_rates
-from taskonomy.compute.executor import LOCAL, Engine
+from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
-from taskonomy.config.params import Kind
+from taskonomy.config.params import WorkKind
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Unit
 from taskonomy.store.unit_keys import prepared_files
@@ -48,7 +48,7 @@ class Transferred:
         return ["+".join(sources) for sources in sets], np.stack([self.units[sources].arrays[split] for sources in sets])
 
 
-def transfers_to(context: TransferContext, told: Callable[[int], object] = lambda done: None, engine: Engine = LOCAL) -> Transferred:
+def transfers_to(context: TransferContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> Transferred:
     """Train every transfer to a target that the parameters ask for, order by order; what the store knows is not trained again.
 
     Args:
@@ -76,7 +76,7 @@ def _learnt(name: str) -> bool:
     return name not in BUILT_IN or BUILT_IN[name].label is not None
 
 
-def _units(context: TransferContext, todo: Sequence[Sources], told: Callable[[int], object], engine: Engine) -> dict[Sources, Unit]:
+def _units(context: TransferContext, todo: Sequence[Sources], told: Callable[[int], object], engine: Executor) -> dict[Sources, Unit]:
     """From the store, or trained side by side; in the order asked for."""
     store = context.units
     known = {sources: unit for sources in todo if (unit := store.read(context.key(sources))) is not None}
@@ -117,4 +117,4 @@ def transfer_work(context: TransferContext, sources: Sources) -> Work:
     name = f"transfer {'+'.join(sources)} -> {context.config.task}"
     codes = [] if sources == SCRATCH else [context.codes_path(source) for source in sources]
     reads = (*prepared_files(context.prepared, context.config.task), *codes)
-    return Work(name, Kind.TRANSFER, _train, (context, sources), reads, context.store, (context.key(sources),))
+    return Work(name, WorkKind.TRANSFER, _train, (context, sources), reads, context.store, (context.key(sources),))

@@ -21,9 +21,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from taskonomy.atomic_io import whole_folder, write_csv
-from taskonomy.compute.executor import LOCAL, Engine
+from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
-from taskonomy.config.params import Kind
+from taskonomy.config.params import WorkKind
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.errors import TaskonomyError
@@ -76,7 +76,7 @@ class More:
         return pd.DataFrame(list(dict.fromkeys(rows)), columns=["key", "target", "sources"])
 
 
-def more_transfers(run: RunContext, told: Callable[[int], object] = lambda done: None, engine: Engine = LOCAL) -> More:
+def more_transfers(run: RunContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> More:
     """Every transfer that `transfer.more` asks for; what the store knows is not trained again.
 
     A target is not transferred to by way of itself: where it is a token's source or intermediate, it has no such row.
@@ -193,20 +193,20 @@ def _through(run: RunContext, one: Planned) -> Work:
     """The transfer source -> intermediate, to be handed over; those below likewise."""
     source, intermediate = one.variant.source, str(one.variant.intermediate)
     reads = (*_files(run, intermediate), run.to(intermediate).codes_path(source))
-    return Work(f"transfer {source} -> {intermediate}, kept", Kind.TRANSFER, _make_through, (run, one), reads, run.store, (one.through,))
+    return Work(f"transfer {source} -> {intermediate}, kept", WorkKind.TRANSFER, _make_through, (run, one), reads, run.store, (one.through,))
 
 
 def _middle(run: RunContext, one: Planned) -> Work:
     reads = (*_files(run, one.target), run.to(one.target).codes_path(one.variant.source), Store(run.store).path(one.through))
-    return Work(f"representation {one.variant.written}", Kind.TRANSFER, _make_middle, (run, one), reads, run.store, (one.middle,))
+    return Work(f"representation {one.variant.written}", WorkKind.TRANSFER, _make_middle, (run, one), reads, run.store, (one.middle,))
 
 
 def _last(run: RunContext, one: Planned) -> Work:
     name, files = f"transfer {one.variant.written} -> {one.target}", _files(run, one.target)
     if one.middle:
-        reads, kind = (*files, Store(run.store).path(one.middle)), Kind.TRANSFER
+        reads, kind = (*files, Store(run.store).path(one.middle)), WorkKind.TRANSFER
     else:
-        reads, kind = (*files, run.models / one.variant.source / _WEIGHTS), Kind.NETWORK
+        reads, kind = (*files, run.models / one.variant.source / _WEIGHTS), WorkKind.NETWORK
     return Work(name, kind, _make, (run, one), reads, run.store, (one.key,))
 
 

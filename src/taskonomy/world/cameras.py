@@ -30,7 +30,7 @@ BY_AREA = 0.4  # share of points drawn by area, so mostly on walls; the others d
 
 
 @dataclass(frozen=True)
-class View:
+class CameraView:
     """One camera aimed at one point.
 
     Attributes:
@@ -78,7 +78,7 @@ class _Surfaces:
 
 def views_of(
     building: Building, *, points: int, views_per_point: int, resolution: int, seed: int, rays: Rays | None = None
-) -> tuple[list[View], dict[int, dict[str, Any]]]:
+) -> tuple[list[CameraView], dict[int, dict[str, Any]]]:
     """Points on surfaces with cameras fixated on them.
 
     Args:
@@ -108,7 +108,7 @@ def views_of(
         for view, (stand, camera) in enumerate(point.cameras):
             others = [other.number for other, visible in zip(chosen, seen[row], strict=True) if visible and other is not point]
             scene = PLACES[building.rooms[stand.room].kind]
-            views.append(View(point.number, view, camera, scene, _info(building, point, view, stand, camera, others)))
+            views.append(CameraView(point.number, view, camera, scene, _info(building, point, view, stand, camera, others)))
             row += 1
     for column, point in enumerate(chosen):
         records = []

@@ -13,7 +13,7 @@ from taskonomy.world.textures import Material
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ShelfModel:
     """A level rectangle on which other things can stand, and the free height above it."""
 
     low: tuple[float, float]
@@ -44,7 +44,7 @@ class Model:
     """
 
     parts: list[tuple[Shape, Material]] = field(default_factory=list)
-    shelves: list[Shelf] = field(default_factory=list)
+    shelves: list[ShelfModel] = field(default_factory=list)
     glows: list[Glow] = field(default_factory=list)
     category: int = BACKGROUND
     name: str = ""
@@ -55,7 +55,7 @@ class Model:
 
     def shelf(self, width: float, depth: float, height: float, free: float = 9.0, y: float = 0) -> None:
         """A place to put things, centred."""
-        self.shelves.append(Shelf((-width / 2, y - depth / 2), (width / 2, y + depth / 2), height, free))
+        self.shelves.append(ShelfModel((-width / 2, y - depth / 2), (width / 2, y + depth / 2), height, free))
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
@@ -76,7 +76,7 @@ class Model:
         for shelf in self.shelves:
             one, two = flat(shelf.low), flat(shelf.high)
             low, high = (min(one[0], two[0]), min(one[1], two[1])), (max(one[0], two[0]), max(one[1], two[1]))
-            shelves.append(Shelf(low, high, shelf.height + z, shelf.free))
+            shelves.append(ShelfModel(low, high, shelf.height + z, shelf.free))
         glows = [replace(glow, centre=(*flat(glow.centre[:2]), glow.centre[2] + z)) for glow in self.glows]
         parts = [(shape.turned("z", degrees).moved(x, y, z), material) for shape, material in self.parts]
         return Model(parts, shelves, glows, self.category, self.name)

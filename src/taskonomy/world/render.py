@@ -11,7 +11,7 @@ from taskonomy.labels.classes import BACKGROUND, PLACES
 from taskonomy.numeric.geometry import Camera
 from taskonomy.numeric.rng import generator
 from taskonomy.world.building import Building, texture_levels
-from taskonomy.world.cameras import View
+from taskonomy.world.cameras import CameraView
 from taskonomy.world.denoise import a_trous, gather
 from taskonomy.world.embree import NEVER, Rays
 from taskonomy.world.shading import ambient_of, bounce_rays, camera_rays, glow_of, light_rays, surface
@@ -40,7 +40,7 @@ class Renderer:
         # The street is the last place.
         self._place = np.where(building.face_room < 0, len(building.rooms), building.face_room).astype(np.int32)
 
-    def render(self, view: View, *, samples: int, seed: int) -> Frame:
+    def render(self, view: CameraView, *, samples: int, seed: int) -> Frame:
         """Image and geometry of a view; they depend on the building, the view and the seed only.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Any
 from taskonomy.stage.snapshot import refuse_changed
 
 
-class Journal:
+class ResumeLog:
     """Parts of some work that are done, and what they gave; a line each, on the disk as soon as it is noted.
 
     A part counts only under the mark that it was noted with: a later line about it takes the place of an earlier one. Each line carries a digest of

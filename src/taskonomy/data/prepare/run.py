@@ -25,8 +25,8 @@ from taskonomy.data.datasets import Data, Problem, open_anew
 from taskonomy.data.prepare.arrays import arrays_of, disk_needed, needs
 from taskonomy.data.prepare.finalize import COMPACTED, finish
 from taskonomy.data.prepare.multi_view_labels import Paired, PairJob, pair_views
-from taskonomy.data.prepare.resume_log import Journal
-from taskonomy.data.prepare.worker import Done, Job, Look, Row, look_again, read_views
+from taskonomy.data.prepare.resume_log import ResumeLog
+from taskonomy.data.prepare.worker import FileLook, ReadJob, ReadPortion, Row, look_again, read_views
 from taskonomy.data.validate import Damage, damage_error
 from taskonomy.data.view_reader import lacks
 from taskonomy.dataset.splits import assign
@@ -92,7 +92,7 @@ class _Work:
         self.seen: list[str] = []
         row = sum(array.row for array in arrays_of(self.tasks, self.params.resolution))
         self.jobs = list(_portions(self.keys, None if self.data.whole else min(PORTION, max(_BYTES // row, 1))))
-        self.journal = Journal(self.folder / "journal")
+        self.journal = ResumeLog(self.folder / "journal")
         if not self.journal.gave("arrays", ""):
             self._start()
 
@@ -100,7 +100,7 @@ class _Work:
         """From nothing."""
         for name in ("journal", COMPACTED):
             (self.folder / name).unlink(missing_ok=True)
-        self.journal = Journal(self.folder / "journal")
+        self.journal = ResumeLog(self.folder / "journal")
         for array in arrays_of(self.tasks, self.params.resolution):
             array.make(self.folder, len(self.keys))
         self.journal.note("arrays", "", True)
@@ -134,11 +134,11 @@ class _Work:
         problems: list[Problem] = []
         totals = np.zeros(3, np.int64)
 
-        def jobs() -> Iterator[Job]:
+        def jobs() -> Iterator[ReadJob]:
             for number in todo:
                 a, b = self.jobs[number]
                 opener = self.data.opener(names[number])
-                yield Job(opener, self.folder, tuple(self.keys[a:b]), a, self.params.resolution, self.params.tasks, self.registry, options)
+                yield ReadJob(opener, self.folder, tuple(self.keys[a:b]), a, self.params.resolution, self.params.tasks, self.registry, options)
 
         todo = []
         for number, mark in enumerate(marks):
@@ -183,7 +183,7 @@ class _Work:
         for number in gave:
             of_buildings.setdefault(names[number], []).append(number)
         looks = (
-            Look(
+            FileLook(
                 self.data.opener(buildings),
                 tuple((number, tuple(self.keys[slice(*self.jobs[number])])) for number in numbers),
                 self.params.tasks,
@@ -273,7 +273,7 @@ class _Work:
         shutil.rmtree(self.folder / "pairs", ignore_errors=True)
 
 
-def _as_json(done: Done) -> dict[str, Any]:
+def _as_json(done: ReadPortion) -> dict[str, Any]:
     """For the journal; a misfit keeps its task."""
     damage = [[row, where, str(reason), *([reason.task] if isinstance(reason, Misfit) else [])] for row, where, reason in done.damage]
     return {**asdict(done), "damage": damage}

@@ -23,7 +23,7 @@ Row = tuple[int, str, str]  # of damage: row, file, reason
 
 
 @dataclass(frozen=True)
-class Job:
+class ReadJob:
     """Some views, and where their rows go.
 
     Attributes:
@@ -48,7 +48,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Done:
+class ReadPortion:
     """What the files were.
 
     Attributes:
@@ -69,7 +69,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Look:
+class FileLook:
     """Views whose files were read before, to be looked at again.
 
     Attributes:
@@ -85,13 +85,13 @@ class Look:
     registry: Registry
 
 
-def look_again(look: Look) -> dict[int, str]:
-    """What the files of each portion are now, as `Done.seen`."""
+def look_again(look: FileLook) -> dict[int, str]:
+    """What the files of each portion are now, as `ReadPortion.seen`."""
     data, domains = look.open(), sorted(needs([look.registry[name] for name in look.tasks]))
     return {number: data.seen(keys, domains) for number, keys in look.parts}
 
 
-def read_views(job: Job) -> Done:
+def read_views(job: ReadJob) -> ReadPortion:
     """Fill a job's rows; damage is collected, never skipped over in silence."""
     began = time.perf_counter()
     data, tasks = job.open(), [job.registry[name] for name in job.tasks]
@@ -109,7 +109,7 @@ def read_views(job: Job) -> Done:
             damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
             files, size = files + view.files, size + view.bytes
     problems = data.problems(dict.fromkeys(key.building for key in job.keys), domains)
-    return Done(damage, problems, files, size, time.perf_counter() - began, seen)
+    return ReadPortion(damage, problems, files, size, time.perf_counter() - began, seen)
 
 
 def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:

@@ -214,7 +214,7 @@ def test_a_pickle_cut_off_anywhere_is_refused() -> None:
     for whole in (python2_pickle(AFFINITIES, scalars=True), pickle.dumps(AFFINITIES, protocol=0), pickle.dumps(AFFINITIES, protocol=5)):
         assert pickles.numbers_of(whole) == AFFINITIES
         for length in range(len(whole)):
-            with pytest.raises(pickles.RefusedError):
+            with pytest.raises(pickles.RefusedPickleError):
                 pickles.numbers_of(whole[:length])
 
 
@@ -225,7 +225,7 @@ def test_any_bytes_are_read_or_refused(noise: bytes, place: int, scalars: bool) 
     for data in (noise, whole[:place] + noise + whole[place:], whole[:place] + noise + whole[place + len(noise) :]):
         try:
             found = pickles.numbers_of(data)
-        except pickles.RefusedError:
+        except pickles.RefusedPickleError:
             continue
         assert all(type(key) is str and type(value) is float for key, value in found.items())
 

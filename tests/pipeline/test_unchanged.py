@@ -14,7 +14,7 @@ from conftest import ROOT
 from small_pipeline import Pipeline, until
 
 from taskonomy.stage.declaration import DeclaredStage
-from taskonomy.stage.snapshot import Snapshot, begin, forget_stale_bytecode
+from taskonomy.stage.snapshot import InputSnapshot, begin, forget_stale_bytecode
 
 DVC, TASKONOMY = ("dvc", "repro"), ("taskonomy", "repro")
 BOTH = pytest.mark.parametrize("command", [DVC, TASKONOMY], ids=["dvc", "taskonomy"])
@@ -268,8 +268,8 @@ def test_what_taskonomy_stage_has_loaded_before_it_looks_decides_no_result() -> 
 # What is noted
 
 
-def seen(*paths: Path) -> Snapshot:
-    return Snapshot.now(DeclaredStage(tuple(map(str, paths)), {}, ()))
+def seen(*paths: Path) -> InputSnapshot:
+    return InputSnapshot.now(DeclaredStage(tuple(map(str, paths)), {}, ()))
 
 
 def test_an_edit_that_time_size_and_inode_do_not_tell_is_noticed_if_the_file_was_touched_just_before(tmp_path: Path) -> None:

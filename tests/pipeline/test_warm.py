@@ -12,7 +12,7 @@ import psutil
 import pytest
 from small_pipeline import until
 
-from taskonomy.pipeline.fork_server.server import python
+from taskonomy.pipeline.fork_server.daemon import python
 
 THREE = ["python one.py", "python two.py", "python three.py"]
 SAYS = """\

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taskonomy.cli import experiments
-from taskonomy.cli import plan as planning
+from taskonomy.cli import plan_run as planning
 from taskonomy.cli import predict as inference
 from taskonomy.cli import projects as own
+from taskonomy.cli import run_experiments as experiments
 from taskonomy.cli.new_task import query
 from taskonomy.cli.strict_options import with_strict_numbers
 from taskonomy.errors import TaskonomyError, one_line

@@ -9,8 +9,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer.callbacks import Explorer, build
-from taskonomy.explorer.guard import guard
 from taskonomy.explorer.loading import LoadedTable
+from taskonomy.explorer.request_checks import guard
 
 HOST = "127.0.0.1"
 

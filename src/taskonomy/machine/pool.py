@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.jobserver import Jobserver, give_back
-from taskonomy.stage.snapshot import Snapshot, begin, begun
+from taskonomy.stage.snapshot import InputSnapshot, begin, begun
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -165,11 +165,11 @@ class _Process(Generic[Item, Result]):
         self._process.join()
 
 
-def _begun() -> Snapshot | None:
+def _begun() -> InputSnapshot | None:
     return None if (seen := begun()) is None else seen.of_few()
 
 
-def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], seen: Snapshot | None) -> None:
+def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], seen: InputSnapshot | None) -> None:
     """Answer item by item, until the other end is closed or dies; how the stage began there is known here."""
     begin(seen)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the other end decides

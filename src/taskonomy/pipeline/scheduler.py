@@ -21,7 +21,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores
 from taskonomy.machine.jobserver import Jobserver, give_back
 from taskonomy.pipeline.dvc_state import keep_state_in
-from taskonomy.pipeline.fork_server.server import python
+from taskonomy.pipeline.fork_server.daemon import python
 from taskonomy.pipeline.lockfile import Unfinished
 from taskonomy.pipeline.plan import PipelinePlan, let_go, one_line_of_dvc, ranks, read_plan
 from taskonomy.pipeline.progress import Line, Screen, clock, last_line

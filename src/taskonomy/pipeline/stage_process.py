@@ -27,7 +27,7 @@ from taskonomy.machine.jobserver import TOKENS
 from taskonomy.pipeline.lockfile import write_entry
 from taskonomy.pipeline.plan import TITLE
 from taskonomy.stage.declaration import of_dvc
-from taskonomy.stage.snapshot import Snapshot, told
+from taskonomy.stage.snapshot import InputSnapshot, told
 
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
@@ -185,7 +185,7 @@ def _recording_what_was_used(stage: "Stage", turn: Turn) -> Iterator[None]:
     Raises:
         TaskonomyError: It has changed since before DVC looked at it for the first time; nothing is recorded, and what was made is removed.
     """
-    seen, save = Snapshot.now(of_dvc(stage)), stage.save_deps
+    seen, save = InputSnapshot.now(of_dvc(stage)), stage.save_deps
 
     def save_deps(**options: bool) -> None:
         save(**options)

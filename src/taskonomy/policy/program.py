@@ -13,7 +13,7 @@ from pyomo.repn.plugins.lp_writer import LPWriter
 
 from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.policy.problem import Goal, Problem
-from taskonomy.policy.solvers import Cut, Solution, Solver, Weights, engine
+from taskonomy.policy.solvers import Cut, MilpSolver, Solution, Weights, engine
 
 _SMALL = 10_000  # whole costs up to this are given to solvers as they are
 
@@ -89,7 +89,7 @@ class Program:
         self._y = {source: symbols.getSymbol(model.y[source]) for source in problem.sources}
         budget_row = symbols.getSymbol(model.supervision_budget)
         self._solver, self._goal = solver, goal
-        self._engine: Solver = engine(solver, text.getvalue(), budget_row)
+        self._engine: MilpSolver = engine(solver, text.getvalue(), budget_row)
         self._objective = self._weighed()
 
     def reweighed(self, problem: Problem, solver: str) -> "Program | None":

@@ -46,7 +46,7 @@ class Solution:
     values: dict[str, float] = field(default_factory=dict)
 
 
-class Solver(ABC):
+class MilpSolver(ABC):
     """A solver with one program loaded. Every solve starts afresh: what was solved before changes nothing."""
 
     _weights: Weights | None = None  # None: those of the file
@@ -72,7 +72,7 @@ class Solver(ABC):
     def _solve(self, budget: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> tuple[Status, float, dict[str, float]]: ...
 
 
-class Glpk(Solver):
+class Glpk(MilpSolver):
     """GLPK 5 in process, through swiglpk. It aborts the process when misused, so each index is checked before it is passed on."""
 
     def __init__(self, lp: str, budget_row: str) -> None:
@@ -174,7 +174,7 @@ class Glpk(Solver):
         return Status.FEASIBLE, bound, values  # the relaxation's optimum stays a proved bound
 
 
-class Highs(Solver):
+class Highs(MilpSolver):
     """HiGHS in process. Its default gap of 1e-4 is set to 0."""
 
     def __init__(self, lp: str, budget_row: str) -> None:
@@ -250,7 +250,7 @@ class Highs(Solver):
 _ENGINES: dict[str, type[Glpk] | type[Highs]] = {"glpk": Glpk, "highs": Highs}
 
 
-def engine(name: str, lp: str, budget_row: str) -> Solver:
+def engine(name: str, lp: str, budget_row: str) -> MilpSolver:
     """The solver of that name with the program loaded."""
     return _ENGINES[name](lp, budget_row)
 

@@ -14,7 +14,7 @@ from types import CodeType, FrameType, ModuleType
 
 from taskonomy.errors import TaskonomyError, one_line
 from taskonomy.stage.declaration import DeclaredStage, declared
-from taskonomy.stage.snapshot import Snapshot, begin, begun, forget_stale_bytecode, told
+from taskonomy.stage.snapshot import InputSnapshot, begin, begun, forget_stale_bytecode, told
 
 DVC_STAGE = "DVC_STAGE"  # the name of the stage, in the environment of its command
 
@@ -62,7 +62,7 @@ def note(*more: str) -> DeclaredStage | TaskonomyError | None:
         found = declared(name, Path.cwd())
     except TaskonomyError as error:
         return error
-    begin(seen := Snapshot.now(found, more))
+    begin(seen := InputSnapshot.now(found, more))
     forget_stale_bytecode(seen)
     return found
 
@@ -85,7 +85,7 @@ def _main() -> ModuleType:
     return sys.modules["__main__"]
 
 
-def _script_changed(seen: Snapshot) -> bool:
+def _script_changed(seen: InputSnapshot) -> bool:
     """The script was read before anything could be noted: it runs as it is written if compiling it gives what runs."""
     path = os.path.abspath(str(getattr(_main(), "__file__", "")))
     return _RUNS is not None and any(path in files for files in seen.folders.values()) and compile(Path(path).read_bytes(), path, "exec") != _RUNS

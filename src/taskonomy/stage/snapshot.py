@@ -35,7 +35,7 @@ Stat = tuple[int, int, int]  # bytes, time of the last change (nanoseconds since
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class InputSnapshot:
     """What a stage depends on, as it was at one moment.
 
     Attributes:
@@ -55,7 +55,7 @@ class Snapshot:
     root: str = field(default_factory=os.getcwd)
 
     @classmethod
-    def now(cls, stage: DeclaredStage, more: Iterable[str] = ()) -> "Snapshot":
+    def now(cls, stage: DeclaredStage, more: Iterable[str] = ()) -> "InputSnapshot":
         """All that a stage depends on.
 
         Args:
@@ -93,7 +93,7 @@ class Snapshot:
         names = [os.path.relpath(path, self.root) for path in found]
         return [*(_not_ignored(names, self.root) if names else ()), *keys]
 
-    def of_few(self) -> "Snapshot":
+    def of_few(self) -> "InputSnapshot":
         """Without folders of very many files: for other processes that write parts of the result."""
         return replace(self, folders={folder: files for folder, files in self.folders.items() if len(files) <= _MANY})
 
@@ -109,16 +109,16 @@ class Snapshot:
         yield from (f"{key} of {name}" for key in before if before[key] != now[key])
 
 
-_begun: Snapshot | None = None  # in this process
+_begun: InputSnapshot | None = None  # in this process
 
 
-def begin(seen: Snapshot | None) -> None:
+def begin(seen: InputSnapshot | None) -> None:
     """From now on, what this process writes depends on this."""
     global _begun  # one for a process, as the stage that it is
     _begun = seen
 
 
-def begun() -> Snapshot | None:
+def begun() -> InputSnapshot | None:
     """What was found when the stage began; None: no stage of DVC's runs in this process."""
     return _begun
 
@@ -152,7 +152,7 @@ def told(names: list[str], why: str = "") -> str:
     return f"{', '.join(names[:_TOLD])}{more} changed while the stage ran{why}; run it again"
 
 
-def forget_stale_bytecode(seen: Snapshot) -> None:
+def forget_stale_bytecode(seen: InputSnapshot) -> None:
     """Remove compiled code that may be of an earlier source: Python knows that by second and size, so not after two edits within a second."""
     for files in seen.folders.values():
         for path, (_size, touched, _inode) in files.items():

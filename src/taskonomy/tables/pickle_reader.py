@@ -21,7 +21,7 @@ _BYTES = 8  # of a float64
 _FLAT = 8  # values in a tuple: numpy says of a number type version, byte order, and six more
 
 
-class RefusedError(Exception):
+class RefusedPickleError(Exception):
     """What a file holds that no such dict has, and where."""
 
 
@@ -53,10 +53,10 @@ def numbers_of(data: bytes) -> dict[str, float]:
     """The dict in a pickle.
 
     Raises:
-        RefusedError: It holds, or asks for, anything else.
+        RefusedPickleError: It holds, or asks for, anything else.
     """
     if len(data) > LIMIT:
-        raise RefusedError(f"more than {LIMIT:,} bytes, which the released files stay far below")
+        raise RefusedPickleError(f"more than {LIMIT:,} bytes, which the released files stay far below")
     return _Machine(data).run()
 
 
@@ -87,10 +87,10 @@ class _Machine:
                     self._refuse(f"it has an instruction that such a file does not need, {code!r}")
                 does(self)
             self._refuse(f"more than {STEPS:,} instructions")
-        except RefusedError as error:
-            raise RefusedError(f"{error} (byte {start:,})") from None
+        except RefusedPickleError as error:
+            raise RefusedPickleError(f"{error} (byte {start:,})") from None
         except ValueError as error:  # bytes that are no text, text that is no number
-            raise RefusedError(f"{error} (byte {start:,})") from None
+            raise RefusedPickleError(f"{error} (byte {start:,})") from None
 
     def _end(self) -> dict[str, float]:
         if len(self.stack) != 1 or self.stack[0] is not self.found or self.found is None:
@@ -102,7 +102,7 @@ class _Machine:
     # What instructions are made of.
 
     def _refuse(self, what: str) -> NoReturn:
-        raise RefusedError(what)
+        raise RefusedPickleError(what)
 
     def _take(self, size: int) -> bytes:
         if (end := self.at + size) > len(self.data):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.tables.pickle_reader import LIMIT, RefusedError, numbers_of
+from taskonomy.tables.pickle_reader import LIMIT, RefusedPickleError, numbers_of
 from taskonomy.tables.table import SELF, SHARES, join_sources, wrong_names
 from taskonomy.tasks import BUILT_IN
 
@@ -35,7 +35,7 @@ def read_released(path: Path | str) -> dict[str, float]:
         data = file.read(LIMIT + 1)
     try:
         values = numbers_of(data)
-    except RefusedError as error:
+    except RefusedPickleError as error:
         raise TaskonomyError(f"{path}: refused: {error}; only dicts of strings to float64 are read") from None
     for key, value in values.items():
         if not (math.isfinite(value) and value >= 0):

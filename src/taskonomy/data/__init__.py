@@ -1,1 +1,1 @@
-"""Released layouts, plain folders and the built-in world in; memory-mapped arrays out."""
+"""Sources of images and labels (released layouts, plain folders, the built-in world) and their conversion to memory-mapped arrays."""

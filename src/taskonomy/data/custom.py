@@ -1,8 +1,8 @@
 """A user's own images and labels, without points, views or released file names.
 
-    images/NAME.png|jpg            the images, of any size; sub-folders are not looked into
+    images/NAME.png|jpg            the images, of any size; subfolders are ignored
     <task>/NAME.png|npy            labels that are images or arrays: a folder for each task, a file for each image
-    labels.csv|parquet             labels that are numbers: a row for each image, under these columns
+    labels.csv|parquet             labels that are numbers: a row for each image, with these columns
         image                      NAME, with or without its extension
         split                      optional: train, val or test
         group or building          optional: images of one group belong to the same split
@@ -11,7 +11,8 @@
     <task>.csv                     labels of two or three images: a row for each sample (`taskonomy.data.custom_samples`)
 
 Each image has a label of each task that has folders or columns, and each label an image. Classes are written as numbers. Names that begin with a
-dot, and files of systems such as Thumbs.db, are nobody's data; an accent is one letter or a letter and a sign, and the name the same.
+dot, and files of operating systems such as Thumbs.db, are ignored. Names are compared in one Unicode normal form, so an accented letter matches
+whether it is stored as one character or as two.
 """
 
 import os
@@ -41,16 +42,16 @@ _NOT_TASKS = frozenset({"image", "split", "group", "building"})
 
 
 class CustomSource:
-    """A folder of the user's own data; everything is held against everything on opening, and nothing decoded.
+    """A folder of the user's own data; opening it checks names, tables and labels against each other, but decodes no image.
 
     Attributes:
         root: The folder.
-        names: Of the images, without extension; numbers in them sort as numbers.
+        names: Names of the images, without extension; numbers in them sort as numbers.
         tasks: Names of the tasks that have labels, sorted.
-        listed: Of the tasks whose samples have several images: the samples.
+        listed: Samples of the tasks whose samples have several images, by task.
 
     Raises:
-        TaskonomyError: What does not pair, with how many and the first few.
+        TaskonomyError: Images and labels do not match; the message gives the number of mismatches and the first few.
     """
 
     def __init__(self, root: Path) -> None:
@@ -80,7 +81,7 @@ class CustomSource:
             raise TaskonomyError(f"{self.root}: has images/ and no labels; expected folders <task>/, or labels.csv with columns image, <task>")
 
     def render(self) -> str:
-        """What is there, as text: every image is decoded, and every label."""
+        """Describe the data as text; every image and every label is decoded for it."""
         damaged = [f"{where} ({reason})" for where, reason in self._damage()]
         splits = ", ".join(f"{name} {count:,}" for name, count in Counter(self.splits.values()).items()) or "by data.splits of params.yaml"
         lines = [
@@ -107,7 +108,7 @@ class CustomSource:
                     yield self.where(name, task), str(error)
 
     def image_bytes(self, name: str) -> bytes:
-        """The image file.
+        """Read the file of an image.
 
         Raises:
             DamagedFileError: It cannot be read, or is empty.
@@ -115,7 +116,7 @@ class CustomSource:
         return _read(self._of(name, self._images))
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """The image, RGB; grey is repeated, transparency dropped, and a photograph turned as its camera was held.
+        """Return an image as RGB: grey is repeated, transparency dropped, and a photograph rotated as its EXIF orientation says.
 
         Raises:
             DamagedFileError: It cannot be decoded.
@@ -123,11 +124,11 @@ class CustomSource:
         return np.ascontiguousarray(image_from(self.image_bytes(name), cv2.IMREAD_COLOR)[..., ::-1])
 
     def label(self, name: str, task: str) -> float | Shaped[np.ndarray, "..."]:
-        """A label as it is stored: the values of a PNG (RGB, where it has colours) or an array, one number, or a vector.
+        """Return a label as it is stored: the values of a PNG (RGB if it has colours) or an array, one number, or a vector.
 
         Raises:
             DamagedFileError: It cannot be decoded.
-            TaskonomyError: No such image or task.
+            TaskonomyError: There is no such image or task.
         """
         if task in self._files:
             path = self._of(name, self._files[task])
@@ -140,13 +141,13 @@ class CustomSource:
         return float(values[0]) if columns == [task] else values
 
     def where(self, name: str, task: str | None = None) -> str:
-        """What people call the file of a label; without a task, of the image."""
+        """Return the location of a label for messages; without a task, that of the image."""
         if task in self._columns:
             return f"{self._table_path}: {name}, {task}"
         return str(self._of(name, self._images if task is None else self._files[task]))
 
     def stamp(self, name: str, task: str | None = None) -> str:
-        """Changes when the file of a label, without a task of the image, is written over; empty for what is in a table."""
+        """Return a text that changes when the file of a label (without a task: of the image) is overwritten; empty for labels in a table."""
         files = self._images if task is None else self._files.get(task, {})
         try:
             found = os.stat(files[name]) if name in files else None
@@ -156,12 +157,12 @@ class CustomSource:
 
     @cached_property
     def splits(self) -> dict[str, str]:
-        """Image -> `train`, `val` or `test`; {} where the table does not say."""
+        """Return image -> `train`, `val` or `test`; {} if the table has no splits."""
         return self._column("split")
 
     @cached_property
     def groups(self) -> dict[str, str]:
-        """Image -> its group or building; {} where the table does not say."""
+        """Return image -> its group or building; {} if the table has neither."""
         return self._column("group") or self._column("building")
 
     def _of(self, name: str, files: dict[str, Path]) -> Path:
@@ -176,7 +177,7 @@ class CustomSource:
         return {str(image): str(value) for image, value in self._table[name].items()} if name in self._table else {}
 
     def _read_table(self) -> tuple[Path, pd.DataFrame]:
-        """The table, a row for each image; without one, only the names."""
+        """Read the table, a row for each image; without a table, the rows have no columns."""
         paths = [path for name in ("labels.csv", "labels.parquet") if (path := self.root / name).exists()]
         if not paths:
             return self.root / "labels.csv", pd.DataFrame(index=pd.Index(self.names))
@@ -207,7 +208,7 @@ class CustomSource:
         return path, table
 
     def _task_columns(self) -> dict[str, list[str]]:
-        """Task -> its columns, in the order of their numbers; all hold finite numbers."""
+        """Return task -> its columns, in the order of their numbers. All columns are checked to hold finite numbers."""
         numbered: dict[str, list[int]] = {}
         single: dict[str, list[str]] = {}
         for column in (column for column in self._table.columns if column not in _NOT_TASKS):
@@ -233,7 +234,7 @@ class CustomSource:
 def _read_frame(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".csv":
-            # As text: 007 is a name, and is not 7.
+            # Read as text: 007 is a name, and differs from 7.
             frame = pd.read_csv(path, dtype={"image": str, "split": str, "group": str, "building": str})
         else:
             frame = pd.read_parquet(path)

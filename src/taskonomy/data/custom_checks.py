@@ -1,4 +1,4 @@
-"""The user's own labels, held against what `data.own` declares of them: one line says what was found, and what would be right."""
+"""Checks of the user's own labels against their declarations in `data.own`; each error is one line with what was found and what would be right."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,38 +12,38 @@ from taskonomy.release.formats import DamagedFileError
 from taskonomy.tasks.custom_tasks import CustomClass, CustomMap, CustomPixelClasses, CustomTask, CustomVector
 
 Values = Shaped[np.ndarray, "..."]
-_BLOCK = 256  # samples
+_BLOCK = 256  # samples read at a time
 
 
 class Misfit(str):
-    """What is wrong with a label that is whole, but not what `data.own` declares; travels as the reason of damage does.
+    """Why an intact label is not what `data.own` declares; it takes the place of the reason in lists of damaged files.
 
     Attributes:
-        task: Whose.
+        task: Name of the task that the label belongs to.
     """
 
     task: str
 
     def __new__(cls, task: str, reason: str) -> "Misfit":
-        """The reason, with the task beside it."""
+        """Build the reason and attach the task."""
         made = super().__new__(cls, reason)
         made.task = task
         return made
 
     def __reduce__(self) -> tuple[type["Misfit"], tuple[str, str]]:
-        """Both travel between processes."""
+        """Pickle the reason together with its task."""
         return Misfit, (self.task, str(self))
 
 
 class MisfitError(DamagedFileError):
-    """Raised for such a label; its only argument is the `Misfit`."""
+    """Raised for a label that does not match its declaration; its only argument is the `Misfit`."""
 
 
 def misfit_error(found: Sequence[tuple[str, Misfit]]) -> TaskonomyError:
-    """`data.own.parts: 12 labels do not fit: ...`, in one line, of the first task that has any.
+    """Build the error `data.own.parts: 12 labels do not fit: ...`, in one line, about the task of the first of these labels.
 
     Args:
-        found: What people call the label, and the reason; at least one.
+        found: Location of each label and the reason; at least one.
     """
     task = found[0][1].task
     own = [(where, reason) for where, reason in found if reason.task == task]
@@ -55,15 +55,15 @@ def misfit_error(found: Sequence[tuple[str, Misfit]]) -> TaskonomyError:
 
 
 def fitted(name: str, declared: CustomTask, values: Values) -> Values:
-    """One label, in the form that its kind has: a map as height x width x channels, class ids as whole numbers, anything else as numbers in a row.
+    """Return a label in the form of its kind: a map as height x width x channels, class ids as whole numbers, anything else as a vector of numbers.
 
     Args:
-        name: Of the task.
-        declared: What the user says its labels are.
-        values: What was found.
+        name: Name of the task.
+        declared: The user's declaration of its labels.
+        values: The label as it was found.
 
     Raises:
-        MisfitError: It is something else; the line names the task, what was found and what would be right.
+        MisfitError: The label is not what is declared; the line names the task, what was found and what would be right.
     """
     found = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     if not np.isfinite(found).all():
@@ -82,7 +82,7 @@ def fitted(name: str, declared: CustomTask, values: Values) -> Values:
 
 
 def refuse_constant(task: str, stored: Any, rows: Int[np.ndarray, " rows"]) -> None:
-    """A label that never varies teaches nothing, and every transfer to it would be equally good.
+    """Refuse a label that never varies: it teaches nothing, and every transfer to it would be equally good.
 
     Raises:
         TaskonomyError: All these samples have the same label.
@@ -107,7 +107,7 @@ def _map(name: str, declared: CustomMap, found: Num[np.ndarray, "..."]) -> Value
 
 def _pixel_classes(name: str, declared: CustomPixelClasses, found: Num[np.ndarray, "..."]) -> Values:
     if found.ndim == 3 and (found == found[..., :1]).all():
-        found = found[..., 0]  # grey, saved as a colour image
+        found = found[..., 0]  # a grey map that was saved as a colour image
     if found.ndim != 2:
         right = "a grey image of ids" if found.ndim > 2 else _kind_of(found)
         raise _misfit(name, declared, f"is {_shape(found)}", right)

@@ -23,7 +23,7 @@ COLUMNS = ("image_a", "image_b", "image_c")
 
 @dataclass(frozen=True)
 class Listed:
-    """What a table lists.
+    """Samples listed in a table.
 
     Attributes:
         path: The table.
@@ -36,26 +36,26 @@ class Listed:
     values: Float[np.ndarray, "samples numbers"]
 
     def where(self, sample: int) -> str:
-        """What people call a row."""
+        """Return the location of a sample for messages: the table, its row and its images."""
         return f"{self.path}: row {sample + 2} ({', '.join(self.images[sample])})"
 
 
 def is_list(path: Path) -> bool:
-    """Whether a CSV file lists samples; any other is nobody's data."""
+    """Return whether a CSV file lists samples; other CSV files are ignored."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         return COLUMNS[0] in [name.strip().strip('"') for name in file.readline().split(",")]
 
 
 def read_list(path: Path, names: Collection[str], extensions: Collection[str]) -> Listed:
-    """A table of samples.
+    """Read a table of samples.
 
     Args:
         path: The table.
-        names: Of the images that there are.
-        extensions: That names in the table may carry.
+        names: Names of the existing images.
+        extensions: Extensions that names in the table may have.
 
     Raises:
-        TaskonomyError: A column that is missing or unknown, an image that is not there, or a value that is no number.
+        TaskonomyError: A column is missing or unknown, an image does not exist, or a value is not a finite number.
     """
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS, str), encoding="utf-8-sig", keep_default_na=False)

@@ -1,4 +1,4 @@
-"""Where data may come from, behind one door: released layouts (the built-in world among them), or a user's own folder."""
+"""One interface to all sources of data: released layouts (the built-in world among them) and a user's own folder."""
 
 import os
 from abc import ABC, abstractmethod
@@ -29,16 +29,16 @@ from taskonomy.release.view_ids import Keys
 from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tasks.custom_tasks import CustomTask
 
-Problem = tuple[str, str]  # what is damaged as a whole, and how
+Problem = tuple[str, str]  # location of what is damaged as a whole, and the reason
 
 
 class Data(ABC):
     """A source of images and labels, one entry per view.
 
     Attributes:
-        domains: What there is of labels.
-        custom: Declarations of custom tasks, which its labels are held against as they are read; released data has none.
-        whole: Whether a building is best read at once: in object storage, its tars are fetched whole.
+        domains: Domains that the source has files of.
+        custom: Declarations of custom tasks, which labels are checked against as they are read; empty for released data.
+        whole: Whether to read whole buildings at once, because their tars are fetched whole from object storage.
     """
 
     domains: frozenset[str]
@@ -48,79 +48,79 @@ class Data(ABC):
     @property
     @abstractmethod
     def keys(self) -> Keys:
-        """Every view, whole buildings one after the other."""
+        """Return every view, grouped by building."""
 
     @property
     @abstractmethod
     def splits(self) -> dict[str, str]:
-        """Building (lower case) to train, val or test; empty where nothing says."""
+        """Return building (lower case) -> train, val or test; empty if the source does not define splits."""
 
     @abstractmethod
     def view(self, key: ViewKey, size: int) -> ReadView:
-        """A view's files, for images of this side."""
+        """Return a view's files, for prepared images of this side in pixels."""
 
     @abstractmethod
     def where(self, key: ViewKey, domain: str) -> str:
-        """What people call a file."""
+        """Return the location of a view's file for messages."""
 
     @abstractmethod
     def opener(self, buildings: Iterable[str]) -> "Callable[[], Data]":
-        """Opens these buildings in another process, which need not look through the others."""
+        """Return a function that opens these buildings in another process without listing the others."""
 
     @abstractmethod
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
-        """Changes when files of these buildings come, go or are replaced, or a tar or table is written over."""
+        """Return a text that changes when files of these buildings are added, removed or replaced, or a tar or table is overwritten."""
 
     @abstractmethod
     def stamp(self, key: ViewKey, domain: str) -> str:
-        """Changes when a view's own file is written over in its folder."""
+        """Return a text that changes when a view's own file is overwritten in its folder."""
 
     def seen(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> str:
-        """Digest of what the files of these views are now: not of their content, but of all that changes with it."""
+        """Return a digest of the present state of these views' files. Contents are not read, only what changes with them."""
         digest = blake2b(digest_size=16)
         for key in keys:
             digest.update("\n".join([self.stamp(key, domain) for domain in domains]).encode() + b"\0")
         return digest.hexdigest()
 
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
-        """Get what will be read next, where that is worth it."""
+        """Fetch files that will be read next, if the source is slow to answer single requests."""
         return
 
     def others(self, building: str, point: int) -> list[tuple[int, int]]:
-        """Point and view of those that see a point without fixating it; not all of them need be here."""
+        """Return point and view of those that see a point without fixating it; some of them may be missing from this source."""
         return []
 
     def problems(self, buildings: Iterable[str], domains: Sequence[str]) -> list[Problem]:
-        """Files of many views that are damaged as a whole: nobody knows which views they held."""
+        """Return files of many views that are damaged as a whole, so that it is unknown which views they held."""
         return []
 
     def without_views(self) -> set[str]:
-        """Buildings with files but no images, which would go unnoticed."""
+        """Return the buildings that have files but no images, and would otherwise go unnoticed."""
         return set()
 
     def refuse_other_kinds(self, tasks: Mapping[str, CustomTask]) -> None:
-        """Hold how custom tasks are stored against how many images their samples are declared to have.
+        """Check that the samples of custom tasks are stored with the declared number of images.
 
         Raises:
-            TaskonomyError: One is stored as if it had another number of images.
+            TaskonomyError: A task's samples are stored with another number of images.
         """
         if several := [name for name, declared in tasks.items() if declared.of_images > 1]:
             raise TaskonomyError(f"data.own.{several[0]}: samples of several images are listed in a folder of one's own data; released data has none")
 
     def listed(self, task: str) -> tuple[list[tuple[ViewKey, ...]], Listed]:
-        """The samples of several images that a user lists for a task."""
+        """Return a task's samples of several images, as the user lists them."""
         raise NotImplementedError
 
 
 def open_anew(root: Place | str, registry: Registry = BUILT_IN) -> Data:
-    """Open a source: a folder with `images/` is a user's own, a file an index of released data; anything else must be a released layout.
+    """Open a source: a folder with `images/` is a user's own, a file is an index of released data, and anything else must be a released layout.
 
     Args:
-        root: Where it is.
-        registry: Tasks; labels of the custom ones are held against their declarations as they are read.
+        root: Location of the source.
+        registry: Tasks; labels of custom ones are checked against their declarations as they are read.
 
     Raises:
-        TaskonomyError: There is none of them.
+        TaskonomyError: The root is none of these.
     """
     place = place_of(root)
     if isinstance(place, Path) and place.is_file():
@@ -136,12 +136,12 @@ def open_anew(root: Place | str, registry: Registry = BUILT_IN) -> Data:
 
 @cache
 def open_data(root: Place | str, registry: Registry = BUILT_IN) -> Data:
-    """Open as `open_anew` does, once in a process."""
+    """Open a source like `open_anew`, but only once per process."""
     return open_anew(root, registry)
 
 
 class Released(Data):
-    """Any layout of the release."""
+    """Released data in any layout."""
 
     def __init__(self, source: ReleasedSource) -> None:
         self.source = source
@@ -150,54 +150,54 @@ class Released(Data):
 
     @cached_property
     def keys(self) -> Keys:
-        """By building, point and view."""
+        """Return every view, sorted by building, point and view."""
         return self.source.index()
 
     @cached_property
     def splits(self) -> dict[str, str]:
-        """Of the lists in the root."""
+        """Return the splits of the lists in the root."""
         return self.source.splits()
 
     def view(self, key: ViewKey, size: int) -> ReadView:
-        """Its files, read when asked for."""
+        """Return a view's files, each read when it is first used."""
         return ViewOnDisk(self.source, key, size)
 
     def where(self, key: ViewKey, domain: str) -> str:
-        """Path, or tar and member."""
+        """Return the path of a file, or its tar and member."""
         return self.source.where(key, domain)
 
     def opener(self, buildings: Iterable[str]) -> Callable[[], Data]:
-        """Of these buildings' folders and tars alone."""
+        """Return a function that opens only these buildings' folders and tars."""
         return partial(Released, self.source.only(buildings))
 
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
-        """When each folder and tar was last changed."""
+        """Return each folder and tar of these buildings, with the time of its last change."""
         names, wanted = {name.lower() for name in buildings}, set(domains)
         shelves = [one for one in self.source.shelves if one.building in names and one.domain in wanted]
         with ThreadPoolExecutor(AT_ONCE if isinstance(self.source.root, Remote) else 1) as pool:
             return "\n".join(f"{one.path} {mark}" for one, mark in zip(shelves, pool.map(Archive.mark, shelves), strict=True))
 
     def stamp(self, key: ViewKey, domain: str) -> str:
-        """Of the file."""
+        """Return a text that changes when the view's file is overwritten."""
         return self.source.stamp(key, domain)
 
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
-        """Out of object storage."""
+        """Fetch files that will be read next from object storage."""
         self.source.fetch(keys, domains)
 
     def problems(self, buildings: Iterable[str], domains: Sequence[str]) -> list[Problem]:
-        """Tars that end before their end, and files that lie in two places."""
+        """Return tars that are cut off or damaged, and files that lie in two places."""
         return [(one.where, one.reason) for one in damaged_tars(self.source, buildings, domains)]
 
     def without_views(self) -> set[str]:
-        """Buildings with files but no images."""
+        """Return the buildings that have files but no images."""
         return set(self.source.buildings) - set(self.keys.buildings)
 
     def others(self, building: str, point: int) -> list[tuple[int, int]]:
-        """As `nonfixated_matches` says.
+        """Return point and view of those that the point's `nonfixated_matches` file names.
 
         Raises:
-            DamagedFileError: It is missing, or names no views.
+            DamagedFileError: The file is missing, or names no views.
         """
         matches = from_bytes("nonfixated_matches", self.source.matches(building, point))
         try:
@@ -208,7 +208,7 @@ class Released(Data):
 
 
 class Custom(Data):
-    """A user's images and labels by name: a label is a domain, an image a view, its group (or itself) a building."""
+    """A user's images and labels, matched by name: a task is a domain, an image a view, and its group (or itself) a building."""
 
     def __init__(self, root: Path, registry: Registry = BUILT_IN) -> None:
         self.source, self.registry = CustomSource(root), registry
@@ -218,7 +218,7 @@ class Custom(Data):
 
     @cached_property
     def keys(self) -> Keys:
-        """By group and number."""
+        """Return every image as a view, sorted by group; the point is the image's number."""
         numbers: dict[str, list[int]] = {}
         for number, name in enumerate(self.source.names):
             numbers.setdefault(self._building[name], []).append(number)
@@ -226,37 +226,37 @@ class Custom(Data):
 
     @cached_property
     def splits(self) -> dict[str, str]:
-        """Of the table."""
+        """Return the splits of the table."""
         return {self._building[name].lower(): split for name, split in self.source.splits.items()}
 
     def view(self, key: ViewKey, size: int) -> ReadView:
-        """Its image and labels, read when asked for."""
+        """Return an image and its labels, each read when it is first used."""
         return CustomView(self.source, self.source.names[key.point], size, self.custom)
 
     def where(self, key: ViewKey, domain: str) -> str:
-        """Path, or table, image and column."""
+        """Return the path of a file, or the table with image and column."""
         name = self.source.names[key.point]
         return self.source.where(name) if domain == "rgb" else self.source.where(name, domain)
 
     def opener(self, buildings: Iterable[str]) -> Callable[[], Data]:
-        """All of it, once in a process: names of images say nothing of their groups."""
+        """Return a function that opens the whole folder, once per process: the names of images do not tell their groups."""
         return partial(open_data, self.source.root, self.registry)
 
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
-        """When folders and tables were last changed."""
+        """Return the times at which folders and tables were last changed."""
         with os.scandir(self.source.root) as entries:
             found = [(one.name, one.stat()) for one in entries if not is_hidden(one.name)]
         return "\n".join(sorted(f"{name} {stamp_of(one)}" for name, one in found))
 
     def stamp(self, key: ViewKey, domain: str) -> str:
-        """Of the file."""
+        """Return a text that changes when the file of the image or label is overwritten."""
         return self.source.stamp(self.source.names[key.point], None if domain == "rgb" else domain)
 
     def refuse_other_kinds(self, tasks: Mapping[str, CustomTask]) -> None:
-        """Samples of several images are listed in a table of their own.
+        """Check that samples of several images are listed in a table of their own, with the declared number of images.
 
         Raises:
-            TaskonomyError: What is there, what is declared, and what would be right.
+            TaskonomyError: They are not; the message says what exists, what is declared, and what would be right.
         """
         for name, declared in tasks.items():
             if name not in self.source.tasks:
@@ -271,14 +271,14 @@ class Custom(Data):
                 )
 
     def listed(self, task: str) -> tuple[list[tuple[ViewKey, ...]], Listed]:
-        """As the table says."""
+        """Return a task's samples of several images, as its table lists them."""
         found = self.source.listed[task]
         key_of = {self.source.names[key.point]: key for key in self.keys}
         return [tuple(key_of[name] for name in names) for names in found.images], found
 
 
 class CustomView(ReadView):
-    """One of a user's images, its central square, and its labels."""
+    """One of a user's images, cropped to its central square, and its labels."""
 
     def __init__(self, source: CustomSource, name: str, size: int, declared: Mapping[str, CustomTask]) -> None:
         self.source, self.name, self.size, self.declared = source, name, size, declared
@@ -286,10 +286,10 @@ class CustomView(ReadView):
         self._stored: dict[str, Any] = {}
 
     def stored(self, domain: str) -> Any:
-        """An image, a label of the image's size (the same square of it), numbers, or one number.
+        """Return the image, a label of the image's size (cropped to the same square), a vector, or one number.
 
         Raises:
-            DamagedFileError: It cannot be decoded, or its size is not the image's.
+            DamagedFileError: It cannot be decoded, or its size differs from the image's.
         """
         if domain not in self._stored:
             if domain in self.damage:
@@ -297,7 +297,7 @@ class CustomView(ReadView):
             try:
                 self._stored[domain] = self._read(domain)
             except DamagedFileError as error:
-                self.damage[domain] = error.args[0]  # as it is: a `Misfit` says whose
+                self.damage[domain] = error.args[0]  # not as text: a `Misfit` carries its task
                 raise
         return self._stored[domain]
 
@@ -317,16 +317,16 @@ class CustomView(ReadView):
 
     @property
     def camera(self) -> Camera:
-        """There is none."""
+        """Raise an error: images of a folder have no cameras."""
         raise TaskonomyError(f"{self.source.root}: images of a folder have no cameras")
 
     def field(self, name: str) -> Any:
-        """There is none."""
+        """Raise an error: images of a folder have no `point_info`."""
         raise TaskonomyError(f"{self.source.root}: images of a folder have no point_info")
 
 
 def _square(values: Any) -> Any:
-    """The central square."""
+    """Crop to the central square."""
     height, width = values.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,4 +1,4 @@
-"""What is in a folder of released data, before anything is computed from it: `taskonomy data inspect`."""
+"""Summarise a folder of released data before anything is computed from it: `taskonomy data inspect`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from taskonomy.release.layouts import ReleasedSource, open_source
 from taskonomy.release.object_storage import Place
 from taskonomy.release.split_lists import SPLITS
 
-_SHOWN = 5  # names listed of a kind
+_SHOWN = 5  # names shown of each kind
 
 
 @dataclass(frozen=True)
 class DomainCount:
-    """Files of one domain.
+    """Number of files of one domain.
 
     Attributes:
-        files: How many there are.
-        missing: Views, of `nonfixated_matches` points, that have an image and no such file.
+        files: Number of files that exist.
+        missing: Views (of `nonfixated_matches`: points) that have an image but no such file.
         without_rgb: Files whose view has no image.
     """
 
@@ -33,23 +33,23 @@ class DomainCount:
 
 @dataclass(frozen=True)
 class Summary:
-    """What `inspect` found.
+    """Result of `inspect`.
 
     Attributes:
         root: The folder.
-        layouts: Those met.
-        buildings: In lower case.
-        views: How many.
-        points: How many.
-        views_per_point: Least and most.
-        resolutions: Side of the image, pixels -> how many of the sampled views have it.
-        domains: Name -> its files, rgb first.
-        checked: Views whose files were all decoded.
-        files_checked: Their files.
-        damages: What was found in them.
-        elsewhere: What they name and is not here, which is no damage.
-        splits: Building -> split, of the lists in the root.
-        unread: What looks like data and is not read, one line each.
+        layouts: Layouts found.
+        buildings: Names of the buildings, in lower case.
+        views: Number of views.
+        points: Number of points.
+        views_per_point: Lowest and highest number of views of a point.
+        resolutions: Side of the image in pixels -> number of sampled views that have it.
+        domains: Name -> number of its files, rgb first.
+        checked: Number of views whose files were all decoded.
+        files_checked: Number of files that were decoded.
+        damages: Damage found in them.
+        elsewhere: Views, points and fields that files refer to but that do not exist here; this is not damage.
+        splits: Building -> split, by the lists in the root.
+        unread: Entries that look like data but are not read, one line each.
     """
 
     root: Place
@@ -68,7 +68,7 @@ class Summary:
     unread: list[str]
 
     def render(self) -> str:
-        """As text."""
+        """Format the summary as text."""
         low, high = self.views_per_point
         sizes = ", ".join(f"{side} x {side}" for side in sorted(self.resolutions)) or "unknown"
         lines = [
@@ -102,15 +102,15 @@ class Summary:
 
 
 def inspect(root: Place | str | ReleasedSource, sample: int | None = 200, progress: Progress | None = None) -> Summary:
-    """Count what is there and missing, and decode every file of a sample of views, spread evenly.
+    """Count existing and missing files, and decode every file of an evenly spaced sample of views.
 
     Args:
-        root: Of released data, or what was found there.
-        sample: How many views to check; None: all.
-        progress: Told of each view.
+        root: Root of released data, or an opened source.
+        sample: Number of views to decode; None: all.
+        progress: Wraps the iteration over views, to show progress.
 
     Raises:
-        TaskonomyError: No released data there, or split lists that contradict themselves.
+        TaskonomyError: There is no released data, or the split lists contradict each other.
     """
     source = root if isinstance(root, ReleasedSource) else open_source(root)
     views = source.views()
@@ -145,7 +145,7 @@ def _resolutions(source: ReleasedSource, views: Sequence[ViewKey]) -> dict[int, 
         try:
             sides[from_bytes("rgb", source.read(key, "rgb")).shape[0]] += 1
         except DamagedFileError:
-            continue  # listed among the damages
+            continue  # already among the damages
     return dict(sides)
 
 

@@ -1,4 +1,4 @@
-"""A contact sheet: every task's label of a few views, as people see them."""
+"""Contact sheet: every task's label of a few views, as pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,22 +21,22 @@ from taskonomy.tasks.visualize import INK, PAPER, Sample, fit, input_picture, la
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 MARGIN, TITLE = 10, 22
-METRES = {"mean": 0.0, "std": 1.0}  # people read metres and radians, not z-scores
+METRES = {"mean": 0.0, "std": 1.0}  # leaves values as they are: labels are shown in metres and radians, not as z-scores
 
 
 def sheet(root: Path | str, registry: Registry = BUILT_IN, *, views: int = 2, side: int = 160, columns: int = 9, seed: int = 0) -> Picture:
-    """For some views, spread evenly over the source: the image, and each task's label, made as `prepare` makes it.
+    """Draw some views, evenly spaced over the source: the image, and each task's label, computed as `prepare` computes it.
 
     Args:
         root: Any source of data.
-        registry: The tasks to show, where the source has their labels.
-        views: How many.
-        side: Of one picture, pixels.
-        columns: Pictures side by side.
-        seed: Draws pairs.
+        registry: Tasks; those whose labels the source has are shown.
+        views: Number of views.
+        side: Side of one picture, in pixels.
+        columns: Pictures per row.
+        seed: Seed for drawing pairs.
 
     Raises:
-        TaskonomyError: Nothing to show, or a damaged file among those shown.
+        TaskonomyError: There is nothing to show, or a file of a shown view is damaged.
     """
     source = open_data(root, registry)
     keys = source.keys
@@ -58,7 +58,7 @@ def _there(task: Task, source: Data) -> bool:
 
 
 def _block(source: Data, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequence[Task], side: int, columns: int, seed: int) -> Picture:
-    """One view: a grid of pictures, the image first."""
+    """Draw one view: a grid of pictures, the image first."""
     size = source.view(key, side).stored("rgb").shape[0]
     images = {one: source.view(one, size) for one in nearby}
     cells = [("Image", fit(images[key].stored("rgb"), side, smooth=True))]
@@ -77,7 +77,7 @@ def _block(source: Data, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequenc
 
 
 def _picture_or_none(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: Data, side: int, seed: int) -> Any:
-    """As `_picture`; None also where the view's camera file is whole and lacks what the task needs of it."""
+    """Draw a label as `_picture` does; None also if the view's camera file is intact but lacks a field that the task needs."""
     try:
         return _picture(task, key, images, source, side, seed)
     except DamagedFileError as error:
@@ -87,7 +87,7 @@ def _picture_or_none(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], 
 
 
 def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: Data, side: int, seed: int) -> Any:
-    """A task's label of the sample that begins with this view; None where the view has no partners."""
+    """Draw a task's label of the sample that begins with this view; None if the view has no partners."""
     if task.label is None:
         return None
     if task.group is listed:
@@ -100,7 +100,7 @@ def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: 
             return None
         members = [list(images)[row] for row in mine[0]]
         stored = np.asarray(task.label.of_shots(*(Shot(images[one].camera, one.building, one.point) for one in members)))
-    if task.input in (Input.NOISE, Input.HOLE):  # the label is the image: what was done to it says more
+    if task.input in (Input.NOISE, Input.HOLE):  # the label is the image itself, so the altered input is shown beside it
         image = images[key].stored("rgb")
         half = fit(input_picture(task, image, generator(seed, task.name, images[key].name)), side, smooth=True)
         half[:, side // 2 :] = fit(image, side, smooth=True)[:, side // 2 :]
@@ -111,7 +111,7 @@ def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: 
 
 
 def _listed(task: Task, key: ViewKey, source: Data, side: int) -> Any:
-    """The label of the first sample that a source lists with this view in front."""
+    """Draw the label of the first listed sample that begins with this view; None if there is none."""
     samples, found = source.listed(task.name)
     mine = next((number for number, sample in enumerate(samples) if sample[0] == key), None)
     if mine is None or task.label is None:

@@ -1,4 +1,4 @@
-"""Damage: files that are missing, cannot be decoded, cannot be true, or contradict the files beside them."""
+"""Detect damage: files that are missing, cannot be decoded, hold impossible values, or contradict other files of the view."""
 
 import os
 from collections import Counter
@@ -15,10 +15,10 @@ from taskonomy.release.formats import DOMAINS, HOLE, NOT_RELEASED, DamagedFileEr
 from taskonomy.release.layouts import ReleasedSource, SourceFile
 from taskonomy.tasks import BUILT_IN
 
-Progress = Callable[[Iterable[ViewKey], str], Iterable[ViewKey]]  # wraps what is gone through, and says in which unit it counts
+Progress = Callable[[Iterable[ViewKey], str], Iterable[ViewKey]]  # wraps an iterable of views to show progress, counted in the named unit
 
 _BOX = "bounding_box_ranges"
-_BATCH = 256  # views handed to the threads at once
+_BATCH = 256  # views handed to the threads at a time
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Damage:
     Attributes:
         where: Path, or `x.tar: member`.
         reason: What is wrong with it.
-        domain: Of the file.
-        views: Those it spoils; of a damaged tar, whose views are not known, none.
+        domain: Domain of the file.
+        views: Views that it spoils; empty for a damaged tar, whose views are unknown.
     """
 
     where: str
@@ -43,13 +43,13 @@ class Damage:
 
 @dataclass
 class Elsewhere:
-    """What is not here and is no damage: whoever downloads a part of the release has the partners of some views elsewhere.
+    """What files refer to but is not here. This is not damage: in a partial download, the partners of some views are elsewhere.
 
     Attributes:
-        alone: Views that are the only one of their point.
-        points: Building and point of those that camera files name, and that have no view here.
-        views: Building, point and view of those that `nonfixated_matches` name, and that are not here.
-        boxes: Camera files without the box of the room.
+        alone: Number of views that are the only one of their point.
+        points: Building and point of those that camera files name, but that have no view here.
+        views: Building, point and view of those that `nonfixated_matches` files name, but that are not here.
+        boxes: Number of camera files without the bounding box of the room.
     """
 
     alone: int = 0
@@ -58,7 +58,7 @@ class Elsewhere:
     boxes: int = 0
 
     def __str__(self) -> str:
-        """In one line; empty where nothing is missing."""
+        """Format the counts in one line; empty if nothing is missing."""
         needing = f" ({', '.join(_needing(_BOX))} cannot do without)"
         counts = [
             (self.alone, "view alone at its point", "views alone at their point"),
@@ -70,16 +70,16 @@ class Elsewhere:
 
 
 def _needing(name: str) -> list[str]:
-    """Tasks whose labels follow from a field of the camera file."""
+    """Return the tasks whose labels need a field of the camera file."""
     return [task.name for task in BUILT_IN.values() if task.label and name in task.label.fields]
 
 
 class Damages(list[Damage]):
-    """What `check` found.
+    """Result of `check`: a list of damaged files.
 
     Attributes:
-        files: How many files were looked at, or for.
-        elsewhere: What is not here, and is no damage.
+        files: Number of files that were looked for.
+        elsewhere: What files refer to but is not here.
     """
 
     def __init__(self) -> None:
@@ -88,21 +88,21 @@ class Damages(list[Damage]):
 
 
 def check(source: SourceFile, keys: Sequence[ViewKey], domains: Sequence[str], progress: Progress | None = None, *, partners: bool = True) -> Damages:
-    """Decode every file of these views, and hold them against each other.
+    """Decode every file of these views, and check them against each other.
 
-    A domain that is derived where it is missing (`mask_valid`) may be missing. Files come in the order of `keys`.
+    A domain that is derived where it is missing (`mask_valid`) may be missing. Files are checked in the order of `keys`.
 
     Args:
-        source: Where the files are.
-        keys: Views.
-        domains: Names of domains; `nonfixated_matches` is looked at once a point.
-        progress: Told of each view.
-        partners: Whether to count views that are the only one of their point, and points and views that are named and not here.
+        source: Source of the files.
+        keys: Views to check.
+        domains: Names of domains; `nonfixated_matches` is checked once per point.
+        progress: Wraps the iteration over views, to show progress.
+        partners: Whether to count views that are the only one of their point, and points and views that are referred to but not here.
     """
     found = Damages()
     by_view = [domain for domain in domains if domain != MATCHES]
     points = _Points(source) if partners else None
-    # Threads: decoding releases the interpreter's lock.
+    # Threads are enough: decoding releases the global interpreter lock.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         rest = iter(progress(keys, "views") if progress else keys)
         while batch := list(islice(rest, _BATCH)):
@@ -115,24 +115,24 @@ def check(source: SourceFile, keys: Sequence[ViewKey], domains: Sequence[str], p
             found.files += 1
             found.extend(_check_matches(source, building, point, tuple(views), points, found.elsewhere))
     if isinstance(source, ReleasedSource):
-        # A building whose images cannot be listed has no views that could be asked for, and would go unnoticed.
+        # A building whose images cannot be listed has no views to check, so its damage would go unnoticed.
         found.extend(damaged_tars(source, {key.building for key in keys} | source.without_views(), domains))
     return found
 
 
 def damaged_tars(source: ReleasedSource, buildings: Iterable[str], domains: Sequence[str]) -> list[Damage]:
-    """Tars that are damaged as a whole, so that it is not known which views they lack; and files that lie in two places."""
+    """Return tars that are damaged as a whole, so that it is unknown which views they lack, and files that lie in two places."""
     return [
         Damage(where, reason, domain) for building in sorted(buildings) for domain in domains for where, reason in source.problems(building, domain)
     ]
 
 
 def damage_error(damages: Sequence[Damage], files: int | None = None) -> TaskonomyError:
-    """`7 of 3,400 files are damaged: ...`, in one line.
+    """Build the error `7 of 3,400 files are damaged: ...`, in one line.
 
     Args:
-        damages: At least one.
-        files: Of how many; None: as `check` counted.
+        damages: The damaged files; at least one.
+        files: Number of files checked; None: the number that `check` counted.
     """
     of = files or (damages.files if isinstance(damages, Damages) else 0)
     count = len({damage.where for damage in damages})
@@ -145,7 +145,7 @@ def damage_error(damages: Sequence[Damage], files: int | None = None) -> Taskono
 
 
 def read_view(source: SourceFile, key: ViewKey, domains: Sequence[str]) -> tuple[dict[str, Any], list[Damage]]:
-    """The values of a view, as stored, of each domain that is there and sound, and what is damaged."""
+    """Return a view's stored values of each domain that exists and is intact, and the damaged files."""
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     for domain in domains:
@@ -174,7 +174,10 @@ def _implausible(domain: str, value: Any) -> str | None:
 
 
 def _sizes(values: dict[str, Any]) -> dict[str, str]:
-    """Images of a view that have not the size of most of them; where two sizes are equally common, those that are not the image's win."""
+    """Return the images whose size differs from that of most images of the view, with the reason.
+
+    If two sizes are equally common, the one that is not that of the rgb image counts as usual.
+    """
     sizes = {domain: value.shape[:2] for domain, value in values.items() if DOMAINS[domain].kind.startswith("png")}
     counts = Counter(sizes.values())
     if len(counts) < 2:
@@ -189,7 +192,7 @@ def _sizes(values: dict[str, Any]) -> dict[str, str]:
 
 
 class _Points:
-    """Which points and views exist at all, whatever part of them is checked."""
+    """Points and views that exist, whichever of them are checked."""
 
     def __init__(self, source: SourceFile) -> None:
         self.views = Counter((key.building, key.point) for key in source.views())
@@ -203,10 +206,10 @@ class _Points:
 
 
 def _numbers(values: Iterable[Any]) -> list[int]:
-    """Ids: numbers in some files of the release, text in others.
+    """Convert ids, which are numbers in some files of the release and text in others.
 
     Raises:
-        ValueError: Something else.
+        ValueError: A value is neither.
     """
     try:
         return [int(value) for value in values]
@@ -215,7 +218,7 @@ def _numbers(values: Iterable[Any]) -> list[int]:
 
 
 def _partners_of(source: SourceFile, key: ViewKey, values: dict[str, Any], points: _Points | None, elsewhere: Elsewhere) -> Iterator[Damage]:
-    """Counts what a sound view has elsewhere; damage is a list of points that is none."""
+    """Count what an intact view refers to but is not here; yield damage if its list of points is not a list of points."""
     info = values.get("point_info", {})
     if "point_info" in values and _BOX not in info:
         elsewhere.boxes += 1

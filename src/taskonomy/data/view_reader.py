@@ -1,4 +1,4 @@
-"""One view's files, read and decoded once each, as the labels' `make` wants them."""
+"""Read and decode the files of one view, each once, for the functions that make labels."""
 
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -9,41 +9,41 @@ from taskonomy.labels.encodings import ViewFiles
 from taskonomy.numeric.geometry import Camera
 from taskonomy.release.formats import DOMAINS, HOLE, DamagedFileError, ViewKey, from_bytes
 
-CAMERA_FIELDS = {"camera_location": 3, "camera_rotation_final": 3, "field_of_view_rads": 0}  # 0: one number
-_LARGEST = 1e300  # JSON has whole numbers beyond any float
+CAMERA_FIELDS = {"camera_location": 3, "camera_rotation_final": 3, "field_of_view_rads": 0}  # length of each field; 0 is a single number
+_LARGEST = 1e300  # JSON may hold integers that exceed any float
 
 
 def lacks(field: str) -> str:
-    """Why a view has no label: its camera file is whole, but without a field that the label needs."""
+    """Return the reason why a view has no label if its camera file is intact but lacks a field that the label needs."""
     return f"without {field}"
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """What a view needs of a source."""
+    """What a view needs of its source."""
 
     def read(self, key: ViewKey, domain: str) -> bytes:
-        """A file's bytes."""
+        """Return the bytes of a file."""
 
     def where(self, key: ViewKey, domain: str) -> str:
-        """A file's name for people."""
+        """Return the location of a file for messages."""
 
 
 class ReadView(ViewFiles):
-    """A view that remembers what was damaged."""
+    """A view that remembers which of its files were damaged."""
 
     damage: dict[str, str]  # domain -> what is wrong with its file
-    files: int = 0  # that were read
-    bytes: int = 0  # of them
+    files: int = 0  # number of files read
+    bytes: int = 0  # their total size
 
 
 class ViewOnDisk(ReadView):
-    """A view of a source.
+    """A view of released data.
 
     Args:
-        source: Where its files are.
-        key: Which view.
-        size: Side of the prepared image.
+        source: Source of its files.
+        key: Identity of the view.
+        size: Side of the prepared image, in pixels.
     """
 
     def __init__(self, source: Readable, key: ViewKey, size: int) -> None:
@@ -53,10 +53,10 @@ class ViewOnDisk(ReadView):
         self._stored: dict[str, Any] = {}
 
     def stored(self, domain: str) -> Any:
-        """The values of a domain's file; a damaged one is noted in `damage`.
+        """Return the values of a domain's file; if it is damaged, the reason is added to `damage`.
 
         Raises:
-            DamagedFileError: The file is missing or is not what its domain promises.
+            DamagedFileError: The file is missing or is not what its domain requires.
         """
         if domain not in self._stored:
             if domain in self.damage:
@@ -75,7 +75,7 @@ class ViewOnDisk(ReadView):
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """point_info, with the fields that every camera needs."""
+        """Return the contents of `point_info`, checked to have the fields that every camera needs."""
         info = self.stored("point_info")
         if reason := odd_camera(info):
             raise self._odd(reason)
@@ -83,16 +83,16 @@ class ViewOnDisk(ReadView):
 
     @cached_property
     def camera(self) -> Camera:
-        """The view's camera."""
+        """Return the view's camera."""
         location, euler, fov = (self.info[name] for name in CAMERA_FIELDS)
         x, y, z, a, b, c, angle = map(float, (*location, *euler, fov))
         return Camera((x, y, z), (a, b, c), angle, self.size)
 
     def field(self, name: str) -> Any:
-        """A field of point_info beyond the camera.
+        """Return a field of `point_info` that does not belong to the camera.
 
         Raises:
-            DamagedFileError: The file lacks it, or it is not what it must be.
+            DamagedFileError: The file lacks the field, or its value is not valid.
         """
         if name not in self.info:
             raise self._odd(lacks(name))
@@ -105,14 +105,14 @@ class ViewOnDisk(ReadView):
         return DamagedFileError(reason)
 
     def _side(self, domain: str) -> int | None:
-        """Every image of a view must be as large as its rgb."""
+        """Return the side that an image must have: that of the view's rgb image. None for rgb itself and for files that are not images."""
         if domain == "rgb" or not DOMAINS[domain].kind.startswith("png"):
             return None
         return int(self.stored("rgb").shape[0])
 
 
 def odd_camera(info: Any) -> str | None:
-    """Why a camera file describes no camera; None where it does."""
+    """Return why a camera file does not describe a camera; None if it does."""
     if not isinstance(info, dict):
         return "is no JSON object"
     for name, length in CAMERA_FIELDS.items():
@@ -127,7 +127,7 @@ def odd_camera(info: Any) -> str | None:
 
 
 def odd_field(name: str, value: Any) -> str | None:
-    """Why a further field of a camera file is not what it must be; None where it is."""
+    """Return why a field beyond the camera's is not valid; None if it is."""
     if name != "bounding_box_ranges":
         return None
     ranges = [value.get(axis) for axis in "xyz"] if isinstance(value, dict) else []

@@ -1,7 +1,7 @@
-"""One building's files of one domain, in a folder or in a tar that is read where it lies.
+"""Read one building's files of one domain from a folder, or from a tar without unpacking it.
 
-In object storage a request takes as long as some megabytes: files of a folder are fetched many at once, before they are asked for, and a tar as a
-whole, into a file without a name on this machine's disk (`TMPDIR`) that is gone with the shelf.
+A request to object storage takes as long as transferring some megabytes. Files of a folder are therefore fetched many at once, before they are read,
+and a tar as a whole, into an unnamed temporary file (in `TMPDIR`) that disappears with its `Archive`.
 """
 
 import os
@@ -27,25 +27,25 @@ _BLOCK = 512
 
 @dataclass(frozen=True)
 class _Index:
-    """28 bytes a file at most: a release has millions of files."""
+    """Index of an archive; at most 28 bytes per file, because a release has millions of files."""
 
     keys: Int64[np.ndarray, " files"]  # point << 32 | view, ascending
-    form: UInt32[np.ndarray, " files"]  # of which of `forms` the name is
-    forms: list[tuple[str, str]]  # what stands before and behind point and view in the name
-    offset: Int64[np.ndarray, " files"] | None  # of tars: where the bytes are
+    form: UInt32[np.ndarray, " files"]  # position of the file's name pattern in `forms`
+    forms: list[tuple[str, str]]  # what precedes and what follows point and view in the name
+    offset: Int64[np.ndarray, " files"] | None  # tars only: where the file's bytes begin
     size: Int64[np.ndarray, " files"] | None
-    marks: UInt64[np.ndarray, " files"] | None  # of folders in object storage: changes when the file does
-    ignored: list[str]  # names of what lies there and is no file of the domain
+    marks: UInt64[np.ndarray, " files"] | None  # folders in object storage only: a number that changes when the file does
+    ignored: list[str]  # names of entries that are not files of the domain
     problems: list[str]
 
 
 class Archive:
-    """Where a building's files of a domain lie; looked through on first use.
+    """Folder or tar with a building's files of one domain; it is listed on first use.
 
     Attributes:
         path: The folder or the tar.
-        building: In lower case.
-        domain: Released name.
+        building: Name of the building, in lower case.
+        domain: Released name of the domain.
     """
 
     def __init__(self, path: Place, building: str, domain: str) -> None:
@@ -56,45 +56,45 @@ class Archive:
         self._ahead: dict[int, bytes] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """It travels between processes without what it has looked up."""
+        """Pickle the archive without its index and without fetched files."""
         return Archive, (self.path, self.building, self.domain)
 
     @property
     def keys(self) -> Int64[np.ndarray, " files"]:
-        """Point << 32 | view of every file, ascending."""
+        """Return point << 32 | view of every file, ascending."""
         return self._index.keys
 
     @property
     def ignored(self) -> list[str]:
-        """Names of what lies there and is no file of the domain."""
+        """Return the names of entries that are not files of the domain."""
         return self._index.ignored
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the tar as a whole."""
+        """Return what is wrong with the tar as a whole."""
         return self._index.problems
 
     def find(self, point: int, view: int) -> int | None:
-        """Position of a file, for `read` and `where`."""
+        """Return the position of a file, as `read` and `name` take it; None if the file is not there."""
         key = point << 32 | view
         position = int(np.searchsorted(self.keys, key))
         return position if position < len(self.keys) and self.keys[position] == key else None
 
     def name(self, position: int) -> str:
-        """Of the file, with its folders where it is in a tar."""
+        """Return the name of a file; in a tar, with its folders."""
         key = int(self.keys[position])
         prefix, rest = self._index.forms[self._index.form[position]]
         return format_file(prefix, key >> 32, key & 0xFFFFFFFF, rest)
 
     def where(self, name: str) -> str:
-        """What people call a file of this shelf."""
+        """Return the location of a file for messages: its path, or `x.tar: member`."""
         return f"{self.path}: {name}" if self.is_tar else str(self.path / name)
 
     def read(self, position: int) -> bytes:
-        """The file.
+        """Return the bytes of a file.
 
         Raises:
-            DamagedFileError: It cannot be read, or the tar ends inside it.
+            DamagedFileError: The file cannot be read, or the tar ends inside it.
         """
         index = self._index
         try:
@@ -109,7 +109,7 @@ class Archive:
         return data
 
     def stamp(self, position: int) -> str:
-        """Changes when a file in a folder is written over, whatever it is dated; of a tar `mark` says that."""
+        """Return a text that changes when a file in a folder is overwritten, even if its date is set back; empty for tars, which `mark` covers."""
         index = self._index
         if self.is_tar:
             return ""
@@ -122,7 +122,7 @@ class Archive:
         return stamp_of(found)
 
     def fetch(self, keys: Iterable[tuple[int, int]]) -> None:
-        """Get files (point, view) out of object storage that will be read soon, and forget those fetched before that were not."""
+        """Fetch files (point, view) that will be read soon from object storage, and drop those fetched earlier that were not read."""
         if not isinstance(self.path, Remote):
             return
         if self.is_tar:
@@ -132,15 +132,15 @@ class Archive:
         self._ahead = {wanted[place]: data for place, data in Remote.read_many(list(wanted)).items()}
 
     def let_go(self) -> None:
-        """Forget the index, and the copy of a tar in object storage."""
+        """Drop the index, and the local copy of a tar in object storage."""
         self.__dict__.pop("_index", None)
         self.__dict__.pop("_copy", None)
 
     def facts(self) -> tuple[int, int, str]:
-        """How many files there are (a tar is one), how large they are together, and what changes when one of them does.
+        """Return the number of files (a tar counts as one), their total size in bytes, and a text that changes when one of them does.
 
         Raises:
-            OSError: One cannot be looked at.
+            OSError: A file's size or date cannot be read.
         """
         if self.is_tar:
             return 1, *_facts(self.path)
@@ -152,7 +152,10 @@ class Archive:
         return len(found), sum(size for _name, size, _mark in found), "\n".join(f"{name} {size} {mark}" for name, size, mark in found)
 
     def mark(self) -> str:
-        """Changes when files come, go or are replaced by others; not when one in a folder is written over. Of object storage a tar's only."""
+        """Return a text that changes when files are added, removed or replaced, but not when one in a folder is overwritten.
+
+        It is empty for folders in object storage.
+        """
         try:
             if isinstance(self.path, Remote):
                 return "{} {}".format(*self.path.facts()) if self.is_tar else ""
@@ -162,7 +165,11 @@ class Archive:
 
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes]]:
-        """The tar. Opened anew each time: a handle kept would be shared by forked processes; that of a copy is read without moving its place."""
+        """Yield the open tar.
+
+        A local tar is opened anew each time, because forked processes would share an open handle and its position. The copy of a remote tar stays
+        open: it is read at given offsets, which does not move the position.
+        """
         if isinstance(self.path, Remote):
             yield self._copy
             return
@@ -172,7 +179,7 @@ class Archive:
     @cached_property
     def _copy(self) -> IO[bytes]:
         assert isinstance(self.path, Remote)
-        file = tempfile.TemporaryFile(prefix="taskonomy-")  # noqa: SIM115  # closed, and thereby gone, with the shelf
+        file = tempfile.TemporaryFile(prefix="taskonomy-")  # noqa: SIM115  # closed, and thereby deleted, with the archive
         self.path.copy_to(file)
         return file
 
@@ -198,9 +205,9 @@ class _Builder:
         self.problems: list[str] = []
 
     def add(self, prefix: str, name: str, offset: int = 0, size: int = 0, mark: int = 0) -> None:
-        """Take up a file, or note that it is none of the domain's."""
+        """Add a file to the index, or to the ignored names if it is not one of the domain."""
         parsed = parse_file(name, self.domain)
-        # A file named `../..` would do no harm, as nothing is unpacked; but whoever packed it meant harm or erred.
+        # A member named `../..` could do no harm, as nothing is unpacked; but it is malicious or a mistake, so it is not read.
         if parsed is None or prefix.startswith("/") or ".." in prefix.split("/"):
             self.ignored.append(prefix + name)
             return
@@ -211,7 +218,7 @@ class _Builder:
     def index(self, *, in_tar: bool, marked: bool = False) -> _Index:
         rows = np.array(self.rows, np.int64).reshape(-1, 5)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
-        # A tar that was appended to has a file twice; the last one counts, as in unpacking.
+        # A tar that was appended to may hold a file twice; the last one counts, as in unpacking.
         last = np.append(rows[1:, 0] != rows[:-1, 0], True) if len(rows) else np.zeros(0, bool)
         if twice := len(rows) - int(last.sum()):
             self.problems.append(f"holds {twice:,} files more than once; the last one is read")
@@ -230,7 +237,7 @@ class _Builder:
 
 def _folder_index(path: Place, domain: str) -> _Index:
     builder = _Builder(domain)
-    # In an order of their own: of two names for the same file the last is read, and folders list them in any order.
+    # Sorted, because folders list their entries in any order, and of two names of the same file the last one is read.
     for entry in sorted(entries_of(path), key=lambda one: one.name):
         if not is_hidden(entry.name):
             builder.add("", entry.name, mark=_number(f"{entry.size} {entry.mark}") if isinstance(entry, Entry) else 0)
@@ -252,7 +259,7 @@ def _tar_index(file: IO[bytes], domain: str) -> _Index:
                         builder.add(prefix + slash, name, member.offset_data, member.size)
                 elif not member.isdir():
                     builder.ignored.append(member.name)
-                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all that it has seen
+                tar.members.clear()  # type: ignore[attr-defined]  # otherwise the tar keeps every member in memory
         builder.problems += _ending(file, end)
     except (tarfile.TarError, EOFError) as error:
         builder.problems.append(f"is damaged: {error}" if builder.rows else f"is no tar: {error}")
@@ -268,7 +275,10 @@ def _unreadable(domain: str, reason: str) -> _Index:
 
 
 def _ending(file: IO[bytes], end: int) -> list[str]:
-    """A cut-off download that ends between two files, or a bad header, is to `tarfile` an ordinary end."""
+    """Return what is wrong with the end of a tar.
+
+    `tarfile` takes a download that was cut off between two files, or a bad header, for an ordinary end.
+    """
     file.seek(end)
     block = file.read(_BLOCK)
     if not block:
@@ -277,7 +287,7 @@ def _ending(file: IO[bytes], end: int) -> list[str]:
 
 
 def _facts(path: Place) -> tuple[int, str]:
-    """Size, and what changes when the file does."""
+    """Return the size of a file in bytes, and a text that changes when the file does."""
     if isinstance(path, Remote):
         return path.facts()
     found = path.stat()
@@ -285,7 +295,7 @@ def _facts(path: Place) -> tuple[int, str]:
 
 
 def stamp_of(found: os.stat_result) -> str:
-    """Whoever writes a file and dates it back changes when its entry was changed, which nobody can date."""
+    """Return a text that changes when a file is overwritten, even if its date is set back: the time of its inode's last change cannot be set."""
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
@@ -294,7 +304,7 @@ def _number(text: str) -> int:
 
 
 def overlaps(shelves: list[Archive]) -> list[tuple[str, str]]:
-    """Where, and what: files that lie in two places, of which one is read."""
+    """Return the files that lie in two places, of which one is read: the place that is not read, and a message."""
     found = []
     for position, shelf in enumerate(shelves):
         for other in shelves[:position]:

@@ -1,4 +1,4 @@
-"""Walks the first levels of a root for folders and tars of one building and domain, in every layout of `layouts`."""
+"""Search the first levels of a root for folders and tars of one building and domain, in every layout of `layouts`."""
 
 import os
 import re
@@ -17,18 +17,18 @@ TAR = "<building>_<domain>.tar"
 FOLDERS = "<building>/<domain>/"
 OMNIDATA = "<domain>/<component>/<building>/"
 OTHER_UNITS = frozenset({"clevr", "google_scanned"})  # components whose depths are not in 1/512 m
-Listed = tuple[bool, list[str], list[str], list[str]]  # whether there are files of views; names of folders, of tars, and of links
+Listed = tuple[bool, list[str], list[str], list[str]]  # whether the folder holds files of views; names of its folders, tars and links
 _AT_ONCE = 16
 
 
 class Finder:
-    """What lies under a root. Only names are looked at: what is in a building's folder of a domain, or in a tar, is left for later.
+    """Folders and tars found under a root. Only names are looked at: what a building's folder of a domain or a tar holds is listed later.
 
     Attributes:
         shelves: Folders and tars of one building and domain.
-        layouts: Those met, as people write them.
-        unread: One line for each thing that looks like data and is no shelf.
-        links: Where DVC would see less than is read: `refuse_links` says what of.
+        layouts: Layouts found, as the documentation writes them.
+        unread: One line for each entry that looks like data but is not read.
+        links: Symbolic links that DVC does not follow; see `refuse_links`.
     """
 
     def __init__(self, root: Place) -> None:
@@ -78,19 +78,19 @@ class Finder:
                 self.unread.append(f"{leaf}: has no file of {domain}")
 
     def _look(self, folder: Place, *, building: str | None = None, domain: str | None = None) -> tuple[bool, list[Place]]:
-        """Whether a folder holds files of views, and if not, its folders; its tars are taken up."""
+        """Return whether a folder holds files of views and, if not, its subfolders; its tars are added."""
         files, folders, tars, links = self._known.pop(folder) if folder in self._known else _listed(folder)
         self.links += [str(folder / link) for link in sorted(links)]
         for tar in sorted(tars):
             self._take(folder / tar, building, domain)
         below = [folder / name for name in sorted(folders)]
-        if isinstance(folder, Remote):  # each listing there takes its time, so they are asked for side by side
+        if isinstance(folder, Remote):  # listing a remote folder takes a round trip, so they are listed in parallel
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 self._known |= dict(zip(below, pool.map(_listed, below), strict=True))
         return files, below
 
     def _take(self, tar: Place, building: str | None, domain: str | None) -> None:
-        """A tar by its released name; in the folder of a domain it may have the name of the building alone, and the reverse."""
+        """Add a tar under its released name; in a domain's folder, the building's name alone is enough, and in a building's folder the domain's."""
         if tar.suffix.lower() != ".tar":
             self.unread.append(f"{tar}: is compressed; only a plain tar can be read in place")
             return
@@ -111,20 +111,22 @@ class Finder:
 
 
 def hides_from_dvc(entry: Any) -> bool:
-    """Whether what lies there is a link to a folder, which DVC takes for nothing, or to nothing, at which DVC ends. One to a file it reads."""
+    """Return whether an entry is a link that DVC does not follow: it ignores links to folders and fails at broken ones; it follows links to files."""
     return not isinstance(entry, Entry) and entry.is_symlink() and not os.path.isfile(entry)
 
 
 def refuse_links(root: Place, links: Sequence[str], instead: str) -> None:
-    """DVC follows a root that is a link, and links to files, but not the links to folders below a root: a change there would rerun nothing.
+    """Refuse links to folders below a root, and broken links.
+
+    DVC follows a root that is a link, and links to files, but not links to folders below a root: a change there would rerun nothing.
 
     Args:
-        root: Of the data.
-        links: Those below it, to folders or to nothing.
-        instead: What else would be right.
+        root: Root of the data.
+        links: Links below the root, to folders or broken ones.
+        instead: What else the error message suggests.
 
     Raises:
-        TaskonomyError: There are any.
+        TaskonomyError: There are such links.
     """
     held = set(links)
     outermost = [link for link in links if not any(str(parent) in held for parent in Path(link).parents)]
@@ -143,11 +145,11 @@ def _listed(folder: Place) -> Listed:
             continue
         if hides_from_dvc(entry):
             links.append(entry.name)
-            is_folder = os.path.isdir(entry)  # no error where a link leads to itself
+            is_folder = os.path.isdir(entry)  # no error where a link points to itself
         else:
             is_folder = entry.is_dir()
         if entry.name.startswith("point_") and not is_folder:
-            return True, [], [], []  # thousands of names more say nothing new
+            return True, [], [], []  # one such name is enough; the folder may hold thousands more
         if is_folder:
             folders.append(entry.name)
         elif re.search(r"\.(tar(\.\w+)?|tgz)$", entry.name, re.IGNORECASE):

@@ -1,4 +1,4 @@
-"""How the release names files, folders and tars, and the other names that have been in use for them."""
+"""Names of files, folders and tars in the release, and the other names that have been in use for them."""
 
 import re
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from taskonomy.release.formats import DOMAINS
 if TYPE_CHECKING:
     from taskonomy.release.object_storage import Remote
 
-ALL = 0xFFFFFFFF  # the view `all`, as a number: the matches of a point are one file for all its views
+ALL = 0xFFFFFFFF  # number of the view `all`: the matches of a point are one file for all its views
 MATCHES = "nonfixated_matches"
 
-# Names of folders and of tags in file names that have been in use besides those of the domains. Two are what the release calls the files of the
-# domains class_scene and segment_semantic; the others are read, never written.
+# Names besides the domains' own that have been in use for folders, and for the domain in file names. Two are the release's names for files of the
+# domains class_scene and segment_semantic; the others are read, but never written.
 ALIASES = {
     "class_places": "class_scene",
     "points": "point_info",
@@ -32,12 +32,12 @@ _FILE = re.compile(r"point_(0|[1-9]\d{0,8})_view_(all|0|[1-9]\d{0,8})(_domain_([
 
 
 def domain_of(name: str) -> str | None:
-    """The released name of a domain; None where nobody calls one so."""
+    """Return the released name of a domain; None for an unknown name."""
     return _KNOWN.get(name.lower())
 
 
 def parse_file(name: str, domain: str) -> tuple[int, int, str] | None:
-    """Point, view (`ALL` for `all`) and the rest of a file's name; None where no file of this domain is called so."""
+    """Return point, view (`ALL` for `all`) and the rest of a file's name; None if it is not the name of a file of this domain."""
     match = _FILE.fullmatch(name)
     if match is None:
         return None
@@ -48,12 +48,12 @@ def parse_file(name: str, domain: str) -> tuple[int, int, str] | None:
 
 
 def format_file(prefix: str, point: int, view: int, rest: str) -> str:
-    """The name that `parse_file` took apart, behind the folders of `prefix`."""
+    """Build the name that `parse_file` took apart, preceded by the folders of `prefix`."""
     return f"{prefix}point_{point}_view_{'all' if view == ALL else view}{rest}"
 
 
 def parse_tar(name: str) -> tuple[str, str] | None:
-    """Building and domain of a released tar, `<building>_<domain>.tar`. Both may have underscores: the longest domain that fits counts."""
+    """Return building and domain of a released tar, `<building>_<domain>.tar`. Both may have underscores: the longest domain that fits counts."""
     stem = name.lower().removesuffix(".tar")
     for known in _LONGEST_FIRST:
         building = stem.removesuffix(f"_{known}")
@@ -67,7 +67,7 @@ def place(root: Path, layout: str, building: str, domain: str) -> Path: ...
 @overload
 def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Path | Remote": ...
 def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Path | Remote":
-    """Where a layout keeps a building's files of a domain: a folder, or with the layout `tar` a tar."""
+    """Return where a layout keeps a building's files of a domain: a folder, or a tar if the layout is `tar`."""
     match layout:
         case "folders":
             return root / building / domain
@@ -79,6 +79,6 @@ def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Pa
 
 
 def few(items: Sequence[str], shown: int = 3) -> str:
-    """`a, b, c and 4 more`."""
+    """Format a list as `a, b, c and 4 more`."""
     listed = ", ".join(items[:shown])
     return f"{listed} and {len(items) - shown} more" if len(items) > shown else listed

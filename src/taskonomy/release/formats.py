@@ -1,7 +1,7 @@
-"""The released files: bit depths, value conventions and names, domain by domain.
+"""Formats of the released files: bit depths, value conventions and names, domain by domain.
 
-In memory a domain has physical values (metres, unit vectors, 1/m, shares); in its file the values of the release. `encode` and `decode` are each
-other's inverse within the file's quantisation.
+In memory a domain has physical values (metres, unit vectors, 1/m, shares); in its file, those of the release. `encode` and `decode` are each other's
+inverse up to the file's quantisation.
 """
 
 import io
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-HOLE = 65535  # depth: no geometry
+HOLE = 65535  # depth value of pixels without geometry
 DEPTH_UNIT = 512.0  # units per metre
-CURVATURE_LIMIT = 1 / 0.03  # 1/m, either sign
-NORMAL_AXES = (1, -1, -1)  # of normal files, in the camera's: right, down, and away from the viewer
+CURVATURE_LIMIT = 1 / 0.03  # 1/m, of either sign
+NORMAL_AXES = (1, -1, -1)  # axes of normal files, in camera coordinates: right, down, and away from the viewer
 
 
 class ViewKey(NamedTuple):
-    """Which view: building, and the point and view of the file names."""
+    """Identity of a view: its building, and the point and view of the file names."""
 
     building: str
     point: int
@@ -28,7 +28,7 @@ class ViewKey(NamedTuple):
 
 
 class DamagedFileError(Exception):
-    """A file that cannot be what its domain promises; the text says why."""
+    """A file that does not hold what its domain requires; the text says why."""
 
 
 Codec = Callable[[Any], Any]
@@ -39,12 +39,12 @@ class Domain:
     """One released domain.
 
     Attributes:
-        name: Of its folders and tars.
+        name: Name of its folders and tars.
         kind: `png8`, `png16`, `npy` or `json`.
-        channels: Of a PNG: 1 or 3; of an array: its length.
-        encode: From physical values to those of the file.
-        decode: And back.
-        tag: What its files call it, where the release has another name there than for the folder.
+        channels: Channels of a PNG (1 or 3), or length of an array.
+        encode: Converts physical values to those of the file.
+        decode: Converts the file's values to physical ones.
+        tag: Name of the domain in its file names, where it differs from that of the folder.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Domain:
 
     @property
     def extension(self) -> str:
-        """Of its files."""
+        """Return the extension of its files."""
         return self.kind.rstrip("0123456789")
 
     @property
     def ending(self) -> str:
-        """How the names of its files end, behind point and view."""
+        """Return how the names of its files end, after point and view."""
         return f"_domain_{self.tag or self.name}.{self.extension}"
 
 
@@ -70,7 +70,7 @@ def _same(values: Any) -> Any:
 
 
 def _depth_to_file(metres: Any) -> Any:
-    """Whole units; what is farther than the format reaches is a hole, as is what was not hit."""
+    """Convert metres to whole units of 1/512 m; what is farther than the format reaches is a hole, as are pixels without geometry."""
     units = np.rint(np.where(np.isfinite(metres), metres, 1e9) * DEPTH_UNIT)
     return np.where(units < HOLE, units, HOLE).astype(np.uint16)
 
@@ -80,24 +80,24 @@ def _depth_from_file(units: Any) -> Any:
 
 
 def _normal_to_file(normal: Any) -> Any:
-    """[-1, 1] to [0, 255]: +X to the right is red, +Y down green, and a surface that faces the camera has no blue.
+    """Convert unit vectors from [-1, 1] to [0, 255]: +X to the right is red, +Y down green, and a surface that faces the camera has no blue.
 
-    Zero lies between 127 and 128. It is 128, as in the release, which rounds halves up, so holes are 128 in every channel. A thousandth of a step
-    keeps there what is zero but for the last bits of its computation.
+    Zero lies between 127 and 128. It becomes 128, as in the release, which rounds halves up, so holes are 128 in every channel. Adding a
+    thousandth of a step sends values there, too, that are zero except for rounding errors.
     """
     return np.clip(np.floor(np.asarray(normal, np.float64) * NORMAL_AXES * 127.5 + 128.001), 0, 255).astype(np.uint8)
 
 
 def _normal_from_file(stored: Any) -> Any:
-    """Unit vectors, camera coordinates (+X right, +Y up, +Z towards the viewer); zero in holes, whose values are no direction."""
+    """Convert stored normals to unit vectors in camera coordinates (+X right, +Y up, +Z towards the viewer); zero in holes."""
     hole = ((stored == 127) | (stored == 128)).all(axis=-1, keepdims=True)
     return np.where(hole, 0, (stored.astype(np.float32) / np.float32(127.5) - 1) * np.array(NORMAL_AXES, np.float32)).astype(np.float32)
 
 
 def _curvature_to_file(curvature: Any) -> Any:
-    """Two principal curvatures to red and green; 127 is flat. Not a number: 0 in every channel, the release's mask value."""
+    """Convert two principal curvatures (1/m) to red and green; 127 is flat. NaN becomes 0 in every channel, the release's mask value."""
     inside = np.clip(np.nan_to_num(curvature), -CURVATURE_LIMIT, CURVATURE_LIMIT)
-    stored = np.maximum(np.rint(127 + 127 * inside / CURVATURE_LIMIT), 1).astype(np.uint8)  # 0 is for what has no curvature
+    stored = np.maximum(np.rint(127 + 127 * inside / CURVATURE_LIMIT), 1).astype(np.uint8)  # 0 is reserved for pixels without curvature
     stored = np.concatenate([stored, np.zeros_like(stored[..., :1])], axis=-1)
     stored[np.isnan(curvature).any(axis=-1)] = 0
     return stored
@@ -126,7 +126,7 @@ def _grey_from_rgb(stored: Any) -> Any:
 
 
 def _segments_to_file(segments: Any) -> Any:
-    """Any ids, spread over 0 to 255 in their order."""
+    """Spread segment ids of any values over 0 to 255, keeping their order."""
     _values, index = np.unique(segments, return_inverse=True)
     index = index.reshape(np.shape(segments))
     return np.rint(index * (255 / max(int(index.max()), 1))).astype(np.uint8)
@@ -155,16 +155,16 @@ DOMAINS = {
         Domain("nonfixated_matches", "json", 0, _same, _same),
     )
 }
-NOT_RELEASED = frozenset({"mask_valid"})  # derived from depth_zbuffer where it is missing
+NOT_RELEASED = frozenset({"mask_valid"})  # derived from depth_zbuffer where the file is missing
 
 
 def file_name(domain: str, point: int, view: int | str) -> str:
-    """`point_3_view_7_domain_rgb.png`; the matches of a point have the view `all`."""
+    """Build a released file name, as `point_3_view_7_domain_rgb.png`; the matches of a point have the view `all`."""
     return f"point_{point}_view_{view}{DOMAINS[domain].ending}"
 
 
 def to_bytes(domain: str, values: Any) -> bytes:
-    """A file's bytes from physical values; the same values give the same bytes."""
+    """Encode physical values as the bytes of a file; the same values give the same bytes."""
     stored = DOMAINS[domain].encode(values)
     match DOMAINS[domain].kind:
         case "json":
@@ -180,15 +180,15 @@ def to_bytes(domain: str, values: Any) -> bytes:
 
 
 def from_bytes(domain: str, data: bytes, resolution: int | None = None) -> Any:
-    """A file's values as stored (not yet physical), checked against what its domain promises.
+    """Decode a file to its stored (not yet physical) values, and check them against the format of the domain.
 
     Args:
         domain: A key of `DOMAINS`.
-        data: The file.
-        resolution: Side of the image; None: any square.
+        data: Bytes of the file.
+        resolution: Side of the image in pixels; None: any square.
 
     Raises:
-        DamagedFileError: Empty, truncated, not decodable, wrong bit depth, channels or size.
+        DamagedFileError: The file is empty, truncated or not decodable, or has the wrong bit depth, channels or size.
     """
     form = DOMAINS[domain]
     if not data:
@@ -204,14 +204,14 @@ def from_bytes(domain: str, data: bytes, resolution: int | None = None) -> Any:
 
 
 def array_from(data: bytes) -> Any:
-    """The array of an `.npy` file.
+    """Return the array of an `.npy` file.
 
     Raises:
-        DamagedFileError: It is none, or holds anything but numbers.
+        DamagedFileError: It is not an `.npy` file, or holds anything but numbers.
     """
     try:
         values = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # its parser of headers raises whatever Python's own does: TokenError, SyntaxError, MemoryError, ...
+    except Exception as error:  # NumPy's header parser raises whatever Python's own does: TokenError, SyntaxError, MemoryError, ...
         raise DamagedFileError(f"not an array: {error}") from None
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
         raise DamagedFileError("not an array of real numbers")
@@ -219,14 +219,14 @@ def array_from(data: bytes) -> Any:
 
 
 def image_from(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> Any:
-    """The pixels of an image as OpenCV orders their channels.
+    """Return the pixels of an image, with channels in OpenCV's order.
 
     Raises:
-        DamagedFileError: They cannot be decoded.
+        DamagedFileError: The image cannot be decoded.
     """
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # a header that claims an absurd size
+    except cv2.error:  # raised where a header claims an absurd size
         pixels = None
     if pixels is None:
         raise DamagedFileError("image that cannot be decoded")
@@ -234,7 +234,7 @@ def image_from(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> Any:
 
 
 def has_palette(png: bytes) -> bool:
-    """Whether a PNG's numbers stand for colours of a palette, which OpenCV would give instead of them."""
+    """Return whether a PNG has a palette; its numbers index colours then, and OpenCV would return the colours instead of the numbers."""
     return png[25:26] == b"\x03"
 
 

@@ -1,7 +1,8 @@
-"""An index: a small file that stands for a large root, so that DVC sees a changed image without hashing terabytes.
+"""Index of a released root: a small file that stands for it, so that DVC sees a changed image without hashing terabytes.
 
-`data.root` may name one. It holds where the root is, and for each building and domain the number of files, their bytes and a digest of their names,
-sizes and times (in object storage: etags). A stage that reads the root depends on the index; written anew, it differs where the data does.
+`data.root` may name one. It holds the location of the root and, for each building and domain, the number of files, their bytes and a digest of their
+names, sizes and times (in object storage: etags). A stage that reads the root depends on the index; when it is rewritten, it differs only if the
+data does.
 
 ```
 {"root": "s3://bucket/taskonomy", "layouts": [...], "splits": {"train_val_test_tiny.csv": DIGEST},
@@ -24,19 +25,19 @@ from taskonomy.release.layouts import FoundFiles, ReleasedSource, open_source
 from taskonomy.release.object_storage import Place, place_of
 from taskonomy.release.split_lists import split_lists
 
-_AT_ONCE = 32  # what is looked at at once: file systems in a network, and object storage, take their time to answer
+_AT_ONCE = 32  # archives looked at in parallel: network file systems and object storage are slow to answer
 Progress = Callable[[Iterable[Archive], str], Iterable[Archive]]
 
 
 @dataclass(frozen=True)
 class Written:
-    """What an index holds.
+    """Summary of a written index.
 
     Attributes:
-        buildings: How many.
-        domains: How many.
-        files: How many; a tar is one.
-        bytes: Of all of them.
+        buildings: Number of buildings.
+        domains: Number of domains.
+        files: Number of files; a tar counts as one.
+        bytes: Total size of the files.
     """
 
     buildings: int
@@ -46,10 +47,10 @@ class Written:
 
 
 def write_index(root: Place | str, path: Path, progress: Progress = lambda shelves, unit: shelves) -> Written:
-    """Look at every file of a released root, and write its index. No file is read but the split lists.
+    """Write the index of a released root from the metadata of every file. Only the split lists are read.
 
     Raises:
-        TaskonomyError: No released data there.
+        TaskonomyError: There is no released data.
     """
     source = open_source(root, follow_links=True)
     rows: list[list[Any]] = []
@@ -64,10 +65,10 @@ def write_index(root: Place | str, path: Path, progress: Progress = lambda shelv
 
 
 def open_index(path: Path) -> ReleasedSource:
-    """The root that an index stands for. Its folders and tars are those of the index: none of them is looked for.
+    """Open the root that an index stands for. Its folders and tars are taken from the index, without a search.
 
     Raises:
-        TaskonomyError: It is none, or the split lists have changed since.
+        TaskonomyError: The file is not an index, or the split lists have changed since it was written.
     """
     index = read_index(path)
     root = place_of(index["root"])
@@ -78,10 +79,10 @@ def open_index(path: Path) -> ReleasedSource:
 
 
 def read_index(path: Path) -> dict[str, Any]:
-    """An index as it is written.
+    """Read an index as it is written.
 
     Raises:
-        TaskonomyError: It is none.
+        TaskonomyError: The file is not an index.
     """
     try:
         index = json.loads(path.read_text("utf-8"))

@@ -1,6 +1,6 @@
-"""Where the files of the release lie: every layout it has been handed out in, read through one door.
+"""Find and read released files, in every layout in which the release has been distributed, through one interface.
 
-Read are, mixed at will, under a root:
+These layouts are read, in any mixture, under a root:
 
     <building>/<domain>/point_P_view_V_domain_D.png        the sample, and the original layout
     <domain>/<component>/<building>/...                    omnidata: taskonomy, replica, ...
@@ -10,8 +10,8 @@ Read are, mixed at will, under a root:
     <building>_<domain>.tar                                the released tars, not unpacked: in the root, or in a folder of the building,
                                                            of the domain or of omnidata; members may be in folders inside the tar
 
-Names of buildings are compared, and given, in lower case, as in the split lists. Names that begin with a dot, or that systems give,
-are nobody's data.
+Names of buildings are compared and returned in lower case, as in the split lists. Names that begin with a dot, and files that operating systems
+create, are ignored.
 """
 
 import shlex
@@ -37,65 +37,65 @@ from taskonomy.release.writer import write_building
 
 __all__ = ["ReleasedSource", "SourceFile", "open_source", "read_splits", "write_building", "write_splits"]
 
-AT_ONCE = 16  # listings, and copies of tars, that are asked of object storage at once
+AT_ONCE = 16  # listings and copies of tars requested from object storage in parallel
 _EXPECTED = f"<building>/<domain>/point_..., <domain>/<component>/<building>/point_... or {TAR}"
 
 
 @runtime_checkable
 class SourceFile(Protocol):
-    """What every layout offers."""
+    """Interface to released files, the same for every layout."""
 
     @property
     def root(self) -> Place:
-        """Its folder."""
+        """Return the root folder."""
         ...
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Those that any building has, sorted."""
+        """Return the domains that any building has, sorted."""
         ...
 
     @property
     def buildings(self) -> tuple[str, ...]:
-        """In lower case, sorted."""
+        """Return the names of the buildings, in lower case, sorted."""
         ...
 
     def views(self) -> list[ViewKey]:
-        """Every view that has an image, by building, point and view, the latter two as numbers."""
+        """Return every view that has an image, sorted by building, point and view, the latter two as numbers."""
         ...
 
     def has(self, key: ViewKey, domain: str) -> bool:
-        """Whether the file of a view is there; the matches of its point are a file of each of its views."""
+        """Return whether the file of a view exists; the matches of its point count as a file of each of its views."""
         ...
 
     def read(self, key: ViewKey, domain: str) -> bytes:
-        """The file.
+        """Return the bytes of a file.
 
         Raises:
-            DamagedFileError: `missing`, or not readable.
+            DamagedFileError: The file is missing or not readable.
         """
         ...
 
     def matches(self, building: str, point: int) -> bytes:
-        """The `nonfixated_matches` of a point.
+        """Return the bytes of a point's `nonfixated_matches` file.
 
         Raises:
-            DamagedFileError: `missing`, or not readable.
+            DamagedFileError: The file is missing or not readable.
         """
         ...
 
     def where(self, key: ViewKey, domain: str) -> str:
-        """What people call the file: its path, or `x.tar: member`. For a missing one, where it is expected."""
+        """Return the location of a file for messages: its path, or `x.tar: member`; for a missing file, where it is expected."""
         ...
 
     def splits(self) -> dict[str, str]:
-        """Building -> `train`, `val` or `test` of the split lists in the root; {} where there is none."""
+        """Return building -> `train`, `val` or `test` by the split lists in the root; {} if there are none."""
         ...
 
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """What `Finder` finds, or an index says: see there."""
+    """Result of a search by `Finder`, or the contents of an index; the attributes are those of `Finder`."""
 
     shelves: list[Archive]
     layouts: list[str]
@@ -103,14 +103,14 @@ class FoundFiles:
 
 
 def open_source(root: Place | str, *, follow_links: bool = False) -> "ReleasedSource":
-    """Find the released files under a folder. Each building's files of a domain are listed when first asked for.
+    """Find the released files under a folder. Each building's files of a domain are listed when first needed.
 
     Args:
         root: The folder.
-        follow_links: Whether folders below it may be links; DVC does not follow them, whoever writes an index does.
+        follow_links: Whether folders below it may be links. DVC does not follow them; the command that writes an index does.
 
     Raises:
-        TaskonomyError: There are none, or no images; it says what was found and what is expected. There are links.
+        TaskonomyError: There are no released files or no images (the message says what was found and what is expected), or there are links.
     """
     root = place_of(root)
     if isinstance(root, Remote):
@@ -129,35 +129,35 @@ def open_source(root: Place | str, *, follow_links: bool = False) -> "ReleasedSo
 
 
 class ReleasedSource(SourceFile):
-    """A `SourceFile` of folders and tars."""
+    """A `SourceFile` that reads folders and tars."""
 
     def __init__(self, root: Place, found: FoundFiles) -> None:
         self._root = root
         self._layouts = tuple(found.layouts)
         self._unread = tuple(found.unread)
         self._shelves: dict[tuple[str, str], list[Archive]] = {}
-        # Folders before tars: who unpacked a tar and mended a file wants the mended one.
+        # Folders before tars: where a tar was unpacked and a file repaired, the repaired one is wanted.
         for shelf in sorted(found.shelves, key=lambda shelf: (shelf.is_tar, str(shelf.path))):
             self._shelves.setdefault((shelf.building, shelf.domain), []).append(shelf)
 
     @property
     def root(self) -> Place:
-        """Its folder."""
+        """Return the root folder."""
         return self._root
 
     @cached_property
     def shelves(self) -> list[Archive]:
-        """Every folder and tar of one building and domain."""
+        """Return every folder and tar of one building and domain."""
         return [shelf for _place, group in sorted(self._shelves.items()) for shelf in group]
 
     def only(self, buildings: Iterable[str]) -> "ReleasedSource":
-        """The same of some buildings, with nothing looked up: it is small, and travels between processes."""
+        """Return a source of some buildings only, with nothing listed yet: it is small, so it can be sent to another process."""
         wanted = {name.lower() for name in buildings}
         shelves = [Archive(one.path, one.building, one.domain) for one in self.shelves if one.building in wanted]
         return ReleasedSource(self._root, FoundFiles(shelves, list(self._layouts), []))
 
     def index(self) -> Keys:
-        """As `views`, in eight bytes each; what listing them took is forgotten at once."""
+        """Return the keys of `views`, in eight bytes each; the listings they were made from are dropped at once."""
         with ThreadPoolExecutor(AT_ONCE if isinstance(self._root, Remote) else 1) as pool:
             return Keys.of(zip(self.buildings, pool.map(self._listed_once, self.buildings), strict=True))
 
@@ -168,7 +168,7 @@ class ReleasedSource(SourceFile):
         return keys
 
     def fetch(self, keys: Iterable[ViewKey], domains: Iterable[str]) -> None:
-        """Get what will be read next out of object storage; a folder of this machine needs none of it."""
+        """Fetch files that will be read next from object storage; local folders need no fetching."""
         if not isinstance(self._root, Remote):
             return
         wanted: dict[str, list[tuple[int, int]]] = {}
@@ -181,29 +181,29 @@ class ReleasedSource(SourceFile):
 
     @property
     def layouts(self) -> tuple[str, ...]:
-        """The layouts found, as people write them."""
+        """Return the layouts found, as the documentation writes them."""
         return self._layouts
 
     @cached_property
     def domains(self) -> tuple[str, ...]:
-        """Those that any building has, sorted."""
+        """Return the domains that any building has, sorted."""
         return tuple(sorted({domain for _building, domain in self._shelves}))
 
     @cached_property
     def buildings(self) -> tuple[str, ...]:
-        """In lower case, sorted."""
+        """Return the names of the buildings, in lower case, sorted."""
         return tuple(sorted({building for building, _domain in self._shelves}))
 
     def views(self) -> list[ViewKey]:
-        """See `SourceFile`."""
+        """Return every view that has an image; see `SourceFile`."""
         return [ViewKey(building, key >> 32, key & ALL) for building in self.buildings for key in self.keys(building, "rgb").tolist()]
 
     def has(self, key: ViewKey, domain: str) -> bool:
-        """See `SourceFile`."""
+        """Return whether the file of a view exists; see `SourceFile`."""
         return self._find(key, domain) is not None
 
     def read(self, key: ViewKey, domain: str) -> bytes:
-        """See `SourceFile`."""
+        """Return the bytes of a file; see `SourceFile`."""
         found = self._find(key, domain)
         if found is None:
             raise DamagedFileError("missing")
@@ -211,11 +211,11 @@ class ReleasedSource(SourceFile):
         return shelf.read(position)
 
     def matches(self, building: str, point: int) -> bytes:
-        """See `SourceFile`."""
+        """Return the bytes of a point's `nonfixated_matches` file; see `SourceFile`."""
         return self.read(ViewKey(building, point, ALL), MATCHES)
 
     def where(self, key: ViewKey, domain: str) -> str:
-        """See `SourceFile`."""
+        """Return the location of a file for messages; see `SourceFile`."""
         if found := self._find(key, domain):
             shelf, position = found
             return shelf.where(shelf.name(position))
@@ -227,34 +227,34 @@ class ReleasedSource(SourceFile):
         return Archive(place(self._root, layout, building, domain), building, domain).where(name)
 
     def stamp(self, key: ViewKey, domain: str) -> str:
-        """Changes when a view's file comes, goes or is written over; of one in a tar, or of none, it is empty."""
+        """Return a text that changes when a view's file is added, removed or overwritten; empty for a file in a tar and for a missing one."""
         if (found := self._find(key, domain)) is None:
             return ""
         shelf, position = found
         return shelf.stamp(position)
 
     def splits(self) -> dict[str, str]:
-        """See `SourceFile`."""
+        """Return building -> split by the split lists in the root; see `SourceFile`."""
         return find_splits(self._root)
 
     def keys(self, building: str, domain: str) -> Int64[np.ndarray, " files"]:
-        """Point << 32 | view of every file, ascending; the view `all` is `names.ALL`."""
+        """Return point << 32 | view of every file, ascending; the view `all` is `file_names.ALL`."""
         shelves = self._shelves.get((building.lower(), domain), [])
         if len(shelves) == 1:
             return shelves[0].keys
         return np.unique(np.concatenate([np.zeros(0, np.int64), *(shelf.keys for shelf in shelves)]))
 
     def without_views(self) -> set[str]:
-        """Buildings that have files, but no image."""
+        """Return the buildings that have files, but no images."""
         return {building for building in self.buildings if not len(self.keys(building, "rgb"))}
 
     def problems(self, building: str, domain: str) -> list[tuple[str, str]]:
-        """Tars that are damaged as a whole, and files that lie in two places: where, and what is wrong."""
+        """Return tars that are damaged as a whole, and files that lie in two places: location and message."""
         shelves = self._shelves.get((building.lower(), domain), [])
         return [(str(shelf.path), problem) for shelf in shelves for problem in shelf.problems] + overlaps(shelves)
 
     def unread(self) -> list[str]:
-        """One line for each place under the root with something that looks like data and is not read. Lists every folder and tar."""
+        """Return one line for each place under the root that looks like data and is not read. Every folder and tar is listed for it."""
         return [*self._unread, *(f"{shelf.path}: {few(shelf.ignored)}: no file of {shelf.domain}" for shelf in self.shelves if shelf.ignored)]
 
     def _find(self, key: ViewKey, domain: str) -> tuple[Archive, int] | None:
@@ -266,7 +266,7 @@ class ReleasedSource(SourceFile):
 
 
 def _what_is_there(root: Place, found: Finder) -> str:
-    """What a person mistook for a root, and which folder they may have meant."""
+    """Describe a folder that holds no released data, and suggest the folder that may have been meant."""
     names = sorted(entry.name + "/" * entry.is_dir() for entry in entries_of(root) if not is_hidden(entry.name))
     there = f"holds {few(names, 5)}" if names else "is empty"
     if found.unread:

@@ -1,4 +1,4 @@
-"""Folders in object storage (`s3://bucket/prefix`, `gs://...`), with as much of a path's interface as reading a release needs."""
+"""Folders in object storage (`s3://bucket/prefix`, `gs://...`), with as much of the `Path` interface as reading a release needs."""
 
 import importlib.util
 import os
@@ -19,31 +19,31 @@ Got = TypeVar("Got")
 
 @dataclass(frozen=True, order=True)
 class Remote:
-    """A place in object storage. Credentials are those of the environment, as for the storage's own tools.
+    """A location in object storage. Credentials are taken from the environment, as the storage's own tools do.
 
     Attributes:
-        url: Without a slash at its end.
+        url: Address without a trailing slash.
     """
 
     url: str
 
     @property
     def name(self) -> str:
-        """The last part."""
+        """Return the last part of the address."""
         return self.url.rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
-        """From the name's last dot on."""
+        """Return the part of the name from its last dot on."""
         return Path(self.name).suffix
 
     @property
     def stem(self) -> str:
-        """The name without its suffix."""
+        """Return the name without its suffix."""
         return Path(self.name).stem
 
     def resolve(self) -> "Remote":
-        """Itself: there are no links."""
+        """Return the location itself: object storage has no links."""
         return self
 
     def __truediv__(self, name: str) -> "Remote":
@@ -53,15 +53,15 @@ class Remote:
         return self.url
 
     def exists(self) -> bool:
-        """Whether something lies there, or below."""
+        """Return whether a file or a folder exists here."""
         return bool(self._ask(lambda: _system(self.url).exists(self.url)))
 
     def is_dir(self) -> bool:
-        """Whether something lies below."""
+        """Return whether there are files below."""
         return bool(self._ask(lambda: _system(self.url).isdir(self.url)))
 
     def entries(self) -> "list[Entry]":
-        """What lies right below, by name; what is gone has nothing below."""
+        """Return the entries directly below, sorted by name; none if the folder no longer exists."""
         try:
             found = self._ask(lambda: _system(self.url).ls(self.url, detail=True))
         except FileNotFoundError:
@@ -72,10 +72,10 @@ class Remote:
         return sorted(one for one in entries if one.name and one.name != self.name)
 
     def facts(self) -> tuple[int, str]:
-        """Bytes of a file, and its mark.
+        """Return the size of a file in bytes, and a text that changes when the file does.
 
         Raises:
-            TaskonomyError: It is not there.
+            TaskonomyError: The file does not exist.
         """
         try:
             found = self._ask(lambda: _system(self.url).info(self.url))
@@ -84,10 +84,10 @@ class Remote:
         return int(found.get("size") or 0), _mark(found)
 
     def read_bytes(self) -> bytes:
-        """All of a file.
+        """Read a whole file.
 
         Raises:
-            DamagedFileError: It is not there.
+            DamagedFileError: The file does not exist.
         """
         found = self.read_many([self])
         if self not in found:
@@ -96,7 +96,7 @@ class Remote:
 
     @staticmethod
     def read_many(places: "Sequence[Remote]") -> "dict[Remote, bytes]":
-        """Files of one storage at once: a request takes its time, however little it brings. What is not there is left out."""
+        """Read files of one storage in parallel, because each request takes time, however small the file. Missing files are left out."""
         if not places:
             return {}
         system = _system(places[0].url)
@@ -114,7 +114,7 @@ class Remote:
         return {one: found[path] for one, path in paths.items() if path in found}
 
     def copy_to(self, file: IO[bytes]) -> None:
-        """All of a file, into one that is open here."""
+        """Copy a whole file into an open local one."""
 
         def copy() -> None:
             with _system(self.url).open(self.url, "rb", cache_type="readahead", block_size=2**24) as source:
@@ -128,10 +128,10 @@ class Remote:
         file.flush()
 
     def _ask(self, what: Callable[[], Got]) -> Got:
-        """An answer of the storage; that something is not there is one, too.
+        """Call the storage; only errors that say that a file is missing or damaged pass unchanged.
 
         Raises:
-            TaskonomyError: Anything else, as one line: what fails now may be well tomorrow, so it is no damage.
+            TaskonomyError: Any other error, in one line: what fails now may work tomorrow, so it does not count as damage.
         """
         try:
             return what()
@@ -139,19 +139,19 @@ class Remote:
             raise
         except PermissionError as error:
             raise TaskonomyError(f"{self.url}: no permission to read it ({_line(error)}); credentials are those of the environment") from None
-        except Exception as error:  # each storage's library has exceptions of its own
+        except Exception as error:  # each storage's library raises exceptions of its own
             raise TaskonomyError(f"{self.url}: cannot be read: {type(error).__name__}: {_line(error)}") from None
 
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """What lies in a folder.
+    """Entry of a folder.
 
     Attributes:
-        name: Its own.
-        is_folder: Whether more lies below.
-        size: Bytes.
-        mark: Changes when the file does: its etag, or when it was last written.
+        name: Its name, without the folder.
+        is_folder: Whether it is a folder.
+        size: Size in bytes.
+        mark: Changes when the file does: its etag, or the time of the last write.
     """
 
     name: str
@@ -160,7 +160,7 @@ class Entry:
     mark: str
 
     def is_dir(self) -> bool:
-        """As `os.DirEntry`."""
+        """Return whether it is a folder, as `os.DirEntry` does."""
         return self.is_folder
 
 
@@ -168,14 +168,14 @@ Place = Path | Remote
 
 
 def place_of(text: str | Place) -> Place:
-    """A path of this machine, or a place in object storage, by its form."""
+    """Return a local path or a location in object storage, depending on the form of the text."""
     if isinstance(text, Remote):
         return text
     return Remote(str(text).rstrip("/")) if "://" in str(text) else Path(text)
 
 
 def entries_of(place: Place) -> Iterator[Any]:
-    """What lies in a folder, with `name` and `is_dir()`, in any order."""
+    """Yield the entries of a folder, each with `name` and `is_dir()`, in any order."""
     if isinstance(place, Remote):
         yield from place.entries()
         return
@@ -184,10 +184,10 @@ def entries_of(place: Place) -> Iterator[Any]:
 
 
 def must_be_there(root: Remote) -> None:
-    """A bucket and a folder that exist.
+    """Check that a bucket and a folder exist.
 
     Raises:
-        TaskonomyError: They do not.
+        TaskonomyError: One of them does not.
     """
     bucket = "/".join(root.url.split("/")[:3])
     if not Remote(bucket).exists():
@@ -202,7 +202,7 @@ def _system(url: str) -> Any:
 
 @cache
 def _of_protocol(protocol: str) -> Any:
-    """Listings are not remembered: they would be a second index, and a large one."""
+    """Open the file system of a protocol. Listings are not cached: they would be a second, large index."""
     if (driver := DRIVERS.get(protocol)) is None:
         raise TaskonomyError(f"{protocol}://: no storage that can be read; those are {', '.join(f'{one}://' for one in DRIVERS)}")
     if importlib.util.find_spec(driver) is None:

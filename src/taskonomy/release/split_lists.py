@@ -1,4 +1,4 @@
-"""Which building is for training, validation and test: the released lists, which end their lines with CR alone."""
+"""Read and write the released split lists, which say whether a building is for training, validation or test; their lines end in CR alone."""
 
 import csv
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ _HEADER = ["id", *SPLITS]
 
 
 def read_splits(path: Place) -> dict[str, str]:
-    """Building, in lower case, to `train`, `val` or `test`; lines may end in CR, LF or both. A building with no 1 is in none.
+    """Read building (lower case) -> `train`, `val` or `test`; lines may end in CR, LF or both. A building whose row has no 1 is in no split.
 
     Raises:
-        TaskonomyError: A header, a row or a building that contradicts itself, with its line.
+        TaskonomyError: A wrong header or row, or a building in two splits; the message gives the line.
     """
     rows = _rows(path)
     if not rows or rows[0] != _HEADER:
@@ -38,7 +38,7 @@ def read_splits(path: Place) -> dict[str, str]:
 
 
 def write_splits(path: Path, rows: Mapping[str, str]) -> None:
-    """Write building -> split as the release does: lower case, lines that end in CR alone, none at the end."""
+    """Write building -> split as the release does: lower case, lines separated by CR alone, none at the end."""
     lines = [",".join(_HEADER)]
     for building, split in rows.items():
         if split not in SPLITS:
@@ -48,18 +48,18 @@ def write_splits(path: Path, rows: Mapping[str, str]) -> None:
 
 
 def split_lists(root: Place) -> list[Place]:
-    """The split lists in a folder."""
+    """Return the split lists in a folder."""
     tables: list[Place]
     if isinstance(root, Remote):
         tables = [root / one.name for one in root.entries() if one.name.endswith(".csv") and not one.is_folder and not is_hidden(one.name)]
     else:
         tables = [*visible(root.glob("*.csv"))]
-    # The debug list of omnidata has one building in all three splits.
+    # Omnidata's debug list has one building in all three splits.
     return [path for path in tables if not path.stem.endswith("debug") and _rows(path)[:1] == [_HEADER]]
 
 
 def find_splits(root: Place) -> dict[str, str]:
-    """The split lists found in a folder, merged: the released ones (tiny to fullplus) are nested. {} where there is none.
+    """Merge the split lists found in a folder; the released ones (tiny to fullplus) are nested. {} if there are none.
 
     Raises:
         TaskonomyError: Two lists contradict each other.
@@ -79,5 +79,5 @@ def _rows(path: Place) -> list[list[str]]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         return []
-    # Lines end in CR, LF or both: splitlines knows them all.
+    # Lines end in CR, LF or both; splitlines handles all of them.
     return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]

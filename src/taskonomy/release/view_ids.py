@@ -1,4 +1,4 @@
-"""Which views there are, in eight bytes each: a release has millions, and this is all of it that stays in memory."""
+"""Identities of views, in eight bytes each: a release has millions, and nothing else about them stays in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from taskonomy.release.formats import ViewKey
 
 @dataclass(frozen=True)
 class Keys(Sequence[ViewKey]):
-    """Views, whole buildings one after the other.
+    """Sequence of views, grouped by building.
 
     Attributes:
-        buildings: Their names, in order.
-        starts: First row of each building, and how many rows there are.
+        buildings: Names of the buildings, in order.
+        starts: First row of each building, followed by the number of rows.
         packed: Point << 32 | view of each row.
     """
 
@@ -28,48 +28,48 @@ class Keys(Sequence[ViewKey]):
 
     @classmethod
     def of(cls, parts: Iterable[tuple[str, Int64[np.ndarray, " views"]]]) -> "Keys":
-        """Of buildings and their views; a building without views is left out."""
+        """Build keys from buildings and their views; a building without views is left out."""
         held = [(name, packed) for name, packed in parts if len(packed)]
         starts = np.cumsum([0, *(len(packed) for _name, packed in held)], dtype=np.int64)
         return cls(tuple(name for name, _packed in held), starts, np.concatenate([np.zeros(0, np.int64), *(packed for _name, packed in held)]))
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Views of each building."""
+        """Return the number of views of each building."""
         return dict(zip(self.buildings, np.diff(self.starts).tolist(), strict=True))
 
     @property
     def points(self) -> Int64[np.ndarray, " views"]:
-        """Point of each row."""
+        """Return the point of each row."""
         return self.packed >> 32
 
     @property
     def views(self) -> Int64[np.ndarray, " views"]:
-        """View of each row."""
+        """Return the view of each row."""
         return self.packed & ALL
 
     @property
     def building_of(self) -> Int64[np.ndarray, " views"]:
-        """Position of each row's building."""
+        """Return the position of each row's building."""
         return np.repeat(np.arange(len(self.buildings)), np.diff(self.starts))
 
     def buildings_of(self, first: int, end: int) -> tuple[str, ...]:
-        """Whose views these rows hold."""
+        """Return the buildings that the rows from `first` to before `end` belong to."""
         a, b = np.searchsorted(self.starts, (first, end - 1), side="right")
         return self.buildings[a - 1 : b]
 
     def only(self, buildings: Iterable[str]) -> "Keys":
-        """The rows of these buildings, in the order of all."""
+        """Return the rows of these buildings, in their present order."""
         wanted = set(buildings)
         return Keys.of((name, self.packed[a:b]) for name, a, b in self.parts() if name in wanted)
 
     def parts(self) -> Iterator[tuple[str, int, int]]:
-        """Each building's name, first row, and the row after its last."""
+        """Yield each building's name, its first row, and the row after its last."""
         ends = self.starts.tolist()
         yield from zip(self.buildings, ends[:-1], ends[1:], strict=True)
 
     def digest(self) -> str:
-        """Of all names, in order."""
+        """Return a digest of all views, in order."""
         text = "\n".join(f"{name} {size}" for name, size in self.sizes.items())
         return blake2b(text.encode() + b"\0" + self.packed.tobytes(), digest_size=16).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Writes a building in a released layout: the same files give the same bytes, and a kill leaves no half-written tar or folder."""
+"""Write a building in a released layout: the same files give the same bytes, and a killed process leaves no half-written tar or folder."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ from taskonomy.release.formats import DOMAINS
 
 
 def write_building(root: Path, building: str, files: Iterable[tuple[str, str, bytes]], *, layout: Literal["tar", "folders", "omnidata"]) -> None:
-    """Write all files of one building. What is there of the same domains is replaced, once every file has come.
+    """Write all files of one building. Existing folders or tars of the same domains are replaced once every file has been received.
 
     Args:
-        root: Of the data set.
-        building: Its name, written as it is.
-        files: Domain, released file name, and bytes, in any order. Taken one by one; only their names are kept in memory.
+        root: Root of the data set.
+        building: Name of the building, written as it is.
+        files: Domain, released file name, and bytes, in any order. They are consumed one by one; only their names are kept in memory.
         layout: `<building>_<domain>.tar`, `<building>/<domain>/` or `<domain>/taskonomy/<building>/`.
 
     Raises:
-        ValueError: A name that is not of the release, or comes twice.
+        ValueError: A name is not one of the release, or occurs twice.
     """
     unfinished: dict[str, _Folder | _Tar] = {}
     with ExitStack() as stack:
@@ -41,7 +41,7 @@ def write_building(root: Path, building: str, files: Iterable[tuple[str, str, by
 
 
 class _Unfinished:
-    """Something that is built beside its place, under a name that says so."""
+    """Output that is built beside its final place, under a temporary name that marks it as unfinished."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -75,7 +75,7 @@ class _Folder(_Unfinished):
 
 
 class _Tar(_Unfinished):
-    """Bytes go to a heap in the order they come; the tar, whose members are in the order of their numbers, is made of it at the end."""
+    """Tar under construction: bytes are appended to a temporary file as they arrive, and the tar, sorted by point and view, is made from it."""
 
     def __enter__(self) -> "_Tar":
         self.heap_path = self.path.with_suffix(".heap.unfinished")

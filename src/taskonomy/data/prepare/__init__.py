@@ -1,1 +1,1 @@
-"""The stage `prepare`: images and labels of any dataset as memory-mapped arrays, resumable."""
+"""The stage `prepare`: convert images and labels of any source to memory-mapped arrays; it can be interrupted and resumed."""

@@ -1,4 +1,4 @@
-"""The arrays of prepared data, one row a view: their names, types and sizes, and what disk they need."""
+"""The arrays of prepared data, one row per view: their names, types, shapes, and the disk space they need."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,18 +16,18 @@ from taskonomy.labels.encodings import Label, Mask
 from taskonomy.tasks import Task
 from taskonomy.tasks.multi_view import nonfixated_pairs
 
-_INDEX_ROW, _SMALL = 64, 2**20  # bytes: of a view in index.csv, at most; of cards, masks.json and the manifest
-_SYNCED = 2**24  # bytes written, after which they are brought to the disk
+_INDEX_ROW, _SMALL = 64, 2**20  # bytes, at most: of a view's row in index.csv; of cards, masks.json and the manifest together
+_SYNCED = 2**24  # least number of bytes written between two calls of fsync
 
 
 @dataclass(frozen=True)
 class Array:
-    """One array.
+    """One array on disk.
 
     Attributes:
         name: Its file, in the folder of prepared data.
-        dtype: Of its numbers.
-        shape: Of a row.
+        dtype: Type of its numbers.
+        shape: Shape of a row.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Array:
 
     @property
     def row(self) -> int:
-        """Bytes of a row."""
+        """Return the size of a row in bytes."""
         return self.dtype.itemsize * prod(self.shape)
 
     def make(self, folder: Path, count: int) -> None:
-        """An empty array of its final size; its room on the disk is taken at once, so that the disk cannot be full later.
+        """Create the array with its final size. Its disk space is allocated at once, so that the disk cannot fill up later.
 
         Raises:
             OSError: The disk is too small.
@@ -56,21 +56,21 @@ class Array:
 
 
 class Writing:
-    """Rows of arrays, written in place; they are on the disk when the `with` ends, and on their way there before.
+    """Writes rows of arrays in place; everything is on the disk when the `with` block ends.
 
-    They are written to files, not to maps: the first touch of a page of a map costs more than the copy, and maps count as memory. What was written is
-    brought to the disk by a thread beside, so that nobody waits for all of it at the end.
+    Rows are written to files, not to memory maps: the first write to a page of a map costs more than the copy, and maps count as memory. A thread
+    calls fsync from time to time, so that little is left to write at the end.
 
     Args:
-        folder: Of the arrays.
-        arrays: Which, made before.
-        first: Row that the first is written to.
+        folder: Folder of the arrays.
+        arrays: Arrays to write to; they exist already.
+        first: Row of the array that row 0 is written to.
     """
 
     def __init__(self, folder: Path, arrays: Iterable[Array], first: int) -> None:
         self._open, self._beside = ExitStack(), ThreadPoolExecutor(1)
         self._files: dict[str, tuple[BinaryIO, int, Any]] = {}
-        self._next: dict[str, int] = {}  # the row that a file stands at
+        self._next: dict[str, int] = {}  # row at which the file is positioned
         for array in arrays:
             path = folder / array.name
             self._open.enter_context(_named(path))
@@ -95,12 +95,12 @@ class Writing:
         return name in self._files
 
     def write(self, name: str, row: int, values: Any) -> None:
-        """A row of an array, its numbers as numpy assigns them.
+        """Write a row of an array; numbers are converted as in an assignment to a NumPy array.
 
         Args:
-            name: Of the array.
-            row: Counted from the first.
-            values: Of the row.
+            name: Name of the array.
+            row: Row, counted from `first`.
+            values: Numbers of the row.
         """
         file, start, numbers = self._files[name]
         numbers[...] = values
@@ -123,7 +123,7 @@ class Writing:
 
 @contextmanager
 def _named(path: Path | str) -> Iterator[None]:
-    """Errors of an open file, with its name: the system does not say it."""
+    """Add the file's name to the errors of an open file, which lack it."""
     try:
         yield
     except OSError as error:
@@ -133,10 +133,10 @@ def _named(path: Path | str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Rows:
-    """An array on disk that is mapped for each reading alone, so that it never counts as memory for long.
+    """An array on disk that is mapped anew for each access, so that its pages do not stay in memory.
 
     Attributes:
-        path: Of the array.
+        path: File of the array.
     """
 
     path: Path
@@ -149,12 +149,12 @@ class Rows:
 
 
 def labels_of_views(tasks: Iterable[Task]) -> dict[str, Label]:
-    """The labels that are made from one view's files, by task."""
+    """Return the labels that are made from the files of a single view, by task."""
     return {task.name: task.label for task in tasks if task.label is not None and task.label.make is not None}
 
 
 def needs(tasks: Iterable[Task]) -> dict[str, list[str]]:
-    """Domain -> the tasks that need it."""
+    """Return domain -> the tasks that need it."""
     found: dict[str, list[str]] = {"rgb": ["every task"]}
     for task in tasks:
         domains = task.label.domains if task.label else ()
@@ -164,7 +164,7 @@ def needs(tasks: Iterable[Task]) -> dict[str, list[str]]:
 
 
 def arrays_of(tasks: Sequence[Task], size: int) -> list[Array]:
-    """Those with a row for each view."""
+    """Return the arrays that have a row for each view."""
     found = [Array("images.npy", np.dtype("uint8"), (size, size, 3))]
     if "point_info" in needs(tasks):
         found.append(Array("cameras.npy", np.dtype("float64"), (7,)))
@@ -176,7 +176,7 @@ def arrays_of(tasks: Sequence[Task], size: int) -> list[Array]:
 
 
 def disk_needed(tasks: Sequence[Task], size: int, views: int) -> int:
-    """Bytes of prepared data: every array, and at most one sample a view for each task of several images."""
+    """Return the bytes that prepared data needs: every array, and at most one sample per view for each task of several images."""
     row = _INDEX_ROW + sum(array.row for array in arrays_of(tasks, size))
     for task in tasks:
         if task.group is not None:

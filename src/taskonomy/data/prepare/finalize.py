@@ -1,4 +1,4 @@
-"""The last part of a preparation, when every file was read: index, samples, statistics, manifest. It can be done again after a kill."""
+"""Last part of a preparation, after every file was read: index, samples, statistics, manifest. It can be repeated if it was killed."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from taskonomy.tasks import Task
 from taskonomy.tasks.multi_view import listed
 
 Parts = Sequence[tuple[Path, int]]
-COMPACTED = "compacted"  # a file that is there once rows of damaged views begin to be taken out
+COMPACTED = "compacted"  # marks that rows of damaged views are being, or have been, removed
 
 
 def finish(
@@ -38,25 +38,25 @@ def finish(
     params: DataParams,
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """Everything but the arrays of views, which have been written.
+    """Write everything but the arrays of views, which have been written.
 
     Args:
         folder: The prepared data.
-        data: What was read.
-        root: Where that is.
+        data: The source that was read.
+        root: Location of the source.
         keys: Views of all rows.
-        good: Rows of the undamaged ones; the others are taken out of all arrays.
+        good: Rows of the undamaged views; the others are removed from all arrays.
         split_of: Split of each building.
-        parts: Files with the samples of several images, and where each one's views begin among the undamaged ones.
-        tasks: Which are prepared.
+        parts: Files with the samples of several images, and for each the number of undamaged views before its own.
+        tasks: Tasks that are prepared.
         params: The section `data`.
-        skipped: What was damaged.
+        skipped: Damaged files, for the manifest.
 
     Returns:
         The manifest.
 
     Raises:
-        TaskonomyError: A split, or a task in a split, is left with nothing.
+        TaskonomyError: A split, or a task in a split, is left without samples.
     """
     if len(good) < len(keys):
         write_text(folder / COMPACTED, "")
@@ -87,7 +87,7 @@ def finish(
         "skipped": skipped,
     }
     write_json(folder / "manifest.json", manifest)
-    # Stages depend on the folder of masks, so it is there even where nothing is masked.
+    # Stages depend on the folder of masks, so it exists even if nothing is masked.
     write_json(folder / "masks/masks.json", {"depth": (folder / "masks/depth.npy").is_file()})
     return manifest
 
@@ -95,7 +95,7 @@ def finish(
 def _write_index(
     path: Path, keys: Keys, good: Int[np.ndarray, " good"], building: Int[np.ndarray, " good"], splits: Int[np.ndarray, " good"]
 ) -> None:
-    """A block at a time: its text is much larger than what it says."""
+    """Write the index a block at a time, because its text takes much more memory than its values."""
     path.unlink(missing_ok=True)
     for start in range(0, max(len(good), 1), BLOCK * BLOCK):
         part = slice(start, start + BLOCK * BLOCK)
@@ -109,7 +109,7 @@ def _write_index(
 
 
 def _keep_rows(path: Path, good: Int[np.ndarray, " good"]) -> None:
-    """Leave out the rows of damaged views, a block at a time; an array that has been through it is left alone."""
+    """Remove the rows of damaged views, a block at a time; an array whose rows have been removed already is left alone."""
     whole = np.load(path, mmap_mode="r")
     if len(whole) == len(good):
         return
@@ -128,7 +128,7 @@ def _keep_rows(path: Path, good: Int[np.ndarray, " good"]) -> None:
 
 
 def _given(tasks: Sequence[Task], data: Data, keys: Keys, good: Int[np.ndarray, " good"], splits: Int[np.ndarray, " good"]) -> dict[str, Given]:
-    """Samples of several images that a user lists."""
+    """Return the samples of several images that a user lists, by task."""
     wanted = [task.name for task in tasks if task.group is listed]
     if not wanted:
         return {}
@@ -147,7 +147,11 @@ def _finish_task(
     *,
     may_be_constant: bool,
 ) -> int:
-    """Samples, labels that follow from cameras or are given with the samples, and statistics. Returns how many views are without partners."""
+    """Write a task's samples, its labels that follow from cameras or are listed with the samples, and its statistics.
+
+    Returns:
+        Number of views that begin no sample, for lack of partners.
+    """
     home = folder / "tasks" / task.name
     home.mkdir(parents=True, exist_ok=True)
     firsts = np.arange(len(splits))

@@ -1,4 +1,4 @@
-"""What an encoding needs to know of the whole training split: means and spreads, rarity of classes and colours."""
+"""Statistics of labels over the training split that encodings need: means and standard deviations, rarity of classes and colours."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,14 +13,14 @@ BLOCK = 256
 
 
 def mean_std(stored: Any, rows: Int[np.ndarray, " rows"], outputs: int) -> dict[str, Any]:
-    """Mean and standard deviation of each number; a number that never varies keeps the spread 1."""
+    """Compute mean and standard deviation of each number; the standard deviation of a number that never varies is set to 1."""
     mean = _total(stored, rows, lambda values: values) / len(rows)
     std = np.sqrt(_total(stored, rows, lambda values: np.square(values - mean)) / len(rows))
     return {"mean": mean.tolist(), "std": np.where(std > 1e-6, std, 1).tolist()}
 
 
 def _total(stored: Any, rows: Int[np.ndarray, " rows"], of: Callable[[Any], Any]) -> Any:
-    """The sum over all rows, one after the other as NumPy adds them: whatever the blocks are, the bits are the same."""
+    """Sum over all rows in the order in which NumPy adds them, so that the result does not depend on the size of the blocks."""
     total: Any = None
     for block in _blocks(rows):
         values = of(np.asarray(stored[block], np.float64))
@@ -29,7 +29,7 @@ def _total(stored: Any, rows: Int[np.ndarray, " rows"], of: Callable[[Any], Any]
 
 
 def class_weights(stored: Any, rows: Int[np.ndarray, " rows"], outputs: int) -> dict[str, Any]:
-    """Weight of each class by rarity; pixels without a class are left out."""
+    """Compute the weight of each class by its rarity; pixels without a class are left out."""
     counts = np.zeros(NO_CLASS + 1)
     for block in _blocks(rows):
         counts += np.bincount(np.asarray(stored[block]).ravel(), minlength=NO_CLASS + 1)
@@ -37,7 +37,7 @@ def class_weights(stored: Any, rows: Int[np.ndarray, " rows"], outputs: int) -> 
 
 
 def bin_weights(stored: Any, rows: Int[np.ndarray, " rows"], outputs: int) -> dict[str, Any]:
-    """Weight of each colour bin by rarity."""
+    """Compute the weight of each colour bin by its rarity."""
     counts = np.zeros(len(BINS))
     for block in _blocks(rows):
         nearest, _weights = soft_bins(np.asarray(stored[block]), 1)
@@ -46,7 +46,7 @@ def bin_weights(stored: Any, rows: Int[np.ndarray, " rows"], outputs: int) -> di
 
 
 def _blocks(rows: Int[np.ndarray, " rows"]) -> Iterator[Int[np.ndarray, " block"]]:
-    """Few rows at a time, so that memory does not grow with the data."""
+    """Yield few rows at a time, so that memory does not grow with the data."""
     for start in range(0, len(rows), BLOCK):
         yield rows[start : start + BLOCK]
 

@@ -1,4 +1,4 @@
-"""Samples of several images that a user lists, held against what `data.own` declares of them and placed among the prepared views."""
+"""Samples of several images that a user lists, checked against `data.own` and matched with the rows of prepared views."""
 
 import sys
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ class Given:
 
     Attributes:
         samples: Rows of their images.
-        labels: Compact.
-        left_out: How many are not among them: their images lie in different splits, or one was left out itself.
+        labels: Compact label of each sample.
+        left_out: Number of listed samples left out, because their images lie in different splits or one of them was itself left out.
     """
 
     samples: Int[np.ndarray, "samples images"]
@@ -30,10 +30,10 @@ class Given:
 
 
 def listed_samples(task: str, data: Data, row_of: Mapping[ViewKey, int], split: "pd.Series[str]") -> Given:
-    """Collect the samples that a source lists for a custom task, where all their images are prepared and of one split: no test image is trained on.
+    """Collect a custom task's listed samples whose images are all prepared and in one split, so that no test image is trained on.
 
     Raises:
-        TaskonomyError: Labels that are not what is declared; no sample is left.
+        TaskonomyError: Labels do not match their declaration, or no sample is left.
     """
     keys, found = data.listed(task)
     declared = data.custom[task]

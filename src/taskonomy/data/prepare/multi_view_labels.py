@@ -1,4 +1,4 @@
-"""Samples of several images, building by building, once all of a building's files were read."""
+"""Form samples of several images, building by building, once all of a building's files were read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ from taskonomy.tasks.multi_view import Views, nonfixated_pairs
 
 @dataclass(frozen=True)
 class PairJob:
-    """The samples of some whole buildings.
+    """Whole buildings whose samples are to be formed.
 
     Attributes:
-        open: Opens the data of their buildings.
+        open: Opens the data of these buildings.
         folder: The prepared data.
         keys: Their views.
-        first: Row of the first, before damaged views are left out.
+        first: Row of the first view, counted before damaged views are removed.
         bad: Rows of damaged views.
-        tasks: Those of several images.
-        registry: What they are.
-        seed: Draws partners.
-        output: File to write: of each task, samples by their place among the job's undamaged views, and labels.
+        tasks: Names of the tasks of several images.
+        registry: Registry with these tasks.
+        seed: Seed for drawing partners.
+        output: File to write: for each task, the samples as positions among the job's undamaged views, and the labels.
     """
 
     open: Callable[[], Data]
@@ -49,13 +49,13 @@ class PairJob:
 
 @dataclass(frozen=True)
 class Paired:
-    """What became of a job.
+    """Result of a job.
 
     Attributes:
-        damage: That shows only here.
-        problems: Of whole tars.
-        good: How many of its views are undamaged.
-        elsewhere: Views that are named as partners and are not here.
+        damage: Damage that was not found when the views were read.
+        problems: Tars that are damaged as a whole.
+        good: Number of its views that are undamaged.
+        elsewhere: Number of views that are named as partners but are not here.
     """
 
     damage: list[Row]
@@ -65,7 +65,7 @@ class Paired:
 
 
 def pair_views(job: PairJob) -> Paired:
-    """Find partners and compute the labels that follow from cameras."""
+    """Form the samples of a job, and compute the labels that follow from cameras."""
     data, tasks = job.open(), [job.registry[name] for name in job.tasks]
     damage: list[Row] = []
     seen: list[dict[int, tuple[int, ...]]] = []
@@ -85,7 +85,7 @@ def pair_views(job: PairJob) -> Paired:
         if task.label is not None and task.label.of_shots is not None:
             arrays[f"{task.name}/labels"] = _labels_of_shots(task, samples, job, good, cameras)
     job.output.parent.mkdir(exist_ok=True)
-    np.savez(job.output, **arrays)  # type: ignore[arg-type]  # numpy's stubs take any name for an option
+    np.savez(job.output, **arrays)  # type: ignore[arg-type]  # NumPy's stubs take any name for an option
     wanted = ["nonfixated_matches"] if nonfixated_pairs in [task.group for task in tasks] else []
     return Paired(damage, data.problems(job.keys.buildings, wanted), len(good), elsewhere)
 
@@ -93,9 +93,9 @@ def pair_views(job: PairJob) -> Paired:
 def _partners(
     data: Data, building: str, keys: Sequence[ViewKey], first: int, tasks: Sequence[Task]
 ) -> tuple[dict[int, tuple[int, ...]], list[Row], int]:
-    """Per point of a building, the rows of the views that see it without fixating it; damage; and how many such views are not here.
+    """Return, per point of a building, the rows of the views that see it without fixating it; damage; and the number of such views that are missing.
 
-    Whoever downloads a part of the release lacks partners that it names, and points with enough views: no damage, only fewer samples.
+    In a partial download some partners, and points with enough views, are missing. This is not damage: there are only fewer samples.
     """
     others: dict[int, tuple[int, ...]] = {}
     damage: list[Row] = []
@@ -119,7 +119,7 @@ def _partners(
 
 
 def _views_of_buildings(keys: Keys, first: int, good: Int[np.ndarray, " good"], others: Sequence[Mapping[int, tuple[int, ...]]]) -> list[Views]:
-    """The undamaged views of each building, by their place among all undamaged ones of the job."""
+    """Return the undamaged views of each building, numbered among all undamaged views of the job."""
     place_of = {first + int(row): place for place, row in enumerate(good)}
     out = []
     for (building, start, end), seen in zip(keys.parts(), others, strict=True):

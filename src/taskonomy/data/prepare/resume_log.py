@@ -1,4 +1,4 @@
-"""What of a long preparation is done, so that the next process need not do it again."""
+"""Log of the finished parts of a long preparation, so that the next process need not repeat them."""
 
 import json
 import os
@@ -11,10 +11,11 @@ from taskonomy.stage.snapshot import refuse_changed
 
 
 class ResumeLog:
-    """Parts of some work that are done, and what they gave; a line each, on the disk as soon as it is noted.
+    """Log of finished parts and their results: one line each, flushed to the disk as it is added.
 
-    A part counts only under the mark that it was noted with: a later line about it takes the place of an earlier one. Each line carries a digest of
-    itself. A torn last line is what a kill leaves; any other damage means that nothing is known to be done, and standard error says so.
+    A part counts as finished only under the mark that it was added with; a later line about a part replaces an earlier one. Each line carries its
+    own digest. A torn last line is what a killed process leaves, and is dropped; any other damage discards the whole log, with a message on
+    standard error.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,15 +36,15 @@ class ResumeLog:
             self._done[part] = mark, gave
 
     def gave(self, part: str, mark: str) -> Any:
-        """What a part gave; None where it is not done, or was under another mark."""
+        """Return the result of a part; None if it is not finished, or was finished under another mark."""
         known, gave = self._done.get(part, ("", None))
         return gave if known == mark else None
 
     def note(self, part: str, mark: str, gave: Any) -> None:
-        """A part is done. None: it is not any more.
+        """Add a finished part. A result of None marks it as unfinished again.
 
         Raises:
-            TaskonomyError: What the stage depends on has changed: another run must not take this part for done.
+            TaskonomyError: A dependency of the stage has changed, so another run must not take this part for finished.
         """
         refuse_changed()
         self._done[part] = mark, gave

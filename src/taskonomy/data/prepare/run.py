@@ -1,7 +1,7 @@
-"""Any source -> memory-mapped arrays: every file is read once, in as many processes as there are cores.
+"""Convert any source to memory-mapped arrays: every file is read once, by as many processes as there are cores.
 
-Views are read in portions. What a portion gave is noted, so that a process that is killed or fails has lost the portions under way and no more:
-the next one goes on from there, with the same bits. Only the index is held in memory: eight bytes a view.
+Views are read in portions. Finished portions are logged, so that a process that is killed or fails loses only the portions in progress; the next one
+resumes, and the result is the same bit for bit. Only the index is held in memory: eight bytes per view.
 """
 
 import shutil
@@ -36,10 +36,10 @@ from taskonomy.release.view_ids import Keys
 from taskonomy.tasks import Registry, Task
 from taskonomy.tasks.multi_view import listed
 
-NO_ROW = -1  # of damage that spoils no view that we know of
-PORTION = 512  # views that are read at a time, at most
-_BYTES = 2**26  # that they become, at most: two seconds of one core with the release's files
-_CODE = ("data", "dataset", "labels", "numeric", "release", "tasks")  # below the package: what the bits depend on
+NO_ROW = -1  # row of damage that is not known to spoil any view
+PORTION = 512  # views read at a time, at most
+_BYTES = 2**26  # bytes of their rows, at most: two seconds of one core with the release's files
+_CODE = ("data", "dataset", "labels", "numeric", "release", "tasks")  # folders of the package whose code determines the result
 
 
 def prepare(root: Path | str, output: Path, params: DataParams, processes: int | None = None) -> dict[str, Any]:
@@ -47,16 +47,16 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
 
     Args:
         root: The built-in world, a released dataset in any layout (also in object storage, or by its index), or a folder of a user's own.
-        output: Folder to write; it appears whole, or not at all. What a killed or failed process has done of it lies beside it, and is gone on with.
+        output: Folder to write; it appears complete, or not at all. The unfinished work of a killed or failed process lies beside it and is resumed.
         params: The section `data`.
-        processes: How many; None: one per core. The bits do not depend on it.
+        processes: Number of processes; None: one per core. The result does not depend on it.
 
     Returns:
         The manifest.
 
     Raises:
-        TaskonomyError: Nothing to read, a domain that a task needs is not there, a disk that is too small, damaged files (with `on_bad: error`), an
-            empty split.
+        TaskonomyError: There is nothing to read, a domain that a task needs is missing, the disk is too small, files are damaged (with
+            `on_bad: error`), or a split is empty.
     """
     registry = params.registry
     data = open_anew(root, registry)
@@ -97,7 +97,7 @@ class _Work:
             self._start()
 
     def _start(self) -> None:
-        """From nothing."""
+        """Start from scratch."""
         for name in ("journal", COMPACTED):
             (self.folder / name).unlink(missing_ok=True)
         self.journal = ResumeLog(self.folder / "journal")
@@ -107,12 +107,12 @@ class _Work:
 
     @property
     def can_read(self) -> bool:
-        """Rows have their places; once damaged ones were taken out, none can be read again."""
+        """Return whether views can be read into their rows; after rows of damaged views have been removed, the others have moved."""
         return not (self.folder / COMPACTED).exists()
 
     @cached_property
     def groups(self) -> list[tuple[tuple[str, ...], int, int]]:
-        """Whole buildings, as few as hold a portion of views, with their first and last row."""
+        """Return whole buildings, grouped into the smallest groups that hold a portion of views: names, first row, and the row after the last."""
         found, names, start = [], [], 0
         for name, _first, end in self.keys.parts():
             names.append(name)
@@ -122,7 +122,7 @@ class _Work:
         return found
 
     def read(self) -> None:
-        """Every portion that is not done, then the samples of several images."""
+        """Read every unfinished portion, then form the samples of several images."""
         self.damage = []
         began, known = time.perf_counter(), 0
         options = {task.name: {**task.label.options, **self.params.labels.get(task.name, {})} for task in self.tasks if task.label}
@@ -177,7 +177,7 @@ class _Work:
         self.damage.sort()
 
     def _same(self, names: Sequence[tuple[str, ...]], marks: Sequence[str]) -> set[int]:
-        """Portions that are done, and of which no file was written over since it was read."""
+        """Return the finished portions none of whose files was overwritten since it was read."""
         gave = {number: one["seen"] for number, mark in enumerate(marks) if (one := self.journal.gave(f"read {number}", mark)) is not None}
         of_buildings: dict[tuple[str, ...], list[int]] = {}
         for number in gave:
@@ -201,7 +201,7 @@ class _Work:
         problems += [(where, reason) for where, reason in gave["problems"]]
 
     def _pair(self, problems: list[Problem]) -> bool:
-        """The samples of several images; whether it could be done."""
+        """Form the samples of several images; return False if views must be read again first."""
         several = tuple(task.name for task in self.tasks if task.group not in (None, listed))
         if not several:
             return True
@@ -210,7 +210,7 @@ class _Work:
         jobs, marks = {}, {}
         for number, (names, first, end) in enumerate(self.groups):
             spoiled = frozenset(bad[np.searchsorted(bad, first) : np.searchsorted(bad, end)])
-            # They follow from cameras, too, so from every file that was read for these views.
+            # Labels of samples follow from cameras, so a part depends on every file that was read for its views.
             read = [seen for (a, b), seen in zip(self.jobs, self.seen, strict=True) if a < end and first < b]
             marks[first] = _short(f"{sorted(spoiled)} {read} {self.data.mark(names, ['nonfixated_matches'])}")
             gave, output = self.journal.gave(f"pair {number}", marks[first]), self.folder / f"pairs/{number:06}.npz"
@@ -235,11 +235,11 @@ class _Work:
         return True
 
     def refuse_or_leave_out(self, root: Path | str) -> Int[np.ndarray, " good"]:
-        """Rows of the undamaged views.
+        """Return the rows of the undamaged views.
 
         Raises:
-            TaskonomyError: Files are damaged, or camera files have not what a task needs, and that is an error. What was read is kept; portions with
-                damage will be read again.
+            TaskonomyError: Files are damaged, or camera files lack what a task needs, and `on_bad` is `error`. Finished portions are kept, except
+                those with damage, which will be read again.
         """
         lacking = _lacking(self.tasks)
         said = [f"{root}: {text}" for text in _say_lacking(self.damage, lacking, len(self.keys), self.params.on_bad)]
@@ -260,21 +260,21 @@ class _Work:
         return np.setdiff1d(np.arange(len(self.keys)), [row for row, _where, _reason in self.damage])
 
     def parts(self, good: Int[np.ndarray, " good"]) -> list[tuple[Path, int]]:
-        """Where the samples of several images are, and which row their first view has among the undamaged ones."""
+        """Return the files with samples of several images, each with the row of its first view among the undamaged ones."""
         if not self.paired:
             return []
         firsts = np.searchsorted(good, [first for _names, first, _end in self.groups]).tolist()
         return [(self.folder / f"pairs/{number:06}.npz", first) for number, first in enumerate(firsts)]
 
     def tidy(self) -> None:
-        """What the output does not hold."""
+        """Remove the files that do not belong to the output."""
         self.journal.path.unlink()
         (self.folder / COMPACTED).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "pairs", ignore_errors=True)
 
 
 def _as_json(done: ReadPortion) -> dict[str, Any]:
-    """For the journal; a misfit keeps its task."""
+    """Convert a result to JSON for the log; a `Misfit` keeps its task."""
     damage = [[row, where, str(reason), *([reason.task] if isinstance(reason, Misfit) else [])] for row, where, reason in done.damage]
     return {**asdict(done), "damage": damage}
 
@@ -284,7 +284,7 @@ def _as_list(damage: Sequence[Row]) -> list[dict[str, str]]:
 
 
 def _portions(keys: Keys, size: int | None) -> Iterator[tuple[int, int]]:
-    """First row and the row after the last of what is read at a time; None: a building."""
+    """Yield each portion's first row and the row after its last; a size of None makes each building a portion."""
     if size is None:
         yield from ((a, b) for _name, a, b in keys.parts())
         return
@@ -292,19 +292,19 @@ def _portions(keys: Keys, size: int | None) -> Iterator[tuple[int, int]]:
 
 
 def _files(keys: Keys, domains: Sequence[str] | dict[str, list[str]]) -> int:
-    """How many files there are to read."""
+    """Count the files to read."""
     points = sum(len(np.unique(keys.points[a:b])) for _name, a, b in keys.parts())
     return sum(points if domain == "nonfixated_matches" else len(keys) for domain in domains)
 
 
 def _lacking(tasks: Sequence[Task]) -> dict[str, tuple[str, list[str]]]:
-    """By the reason that is noted where a camera file lacks a field: which, and the tasks that cannot do without it."""
+    """Return, for each reason noted if a camera file lacks a field: the field, and the tasks that need it."""
     fields = sorted({field for task in tasks if task.label for field in task.label.fields})
     return {lacks(field): (field, [task.name for task in tasks if task.label and field in task.label.fields]) for field in fields}
 
 
 def _say_lacking(damage: Sequence[Row], lacking: dict[str, tuple[str, list[str]]], files: int, on_bad: OnBad) -> Iterator[str]:
-    """For each field: how many camera files are without it, and what can be done."""
+    """Yield a line for each field that camera files lack: how many lack it, and what can be done."""
     for reason, (field, names) in lacking.items():
         if found := [where for _row, where, why in damage if why == reason]:
             tasks, need = ", ".join(names), "needs" if len(names) == 1 else "need"
@@ -315,7 +315,7 @@ def _say_lacking(damage: Sequence[Row], lacking: dict[str, tuple[str, list[str]]
 
 
 def _say_partners(manifest: dict[str, Any], elsewhere: int) -> None:
-    """What a part of a release lacks, in one line: no damage, but fewer samples."""
+    """Print, in one line, which partners are missing in a partial download: this is not damage, but makes fewer samples."""
     parts = [f"{name} {count:,}" for name, count in manifest["views_without_partners"].items()]
     said = [f"views without partners, which begin no sample: {', '.join(parts)}"] if parts else []
     said += [f"{elsewhere:,} views that nonfixated_matches name are not here"] if elsewhere else []
@@ -335,7 +335,10 @@ def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task],
 
 
 def _refuse_small_disk(output: Path, tasks: Sequence[Task], views: int, params: DataParams) -> None:
-    """Say what will be written, before hours of reading. Where damaged views may be left out, each array is written twice, one after the other."""
+    """Check the free disk space before hours of reading, and print what will be written.
+
+    If damaged views may be left out, there must be room for a second copy of the largest array.
+    """
     needed = disk_needed(tasks, params.resolution, views)
     if params.on_bad is OnBad.SKIP:
         needed += views * max(array.row for array in arrays_of(tasks, params.resolution))
@@ -364,7 +367,10 @@ def _size(size: float) -> str:
 
 
 def _key(keys: Keys, params: DataParams) -> str:
-    """Of what is prepared: which views, how, and by which code. Whether damage is an error changes no bit of what was read."""
+    """Return a text that identifies the result: the views, the parameters and the code.
+
+    Whether damage is an error is left out, because it does not change what is read.
+    """
     package = Path(__file__).parents[2]
     code = blake2b(digest_size=16)
     for path in sorted(path for part in _CODE for path in (package / part).rglob("*.py")):

@@ -1,4 +1,4 @@
-"""Files of some views into their rows of the prepared arrays: what every process of `prepare` does."""
+"""Read the files of some views into their rows of the prepared arrays; every process of `prepare` runs this."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,24 +17,24 @@ from taskonomy.release.formats import DamagedFileError, ViewKey
 from taskonomy.tasks import Registry
 from taskonomy.tasks.preprocess import resized
 
-VALID_DEPTH = 64500  # the reference takes raw depths from here on as holes: resizing may have mixed them with one
-_AHEAD = 8  # views whose files are fetched at once, where they are not on this machine
-Row = tuple[int, str, str]  # of damage: row, file, reason
+VALID_DEPTH = 64500  # the reference treats raw depths from here on as holes, because resizing may have mixed them with a hole
+_AHEAD = 8  # views whose files are fetched at a time, if they are in object storage
+Row = tuple[int, str, str]  # damage: row, file, reason
 
 
 @dataclass(frozen=True)
 class ReadJob:
-    """Some views, and where their rows go.
+    """Views to read, and where their rows go.
 
     Attributes:
         open: Opens the data of their buildings.
         folder: The prepared data.
-        keys: The views, in their order.
-        first: Row of the first.
-        size: Side of the prepared images.
-        tasks: Whose labels are prepared.
-        registry: What they are.
-        options: Of each task's label.
+        keys: The views, in the order of their rows.
+        first: Row of the first view.
+        size: Side of the prepared images, in pixels.
+        tasks: Names of the tasks whose labels are prepared.
+        registry: Registry with these tasks.
+        options: Options of each task's label.
     """
 
     open: Callable[[], Data]
@@ -49,15 +49,15 @@ class ReadJob:
 
 @dataclass(frozen=True)
 class ReadPortion:
-    """What the files were.
+    """Result of reading a portion.
 
     Attributes:
-        damage: Of single files.
-        problems: Of whole tars.
-        files: How many were read.
-        bytes: Of all of them.
-        seconds: That this took one process.
-        seen: What they were before any was read, as `Data.seen` says; of all that is read of these views, their partners' matches included.
+        damage: Damaged files.
+        problems: Tars that are damaged as a whole.
+        files: Number of files read.
+        bytes: Their total size.
+        seconds: Time that one process took.
+        seen: Digest (`Data.seen`) of all files of these views, including the matches that name their partners, taken before the first was read.
     """
 
     damage: list[Row]
@@ -70,13 +70,13 @@ class ReadPortion:
 
 @dataclass(frozen=True)
 class FileLook:
-    """Views whose files were read before, to be looked at again.
+    """Views whose files were read earlier, to be checked for changes.
 
     Attributes:
         open: Opens the data of their buildings.
         parts: Number of each portion, and its views.
-        tasks: Whose labels are prepared.
-        registry: What they are.
+        tasks: Names of the tasks whose labels are prepared.
+        registry: Registry with these tasks.
     """
 
     open: Callable[[], Data]
@@ -86,13 +86,13 @@ class FileLook:
 
 
 def look_again(look: FileLook) -> dict[int, str]:
-    """What the files of each portion are now, as `ReadPortion.seen`."""
+    """Return a digest of the present state of each portion's files, comparable to `ReadPortion.seen`."""
     data, domains = look.open(), sorted(needs([look.registry[name] for name in look.tasks]))
     return {number: data.seen(keys, domains) for number, keys in look.parts}
 
 
 def read_views(job: ReadJob) -> ReadPortion:
-    """Fill a job's rows; damage is collected, never skipped over in silence."""
+    """Fill a job's rows; all damage is collected, none is skipped silently."""
     began = time.perf_counter()
     data, tasks = job.open(), [job.registry[name] for name in job.tasks]
     seen = data.seen(job.keys, sorted(needs(tasks)))
@@ -113,11 +113,11 @@ def read_views(job: ReadJob) -> ReadPortion:
 
 
 def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:
-    """Fill one row of every array; what is damaged is noted in the view, and everything else is still tried."""
+    """Fill one row of every array; damage is noted in the view, and the remaining files are still read."""
     try:
         arrays.write("images.npy", row, resized(view.stored("rgb"), view.size))
     except DamagedFileError:
-        return  # without the image's side no other file can be judged
+        return  # no other file can be checked without the side of the image
     if "cameras.npy" in arrays:
         with suppress(DamagedFileError):
             camera = view.camera
@@ -131,6 +131,6 @@ def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[
 
 
 def _depth_mask(view: ViewFiles) -> Any:
-    """Where there is depth, also after resizing: a pixel counts if it has no share of a hole (section 1.1 of the reference's preprocessing)."""
+    """Compute the pixels that have depth after resizing: those without any share of a hole (section 1.1 of the reference's preprocessing)."""
     valid = view.stored("depth_zbuffer") < VALID_DEPTH
     return resized(valid.astype(np.float32), view.size) >= 0.99

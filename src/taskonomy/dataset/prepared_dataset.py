@@ -1,15 +1,15 @@
 """Prepared data: images, labels and samples as memory-mapped arrays.
 
 ```
-index.csv                  one row a view: building, point, view, split
+index.csv                  one row per view: building, point, view, split
 images.npy                 [views, h, h, 3] uint8
-cameras.npy                [views, 7] location (m), euler sxyz (rad), field of view (rad); where the source has cameras
+cameras.npy                [views, 7] location (m), euler sxyz (rad), field of view (rad); if the source has cameras
 masks/depth.npy            [views, h, h] where there is depth
-masks/masks.json           which masks there are
-tasks/TASK/label.npy       the compact label of every sample; none where the image itself is the label
-tasks/TASK/samples.npy     [samples, images] rows of the index; tasks of several images only
-tasks/TASK/card.json       what encodes it: options, statistics of the training split
-manifest.json              what was read, what was skipped
+masks/masks.json           which masks exist
+tasks/TASK/label.npy       the compact label of every sample; absent if the image itself is the label
+tasks/TASK/samples.npy     [samples, images] rows of the index; for tasks of several images only
+tasks/TASK/card.json       what its encoding needs: options, statistics of the training split
+manifest.json              what was read, and what was skipped
 ```
 """
 
@@ -34,7 +34,7 @@ class PreparedTask:
     """One task's samples and labels.
 
     Attributes:
-        task: Its entry.
+        task: The task.
         samples: Rows of the images that form each sample.
         stored: The compact label of each sample, memory-mapped.
         masks: Where there is a label, by row of the first image; None: everywhere.
@@ -50,17 +50,21 @@ class PreparedTask:
     splits: Int[np.ndarray, " samples"]
 
     def of_split(self, split: str) -> Int[np.ndarray, " chosen"]:
-        """Positions of a split's samples."""
+        """Return the positions of a split's samples."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def labels(self, chosen: Any) -> Any:
-        """What the loss compares, for these samples."""
+        """Return the encoded labels of these samples, as the loss takes them.
+
+        Raises:
+            TaskonomyError: The task has no label.
+        """
         if self.task.label is None:
             raise TaskonomyError(f"{self.task.name} has no label")
         return self.task.label.encode(np.asarray(self.stored[chosen]), self.statistics)
 
     def mask(self, chosen: Any) -> Bool[np.ndarray, "chosen h h"] | None:
-        """Which pixels of these samples have a label."""
+        """Return which pixels of these samples have a label; None: all."""
         if self.masks is None:
             return None
         mask = np.asarray(self.masks[self.samples[chosen, 0]])
@@ -69,7 +73,7 @@ class PreparedTask:
 
 
 class Prepared:
-    """A folder that the stage `prepare` wrote."""
+    """A folder written by the stage `prepare`."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -78,29 +82,32 @@ class Prepared:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What was read, and what was skipped. A stage that trains does not read it: a new task changes it, and no other task's network."""
+        """Return what was read and what was skipped.
+
+        Stages that train do not read it: adding a task changes the manifest, but no other task's network.
+        """
         return dict(json.loads((self.root / "manifest.json").read_text()))
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row a view: building, point, view, split."""
+        """Return the index, one row per view: building, point, view, split."""
         return pd.read_csv(self.root / "index.csv", dtype={"building": str})
 
     @cached_property
     def splits(self) -> Int[np.ndarray, " views"]:
-        """Split of each view, as position in `SPLITS`."""
+        """Return the split of each view, as position in `SPLITS`."""
         return pd.Categorical(self.index["split"], categories=list(SPLITS)).codes.astype(np.int64)
 
     @cached_property
     def images(self) -> UInt8[np.ndarray, "views h h 3"]:
-        """Every image, memory-mapped."""
+        """Return every image, memory-mapped."""
         return np.load(self.root / "images.npy", mmap_mode="r")
 
     def task(self, task: Task) -> PreparedTask:
         """Return one task's samples and labels.
 
         Raises:
-            TaskonomyError: They are not among the prepared data.
+            TaskonomyError: The task is not among the prepared data.
         """
         card = self.root / "tasks" / task.name / "card.json"
         if not card.is_file():

@@ -1,4 +1,4 @@
-"""Buildings to splits: train, transfer, validation, and two halves of test. No building is in two of them."""
+"""Assign buildings to splits: train, transfer, validation, and two halves of test. No building is in two of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,20 +6,23 @@ from taskonomy.config.params import DataParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.numeric.rng import generator
 
-# In the order in which prepared data numbers them. `transfer` and `validation` are the paper's val split, the last two its test split.
+# In the order in which prepared data numbers them. `transfer` and `validation` divide the paper's val split, the last two its test split.
 SPLITS = ("train", "transfer", "validation", "test_affinity", "test_policy")
 
 
 def divide(sizes: Mapping[str, int], shares: Sequence[float], seed: int, what: str) -> dict[str, int]:
-    """Part of each building, so that parts hold views in these shares as nearly as whole buildings allow, and none is empty.
+    """Divide buildings into parts whose shares of the views are as close to those requested as whole buildings allow, and of which none is empty.
 
-    Buildings come in a random order of their own (by seed and name), so one more building moves few others.
+    Buildings are taken in a random order (by seed and name), so adding a building moves few others.
 
     Args:
-        sizes: Views of each building.
-        shares: Of the views, per part.
+        sizes: Number of views of each building.
+        shares: Share of the views for each part.
         seed: Seed of the order.
-        what: Named in the order, so that two divisions differ.
+        what: Name of the division; it enters the order, so that two divisions differ.
+
+    Returns:
+        Building -> number of its part.
     """
     order = sorted(sizes, key=lambda name: (generator(seed, what, name).random(), name))
     held = [0.0] * len(shares)
@@ -35,15 +38,15 @@ def divide(sizes: Mapping[str, int], shares: Sequence[float], seed: int, what: s
 
 
 def assign(sizes: Mapping[str, int], lists: Mapping[str, str], params: DataParams) -> dict[str, str]:
-    """Split of every building; buildings that the root's lists leave out are in none.
+    """Return the split of every building; buildings that the root's lists leave out are not in the result.
 
     Args:
-        sizes: Views of each building.
-        lists: Building (lower case) to train, val or test, as the root's lists say; empty: no lists, `data.splits` decides.
+        sizes: Number of views of each building.
+        lists: Building (lower case) -> train, val or test, by the root's lists; empty: there are none, and `data.splits` decides.
         params: The section `data`.
 
     Raises:
-        TaskonomyError: A split would stay empty.
+        TaskonomyError: A split would be empty.
     """
     if lists:
         released = {name: lists[name.lower()] for name in sizes if name.lower() in lists}

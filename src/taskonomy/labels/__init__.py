@@ -1,1 +1,1 @@
-"""Labels as networks see them: kinds, encodings, colour bins, permutations, class names."""
+"""Labels as networks see them: kinds of labels, encodings, colour bins, permutations, class names."""

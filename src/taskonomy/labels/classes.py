@@ -33,8 +33,8 @@ OBJECTS = (
 UNCERTAIN, BACKGROUND, FIRST_OBJECT = 0, 1, 2
 OBJECT_VALUES = {one.name: FIRST_OBJECT + position for position, one in enumerate(OBJECTS)}
 
-# Index among the 365 Places categories of the 63 that occur inside homes, offices and small public buildings. The paper keeps 63 as well;
-# which ones was not published, so this list is ours.
+# The 63 categories of Places that occur inside homes, offices and small public buildings, with their index among its 365. The paper keeps 63 as
+# well, but did not publish which ones, so this list is our own.
 PLACES = {
     "alcove": 3, "art_gallery": 19, "art_school": 20, "art_studio": 21, "artists_loft": 22, "attic": 26, "auditorium": 27, "ballroom": 35,
     "banquet_hall": 38, "bar": 39, "basement": 43, "bathroom": 45, "beauty_salon": 50, "bedchamber": 51, "bedroom": 52, "bookstore": 60,

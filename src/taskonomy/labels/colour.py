@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-# Bins lie on a grid of step 10 in a and b of CIE Lab, where sRGB reaches. One row per a from -90 to 100: the lowest and highest b.
+# Bins lie on a grid of step 10 in a and b of CIE Lab, inside the sRGB gamut. One row per a from -90 to 100: lowest and highest b.
 STEP = 10
 _ROWS = (
     (50, 90), (20, 90), (0, 90), (-20, 90), (-30, 100), (-40, 100), (-50, 100), (-50, 100), (-60, 100), (-70, 100),
@@ -14,7 +14,7 @@ _LIMIT = 128
 
 
 def _nearest(neighbours: int) -> Int[np.ndarray, "a b neighbours"]:
-    """For every whole a and b, the nearest bins, nearest first; ties by number."""
+    """Return the nearest bins of every integer a and b, nearest first; ties are ordered by bin number."""
     a, b = np.meshgrid(np.arange(-_LIMIT, _LIMIT), np.arange(-_LIMIT, _LIMIT), indexing="ij")
     distance = (a[..., None] - BINS[:, 0]) ** 2 + (b[..., None] - BINS[:, 1]) ** 2
     return np.argsort(distance, axis=-1, kind="stable")[..., :neighbours].astype(np.int16)
@@ -26,11 +26,11 @@ _tables: dict[int, np.ndarray] = {}
 def soft_bins(
     ab: Int[np.ndarray, "*shape 2"], neighbours: int = 10, sigma: float = 5.0
 ) -> tuple[Int[np.ndarray, "*shape neighbours"], Float32[np.ndarray, "*shape neighbours"]]:
-    """The nearest colour bins of each pixel, and weights exp(-d^2 / (2 sigma^2)) that sum to 1 (the released encoding: 10 bins, sigma 5).
+    """Return the nearest colour bins of each pixel, and weights exp(-d^2 / (2 sigma^2)) that sum to 1 (the released encoding: 10 bins, sigma 5).
 
     Args:
-        ab: Whole a and b of CIE Lab, in [-128, 127].
-        neighbours: How many bins share a pixel's colour.
+        ab: Integer a and b of CIE Lab, in [-128, 127].
+        neighbours: Number of bins that share a pixel's colour.
         sigma: Width of the weights, in units of a and b.
     """
     if neighbours not in _tables:
@@ -42,15 +42,15 @@ def soft_bins(
 
 
 def expected_ab(shares: Float[np.ndarray, "*shape 313"]) -> Float[np.ndarray, "*shape 2"]:
-    """The mean colour of a distribution over bins."""
+    """Return the mean colour, a and b of CIE Lab, of a distribution over bins."""
     return shares @ BINS
 
 
 def rarity_weights(counts: Float[np.ndarray, " classes"], mix: float = 0.5) -> Float[np.ndarray, " classes"]:
-    """Weight of a pixel by its class or colour bin: rare ones count more, the mean over the counted pixels is 1; never seen: 0.
+    """Return the weight of each class or colour bin: rare ones weigh more, the mean over the counted pixels is 1, and an absent class weighs 0.
 
     Args:
-        counts: Pixels of each, over the training images.
+        counts: Number of pixels of each class, over the training images.
         mix: Share of the uniform distribution mixed in before inverting (Zhang et al. 2016: 0.5).
     """
     share = counts / counts.sum()

@@ -1,7 +1,7 @@
-"""What a label is, and how networks see it.
+"""Kinds of labels, and their encodings for networks.
 
-`make` turns released files into a compact array, once, when the data is prepared (`taskonomy.tasks.preprocess`); `encode` turns batches of it into
-what a loss compares, each time they are loaded. This file counts to what a network is trained with: a change of its code trains again.
+`make` turns released files into a compact array once, when the data is prepared (`taskonomy.tasks.preprocess`); `encode` turns batches of it into
+what a loss compares, each time they are loaded. This file is part of what determines a trained network: changing its code retrains networks.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ Options = dict[str, float]
 
 
 class Loss(StrEnum):
-    """What a network is trained with; of every one the value is kept per image."""
+    """Loss that a network is trained with; its value is recorded per image."""
 
     L1 = "l1"
     L2 = "l2"
@@ -34,7 +34,7 @@ class Loss(StrEnum):
 
 
 class Input(StrEnum):
-    """What is done to the image before the encoder sees it."""
+    """Alteration of the image before it is encoded."""
 
     IMAGE = "image"
     NOISE = "noise"
@@ -44,7 +44,7 @@ class Input(StrEnum):
 
 
 class Mask(StrEnum):
-    """Which pixels have a label. Class ids of 255 have none either."""
+    """Kind of mask that says which pixels have a label. Pixels with class id 255 have none in any case."""
 
     NONE = "none"
     DEPTH = "depth"
@@ -52,14 +52,14 @@ class Mask(StrEnum):
 
 @dataclass(frozen=True)
 class Head:
-    """The last layers of a network. Outputs are linear: logits are not squeezed through a tanh as in the reference.
+    """The last layers of a network. Outputs are linear: unlike in the reference, logits do not pass through a tanh.
 
     Attributes:
-        channels: Channels of a map, or numbers of a vector.
+        channels: Channels of a map, or length of a vector.
         layers: 0: convolutional decoder; n: n fully connected layers.
-        hidden: Width of those.
-        shrink: Side of the image over the side of the output map.
-        tanh: Whether values are bounded to [-1, 1].
+        hidden: Width of the fully connected layers.
+        shrink: Side of the image divided by the side of the output map.
+        tanh: Whether outputs are bounded to [-1, 1].
     """
 
     channels: int
@@ -70,11 +70,11 @@ class Head:
 
 
 class ViewFiles(ABC):
-    """One view's files, decoded from PNG but not yet physical.
+    """One view's files, decoded but not yet converted to physical values.
 
     Attributes:
-        size: Side of the prepared image.
-        name: Of the view, among all.
+        size: Side of the prepared image, in pixels.
+        name: Name of the view, unique among all views.
     """
 
     size: int
@@ -82,21 +82,21 @@ class ViewFiles(ABC):
 
     @abstractmethod
     def stored(self, domain: str) -> Any:
-        """Values of the domain's file."""
+        """Return the stored values of a domain's file."""
 
     @property
     @abstractmethod
     def camera(self) -> "Camera":
-        """The camera of point_info."""
+        """Return the camera of `point_info`."""
 
     @abstractmethod
     def field(self, name: str) -> Any:
-        """A field of point_info beyond the camera, which the file may lack."""
+        """Return a field of `point_info` that does not belong to the camera and may be missing from the file."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One image of a multi-image sample."""
+    """One image of a sample of several images."""
 
     camera: "Camera"
     building: str
@@ -108,17 +108,17 @@ class Label:
     """A task's label.
 
     Attributes:
-        shape: Of the compact array per sample: `h` is the image's side, `h/4` a quarter of it, numbers are themselves.
-        dtype: Of the compact array.
-        encode: Batches of the compact array, and the label's statistics -> what the loss compares.
-        domains: Released domains that `make` reads; empty: the label follows from image or cameras.
-        make: One view's files, and the options -> its compact array. None: made from a sample's shots, or nothing to make.
-        of_shots: A sample's images -> its compact array.
-        mask: Where there is a label.
-        valid: Batches of the compact array -> which of its pixels have a label, where that is not the mask alone.
-        statistics: What is computed over the training split: `mean_std`, `class_weights`, `bin_weights` or nothing.
+        shape: Shape of the compact array of a sample: `h` is the image's side, `h/4` a quarter of it; numbers stand for themselves.
+        dtype: Type of the compact array.
+        encode: Converts batches of the compact array, given the label's statistics, to what the loss compares.
+        domains: Released domains that `make` reads; empty: the label follows from the image or from cameras.
+        make: Converts one view's files, given the options, to its compact array; None: `of_shots` makes the label, or there is nothing to make.
+        of_shots: Converts a sample's images (`Shot`) to its compact array.
+        mask: Kind of mask of the label.
+        valid: Returns which pixels of batches of the compact array have a label, if the mask alone does not say it.
+        statistics: Statistics computed over the training split: `mean_std`, `class_weights`, `bin_weights` or none.
         options: Named numbers of `make` and `encode` that params.yaml may set, with their defaults.
-        fields: Of point_info, those that `make` reads beyond the camera: not every camera file has them.
+        fields: Fields of `point_info` that `make` reads beyond the camera's; not every camera file has them.
     """
 
     shape: tuple[int | str, ...]
@@ -134,57 +134,57 @@ class Label:
     fields: tuple[str, ...] = ()
 
     def array_shape(self, size: int) -> tuple[int, ...]:
-        """The compact array's shape for images of this side."""
+        """Return the shape of a sample's compact array for images of this side in pixels."""
         sides = {"h": size, "h/4": size // 4}
         return tuple(sides[one] if isinstance(one, str) else one for one in self.shape)
 
     def options_of_make(self, values: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Of these values (or the defaults), the ones that the compact array depends on; others matter when it is encoded."""
+        """Return those of the values (default: `options`) that the compact array depends on; the others are used when it is encoded."""
         taken = {name for name, one in signature(self.make).parameters.items() if one.kind is one.KEYWORD_ONLY} if self.make else set()
         return {name: value for name, value in (values or self.options).items() if name in taken}
 
 
 def signed(stored: Num[np.ndarray, "*shape"], statistics: Any = None) -> Float32[np.ndarray, "*shape"]:
-    """8-bit values to [-1, 1]."""
+    """Convert 8-bit values to [-1, 1]."""
     return stored.astype(np.float32) / 127.5 - 1
 
 
 def share(stored: UInt16[np.ndarray, "*shape"], statistics: Any = None) -> Float32[np.ndarray, "*shape"]:
-    """16-bit values to [0, 1]."""
+    """Convert 16-bit values to [0, 1]."""
     return stored.astype(np.float32) / 65535
 
 
 def limited(stored: UInt16[np.ndarray, "*shape"], statistics: Any) -> Float32[np.ndarray, "*shape"]:
-    """Shares from 0 to `limit`, clipped there, to [-1, 1]."""
+    """Convert 16-bit shares to [-1, 1], where `limit` and everything above it becomes 1."""
     return np.minimum(stored.astype(np.float32) / 65535 / statistics["limit"], 1) * 2 - 1
 
 
 def unlimited(stored: UInt16[np.ndarray, "*shape"], statistics: Any) -> Float32[np.ndarray, "*shape"]:
-    """What `blurred` keeps: the limit becomes 1, what is above it stays above."""
+    """Convert the values that `blurred` stores so that 0 becomes -1 and the limit 1; values above the limit stay above 1."""
     return stored.astype(np.float32) / 4096 * 2 - 1
 
 
 def has_curvature(stored: UInt8[np.ndarray, "*shape 2"]) -> Bool[np.ndarray, "*shape"]:
-    """Across an occlusion edge, or where nothing was measured, there is no curvature."""
+    """Return where there is a curvature: not across occlusion edges, nor where nothing was measured."""
     return np.asarray(stored.any(-1))
 
 
 def curvature_scores(stored: UInt8[np.ndarray, "*shape 2"], statistics: Any = None) -> Float32[np.ndarray, "*shape 2"]:
-    """The file's values, z-scored with the statistics of the release."""
+    """Convert the file's values to z-scores, with the statistics of the release."""
     return (stored.astype(np.float32) - np.array([123.572, 120.1], np.float32)) / np.array([31.922, 21.658], np.float32)
 
 
 def scores(stored: Float[np.ndarray, "*shape n"], statistics: Any) -> Float32[np.ndarray, "*shape n"]:
-    """Z-scores by the training split."""
+    """Convert values to z-scores, with the statistics of the training split."""
     return ((stored - np.array(statistics["mean"])) / np.array(statistics["std"])).astype(np.float32)
 
 
 def same(stored: Any, statistics: Any = None) -> Any:
-    """Class ids, segment ids and unit vectors as they are."""
+    """Return the values unchanged: class ids, segment ids and unit vectors."""
     return stored
 
 
 def shares(stored: Num[np.ndarray, "*shape n"], statistics: Any = None) -> Float32[np.ndarray, "*shape n"]:
-    """Class probabilities; half precision is made good by normalising again."""
+    """Normalise class probabilities again, because half precision rounded them."""
     values = stored.astype(np.float32)
     return values / values.sum(-1, keepdims=True)

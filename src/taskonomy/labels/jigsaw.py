@@ -1,4 +1,4 @@
-"""The permutations of the jigsaw task: 9 tiles, 100 orders that differ from one another as much as possible."""
+"""Permutations of the jigsaw task: 100 orders of 9 tiles that differ from one another as much as possible."""
 
 from functools import cache
 from itertools import permutations
@@ -14,9 +14,10 @@ SIDE = 3
 
 @cache
 def permutation_set(count: int = 100) -> UInt8[np.ndarray, "count 9"]:
-    """`count` permutations of the tiles: each next one has the largest summed Hamming distance from those before; ties by order.
+    """Return `count` permutations of the tiles, each with the largest sum of Hamming distances to the previous ones.
 
-    Deterministic. In the result every pair differs in at least two places, as two permutations always do.
+    Of equally good ones the first in lexicographic order is taken, so the result is deterministic. Any two of the permutations differ in at least
+    two places, as distinct permutations always do.
     """
     every = np.array(list(permutations(range(TILES))), np.uint8)
     chosen = [int(generator(0, "jigsaw").integers(len(every)))]
@@ -31,11 +32,11 @@ def permutation_set(count: int = 100) -> UInt8[np.ndarray, "count 9"]:
 def tiles(
     image: UInt8[np.ndarray, "height width 3"], offsets: Float[np.ndarray, "9 2"], share: float = 0.9
 ) -> UInt8[np.ndarray, "9 tile_height tile_width 3"]:
-    """Nine crops in reading order, each `share` of its cell, shifted within the cell so that edges cannot be matched up.
+    """Cut nine crops in reading order, each `share` of its cell, shifted within the cell so that edges of neighbours do not match.
 
     Args:
         image: The whole image.
-        offsets: Where each crop lies in the room its cell leaves, in [0, 1), down then right.
+        offsets: Position of each crop in the free space of its cell, in [0, 1), down then right.
         share: Side of a crop as a share of its cell's side.
     """
     cell = image.shape[0] // SIDE, image.shape[1] // SIDE

@@ -1,4 +1,4 @@
-"""A task: what its label is, and how a network learns it. The entries are in `taskonomy.tasks`."""
+"""A task: its label, and how a network learns it. The entries are in `taskonomy.tasks`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ class Task:
     """One task.
 
     Attributes:
-        name: Of the released domain, where one was released.
-        title: What people read.
+        name: Name of the released domain, if one was released.
+        title: Name shown to people.
         family: A key of `FAMILIES`.
         published_key: Its key in the authors' result files.
-        label: What a network learns; None where there is no network to train.
-        loss: What it is trained with.
-        head: The last layers.
-        input: What is done to the image.
+        label: What a network learns; None if there is no network to train.
+        loss: Loss that the network is trained with.
+        head: The last layers of the network.
+        input: Alteration of the image before it is encoded.
         images: Images per sample.
-        group: Which views form a sample of several images.
-        roles: What it may be: source, target.
-        picture: How people see its label: a key of `taskonomy.tasks.visualize.PICTURES`; empty: numbers.
-        classes: What its class ids are called, where the declaration of a user's own task says so.
+        group: Function that forms samples of several images from views; None for single images.
+        roles: Roles that it may have: source, target.
+        picture: How its label is drawn: a key of `taskonomy.tasks.visualize.PICTURES`; empty: as numbers.
+        classes: Names of its class ids, if the declaration of a user's own task has them.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """Count the numbers or channels that a network gives: egomotion's third pose is composed of the other two.
+        """Count the channels or numbers of a network's output: egomotion's third pose is composed from the other two.
 
         Raises:
             TaskonomyError: The task has no head.
@@ -65,7 +65,7 @@ class Task:
 
     @property
     def heads(self) -> int:
-        """Count the independent decoders of one code; the reference's two of egomotion share nothing and are not normalised."""
+        """Count the independent decoders of one representation; the reference's two for egomotion share nothing and are not normalised."""
         return 2 if self.loss is Loss.EGOMOTION else 1
 
     @property
@@ -73,14 +73,14 @@ class Task:
         """Return the head.
 
         Raises:
-            TaskonomyError: The task has none: there is nothing to learn.
+            TaskonomyError: The task has none, so there is nothing to learn.
         """
         if self.head is None:
             raise TaskonomyError(f"{self.name} has no network of its own: it has no label to learn")
         return self.head
 
     def input_side(self, side: int, tile_side: int | None) -> int:
-        """Return the side of what the encoder sees, in pixels: the image's, or that of the tiles cut from it."""
+        """Return the side of the encoder's input in pixels: that of the image, or of the tiles cut from it."""
         return tile_side if self.input is Input.TILES and tile_side else side
 
     def output_shape(self, side: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Tasks: the built-in ones, one entry each, and those that a user declares. Nothing else in the project lists tasks."""
+"""Tasks: the built-in ones, one entry each, and those that a user declares. No other place in the project lists tasks."""
 
 from taskonomy.labels.task import Task
 from taskonomy.tasks.dictionary import FAMILIES

@@ -1,6 +1,6 @@
-"""Custom tasks: the user's own, as `data.own` of params.yaml declares them.
+"""Custom tasks: the user's own, as declared in `data.own` of params.yaml.
 
-A declaration makes an entry like those of the built-in tasks, and stands beside them in a registry (`taskonomy.tasks.registry`).
+A declaration makes an entry like those of the built-in tasks; a registry holds both (`taskonomy.tasks.registry`).
 """
 
 import re
@@ -19,7 +19,7 @@ from taskonomy.tasks.dictionary import ENTRIES
 from taskonomy.tasks.preprocess import resized
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-# What such a name already means: in a folder of images and labels, among released domains, or in a table of transfers.
+# Names that already have a meaning: in a folder of images and labels, among released domains, or in a table of transfers.
 _TAKEN = frozenset({
     "average", "building", "group", "image", "images", "labels", "mask_valid", "nonfixated_matches", "point_info", "random", "rgb", "scratch",
     "self", "split",
@@ -31,7 +31,7 @@ class CustomTask(BaseModel, ABC):
     """Declare a custom task: what its labels are, and how a network learns them.
 
     Attributes:
-        title: What people read; the name if not given.
+        title: Name shown to people; by default the task's name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -47,28 +47,28 @@ class CustomTask(BaseModel, ABC):
 
     @property
     def of_images(self) -> int:
-        """Images per sample."""
+        """Return the number of images per sample."""
         return 1
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of class ids, for people; empty where there are none."""
+        """Return the names of the class ids; empty if there are none."""
         return ()
 
     @abstractmethod
     def describe(self) -> str:
-        """What each label must be, in words."""
+        """Describe what each label must be, for error messages."""
 
     @abstractmethod
     def compact(self, values: Any, size: int) -> Shaped[np.ndarray, "..."]:
-        """A label's values, which are what is declared, as they are kept for an image of this side."""
+        """Convert a label that matches its declaration to the compact array, for images of this side in pixels."""
 
     @abstractmethod
     def entry(self, name: str) -> Task:
-        """Return the entry that stands in a registry."""
+        """Return the task's entry for a registry."""
 
     def decides(self) -> dict[str, Any]:
-        """All of it that labels and networks depend on, as JSON: a declaration again, without what people read."""
+        """Return everything that labels and networks depend on, as JSON: the declaration without titles and names for people."""
         return self.model_dump(mode="json", exclude={"title"})
 
     def _task(self, name: str, label: Label, loss: Loss, head: Head, picture: str) -> Task:
@@ -80,17 +80,17 @@ class CustomTask(BaseModel, ABC):
         def make(files: ViewFiles) -> Shaped[np.ndarray, "..."]:
             return self.compact(files.stored(name), files.size)
 
-        # Labels of several images are listed by the source, a row for each sample.
+        # Labels of several images come from a table, a row for each sample, so there are no files to make them from.
         return Label(shape, dtype, encode, (name,), make if self.of_images == 1 else None, **more)
 
 
 class CustomMap(CustomTask):
-    """An image for each image, of the same size: depth, normals, a heat map, a picture.
+    """A map for each image, of the image's size: depth, normals, a heat map, a picture.
 
     Attributes:
-        channels: Of the map.
-        range: Lowest and highest value that may occur; networks see it as [-1, 1]. 16-bit files: [0, 65535].
-        loss: What the network is trained with, and judged by.
+        channels: Channels of the map.
+        range: Lowest and highest value that may occur; networks see it as [-1, 1]. For 16-bit files: [0, 65535].
+        loss: Loss that the network is trained and evaluated with.
     """
 
     kind: Literal["map"]
@@ -106,27 +106,27 @@ class CustomMap(CustomTask):
         return values
 
     def describe(self) -> str:
-        """Its size, channels and range."""
+        """Describe its channels and range."""
         return f"map of {_of(self.channels, 'channel')}, values {self.range[0]:g} to {self.range[1]:g}"
 
     def compact(self, values: Num[np.ndarray, "height width channels"], size: int) -> Shaped[np.ndarray, "size size channels"]:
-        """As shares of the range, in 16 bits."""
+        """Resize the map and convert it to 16-bit shares of the range."""
         low, high = self.range
         shares = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
         small = np.stack([resized(np.ascontiguousarray(shares[..., one]), size) for one in range(self.channels)], -1)
         return np.rint(np.clip(small, 0, 1) * 65535).astype(np.uint16)
 
     def entry(self, name: str) -> Task:
-        """Trained as the paper's maps."""
+        """Return an entry that is trained like the paper's maps."""
         label = self._label(name, ("h", "h", self.channels), "uint16", to.limited, options={"limit": 1.0})
         return self._task(name, label, Loss(self.loss), Head(self.channels, tanh=True), "map")
 
 
 class _Classes(CustomTask, ABC):
-    """Classes by number, from 0.
+    """Classes, numbered from 0.
 
     Attributes:
-        classes: How many, or their names in the order of their numbers.
+        classes: Number of classes, or their names in the order of their ids.
     """
 
     classes: int | tuple[str, ...]
@@ -148,59 +148,59 @@ class _Classes(CustomTask, ABC):
 
     @property
     def count(self) -> int:
-        """How many classes."""
+        """Return the number of classes."""
         return self.classes if isinstance(self.classes, int) else len(self.classes)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """As declared."""
+        """Return the declared names; empty if only their number is declared."""
         return () if isinstance(self.classes, int) else self.classes
 
     def decides(self) -> dict[str, Any]:
-        """What classes are called changes no network."""
+        """Return what labels and networks depend on: the number of classes, not their names."""
         return {**super().decides(), "classes": self.count}
 
 
 class CustomPixelClasses(_Classes):
-    """A class for each pixel; 255 is a pixel without one."""
+    """A class for each pixel; 255 marks pixels without one."""
 
     kind: Literal["pixel_classes"]
 
     def describe(self) -> str:
-        """Which ids there may be."""
+        """Describe the ids that may occur."""
         return f"pixel_classes, ids 0 to {self.count - 1} and {to.NO_CLASS} for none"
 
     def compact(self, values: Num[np.ndarray, "height width"], size: int) -> Shaped[np.ndarray, "size size"]:
-        """Ids are never averaged."""
+        """Resize the map to the nearest ids, because ids must not be averaged."""
         return resized(np.ascontiguousarray(values, np.uint8), size, nearest=True)
 
     def entry(self, name: str) -> Task:
-        """Trained as semantic segmentation is."""
+        """Return an entry that is trained like semantic segmentation."""
         label = self._label(name, ("h", "h"), "uint8", to.same, statistics="class_weights")
         return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count), "ids")
 
 
 class _OfImages(CustomTask, ABC):
-    """A label of one image, or of two or three.
+    """A label of one, two or three images.
 
     Attributes:
-        images: Images per sample. Labels of several are rows of NAME.csv, under image_a, image_b (and image_c).
+        images: Images per sample. Labels of several images are rows of NAME.csv, with columns image_a, image_b (and image_c).
     """
 
     images: Annotated[int, Field(ge=1, le=3)] = 1
 
     @property
     def of_images(self) -> int:
-        """As declared."""
+        """Return the declared number of images."""
         return self.images
 
 
 class CustomVector(_OfImages):
-    """Numbers for each image (or pair): a regression.
+    """A vector of numbers for each image, pair or triplet: a regression.
 
     Attributes:
-        length: How many numbers; networks see each as z-scores.
-        loss: What the network is trained with, and judged by.
+        length: Length of the vector; networks see each number as a z-score.
+        loss: Loss that the network is trained and evaluated with.
     """
 
     kind: Literal["vector"]
@@ -208,43 +208,43 @@ class CustomVector(_OfImages):
     loss: Literal["l1", "l2"] = "l2"
 
     def describe(self) -> str:
-        """How many numbers."""
+        """Describe the length of the vector."""
         return f"vector of {_of(self.length, 'finite number')}"
 
     def compact(self, values: Num[np.ndarray, " length"], size: int) -> Shaped[np.ndarray, " length"]:
-        """The numbers."""
+        """Convert the numbers to float32."""
         return np.asarray(values, np.float32)
 
     def entry(self, name: str) -> Task:
-        """Trained as the room's layout is."""
+        """Return an entry that is trained like room layout."""
         label = self._label(name, (self.length,), "float32", to.scores, statistics="mean_std")
         return self._task(name, label, Loss(self.loss), Head(self.length, layers=2), "vector")
 
 
 class CustomClass(_Classes, _OfImages):
-    """One class for each image (or pair)."""
+    """One class for each image, pair or triplet."""
 
     kind: Literal["class"]
 
     def describe(self) -> str:
-        """Which ids there may be."""
+        """Describe the ids that may occur."""
         return f"class, one id from 0 to {self.count - 1}"
 
     def compact(self, values: Num[np.ndarray, "1"], size: int) -> Shaped[np.ndarray, "1"]:
-        """The id."""
+        """Convert the id to 8 bits."""
         return np.asarray(values, np.uint8)
 
     def entry(self, name: str) -> Task:
-        """Trained as point matching and jigsaw are."""
+        """Return an entry that is trained like point matching and jigsaw."""
         label = self._label(name, (1,), "uint8", to.same)
         return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count, layers=2), "id")
 
 
 def custom_name(name: str) -> str:
-    """Return a name that a custom task may have: it becomes part of paths, tables and pages.
+    """Check that a custom task may have this name, which becomes part of paths, tables and pages; return it.
 
     Raises:
-        ValueError: Another task's, one that means something else, or one with other characters.
+        ValueError: The name is that of a built-in task, has another meaning, or has characters that are not allowed.
     """
     if not _NAME.fullmatch(name):
         raise ValueError("a task's name begins with a letter from a to z and goes on with at most 62 of a to z, 0 to 9 and _")
@@ -261,7 +261,7 @@ CustomTasks = dict[Annotated[str, AfterValidator(custom_name)], AnyCustomTask]
 
 
 def _must_be_plain(what: str, text: str) -> None:
-    """Figures take < and > for markup."""
+    """Check that a text is one short line without < and >, which figures take for markup."""
     if not 1 <= len(text) <= 80 or not text.isprintable() or set("<>") & set(text):
         raise ValueError(f"{what} be a line of 1 to 80 characters without < and > (is {text!r})")
 

@@ -1,4 +1,4 @@
-"""What a network's output says, in the terms of its task's label: the inverse of `Label.encode`, chosen by the entry's loss.
+"""Convert a network's output to the form of its task's label: the inverse of `Label.encode`, chosen by the task's loss.
 
 The result is what `taskonomy.tasks.visualize` draws and what people read: classes instead of logits, segments instead of embeddings, metres and
 radians instead of z-scores.
@@ -15,9 +15,9 @@ from taskonomy.labels.encodings import Loss
 from taskonomy.labels.task import Task
 from taskonomy.tasks.poses import compose
 
-# Squared distance of two embeddings at which the metric loss gives one segment or two the same chance: 2 / (1 + exp(d^2)) = 1/2.
+# Squared distance of two embeddings at which the metric loss gives them an even chance to be one segment: 2 / (1 + exp(d^2)) = 1/2.
 EVEN = float(np.log(3))
-# Segments are found among this many pixels a side, evenly spread, so that the distances of all pairs fit into memory; one is at least this share.
+# Segments are found among this many pixels a side, evenly spaced, so that all pairwise distances fit into memory; the least share of a segment.
 GRID = 32
 SMALLEST = 0.005
 
@@ -25,17 +25,17 @@ Output = Float[np.ndarray, "outputs *side"]
 
 
 def decode(task: Task, output: Output, statistics: Mapping[str, Any]) -> Any:
-    """One sample's output as its label, drawn by `show.label_picture`.
+    """Convert one sample's output to the form of its label, as `taskonomy.tasks.visualize.label_picture` draws it.
 
     Args:
-        task: Its entry; the head may be a card's.
-        output: Of its network: [channels, height, width], or [numbers]. Logits are not normalised.
-        statistics: Of the prepared task (`PreparedTask.statistics`).
+        task: The task that the network was trained for; its head may be that of an exported network.
+        output: Output of the network: [channels, height, width], or [numbers]. Logits are not normalised.
+        statistics: Statistics of the prepared task (`PreparedTask.statistics`).
 
     Returns:
-        By loss. L1, L2: [height, width, channels], or numbers in metres and radians. Cross entropy: a class for every pixel, or one for the sample.
-        Soft cross entropy: shares of the classes; of a map bins and shares, as `soft_bins` gives them. Metric loss: a segment for every pixel.
-        Poses: six numbers a pair (rad, m), those of an egomotion with the composed pose (1, 3) in the middle.
+        Depends on the loss. L1, L2: [height, width, channels], or numbers in metres and radians. Cross entropy: a class for every pixel, or one for
+        the sample. Soft cross entropy: class probabilities; for a map, bins and their shares, as `soft_bins` returns them. Metric loss: a segment
+        for every pixel. Poses: six numbers per pair (rad, m); for egomotion, with the composed pose (1, 3) in the middle.
 
     Raises:
         TaskonomyError: The task has no network, or the output is not finite.
@@ -49,7 +49,7 @@ def decode(task: Task, output: Output, statistics: Mapping[str, Any]) -> Any:
 
 
 def _regressed(output: Output, statistics: Mapping[str, Any]) -> Float32[np.ndarray, "..."]:
-    """Channels last, and without z-scores where the label has them."""
+    """Move channels last, and undo z-scores if the label has them."""
     values = np.moveaxis(output, 0, -1)
     if "mean" not in statistics:
         return values
@@ -57,7 +57,7 @@ def _regressed(output: Output, statistics: Mapping[str, Any]) -> Float32[np.ndar
 
 
 def _classes(output: Output, statistics: Mapping[str, Any]) -> Int[np.ndarray, "..."]:
-    """The likeliest class; [1] for a sample as a whole."""
+    """Return the most likely class; an array of length 1 for a whole sample."""
     return np.atleast_1d(output.argmax(0))
 
 
@@ -70,7 +70,11 @@ def _shares(output: Output, statistics: Mapping[str, Any]) -> Any:
 
 
 def _segments(output: Output, statistics: Mapping[str, Any]) -> UInt8[np.ndarray, "height width"]:
-    """The embedding that most others are one segment with, and those; the same among the rest, and so on; at last every pixel goes to the nearest."""
+    """Cluster the embeddings of pixels into segments.
+
+    The embedding with the most others close enough to be one segment forms a segment with them; this is repeated with the rest until only small
+    groups are left. Then every pixel is assigned to the nearest segment.
+    """
     channels, high, wide = output.shape
     points = output.reshape(channels, -1).T
     rows, columns = (np.unique(np.linspace(0, side - 1, min(side, GRID)).round().astype(int)) for side in (high, wide))
@@ -90,13 +94,13 @@ def _segments(output: Output, statistics: Mapping[str, Any]) -> UInt8[np.ndarray
 
 
 def _squared(points: Float[np.ndarray, "n channels"], others: Float[np.ndarray, "m channels"]) -> Float[np.ndarray, "n m"]:
-    middle = points.mean(0)  # around it the products lose least
+    middle = points.mean(0)  # centred, because the expansion of the square loses least precision there
     points, others = points - middle, others - middle
     return (points**2).sum(1)[:, None] + (others**2).sum(1) - 2 * points @ others.T
 
 
 def _egomotion(output: Output, statistics: Mapping[str, Any]) -> Float32[np.ndarray, "18"]:
-    """The network gives the poses (1, 2) and (2, 3)."""
+    """Undo the z-scores of the network's poses (1, 2) and (2, 3), and insert the composed pose (1, 3)."""
     mean, std = np.array(statistics["mean"]), np.array(statistics["std"])
     first, second = output[:6] * std[:6] + mean[:6], output[6:] * std[12:] + mean[12:]
     return np.concatenate([first, compose(first, second), second]).astype(np.float32)

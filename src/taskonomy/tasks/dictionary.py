@@ -1,8 +1,8 @@
 """The tasks of Taskonomy (paper section 3.0 and figure 3), under the names of the released label domains.
 
-One entry a task, and nothing else in the project lists them. A new task is one more entry; only where its label is of a new kind, one more function
-in `making`, `labels` or both. Labels of the usual kinds need not even that: params.yaml declares them (`taskonomy.tasks.custom_tasks`). Whoever
-needs a task is given a registry (`taskonomy.tasks.registry`), whoever's task it is.
+There is one entry per task, and no other place in the project lists them. Adding a task means adding an entry; only a label of a new kind also needs
+a function in `taskonomy.tasks.preprocess`, `taskonomy.labels.encodings` or both. Labels of the usual kinds can be declared in params.yaml instead
+(`taskonomy.tasks.custom_tasks`). Code that needs a task is given a registry (`taskonomy.tasks.registry`), which holds built-in and custom tasks.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from taskonomy.tasks import multi_view as samples
 from taskonomy.tasks import poses
 from taskonomy.tasks import preprocess as making
 
-# Family -> its meaning. The order is the one in which people read figures.
+# Family -> its meaning, in the order in which figures show them.
 FAMILIES = {
     "2D": "appearance in the image plane",
     "3D": "geometry of the surfaces seen",
@@ -26,17 +26,17 @@ FAMILIES = {
     "self-supervised": "labels that cost nothing",
     "other": "not in the paper's dictionary",
 }
-# Families whose labels are computed from the image alone: nobody has to be paid for them.
+# Families whose labels are computed from the image alone, so that labelling costs nothing.
 FREE = frozenset({"2D", "self-supervised"})
 
 
 def _map(domain: str, channels: int, **more: Any) -> Label:
-    """An 8-bit map with values in [-1, 1]."""
+    """Build the label of an 8-bit map with values in [-1, 1]."""
     return Label(("h", "h", channels), "uint8", to.signed, (domain,), making.eight_bit(domain, channels), **more)
 
 
 def _interest(domain: str, limit: float) -> Label:
-    """A 16-bit map of edges or keypoints."""
+    """Build the label of a 16-bit map of edges or keypoints; values up to `limit` are distinguished."""
     return Label(("h", "h", 1), "uint16", to.limited, (domain,), making.sixteen_bit(domain), options={"limit": limit})
 
 
@@ -46,12 +46,12 @@ def _depth(domain: str) -> Label:
 
 
 def _segments(domain: str) -> Label:
-    """Ids of segments; `pixels` of them are compared in each image (reference: 300)."""
+    """Build the label of segment ids; `pixels` of them are compared in each image (reference: 300)."""
     return Label(("h", "h"), "uint8", to.same, (domain,), making.ids(domain), options={"pixels": 300})
 
 
 def _image_itself() -> Label:
-    """The clean image is the label; it is kept once, as the image."""
+    """Build the label of tasks whose label is the clean image, which is stored once, as the image."""
     return Label(("h", "h", 3), "uint8", to.signed)
 
 

@@ -1,4 +1,4 @@
-"""Which views form a sample: one, a pair, or a triplet. Every view is the first image of one sample wherever it has partners."""
+"""Form samples of two or three views. Every view is the first image of one sample if it has partners."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Views:
     """The views of one building.
 
     Attributes:
-        building: Its name.
-        rows: Row of each view among all.
+        building: Name of the building.
+        rows: Row of each view among all views.
         points: Point that each view fixates.
-        others: Per point, the rows of the views that see it without fixating it.
+        others: For each point, the rows of the views that see it without fixating it.
     """
 
     building: str
@@ -28,24 +28,24 @@ class Views:
     others: Mapping[int, tuple[int, ...]]
 
     def of_same_point(self, position: int) -> list[int]:
-        """The other views that fixate the point which this one fixates, in circular order after it."""
+        """Return the rows of the other views that fixate the same point as this one, in circular order after it."""
         same = [int(one) for one in np.flatnonzero(self.points == self.points[position])]
         start = same.index(position)
         return [int(self.rows[one]) for one in same[start + 1 :] + same[:start]]
 
 
 def fixated_pairs(views: Views, seed: int) -> Rows:
-    """A view and the next one that fixates the same point."""
+    """Pair each view with the next one that fixates the same point."""
     return _rows([(int(row), partners[0]) for row, partners in _partners(views) if partners], 2)
 
 
 def triplets(views: Views, seed: int) -> Rows:
-    """A view and the next two that fixate the same point."""
+    """Group each view with the next two that fixate the same point."""
     return _rows([(int(row), *partners[:2]) for row, partners in _partners(views) if len(partners) >= 2], 3)
 
 
 def nonfixated_pairs(views: Views, seed: int) -> Rows:
-    """A view, and one that sees the point it fixates without fixating it."""
+    """Pair each view with a random one that sees the point it fixates without fixating it."""
     pairs: list[tuple[int, ...]] = []
     for row, point in zip(views.rows, views.points, strict=True):
         partners = [other for other in views.others.get(int(point), ()) if other != row]
@@ -56,7 +56,7 @@ def nonfixated_pairs(views: Views, seed: int) -> Rows:
 
 
 def matching_pairs(views: Views, seed: int) -> Rows:
-    """Alternating: a view with the next of the same point, and a view with one of another point of its building."""
+    """Pair views alternately with the next view of the same point, and with a random view of another point of their building."""
     pairs: list[tuple[int, ...]] = []
     for position, (row, partners) in enumerate(_partners(views)):
         different = views.rows[views.points != views.points[position]]
@@ -69,7 +69,10 @@ def matching_pairs(views: Views, seed: int) -> Rows:
 
 
 def listed(views: Views, seed: int) -> Rows:
-    """Collect the samples of a custom task of several images: the source lists them, each with its label, so no view can say which it is in."""
+    """Raise an error: the source lists the samples of custom tasks of several images, so they cannot be formed from views.
+
+    Tasks with such samples are recognised by having this function as `group`.
+    """
     raise TypeError("samples that a source lists do not follow from views")
 
 

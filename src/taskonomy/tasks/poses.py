@@ -1,4 +1,4 @@
-"""Labels that follow from cameras: relative poses, vanishing points, room layout (the reference's conventions)."""
+"""Labels computed from cameras: relative poses, vanishing points, room layout (in the reference's conventions)."""
 
 from typing import TYPE_CHECKING
 
@@ -12,21 +12,21 @@ Ranges = dict[str, list[float]]
 
 
 def pose_of_pair(first: "Camera", second: "Camera") -> Float[np.ndarray, "6"]:
-    """Pose of the first image's camera in the frame of the second's: euler `sxyz` (rad), translation (m)."""
+    """Compute the pose of the first image's camera in the frame of the second's: euler `sxyz` (rad), translation (m)."""
     from taskonomy.numeric.geometry import relative_pose
 
     return relative_pose(first, second)
 
 
 def poses_of_triplet(first: "Camera", second: "Camera", third: "Camera") -> Float[np.ndarray, "18"]:
-    """Poses of the pairs (1, 2), (1, 3), (2, 3)."""
+    """Compute the poses of the pairs (1, 2), (1, 3), (2, 3)."""
     from taskonomy.numeric.geometry import relative_pose
 
     return np.concatenate([relative_pose(first, second), relative_pose(first, third), relative_pose(second, third)])
 
 
 def compose(earlier: Float[np.ndarray, "6"], later: Float[np.ndarray, "6"]) -> Float[np.ndarray, "6"]:
-    """The pose (1, 3) that follows from the poses (1, 2) and (2, 3): what the egomotion loss holds against the label."""
+    """Compose the pose (1, 3) from the poses (1, 2) and (2, 3); the egomotion loss compares it with the label."""
     from scipy.spatial.transform import Rotation
 
     first, second = Rotation.from_euler("xyz", earlier[:3]), Rotation.from_euler("xyz", later[:3])
@@ -34,9 +34,9 @@ def compose(earlier: Float[np.ndarray, "6"], later: Float[np.ndarray, "6"]) -> F
 
 
 def quarter_turn(camera: "Camera") -> Float[np.ndarray, "3 3"]:
-    """The turn of the world by a multiple of 90 degrees about Z after which the camera looks within 45 degrees of +X.
+    """Return the rotation of the world by a multiple of 90 degrees about Z after which the camera looks within 45 degrees of +X.
 
-    It takes away the ambiguity of which horizontal Manhattan axis is which.
+    It removes the ambiguity of which horizontal Manhattan axis is which.
     """
     ahead = -camera.rotation[:, 2]
     turns = round(float(np.arctan2(ahead[1], ahead[0])) / (np.pi / 2)) % 4
@@ -45,22 +45,23 @@ def quarter_turn(camera: "Camera") -> Float[np.ndarray, "3 3"]:
 
 
 def vanishing_points(camera: "Camera") -> Float[np.ndarray, "9"]:
-    """Three unit vectors, camera coordinates: where the Manhattan axes X, Y, Z of the turned world point; X ahead, Y to the left, Z up.
+    """Compute where the Manhattan axes X, Y, Z of the rotated world point, as unit vectors in camera coordinates: X ahead, Y to the left, Z up.
 
-    They follow from the rotation, and the `vanishing_points_gaussian_sphere` of the camera file is not read. Measured on released files, it is the
-    same frame turned by half about Z: its X and Y are minus these, so its X points back to the viewer. The reference's text wants the camera to look
-    within 45 degrees of +X, as here; its code adds the angles to X and Y, which holds X only within 90 degrees, to the right of where it looks.
+    They follow from the camera's rotation; `vanishing_points_gaussian_sphere` of the camera file is not read. Measured on released files, that
+    field is the same frame rotated by 180 degrees about Z: its X and Y are the negatives of these, so its X points back to the viewer. The
+    reference's text asks for a camera that looks within 45 degrees of +X, as here; its code adds the angles to X and Y, so X is only within 90
+    degrees, to the right of the direction of view.
     """
     return (camera.rotation.T @ quarter_turn(camera).T).T.ravel()
 
 
 def room_layout(camera: "Camera", ranges: Ranges) -> Float[np.ndarray, "9"]:
-    """The room as a box: centre in camera coordinates (m), rotation of the camera in the box's frame (euler `sxyz`, rad), extents (m).
+    """Compute the room as a box: centre in camera coordinates (m), rotation of the camera in the box's frame (euler `sxyz`, rad), extents (m).
 
     Args:
         camera: The view's camera.
-        ranges: `bounding_box_ranges` of the file. Its x carries the world's y, and its y the world's x: in the reference, after negating and
-            reversing y, the box is in a frame whose x is the world's y and whose y is minus the world's x.
+        ranges: `bounding_box_ranges` of the camera file. Its x holds the world's y, and its y the world's x: the reference, after negating and
+            reversing y, has the box in a frame whose x is the world's y and whose y is minus the world's x.
     """
     from scipy.spatial.transform import Rotation
 

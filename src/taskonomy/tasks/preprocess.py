@@ -1,7 +1,7 @@
-"""How labels are made from a view's files: compact arrays, once, when the data is prepared.
+"""Make labels from a view's files: compact arrays, computed once, when the data is prepared.
 
-Lengths in pixels are those of the reference at 256 px and scale with the image. What comes out decides what is trained again, not this code.
-OpenCV is imported where it is used: whoever only asks for a title does not wait for it.
+Lengths in pixels are those of the reference at 256 px and scale with the image. What is trained again depends on the resulting arrays, not on this
+code. OpenCV is imported where it is used, so that code that only needs a task's title does not wait for it.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ REFERENCE_SIZE = 256
 
 
 def resized(values: Num[np.ndarray, "height width *channels"], size: int, *, nearest: bool = False) -> Num[np.ndarray, "size size *channels"]:
-    """Another side: averaged when smaller, bilinear when larger, or nearest for ids."""
+    """Resize a square image or map: averaged when smaller, bilinear when larger, or nearest for ids."""
     if values.shape[0] == size:
         return values
     import cv2
@@ -29,12 +29,12 @@ def resized(values: Num[np.ndarray, "height width *channels"], size: int, *, nea
 
 
 def rgb(files: ViewFiles, domain: str = "rgb") -> UInt8[np.ndarray, "h h 3"]:
-    """An 8-bit image in its three channels."""
+    """Return an 8-bit image with its three channels."""
     return resized(files.stored(domain), files.size)
 
 
 def eight_bit(domain: str, channels: int) -> Callable[..., Any]:
-    """The first channels of an 8-bit map."""
+    """Return a function that makes the first channels of an 8-bit map."""
 
     def make(files: ViewFiles) -> UInt8[np.ndarray, "h h channels"]:
         return np.ascontiguousarray(resized(files.stored(domain), files.size)[..., :channels])
@@ -43,12 +43,12 @@ def eight_bit(domain: str, channels: int) -> Callable[..., Any]:
 
 
 def curvatures(files: ViewFiles) -> UInt8[np.ndarray, "h h 2"]:
-    """Both principal curvatures as stored; where there is none they are 0, which must not be averaged with."""
+    """Return both principal curvatures as stored, resized to the nearest pixel: 0 marks pixels without curvature, and must not be averaged."""
     return np.ascontiguousarray(resized(files.stored("principal_curvature"), files.size, nearest=True)[..., :2])
 
 
 def sixteen_bit(domain: str) -> Callable[..., Any]:
-    """A 16-bit map of shares."""
+    """Return a function that makes a 16-bit map of shares."""
 
     def make(files: ViewFiles) -> UInt16[np.ndarray, "h h 1"]:
         return resized(files.stored(domain), files.size)[..., None]
@@ -57,12 +57,12 @@ def sixteen_bit(domain: str) -> Callable[..., Any]:
 
 
 def blurred(files: ViewFiles, *, limit: float, blur: float) -> UInt16[np.ndarray, "h h 1"]:
-    """Occlusion edges, blurred as in the reference; kept in units of `limit` / 4096, so that up to 16 times the limit fits.
+    """Return occlusion edges, blurred as in the reference and stored in units of `limit` / 4096, so that up to 16 times the limit fits.
 
     Args:
         files: The view.
-        limit: What the encoding maps to 1.
-        blur: Standard deviation, pixels at 256 px.
+        limit: Value that the encoding maps to 1.
+        blur: Standard deviation, in pixels at 256 px.
     """
     import cv2
 
@@ -75,12 +75,12 @@ def blurred(files: ViewFiles, *, limit: float, blur: float) -> UInt16[np.ndarray
 
 @cache
 def _log_shares() -> Float32[np.ndarray, "65536"]:
-    """Of every value that a file can hold: to look it up costs a fortieth of the logarithm."""
+    """Return a table of log(1 + raw) / log(2^16) for every raw value: looking it up takes a fortieth of the time of the logarithm."""
     return np.log1p(np.arange(65536, dtype=np.float32)) / np.float32(np.log(65536))
 
 
 def log_depth(domain: str) -> Callable[..., Any]:
-    """log(1 + raw) / log(2^16) as a 16-bit share: logarithm first, then resizing."""
+    """Return a function that makes log(1 + raw) / log(2^16) as a 16-bit share; the logarithm is taken before resizing."""
 
     def make(files: ViewFiles) -> UInt16[np.ndarray, "h h 1"]:
         import cv2
@@ -92,7 +92,7 @@ def log_depth(domain: str) -> Callable[..., Any]:
 
 
 def ids(domain: str) -> Callable[..., Any]:
-    """A map of segment ids."""
+    """Return a function that makes a map of segment ids."""
 
     def make(files: ViewFiles) -> UInt8[np.ndarray, "h h"]:
         return resized(files.stored(domain), files.size, nearest=True)
@@ -101,27 +101,27 @@ def ids(domain: str) -> Callable[..., Any]:
 
 
 def semantic_classes(files: ViewFiles) -> UInt8[np.ndarray, "h h"]:
-    """0 background, 1 to 16 the objects; 255 where the file says uncertain."""
+    """Return class ids: 0 background, 1 to 16 the objects, 255 where the file says uncertain."""
     stored = resized(files.stored("segment_semantic"), files.size, nearest=True)
     return np.where(stored == 0, NO_CLASS, stored - 1).astype(np.uint8)
 
 
 def object_shares(files: ViewFiles) -> Num[np.ndarray, "1000"]:
-    """Softmax of the file's logits."""
+    """Return the softmax of the file's logits."""
     logits = files.stored("class_object").astype(np.float64)
     shares = np.exp(logits - logits.max())
     return (shares / shares.sum()).astype(np.float16)
 
 
 def scene_shares(files: ViewFiles) -> Num[np.ndarray, "63"]:
-    """The indoor categories' probabilities, renormalised."""
+    """Return the probabilities of the indoor categories, renormalised."""
     shares = files.stored("class_scene").astype(np.float64)[list(PLACES.values())]
     total = shares.sum()
     return (shares / total if total > 0 else np.full_like(shares, 1 / len(shares))).astype(np.float16)
 
 
 def lab_colours(files: ViewFiles) -> Num[np.ndarray, "quarter quarter 2"]:
-    """a and b of CIE Lab, to whole units, at a quarter of the side."""
+    """Return a and b of CIE Lab, rounded to integers, at a quarter of the side."""
     import cv2
 
     small = resized(files.stored("rgb"), files.size // 4).astype(np.float32) / 255
@@ -129,5 +129,5 @@ def lab_colours(files: ViewFiles) -> Num[np.ndarray, "quarter quarter 2"]:
 
 
 def permutation(files: ViewFiles) -> UInt8[np.ndarray, "1"]:
-    """Which of the 100 permutations this view's tiles are shown in; training may draw others, testing uses this one."""
+    """Return which of the 100 permutations this view's tiles are shown in; training may draw others, testing uses this one."""
     return generator(0, "permutation", files.name).integers(100, size=1, dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""Tasks by name: the built-in ones, and the custom ones that a parameter file declares beside them.
+"""Tasks by name: the built-in ones, and the custom ones that a parameter file declares.
 
-A registry never changes, and there is no other place where tasks are kept: whoever needs one is given the registry, or the task. So two parameter
-files in one process do not see each other's tasks, and what travels to another process takes with it the tasks that it needs.
+A registry never changes, and tasks are kept nowhere else: code that needs a task is given the registry, or the task. So two parameter files in one
+process do not see each other's tasks, and a job sent to another process takes along the tasks that it needs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,18 +13,18 @@ from taskonomy.tasks.dictionary import ENTRIES, FREE
 
 
 class Registry(Mapping[str, Task]):
-    """Hold tasks by name, built-in ones first; two registries are equal when they have the same custom tasks.
+    """Hold tasks by name, built-in ones first; two registries are equal if they have the same custom tasks.
 
-    It is pickled by its declarations: the entries of custom tasks hold functions that cannot be.
+    It is pickled as its declarations, because the entries of custom tasks hold functions that cannot be pickled.
 
     Args:
         custom: Declarations of custom tasks, by name.
 
     Attributes:
-        custom: As given; read-only.
+        custom: The declarations; read-only.
 
     Raises:
-        ValueError: A name that a custom task may not have.
+        ValueError: A custom task has a name that is not allowed.
     """
 
     __slots__ = ("_tasks", "custom")
@@ -59,23 +59,23 @@ class Registry(Mapping[str, Task]):
         return Registry, (dict(self.custom),)
 
     def with_custom(self, custom: Mapping[str, CustomTask]) -> "Registry":
-        """Return a registry that has these tasks, too; of two declarations of one name the new one holds.
+        """Return a registry that also has these tasks; a new declaration replaces one of the same name.
 
         Raises:
-            ValueError: A name that a custom task may not have.
+            ValueError: A custom task has a name that is not allowed.
         """
         return Registry({**self.custom, **custom})
 
     def title(self, name: str) -> str:
-        """Return the title that people read; a task that is not here goes by its name."""
+        """Return a task's title; for an unknown task, its name."""
         return self[name].title if name in self else name
 
     def family(self, name: str) -> str:
-        """Return the family of a task; one that is not here is `other`, as are all custom ones."""
+        """Return the family of a task; `other` for custom and unknown tasks."""
         return self[name].family if name in self else "other"
 
     def labels_itself(self, name: str) -> bool:
-        """Return whether a task's labels cost nothing, as those of no custom task do."""
+        """Return whether a task's labels cost nothing; those of custom tasks never do."""
         return self.family(name) in FREE
 
 

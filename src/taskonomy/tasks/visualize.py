@@ -1,4 +1,4 @@
-"""Labels as pictures, for people: one way to draw per kind of label, chosen by the task's entry."""
+"""Draw labels as pictures: one function per kind of label, chosen by the task's entry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Sample:
     """What a label's picture is drawn from.
 
     Attributes:
-        target: The label as the loss compares it, but without z-scores: metres and radians.
+        target: The label as the loss compares it, but without z-scores: in metres and radians.
         images: The sample's images.
-        fov: Field of view of the first, radians; None where there are no cameras.
-        side: Of the picture, pixels.
-        like: Another label of the sample, in whose range and colours this one is drawn: a prediction's ground truth, so that the two compare.
-        names: Of class ids; empty: their numbers.
+        fov: Field of view of the first image, in radians; None if there are no cameras.
+        side: Side of the picture, in pixels.
+        like: Another label of the sample whose range and colours are used, such as the ground truth of a prediction, so that the two can be compared.
+        names: Names of the class ids; empty: their numbers are shown.
     """
 
     target: Any
@@ -43,24 +43,24 @@ class Sample:
 
 
 def input_picture(task: Task, image: Picture, rng: np.random.Generator) -> Picture:
-    """What the encoder sees of an image."""
+    """Draw an image as the encoder sees it."""
     return _INPUTS[task.input](image, rng)
 
 
 def label_picture(task: Task, sample: Sample) -> Picture:
-    """A sample's label, drawn as the task's entry says."""
+    """Draw a sample's label as the task's entry says."""
     return PICTURES[task.picture](sample)
 
 
 def fit(image: Num[np.ndarray, "height width 3"], side: int, *, smooth: bool = False) -> Picture:
-    """Another size, without inventing detail."""
+    """Resize a picture; it is enlarged without smoothing unless `smooth` is set."""
     return cv2.resize(
         image, (side, side), interpolation=cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
     )
 
 
 def write(picture: Picture, lines: list[str], *, size: float = 0.42) -> Picture:
-    """Lines of text from the top, on a copy."""
+    """Write lines of text from the top, on a copy."""
     out = picture.copy()
     for number, line in enumerate(lines):
         cv2.putText(out, line, (6, 18 + int(number * 38 * size)), cv2.FONT_HERSHEY_SIMPLEX, size, INK, 1, cv2.LINE_AA)
@@ -72,7 +72,7 @@ def _bytes(share: Any) -> Any:
 
 
 def _map(sample: Sample) -> Picture:
-    """Values in their own range if that is [-1, 1] or [0, 1], stretched otherwise."""
+    """Draw a map: three channels in the range [-1, 1] or [0, 1], a single one in colours that span its 0.5 to 99.5 percentiles."""
     values, side = np.asarray(sample.target, np.float32), sample.side
     ranged = values if sample.like is None else np.asarray(sample.like, np.float32)
     low, high = (-1.0, 1.0) if ranged.min() < 0 else (0.0, 1.0)
@@ -87,7 +87,7 @@ def _map(sample: Sample) -> Picture:
 
 
 def _palette(count: int) -> UInt8[np.ndarray, "count 3"]:
-    """Distinct colours by the golden angle; the first is grey."""
+    """Return distinct colours, spaced by the golden angle; the first is grey."""
     hue = (np.arange(count) * 0.618 * 180 % 180).astype(np.uint8)
     value = np.where(np.arange(count) % 2, 235, 180).astype(np.uint8)
     colours = cv2.cvtColor(np.stack([hue, np.full(count, 150, np.uint8), value], -1)[None], cv2.COLOR_HSV2RGB)[0]
@@ -105,7 +105,7 @@ def _renumbered(segments: Any) -> Any:
 
 
 def _matched(ids: Any, like: Any) -> Any:
-    """The same segments under the numbers of those that they overlap most, one to one; others get numbers that are free."""
+    """Renumber segments, one to one, as those of the other label that they overlap most; the remaining ones get unused numbers."""
     count, free = int(ids.max()) + 1, int(like.max()) + 1
     overlap = np.zeros((count, free), np.int64)
     np.add.at(overlap, (ids.ravel(), like.ravel()), 1)
@@ -147,7 +147,7 @@ def _vector(sample: Sample) -> Picture:
 
 
 def _words(sample: Sample, lines: list[str]) -> Picture:
-    """Below the images, where there are several."""
+    """Write lines of text below the images if there are several, on a blank picture otherwise."""
     return _below(sample.images, sample.side, lines) if len(sample.images) > 1 else write(_blank(sample.side), lines)
 
 
@@ -161,7 +161,7 @@ def _numbers(sample: Sample) -> Picture:
 
 
 def _beside(images: list[Picture], side: int) -> Picture:
-    """The images of a sample in one picture."""
+    """Draw the images of a sample side by side."""
     small = side // len(images)
     out = _blank(side)
     for number, image in enumerate(images):
@@ -229,7 +229,7 @@ def _jigsaw(sample: Sample) -> Picture:
 
 
 def _directions(sample: Sample) -> Picture:
-    """Arrows from the image's centre towards where the three axes of the building vanish."""
+    """Draw arrows from the image's centre towards the vanishing points of the building's three axes."""
     side, image = sample.side, fit(sample.images[0], sample.side, smooth=True)
     focal = side / (2 * np.tan((sample.fov or np.pi / 3) / 2))
     centre = np.array([side / 2, side / 2])
@@ -243,10 +243,10 @@ def _directions(sample: Sample) -> Picture:
 
 
 def _box(sample: Sample) -> Picture:
-    """The edges of the room's box over the image."""
+    """Draw the edges of the room's box over the image."""
     side, metres = sample.side, np.asarray(sample.target, float)
     centre, extent = metres[:3], metres[6:]
-    axes = Rotation.from_euler("xyz", metres[3:6]).as_matrix().T  # camera from box
+    axes = Rotation.from_euler("xyz", metres[3:6]).as_matrix().T  # maps the box's frame to the camera's
     corners = centre + np.array([(axes @ (np.array([i, j, k]) * extent / 2)) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
     focal = side / (2 * np.tan((sample.fov or np.pi / 3) / 2))
     image = fit(sample.images[0], side, smooth=True)

@@ -95,7 +95,7 @@ class SourceFile(Protocol):
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """Result of a search by `Finder`, or the contents of an index; the attributes are those of `Finder`."""
+    """Result of a search by `Finder`, or the contents of an index; its attributes are described at `Finder`."""
 
     shelves: list[Archive]
     layouts: list[str]

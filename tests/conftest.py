@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from taskonomy.machine.cores import cores
 from taskonomy.tables.table import read_table
@@ -15,7 +15,7 @@ from taskonomy.tables.table import read_table
 if TYPE_CHECKING:
     from taskonomy.dataset.prepared_dataset import Prepared
 
-settings.register_profile("no clock", deadline=None)  # times do not belong in tests
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # times do not belong in tests
 settings.load_profile("no clock")
 
 ROOT = Path(__file__).parents[1]

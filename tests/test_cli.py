@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import PUBLISHED
+from waiting import HANG
 
 from taskonomy.tables.table import read_table
 
@@ -18,7 +19,7 @@ KEYS = [
 
 
 def taskonomy(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([Path(sys.executable).with_name("taskonomy"), *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([Path(sys.executable).with_name("taskonomy"), *map(str, arguments)], capture_output=True, text=True, timeout=HANG)
     assert done.returncode == status, done.stderr
     return done
 
@@ -176,7 +177,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None
         "with one_line(): files.write_text(Path(sys.argv[1]), 'new' * 10000)"
     )
     (tmp_path / "x").write_text("old")
-    done = subprocess.run([sys.executable, "-c", program, tmp_path / "x"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "x"], capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert len(done.stderr.splitlines()) == 1

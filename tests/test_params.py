@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+from waiting import HANG
 
 from taskonomy.atomic_io import write_json, write_text
 from taskonomy.config.params import PolicyParams, checked, read_params
@@ -226,5 +227,5 @@ def test_help_loads_neither_torch_nor_pandas_nor_pyomo() -> None:
         "except SystemExit: pass\n"
         "print(sorted(sys.modules.keys() & {'torch', 'pandas', 'pyomo', 'numpy'}))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +62,6 @@ def fails(part: Part) -> None:
     with open(part.events, "a") as file:
         file.write("tried\n")
     raise TaskonomyError("it cannot be done")
-
-
-def until(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Wait for something that has to come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 def lines(events: str) -> list[str]:

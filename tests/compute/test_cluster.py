@@ -12,8 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
-from parts import Part, fails, lines, until
+from parts import Part, fails, lines
 from tiny import files_of, tiny_context
+from waiting import until
 
 from taskonomy.compute.executor import LOCAL, engine
 from taskonomy.config.params import ExecutionParams

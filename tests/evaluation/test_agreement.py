@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from conftest import PUBLISHED, ROOT
 from scipy.stats import spearmanr
+from waiting import HANG
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.agreement import agreement, headline
@@ -92,7 +93,7 @@ def test_tables_with_nothing_in_common_are_refused() -> None:
 
 def test_the_stage_writes_both_files_and_one_line(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "stages/agreement.py", PUBLISHED, PUBLISHED, tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
     assert len(json.loads((tmp_path / "agreement.json").read_text())["targets"]) == 22

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from waiting import HANG, NO_LIMIT
 
 from taskonomy.config.params import PolicyParams
 from taskonomy.explorer.loading import LoadedTable, opened
@@ -29,8 +30,7 @@ DRAWN = """([nodes, edges]) => {
   const drawn = document.querySelector("#graph")._cyreg.cy;
   return drawn.nodes().length === nodes && drawn.edges().length === edges;
 }"""
-PATIENCE = 60_000  # milliseconds; a busy machine is no failure
-NO_LIMIT = 1e6  # seconds for one program: what is proved must not depend on how busy the machine is
+PATIENCE = 1000 * HANG  # in milliseconds, as Playwright counts
 
 
 @contextmanager

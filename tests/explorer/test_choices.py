@@ -9,6 +9,7 @@ import yaml
 from conftest import ROOT, random_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import NO_LIMIT
 
 from taskonomy.config.params import PolicyParams, Role, SelfEdge, read_params
 from taskonomy.errors import TaskonomyError
@@ -29,7 +30,7 @@ NUMBERS = st.sampled_from(["", "0", "0.5", "1", "2.25", "3"])
 
 
 def small() -> LoadedTable:
-    return opened(TABLE, "small", 10.0)
+    return opened(TABLE, "small", NO_LIMIT)
 
 
 HERE = small()  # once: strategies may not call what draws random numbers
@@ -101,7 +102,7 @@ def test_the_page_starts_with_the_parameters_of_the_run() -> None:
 
 def test_parameters_that_name_no_task_of_the_table_are_refused_at_once() -> None:
     with pytest.raises(TaskonomyError, match=r"policy\.cost: unknown 'nrmal'"):
-        opened(TABLE, "small", 10.0, PolicyParams(budget=1, cost={"nrmal": 2}))
+        opened(TABLE, "small", NO_LIMIT, PolicyParams(budget=1, cost={"nrmal": 2}))
 
 
 BAD = [
@@ -235,21 +236,21 @@ def test_a_run_is_shown_with_the_gain_and_quality_of_held_out_images(tmp_path: A
     measured = TABLE.assign(gain=0.25, quality=0.25)
     (run / "results/measured").mkdir(parents=True)
     with pytest.raises(TaskonomyError, match=r"no results/measured/affinities\.csv; run the pipeline there"):
-        open_path(run, 10.0)
+        open_path(run, NO_LIMIT)
     write_table(run / "results/measured/affinities.csv", measured)
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["policy"] |= {"budget": 5}
     (run / "params.yaml").write_text(yaml.safe_dump(values))
-    assert (open_path(run, 10.0).table["gain"] == 0.25).all()
+    assert (open_path(run, NO_LIMIT).table["gain"] == 0.25).all()
     write_table(run / "results/measured/held_out.csv", TABLE.iloc[::-1])
-    shown = open_path(run, 10.0)
+    shown = open_path(run, NO_LIMIT)
     assert shown.title == "run"
     assert shown.start.budget == 5
     assert shown.table["gain"].tolist() == TABLE["gain"].tolist()
     assert shown.registry == BUILT_IN
     write_table(run / "results/measured/held_out.csv", TABLE.iloc[2:])
     with pytest.raises(TaskonomyError, match=r"held_out\.csv: lacks 2 transfers"):
-        open_path(run, 10.0)
+        open_path(run, NO_LIMIT)
 
 
 def test_a_runs_custom_tasks_are_shown_by_their_titles_and_may_be_excluded(tmp_path: Any) -> None:
@@ -259,7 +260,7 @@ def test_a_runs_custom_tasks_are_shown_by_their_titles_and_may_be_excluded(tmp_p
     values["data"]["own"] = {name: {"kind": "vector", "length": 1, "title": f"Title of {name}"} for name in ("t0", "unused")}
     values["policy"]["exclude"] = ["unused"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    explorer = Explorer(open_path(tmp_path, 10.0))
+    explorer = Explorer(open_path(tmp_path, NO_LIMIT))
     try:
         page = str(layout(explorer.opened, start(explorer.opened)))
         assert explorer.solver.policy(explorer.opened.start).transfers

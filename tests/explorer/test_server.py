@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import PUBLISHED, random_table
 from dash import Dash
+from waiting import HANG, NO_LIMIT
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer.callbacks import Explorer
@@ -26,7 +27,7 @@ from taskonomy.explorer.server import HOST, Server
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    server = Server(opened(random_table(np.random.default_rng(3)), "small", 10.0), 0)
+    server = Server(opened(random_table(np.random.default_rng(3)), "small", NO_LIMIT), 0)
     thread = threading.Thread(target=server.run)
     thread.start()
     yield int(server.url.rstrip("/").rpartition(":")[2])
@@ -208,7 +209,7 @@ def test_a_page_that_is_asked_for_while_the_first_one_is_made_is_whole(monkeypat
         walk(app)
 
     monkeypatch.setattr(Dash, "_walk_assets_directory", asked_meanwhile)
-    server = Server(opened(random_table(np.random.default_rng(3)), "small", 10.0), 0)
+    server = Server(opened(random_table(np.random.default_rng(3)), "small", NO_LIMIT), 0)
     serving.append(int(server.url.rstrip("/").rpartition(":")[2]))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -241,13 +242,13 @@ def test_only_the_files_there_are_can_be_exported(port: int) -> None:
 
 def test_it_listens_on_this_machine_only_and_a_busy_port_is_one_line(port: int) -> None:
     with pytest.raises(TaskonomyError, match=f"--port {port}: address already in use; --port 0 takes any free one"):
-        Server(opened(random_table(np.random.default_rng(3)), "small", 10.0), port)
+        Server(opened(random_table(np.random.default_rng(3)), "small", NO_LIMIT), port)
     with socket.socket() as other, pytest.raises(OSError):
         other.connect(("127.0.0.2", port))  # loopback, but another address: bound to all of them it would be answered
 
 
 def test_an_old_question_is_known_whenever_it_comes() -> None:
-    explorer = Explorer(opened(random_table(np.random.default_rng(3)), "small", 10.0))
+    explorer = Explorer(opened(random_table(np.random.default_rng(3)), "small", NO_LIMIT))
     assert explorer.is_latest("a", 1)
     assert explorer.is_latest("a", 3)
     assert not explorer.is_latest("a", 2)
@@ -259,10 +260,10 @@ def test_an_old_question_is_known_whenever_it_comes() -> None:
 def test_the_command_says_what_is_wrong_before_it_loads_anything_heavy(tmp_path: Path) -> None:
     told = "atexit.register(lambda: print('dash' in sys.modules))"
     script = f"import sys; sys.argv[0] = 'taskonomy'; import taskonomy.cli.main as c, atexit; {told}; c.main()"
-    helped = subprocess.run([sys.executable, "-c", script, "explore", "--help"], capture_output=True, text=True, timeout=120)
+    helped = subprocess.run([sys.executable, "-c", script, "explore", "--help"], capture_output=True, text=True, timeout=HANG)
     assert "TABLE|RUN" in helped.stdout
     assert helped.stdout.endswith("False\n")
-    missing = subprocess.run([sys.executable, "-c", script, "explore", tmp_path / "none.csv"], capture_output=True, text=True, timeout=120)
+    missing = subprocess.run([sys.executable, "-c", script, "explore", tmp_path / "none.csv"], capture_output=True, text=True, timeout=HANG)
     assert (missing.returncode, missing.stderr) == (1, f"error: {tmp_path / 'none.csv'}: no such table\n")
 
 
@@ -278,7 +279,7 @@ def test_the_command_prints_the_address_and_ends_when_interrupted() -> None:
         assert line.startswith(f"http://{HOST}:")
         assert answered(int(line.partition(f"{HOST}:")[2].partition("/")[0]), "/")[0] == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(HANG) == 0
         assert process.stderr.read() == ""
     finally:
         process.kill()

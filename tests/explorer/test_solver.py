@@ -1,13 +1,13 @@
 """The thread that solves: whoever changes a field does not wait for the next-best policies of the answer before."""
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from conftest import random_table
+from waiting import HANG, until
 
 from taskonomy.config.params import PolicyParams
 from taskonomy.errors import TaskonomyError
@@ -20,10 +20,7 @@ FIRST, OTHER = PolicyParams(budget=7, max_order=2, alternatives=3), PolicyParams
 
 def until_asked(solver: Solver) -> None:
     """Something waits for the thread."""
-    until = time.monotonic() + 60
-    while not solver._thread._work_queue.qsize():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: solver._thread._work_queue.qsize())
 
 
 def test_a_policy_waits_for_one_alternative_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,14 +36,14 @@ def test_a_policy_waits_for_one_alternative_at_most(monkeypatch: pytest.MonkeyPa
         for one in alternatives(self, best, count):
             events.append("alternative")
             begun.set()
-            assert go_on.wait(60)
+            assert go_on.wait(HANG)
             yield one
 
     monkeypatch.setattr(Planner, "policy", told)
     monkeypatch.setattr(Planner, "alternatives", slowly)
     with ThreadPoolExecutor(2) as pool:
         others = pool.submit(solver.alternatives, FIRST)
-        assert begun.wait(60)
+        assert begun.wait(HANG)
         answer = pool.submit(solver.policy, OTHER)
         until_asked(solver)
         go_on.set()
@@ -65,13 +62,13 @@ def test_who_asks_while_the_explorer_ends_is_told_so(monkeypatch: pytest.MonkeyP
 
     def slowly(self: Planner, best: Policy, count: int) -> Iterator[Policy]:
         begun.set()
-        assert go_on.wait(60)
+        assert go_on.wait(HANG)
         yield from alternatives(self, best, count)
 
     monkeypatch.setattr(Planner, "alternatives", slowly)
     with ThreadPoolExecutor(2) as pool:
         others = pool.submit(solver.alternatives, FIRST)
-        assert begun.wait(60)
+        assert begun.wait(HANG)
         closed = pool.submit(solver.close)
         until_asked(solver)
         go_on.set()

@@ -17,6 +17,7 @@ from exported import CHOSEN, ENCODERS, job, make, write_policy
 from tiny import SIDE, once
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
+from waiting import HANG
 
 import taskonomy
 from taskonomy.cli.main import app
@@ -154,7 +155,7 @@ def test_a_predictor_of_a_custom_task_knows_it_from_the_parameters_beside_it(fol
 
 def test_importing_taskonomy_loads_no_torch() -> None:
     program = "import sys, taskonomy, taskonomy.inference.manifest, taskonomy.inference.requests; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120).stdout == "False\n"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=HANG).stdout == "False\n"
     with pytest.raises(AttributeError, match="no attribute 'load_predictors'"):
         _ = taskonomy.load_predictors
 

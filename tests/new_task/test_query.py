@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tiny import TRAINED, files_of, profile, tiny_context
+from waiting import HANG
 
 from taskonomy.affinity.losses_file import Losses
 from taskonomy.affinity.measure import measure
@@ -262,7 +263,7 @@ def test_the_stage_writes_tables_and_a_page_and_loads_no_torch_for_what_is_known
         f"runpy.run_path({str(ROOT / 'stages/query.py')!r}, run_name='__main__'); print('torch' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TASKONOMY_CORES": "1", "DVC_STAGE": "query@normal"}
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, cwd=run.root, env=environment)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG, cwd=run.root, env=environment)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == ["False"]
     written = run.root / "results/query/normal"

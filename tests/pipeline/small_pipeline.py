@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TextIO
 
 import psutil
+from waiting import HANG
 
 DVC_YAML = """\
 stages:
@@ -109,17 +109,18 @@ class Pipeline:
         (self.hooks / name).write_text(script)
 
     def wait_for(self, text: str, path: Path | None = None) -> str:
-        """A hook: wait for a line in the events, or in another file; give up in the end."""
-        return f"n=0; until grep -qF '{text}' {path or self.events_path}; do n=$((n + 1)); [ $n -lt 600 ] || exit 9; sleep 0.05; done\n"
+        """A hook: wait for a line in the events, or in another file; the step fails where it never comes."""
+        often = round(HANG / 0.05)
+        return f"n=0; until grep -qF '{text}' {path or self.events_path}; do n=$((n + 1)); [ $n -lt {often} ] || exit 9; sleep 0.05; done\n"
 
-    def begin(self, *command: str) -> "subprocess.Popen[str]":
+    def begin(self, *command: str, stderr: int | TextIO = subprocess.PIPE) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            command, cwd=self.root, env=self.environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, cwd=self.root, env=self.environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
         )
 
     def run(self, *command: str, status: int = 0) -> str:
         """Run it to its end; both of its outputs."""
-        out, err = (process := self.begin(*command)).communicate(timeout=120)
+        out, err = (process := self.begin(*command)).communicate(timeout=HANG)
         assert process.returncode == status, out + err
         return out + err
 
@@ -157,14 +158,6 @@ class Pipeline:
         return found
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for something that has to come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
-
-
 @cache
 def by_dvc() -> dict[str, bytes]:
     """The files that `dvc repro` leaves."""
@@ -178,5 +171,5 @@ def by_dvc() -> dict[str, bytes]:
 def stop(process: "subprocess.Popen[str]", number: signal.Signals) -> tuple[int, str]:
     """Send a signal; the exit status and both outputs."""
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG)
     return process.returncode, out + err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from conftest import ROOT
+from waiting import WHOLE
 
 PARTS = (
     "stages", "src", "data/published", "results/experiments", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore",
@@ -47,7 +48,7 @@ def clone(folder: Path, compiled: Path | None = None) -> Path:
 def run(folder: Path, *command: str, status: int = 0, **more: str) -> str:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
     environment |= {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, env=environment | more)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WHOLE, env=environment | more)
     assert (done.returncode == 0) == (status == 0), done.stdout + done.stderr
     return done.stdout + done.stderr
 

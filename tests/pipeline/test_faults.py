@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import psutil
 import pytest
 import yaml
 from small_run import change, run
+from waiting import until
 
 DVC, TASKONOMY = ("dvc", "repro"), ("taskonomy", "repro", "-j", "2")
 
@@ -30,7 +30,8 @@ def stop(event, arguments):
         left -= 1
         if not left:
             open(os.environ["STOP_HERE"], "w").close()
-            time.sleep(1000)
+            while True:
+                time.sleep(60)
 
 
 sys.addaudithook(stop)
@@ -81,11 +82,8 @@ def killed(folder: Path, stage: str, at: int) -> None:
         program = subprocess.Popen(
             ("taskonomy", "repro", "-j", "2"), cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
-    until = time.monotonic() + 120
-    while not here.exists():
-        assert program.poll() is None, (folder.parent / "log").read_text()
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    until(lambda: here.exists() or program.poll() is not None)
+    assert program.poll() is None, (folder.parent / "log").read_text()
     for process in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError):
             if os.getsid(process.pid) == program.pid:

@@ -2,12 +2,17 @@
 
 import signal
 import subprocess
-import time
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TextIO, cast
 
 import pytest
 import yaml
-from small_pipeline import STAGES, Pipeline, by_dvc, stop, until
+from small_pipeline import STAGES, Pipeline, by_dvc, stop
+from waiting import HANG, until
+
+from taskonomy.pipeline import scheduler
 
 
 @pytest.fixture
@@ -15,16 +20,17 @@ def pipeline(tmp_path: Path) -> Pipeline:
     return Pipeline(tmp_path)
 
 
-def under_way(pipeline: Pipeline, hook: str) -> "subprocess.Popen[str]":
+def under_way(pipeline: Pipeline, hook: str, command: tuple[str, ...] = (), stderr: int | TextIO = subprocess.PIPE) -> "subprocess.Popen[str]":
     """A run in which right is done and left has come to its hook."""
     pipeline.hook("left", pipeline.wait_for("  right:", pipeline.root / "dvc.lock") + hook)
-    run = pipeline.begin("taskonomy", "repro", "-j", "2")
+    run = pipeline.begin(*(command or ("taskonomy", "repro")), "-j", "2", stderr=stderr)
     until(lambda: (pipeline.root.parent / "here").exists() or run.poll() is not None)
     assert run.poll() is None, run.communicate()
     return run
 
 
-SLEEP = "touch ../here; sleep 300 & sleep 300"  # the first does not hear SIGINT: it is in the shell's background
+FOREVER = f"{10 * HANG:.0f}"  # seconds: who waits for the end of what sleeps so long has failed before
+SLEEP = f"touch ../here; sleep {FOREVER} & sleep {FOREVER}"  # the first does not hear SIGINT: it is in the shell's background
 
 
 @pytest.mark.parametrize(("number", "goes_on"), [(signal.SIGINT, "taskonomy"), (signal.SIGTERM, "dvc")])
@@ -44,22 +50,52 @@ def test_both_go_on_from_where_a_run_was_stopped(pipeline: Pipeline, number: sig
         assert now == by_dvc()
 
 
+# A run in which no signal is taken for an echo of the one before, and a stage that is told to end has all the time it wants.
+BY_SIGNALS_ALONE = """
+from taskonomy.cli.main import main
+from taskonomy.pipeline import scheduler
+
+scheduler._ECHO, scheduler._PATIENCE = 0.0, float("inf")
+main()
+"""
+
+
 def test_a_stage_that_does_not_listen_ends_at_the_second_signal(pipeline: Pipeline) -> None:
-    run = under_way(pipeline, "trap '' INT; touch ../here; while :; do sleep 0.1; done")
-    run.send_signal(signal.SIGINT)
-    time.sleep(1.5)  # a signal soon after another is taken for the same
-    begun = time.monotonic()
-    status, said = stop(run, signal.SIGINT)
-    assert status == 130, said
-    assert time.monotonic() - begun < 3  # without, it has 10 s
+    told = pipeline.root.parent / "told"
+    command = (sys.executable, "-c", BY_SIGNALS_ALONE, "repro")
+    with told.open("w") as stderr:
+        run = under_way(pipeline, "trap '' INT; touch ../here; while :; do sleep 0.1; done", command, stderr)
+        run.send_signal(signal.SIGINT)
+        until(lambda: "once more to kill" in told.read_text())
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=HANG)
+    assert run.returncode == 130, told.read_text()
     assert pipeline.processes() == []
 
 
+def test_a_stage_that_does_not_listen_is_ended_when_patience_is_over(pipeline: Pipeline) -> None:
+    command = (sys.executable, "-c", BY_SIGNALS_ALONE.replace('float("inf")', "0.0"), "repro")
+    status, said = stop(under_way(pipeline, "trap '' INT; touch ../here; while :; do sleep 0.1; done", command), signal.SIGINT)
+    assert status == 130, said
+    assert pipeline.processes() == []
+
+
+@pytest.mark.parametrize(("echo", "counted"), [(0.0, 2), (1e9, 1)])
+def test_a_signal_soon_after_another_is_taken_for_the_same(monkeypatch: pytest.MonkeyPatch, echo: float, counted: int) -> None:
+    """A terminal and the programs in between may each pass on the same one."""
+    monkeypatch.setattr(scheduler, "_ECHO", echo)
+    run = SimpleNamespace(signals=0)
+    with scheduler._signals(cast(scheduler.Run, run)):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert run.signals == counted
+
+
 def test_the_stages_of_a_killed_run_end_and_dvc_goes_on(pipeline: Pipeline) -> None:
-    run = under_way(pipeline, "touch ../here; exec sleep 300")
+    run = under_way(pipeline, f"touch ../here; exec sleep {FOREVER}")
     status, _said = stop(run, signal.SIGKILL)
     assert status == -signal.SIGKILL
-    until(lambda: not pipeline.processes(), seconds=20)
+    until(lambda: not pipeline.processes())
     pipeline.events()
     (pipeline.hooks / "left").unlink()
     pipeline.run("dvc", "repro")
@@ -74,7 +110,7 @@ def test_the_command_is_done_so_its_result_is_stored(pipeline: Pipeline) -> None
     log = pipeline.root / ".dvc" / "tmp" / "taskonomy-logs" / "left.log"
     until(lambda: "heard" in log.read_text())  # else the signal may come later, and end `cat`, which does not trap it
     (pipeline.root.parent / "go").touch()
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=HANG)
     assert run.returncode == 130, out + err
     stages = set(yaml.safe_load((pipeline.root / "dvc.lock").read_text())["stages"])
     assert stages == {"start", "left", "right"}, out + err + log.read_text()

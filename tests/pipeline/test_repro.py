@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from small_pipeline import NEEDS, STAGES, Pipeline, by_dvc
+from waiting import HANG, until
 
 
 @pytest.fixture
@@ -122,12 +123,12 @@ def test_locks_of_dvc_are_honoured(pipeline: Pipeline) -> None:
     pipeline.hook("left", pipeline.wait_for("go", go))
     run = pipeline.begin("taskonomy", "repro", "-j", "1", "left")
     try:
-        while "start left" not in pipeline.events(clear=False):
-            assert run.poll() is None
+        until(lambda: "start left" in pipeline.events(clear=False) or run.poll() is not None)
+        assert run.poll() is None
         assert "busy" in pipeline.run("dvc", "repro", "-s", "left", status=255)
         assert "another run" in pipeline.repro("left", status=1)
     finally:
         go.write_text("go")
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=HANG)
     assert run.returncode == 0, out + err
     assert pipeline.ran() == ["start", "left"]

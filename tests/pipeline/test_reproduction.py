@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from small_pipeline import Pipeline
+from waiting import HANG, until
 
 from taskonomy.pipeline.verify import Reference, Snapshot, Verdict, compare, machine, snapshot
 
@@ -122,15 +122,14 @@ def test_a_run_that_fails_is_one_line(pipeline: Pipeline) -> None:
 
 
 def test_who_ends_a_check_ends_what_it_runs(tmp_path):
-    (tmp_path / "waits.py").write_text("import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)")
+    waits = f"import os, pathlib, time; pathlib.Path('unseen').write_text(str(os.getpid())); os.rename('unseen', 'pid'); time.sleep({10 * HANG})"
+    (tmp_path / "waits.py").write_text(waits)
     outer = "from pathlib import Path; from taskonomy.pipeline.verify import run_in_clone; run_in_clone(Path('.'), 'waits')"
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     check = subprocess.Popen((sys.executable, "-c", outer), cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 30
-    while not (tmp_path / "pid").is_file() and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: (tmp_path / "pid").is_file() or check.poll() is not None)
     check.send_signal(signal.SIGTERM)
-    _out, said = check.communicate(timeout=30)
+    _out, said = check.communicate(timeout=HANG)
     assert f"waits  ended with status {-signal.SIGTERM}" in said
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

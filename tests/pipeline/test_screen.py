@@ -3,6 +3,7 @@
 import io
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TextIO
 
 import pytest
@@ -36,11 +37,12 @@ def test_a_terminal_shows_what_runs_and_the_last_line_of_its_log_in_place(tmp_pa
     monkeypatch.setenv("LINES", "24")
     log = tmp_path / "log"
     log.write_text("epoch 1\n\x1b[1mepoch 2\x1b[0m\rstep 7 " + "." * 100)
+    monkeypatch.setattr("taskonomy.pipeline.progress.time", SimpleNamespace(monotonic=lambda: 1000.0))
     screen = Screen(stream := Terminal(), total=3)
     screen.started("a")
     assert stream.getvalue() == ""
     screen._last = 0.0
-    screen.draw([Line("a", time.monotonic() - 65, log), Line("longer", time.monotonic(), tmp_path / "none")])
+    screen.draw([Line("a", 935.0, log), Line("longer", 1000.0, tmp_path / "none")])
     first, second, third = stream.getvalue().splitlines()
     assert "0/3 stages" in first
     assert second.startswith("  a          1:05  step 7 ...")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from small_pipeline import Pipeline, by_dvc
+from waiting import HANG
 
 from taskonomy.pipeline.timings import as_csv
 from taskonomy.pipeline.unchanged import STILL, UNFINISHED, remember, untouched
@@ -28,7 +29,7 @@ def asks_dvc(pipeline: Pipeline, *options: str) -> bool:
     (broken / "dvc").mkdir(parents=True, exist_ok=True)
     (broken / "dvc/__init__.py").write_text("raise ImportError('DVC was asked')\n")
     process = pipeline.begin("env", f"PYTHONPATH={broken}", "taskonomy", "repro", *options)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG)
     if process.returncode == 0:
         assert "0 ran, 0 from the cache, 10 unchanged" in out
         return False
@@ -97,7 +98,7 @@ def test_whatever_is_touched_is_for_dvc_to_judge(still: Pipeline, touch: Callabl
 @pytest.mark.parametrize("changed", ["params.yaml", "start.txt", "parts/1/x"])
 def test_what_changes_while_a_run_goes_on_is_seen_by_the_next(tmp_path: Path, changed: str) -> None:
     pipeline = Pipeline(tmp_path)
-    pipeline.hook("show-two", f"sleep 0.1; echo 'k: 7' > {changed}; sleep 0.1\n")
+    pipeline.hook("show-two", f"echo 'k: 7' > {changed}\n")
     pipeline.repro("-j", "1")
     pipeline.events()
     (pipeline.hooks / "show-two").unlink()

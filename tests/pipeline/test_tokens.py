@@ -4,40 +4,60 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from small_pipeline import Pipeline, until
+from small_pipeline import Pipeline
+from waiting import HANG, until
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores, on_every_core
 from taskonomy.machine.jobserver import TOKENS, Jobserver, give_back
+from taskonomy.machine.pool import WorkerPool
 
 two_cores = pytest.mark.skipif(cores() < 2, reason="one core: there is nothing to share")
-# Many items on every core. As long as the stage `right` has not ended, an item just says who worked on it; afterwards it waits for a second worker.
-LONG = """
+# Many items on every core. As long as the stage `right` has not ended, an item just says who worked on it, and is done when a second worker has asked
+# for a core; afterwards it waits for that worker.
+LONG = f"""
 import os, sys, time
 from pathlib import Path
-from taskonomy import helpers
+from taskonomy.machine import pool
 from taskonomy.machine.cores import on_every_core
+from taskonomy.machine.jobserver import Jobserver
 
-helpers.START = helpers.FIRST = 0.0
+pool.START = pool.FIRST = 0.0
 ITEMS, EVENTS = Path("../items"), Path("../events")
+MAIN, asked, borrow = __name__ == "__main__", 0, Jobserver.borrow
+
+def told(tokens):
+    global asked
+    core = borrow(tokens)
+    asked += 1
+    return core
+
+Jobserver.borrow = told
+
+def until(condition):
+    end = time.monotonic() + {HANG}
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit("no second worker")
+        time.sleep(0.01)
+
+def ended():
+    return "end right" in EVENTS.read_text()
 
 def item(number):
     with ITEMS.open("a") as file:
-        file.write(f"{os.getpid()}\\n")
-    if "end right" in EVENTS.read_text():
-        end = time.monotonic() + 60
-        while len(set(ITEMS.read_text().split())) < 2:
-            if time.monotonic() > end:
-                sys.exit("no second worker")
-            time.sleep(0.01)
-        return "together"
-    time.sleep(0.01)
-    return "alone"
+        file.write(f"{{os.getpid()}}\\n")
+    before = asked
+    if MAIN and number < 19:  # when the last is taken nobody asks any more
+        until(lambda: asked > before or ended())
+    if not ended():
+        return "alone"
+    until(lambda: len(set(ITEMS.read_text().split())) >= 2)
+    return "together"
 
 if __name__ == "__main__":
     found = []
@@ -121,17 +141,45 @@ def test_an_error_in_a_worker_is_the_error_and_says_where_it_was(tmp_path: Path)
 
 
 @two_cores
-def test_a_process_is_started_only_for_more_work_than_its_start_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "workers"), [(0.02, 1), (0.6, 2)])
+def test_a_process_is_started_only_for_more_work_than_its_start_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, workers: int
+) -> None:
+    """By a clock that only items move on, and which the second worker has seen before the next item."""
+    judge = WorkerPool._worth_a_process
+
+    def judged(helpers: WorkerPool[object, object]) -> bool:
+        Clock.worth = judge(helpers)
+        Clock.looked += 1
+        return Clock.worth
+
     monkeypatch.setattr("taskonomy.machine.pool.START", 3.0)
     monkeypatch.setattr("taskonomy.machine.pool.FIRST", 60.0)
-    first, quick, slow = 0.5, 0.02, 0.6  # the first may take as long as it likes
-    assert {pid for _item, pid in on_every_core(worker, [first, *[quick] * 20], processes=2)} == {os.getpid()}
-    assert len({pid for _item, pid in on_every_core(worker, [first, *[slow] * 20], processes=2)}) == 2
+    monkeypatch.setattr("taskonomy.machine.pool.monotonic", lambda: Clock.now)
+    monkeypatch.setattr(WorkerPool, "_worth_a_process", judged)
+    monkeypatch.setattr(Clock, "worth", False)
+    items = [(os.getpid(), tmp_path / "here", left, 5.0 if left == 20 else seconds) for left in range(20, -1, -1)]  # the first is not judged by
+    assert len({pid for _item, pid in on_every_core(worker, items, processes=2)}) == workers
 
 
-def worker(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
+class Clock:
+    """In seconds; whether what is left was worth a process when it was judged last, and how often that was."""
+
+    now, worth, looked = 0.0, False, 0
+
+
+def worker(item: tuple[int, Path, int, float]) -> int:
+    here, path, left, seconds = item
+    if os.getpid() != here:
+        path.touch()
+        return os.getpid()
+    Clock.now += seconds
+    before = Clock.looked
+    if left:  # else nobody looks any more
+        until(lambda: Clock.worth or Clock.looked > before + 1)  # the first look may have begun before the clock moved on
+    if Clock.worth:
+        until(path.exists)
+    return here
 
 
 def had(token: int | None) -> int:

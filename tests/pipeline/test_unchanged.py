@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from small_pipeline import Pipeline, until
+from small_pipeline import Pipeline
+from waiting import HANG, until
 
 from taskonomy.stage.declaration import DeclaredStage
 from taskonomy.stage.snapshot import InputSnapshot, begin, forget_stale_bytecode
@@ -28,7 +29,7 @@ stages:
     metrics: [metrics.json: {cache: false}]
 """
 # Begins by reading all that it depends on but for one module, which it imports when the test lets it go on.
-STEP = """\
+STEP = f"""\
 from taskonomy.stage.guard import stage
 
 import sys, time
@@ -42,12 +43,14 @@ def main():
     used = [yaml.safe_load(Path("params.yaml").read_text())["k"], Path("data.txt").read_text(), early.VALUE]
     used += [path.read_text() for path in sorted(Path("folder").rglob("*.txt"))]
     Path("../began").touch()
-    end = time.monotonic() + 100
-    while not Path("../go").exists() and time.monotonic() < end:
+    end = time.monotonic() + {HANG}
+    while not Path("../go").exists():
+        if time.monotonic() > end:
+            sys.exit("the test never let it go on")
         time.sleep(0.02)
     import late
     used.append(late.VALUE)
-    write_text(Path("metrics.json"), "{}")
+    write_text(Path("metrics.json"), "{{}}")
     write_text(Path("out.txt"), repr(used))
 
 if __name__ == "__main__":
@@ -81,7 +84,7 @@ class Project:
         until(lambda: (self.base / "began").exists() or process.poll() is not None)
         meanwhile(self.root)
         (self.base / "go").touch()
-        out, _err = process.communicate(timeout=100)
+        out, _err = process.communicate(timeout=HANG)
         return process.returncode, out
 
     def recorded(self) -> bool:

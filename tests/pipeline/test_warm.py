@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from small_pipeline import until
+from waiting import HANG, until
 
 from taskonomy.pipeline.fork_server.daemon import python
 
@@ -46,7 +46,7 @@ def begin(*command: str, **options: object) -> "subprocess.Popen[str]":
 
 def said(*command: str, **options: object) -> dict[str, object]:
     with begin(*command, **options) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, err
     return {"process": process.pid, **json.loads(out)}
 
@@ -74,7 +74,7 @@ def test_what_wants_the_libraries_otherwise_is_not_taken(warm: None, tmp_path: P
 
 def test_what_is_no_file_is_not_taken(warm: None) -> None:
     with begin("python", "-c", "import sys; print('pandas' in sys.modules)") as process:
-        assert process.communicate(timeout=60)[0] == "False\n"
+        assert process.communicate(timeout=HANG)[0] == "False\n"
 
 
 @pytest.mark.parametrize(
@@ -91,23 +91,36 @@ def test_what_is_no_file_is_not_taken(warm: None) -> None:
 def test_it_ends_as_it_ends(warm: None, tmp_path: Path, script: str, status: int, last: str) -> None:
     (tmp_path / "ends.py").write_text(script)
     with begin("python", "ends.py") as process:
-        err = process.communicate(timeout=60)[1]
+        err = process.communicate(timeout=HANG)[1]
     assert process.returncode == status
     assert err.strip().splitlines()[-1:] == [last] * bool(last)
 
 
 def test_a_signal_to_the_group_is_for_the_stage(warm: None, tmp_path: Path) -> None:
     (tmp_path / "waits.py").write_text(
-        "import sys, time\ntry:\n    print('here', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(0.3)\n    sys.exit(7)\n"
+        f"""
+import os, sys, time
+
+try:
+    print("here", flush=True)
+    time.sleep({10 * HANG})
+except KeyboardInterrupt:
+    print("heard", flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    sys.exit(7)
+"""
     )
     with begin("python", "waits.py") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(60) == 7
+        assert process.stdout.readline() == "heard\n"
+        (tmp_path / "go").touch()
+        assert process.wait(HANG) == 7
 
 
-WAITS = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
+WAITS = f"import os, time\nprint(os.getpid(), flush=True)\ntime.sleep({10 * HANG})\n"  # it does not end by itself while a test waits for its end
 
 
 def waiting(process: "subprocess.Popen[str]") -> psutil.Process:
@@ -139,7 +152,7 @@ def test_when_the_warm_process_is_killed_that_is_said(tmp_path: Path, monkeypatc
             parent = stage.parent()
             assert parent is not None
             parent.kill()
-            assert "the process that runs the stages of this run was killed" in process.communicate(timeout=60)[1]
+            assert "the process that runs the stages of this run was killed" in process.communicate(timeout=HANG)[1]
             assert process.returncode == 1
             until(lambda: ended(stage))
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+from waiting import WHOLE
 
 from taskonomy.config.params import read_params
 from taskonomy.errors import TaskonomyError
@@ -108,7 +109,7 @@ def test_the_example_is_the_same_every_time(tmp_path: Path) -> None:
 
 def run(folder: Path, *command: str) -> str:
     """With the very code under test, wherever the installed command comes from."""
-    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=900, env=_environment(folder))
+    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=WHOLE, env=_environment(folder))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
+from waiting import HANG
 
 from taskonomy.atomic_io import to_json
 from taskonomy.config.params import PolicyParams, SavingsParams
@@ -89,7 +90,7 @@ def seen(html: str, folder: Path, script: str) -> dict[str, object]:
         [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=6000", "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG,
     )
     found = re.search(r'data-result="([^"]*)"', done.stdout)
     assert found is not None, done.stderr[-2000:]

@@ -1,25 +1,41 @@
 """Things made before they are asked for: the same things in the same order, never too many, and no error is lost."""
 
 import threading
-import time
+from collections.abc import Iterator
 
 import pytest
+from waiting import HANG, until
 
 from taskonomy.training.prefetch import ahead
 
 
-@pytest.mark.parametrize("threads", [0, 1, 4])
+@pytest.mark.parametrize("threads", [0, 1, 2, 4])
 def test_what_is_made_ahead_comes_in_order_whichever_is_made_first(threads):
-    made = ahead(lambda number: (time.sleep(0.002 * (number % 3)), number)[1], range(40), threads)
-    assert list(made) == list(range(40))
+    done = [threading.Event() for _ in range(40)]
+
+    def make(number: int) -> int:
+        if threads > 1 and number % 2 == 0:
+            assert done[number + 1].wait(HANG)  # of each pair the second is made first
+        done[number].set()
+        return number
+
+    assert list(ahead(make, range(40), threads)) == list(range(40))
 
 
 def test_no_more_waits_to_be_asked_for_than_two_a_thread():
-    asked: list[int] = []
-    made = ahead(asked.append, range(100), 3)
+    taken, asked = list[int](), list[int]()
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    made = ahead(asked.append, items(), 3)
     next(made)
-    time.sleep(0.05)
-    assert len(asked) == 2 * 3 + 1
+    assert len(taken) == 2 * 3 + 1
+    until(lambda: sorted(asked) == taken)  # though nobody asks
+    next(made)
+    assert len(taken) == 2 * 3 + 2
     made.close()
 
 
@@ -37,10 +53,9 @@ def test_an_error_comes_where_its_thing_would(threads):
 
 
 def test_whoever_stops_asking_leaves_no_thread_behind():
+    before = set(threading.enumerate())
     made = ahead(lambda number: number, range(1000), 2)
     next(made)
+    assert set(threading.enumerate()) > before
     made.close()
-    until = time.monotonic() + 5
-    while any("ThreadPool" in one.name for one in threading.enumerate()) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not any("ThreadPool" in one.name for one in threading.enumerate())
+    assert set(threading.enumerate()) <= before

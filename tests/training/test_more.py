@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from tiny import TRAINED, files_of, profile, tiny_config, tiny_context
+from waiting import HANG
 
 from taskonomy.affinity.losses_file import open_losses
 from taskonomy.atomic_io import write_json
@@ -295,7 +296,7 @@ def stage(folder: Path) -> subprocess.CompletedProcess[str]:
         f"runpy.run_path({str(ROOT / 'stages/more.py')!r}, run_name='__main__'); print('torch' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TASKONOMY_CORES": "1"}
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, cwd=folder, env=environment)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG, cwd=folder, env=environment)
 
 
 def test_an_empty_list_is_a_header_and_loads_no_torch(project):

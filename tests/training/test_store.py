@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import once
+from waiting import HANG
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, code_digest, digest_of, key_of, store_root, usage
@@ -371,7 +372,7 @@ def test_the_modules_of_this_project_are_found_and_torch_is_not_imported() -> No
         "import sys; from taskonomy.store.store import code_digest\n"
         "print(code_digest('taskonomy.models', 'taskonomy.training.trainer'), 'torch' in sys.modules, 'taskonomy.models' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=HANG)
     assert done.stdout.split() == [code_digest("taskonomy.models", "taskonomy.training.trainer"), "False", "False"]
 
 
@@ -429,7 +430,7 @@ def test_without_dvc_there_is_no_store(tmp_path: Path) -> None:
 
 def run(folder: Path, *command: str, status: int = 0) -> str:
     program = Path(sys.executable).with_name(command[0])
-    done = subprocess.run([str(program) if program.exists() else command[0], *command[1:]], cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([str(program) if program.exists() else command[0], *command[1:]], cwd=folder, capture_output=True, text=True, timeout=HANG)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -14,6 +14,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import TRAINED, files_of, profile, tiny_config, tiny_context
+from waiting import HANG
 
 from taskonomy.atomic_io import write_json
 from taskonomy.errors import TaskonomyError
@@ -284,7 +285,7 @@ def test_a_failed_stage_has_status_1_and_prints_one_line(project):
     (project / "normal.json").unlink()
     done = subprocess.run(
         [sys.executable, ROOT / "stages/transfer.py", *TRANSFER],
-        capture_output=True, text=True, timeout=120, cwd=project, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, timeout=HANG, cwd=project, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import ROOT
 from tiny import KilledError, files_of, profile
+from waiting import HANG
 
 from taskonomy.config.params import Precision, ScheduleParams
 from taskonomy.dataset.prepared_dataset import Prepared
@@ -101,7 +102,7 @@ unit(Prepared(Path(sys.argv[1])), Path(sys.argv[2]), each_epoch=kill)
 
 def test_a_unit_killed_by_sigkill_in_another_process_ends_here_with_the_same_file(prepared, whole, tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(prepared.root), str(tmp_path)]
-    killed = subprocess.run(command, cwd=ROOT, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "2"})
+    killed = subprocess.run(command, cwd=ROOT, timeout=HANG, env={**os.environ, "OMP_NUM_THREADS": "2"})
     assert killed.returncode == -signal.SIGKILL
     assert list(Store(tmp_path).states()) == [KEY]
     assert files_of(tmp_path) == {}

@@ -31,6 +31,7 @@ from taskonomy.pipeline.unchanged import STILL, UNFINISHED, remember
 
 INTERRUPTED = 130
 _BEHIND = 50_000_000  # nanoseconds by which the clock of a file system may be behind
+_ECHO = 1.0  # seconds within which a signal is taken for the one before: a terminal and the programs in between may each pass on the same one
 _PATIENCE = 10.0  # seconds that a stage has to end by itself when it is told to: DVC may still be storing what it made
 
 
@@ -277,7 +278,7 @@ def _signals(run: PipelineRun) -> Iterator[None]:
 
     def count(_number: int, _frame: FrameType | None) -> None:
         nonlocal last
-        if time.monotonic() - last > 1:  # a terminal and the programs in between may each pass on the same one
+        if time.monotonic() - last > _ECHO:
             run.signals += 1
         last = time.monotonic()
 

@@ -1,5 +1,6 @@
 """From fields to parameters to a policy, without a browser: as the pipeline does it, and in the pipeline's words."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, RefusedError,
 from taskonomy.explorer.loading import LoadedTable, open_path, opened
 from taskonomy.explorer.page_layout import layout
 from taskonomy.explorer.policy_diff import difference
+from taskonomy.explorer.policy_view import alternatives, changed, tiles
 from taskonomy.policy.planner import Policy, plan
 from taskonomy.tables.table import parse_table, read_table, write_table
 from taskonomy.tasks import BUILT_IN
@@ -271,3 +273,42 @@ def test_a_runs_custom_tasks_are_shown_by_their_titles_and_may_be_excluded(tmp_p
     assert "Title of t0: source" in page
     assert "Title of t0: cost" in page
     assert "t0: source" not in page.replace("Title of t0", "")
+
+
+PRICED = {"currency": "EUR", "price": 0.5, "full": 1000, "transfer": 0}
+
+
+def text_of(component: Any) -> str:
+    """All that a person reads of it."""
+    if isinstance(component, list | tuple):
+        return " ".join(map(text_of, component))
+    return text_of(component.children) if hasattr(component, "children") else str(component)
+
+
+def test_costs_are_shown_in_the_currency_of_the_run_everywhere() -> None:
+    given_ = PolicyParams(budget=1000, labels=PRICED, alternatives=2)
+    here = opened(TABLE, "small", given_.time_limit, given_)
+    params = params_of(start(here), here)
+    assert params == given_
+    best, others = plan(TABLE, params)
+    assert best.cost == 500 * len(best.sources)
+    assert f"cost {best.cost:,.2f} EUR of 1,000.00 EUR" in text_of(tiles(best, 0.1, "EUR"))
+    before, _ = plan(TABLE, params.model_copy(update={"budget": 2000.0}))
+    assert f"cost \u2212{before.cost - best.cost:.2f} EUR" in text_of(changed(before, best, "EUR", BUILT_IN))
+    assert text_of(alternatives(best, others, "EUR", BUILT_IN)).count(" EUR") == len(others)
+    assert "EUR" not in text_of([tiles(best, 0.1, None), changed(before, best, None, BUILT_IN), alternatives(best, others, None, BUILT_IN)])
+    section = yaml.safe_load(exports.as_section(params))["policy"]
+    assert PolicyParams.model_validate(section).labels == given_.labels
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"status": "optimal", "gap": 0.0}, "objective, proved optimal in 0.10 s"),
+        ({"status": "optimal", "gap": 2e-6}, "objective, proved optimal within the solver's tolerance, 2e-06 of the objective in 0.10 s"),
+        ({"status": "feasible", "gap": 0.25}, "objective, best found in the time limit, at most 25.00% below the optimum in 0.10 s"),
+    ],
+)
+def test_the_page_says_how_far_a_policy_is_proved(how: dict[str, Any], words: str) -> None:
+    best, _ = plan(TABLE, PolicyParams(budget=2))
+    assert words in text_of(tiles(replace(best, **how), 0.1, None))

@@ -516,11 +516,7 @@ def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> Non
     registry = registry_here()
     currency = params.labels.currency
     cost, budget = money(best.cost, currency), money(best.budget, currency)
-    if best.status == "optimal":
-        proved = "proved optimal" + (f" within the solver's tolerance, {best.gap:.1g} of the objective" if best.gap else "")
-    else:
-        proved = f"best found in the time limit, at most {best.gap:.2%} below the optimum"
-    typer.echo(f"{proved}: objective {_objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
+    typer.echo(f"{best.proof}: objective {_objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
     typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{registry.title(name)}" for name in best.sources) + "\n")
     typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")

@@ -180,17 +180,17 @@ def _answer(app: Dash, explorer: Explorer) -> None:
 def _answered(explorer: Explorer, choices: Choices, good: str | None) -> dict[str, Any]:
     started = time.perf_counter()
     try:
-        _params, policy = explorer.solved(choices)
+        params, policy = explorer.solved(choices)
     except RefusedError as error:
         same = dict.fromkeys(("tiles", "changed", "elements", "size", "transfers", "good"), no_update)
         return {**same, "links": [no_update] * len(FILES), "old": "old", **_problems(explorer.opened, error.problems)}
     seconds = time.perf_counter() - started
     before = explorer.linked(good)
-    previous = None if before is None else before[1]
+    previous, currency = None if before is None else before[1], params.labels.currency
     query, registry = to_query(choices, explorer.opened), explorer.opened.registry
     return {
-        "tiles": shown.tiles(policy, seconds),
-        "changed": shown.changed(previous, policy, registry),
+        "tiles": shown.tiles(policy, seconds, currency),
+        "changed": shown.changed(previous, policy, currency, registry),
         "elements": graph.elements(policy, registry),
         "size": {"width": "100%", "height": f"{graph.height(max(len(policy.sources), len(policy.transfers)))}px"},
         "transfers": shown.transfers(previous, policy, registry),
@@ -214,7 +214,7 @@ def _alternatives(app: Dash, explorer: Explorer) -> None:
             return ""
         params, policy = found
         try:
-            return shown.alternatives(policy, explorer.solver.alternatives(params), explorer.opened.registry)
+            return shown.alternatives(policy, explorer.solver.alternatives(params), params.labels.currency, explorer.opened.registry)
         except TaskonomyError as error:
             return str(error)
 

@@ -7,7 +7,7 @@ from dash import html
 
 from taskonomy.explorer import wording as words
 from taskonomy.explorer.policy_diff import PolicyDifference, difference
-from taskonomy.policy import numbers
+from taskonomy.policy.label_costs import money
 from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Transfer
 from taskonomy.report.figures import FAMILY_COLOURS, by_family
@@ -18,25 +18,26 @@ _SHOWN = 3  # rerouted targets by name; the table marks them all
 Component = Any
 
 
-def tiles(policy: Policy, seconds: float) -> list[Component]:
-    """The policy in a few numbers."""
-    proof = "proved optimal" if policy.status == "optimal" else f"{policy.status}: at most {policy.gap:.2%} below the optimum"
+def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Component]:
+    """The policy in a few numbers; `currency` is that of its costs, None: they count tasks."""
+    cost, budget = money(policy.cost, currency), money(policy.budget, currency)
     told = (
-        (f"{len(policy.sources)}", f"labelled in full; cost {numbers.shown(policy.cost)} of {numbers.shown(policy.budget)}", "sources"),
+        (f"{len(policy.sources)}", f"labelled in full; cost {cost} of {budget}", "sources"),
         (words.number(policy.mean_gain), "mean gain", "gain"),
         (words.number(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
-        (f"{policy.objective:.6f}", f"objective, {proof} in {seconds:.2f} s", "objective"),
+        (f"{policy.objective:.6f}", f"objective, {policy.proof} in {seconds:.2f} s", "objective"),
     )
     return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in told]
 
 
-def changed(before: Policy | None, after: Policy, registry: Registry) -> list[Component]:
-    """Tell what is other than in the policy before."""
+def changed(before: Policy | None, after: Policy, currency: str | None, registry: Registry) -> list[Component]:
+    """Tell what is other than in the policy before; costs as in `tiles`."""
     if before is None:
         return [html.Span("Change a field: what changes in the policy is told here.")]
     found = difference(before, after)
-    deltas = (("gain", found.gain, 3), ("quality", found.quality, 3), ("objective", found.objective, 6), ("cost", found.cost, 2))
-    numbers = ", ".join(f"{name} {words.change(value, digits)}" for name, value, digits in deltas)
+    deltas = (("gain", found.gain, 3), ("quality", found.quality, 3), ("objective", found.objective, 6))
+    told = [f"{name} {words.change(value, digits)}" for name, value, digits in deltas]
+    numbers = ", ".join([*told, f"cost {words.change_of_cost(found.cost, currency)}"])
     if found.none:
         return [html.B("The same policy. "), html.Span(numbers)]
     parts: list[Component] = []
@@ -87,15 +88,16 @@ def _cell(value: float, before: float | None) -> list[Component]:
     return shown if before is None else [*shown, html.Small(words.change(value - before, 2))]
 
 
-def alternatives(policy: Policy, others: Sequence[Policy], registry: Registry) -> list[Component]:
-    """Show the next-best policies beside the best."""
+def alternatives(policy: Policy, others: Sequence[Policy], currency: str | None, registry: Registry) -> list[Component]:
+    """Show the next-best policies beside the best; costs as in `tiles`."""
     if not others:
         return [html.Span("No other policy keeps to the budget.")]
     head = html.Tr([html.Th(name, scope="col") for name in ("Next best", "objective", "gain", "quality", "cost")])
     rows = []
     for number, other in enumerate(others, start=1):
         found = difference(policy, other)
-        values = (words.change(found.objective, 6), words.change(found.gain), words.change(found.quality), words.change(found.cost, 2))
+        measured = words.change(found.objective, 6), words.change(found.gain), words.change(found.quality)
+        values = (*measured, words.change_of_cost(found.cost, currency))
         rerouted = f", {len(found.rerouted)} rerouted" if found.rerouted else ""
         rows.append(html.Tr([html.Th(f"{number}. {words.instead(found, registry)}{rerouted}", scope="row"), *map(html.Td, values)]))
     return [html.Table([html.Thead(head), html.Tbody(rows)])]

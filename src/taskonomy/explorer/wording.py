@@ -44,6 +44,11 @@ def change(value: float, digits: int = 3) -> str:
     return f"±{shown}" if not float(shown) else f"{MINUS if value < 0 else '+'}{shown}"
 
 
+def change_of_cost(value: float, currency: str | None) -> str:
+    """Write a change of a cost as `change` does, in its currency; None: it counts tasks."""
+    return change(value, 2) if currency is None else f"{change(value, 2)} {currency}"
+
+
 def instead(found: PolicyDifference, registry: Registry) -> str:
     """Say in what an alternative's sources differ."""
     if not (found.sources_added or found.sources_removed):

@@ -60,6 +60,13 @@ class Policy:
     transfers: tuple[Transfer, ...]
 
     @property
+    def proof(self) -> str:
+        """How far it is proved to be the best, in words."""
+        if self.status != Status.OPTIMAL.value:
+            return f"best found in the time limit, at most {self.gap:.2%} below the optimum"
+        return "proved optimal" + (f" within the solver's tolerance, {self.gap:.1g} of the objective" if self.gap else "")
+
+    @property
     def mean_gain(self) -> float:
         """Mean gain over the targets for which it was measured; NaN if for none."""
         return _mean([transfer.gain for transfer in self.transfers])

@@ -286,14 +286,14 @@ def text_of(component: Any) -> str:
 
 
 def test_costs_are_shown_in_the_currency_of_the_run_everywhere() -> None:
-    given_ = PolicyParams(budget=1000, labels=PRICED, alternatives=2)
+    given_ = PolicyParams(budget=1500, labels=PRICED, alternatives=2)
     here = opened(TABLE, "small", given_.time_limit, given_)
     params = params_of(start(here), here)
     assert params == given_
     best, others = plan(TABLE, params)
     assert best.cost == 500 * len(best.sources)
-    assert f"cost {best.cost:,.2f} EUR of 1,000.00 EUR" in text_of(tiles(best, 0.1, "EUR"))
-    before, _ = plan(TABLE, params.model_copy(update={"budget": 2000.0}))
+    assert f"cost {best.cost:,.2f} EUR of 1,500.00 EUR" in text_of(tiles(best, 0.1, "EUR"))
+    before, _ = plan(TABLE, params.model_copy(update={"budget": 2500.0}))
     assert f"cost \u2212{before.cost - best.cost:.2f} EUR" in text_of(changed(before, best, "EUR", BUILT_IN))
     assert text_of(alternatives(best, others, "EUR", BUILT_IN)).count(" EUR") == len(others)
     assert "EUR" not in text_of([tiles(best, 0.1, None), changed(before, best, None, BUILT_IN), alternatives(best, others, None, BUILT_IN)])
@@ -310,5 +310,5 @@ def test_costs_are_shown_in_the_currency_of_the_run_everywhere() -> None:
     ],
 )
 def test_the_page_says_how_far_a_policy_is_proved(how: dict[str, Any], words: str) -> None:
-    best, _ = plan(TABLE, PolicyParams(budget=2))
+    best, _ = plan(TABLE, PolicyParams(budget=3))
     assert words in text_of(tiles(replace(best, **how), 0.1, None))

@@ -5,24 +5,24 @@ from jaxtyping import Float, Float64
 
 from taskonomy.errors import TaskonomyError
 
-# The paper clips win rates before it divides, so that no candidate has infinite odds.
+# As in the paper: win rates are clipped before the division, so that no candidate has infinite odds.
 CLIP = (0.001, 0.999)
 _MAX_SQUARINGS = 60
 
 
 def odds(win_rates: Float64[np.ndarray, "*batch n n"]) -> Float64[np.ndarray, "*batch n n"]:
-    """How many times likelier the row is to beat the column than to lose: the reciprocal matrix W / W.T, clipped."""
+    """Compute the odds that the row beats the column: the reciprocal matrix W / W.T, clipped."""
     clipped = np.clip(win_rates, *CLIP)
     return clipped / np.swapaxes(clipped, -1, -2)
 
 
 def principal_eigenvector(matrices: Float64[np.ndarray, "*batch n n"]) -> Float64[np.ndarray, "*batch n"]:
-    """The positive right eigenvector of positive matrices, scaled to sum 1 (Perron: real and unique).
+    """Compute the positive right eigenvector of positive matrices, scaled to sum 1 (Perron: real and unique).
 
-    Repeated squaring: the k-th step holds 2^k power iterations, and no entry is ever subtracted, so nothing cancels.
+    The matrix is squared repeatedly: step k amounts to 2^k power iterations, and nothing is ever subtracted, so no digits cancel.
 
     Raises:
-        TaskonomyError: if a matrix does not settle, which a positive matrix of clipped odds always does.
+        TaskonomyError: A matrix does not converge; a positive matrix of clipped odds always does.
     """
     power = matrices
     vector = power.mean(axis=-1)
@@ -37,16 +37,16 @@ def principal_eigenvector(matrices: Float64[np.ndarray, "*batch n n"]) -> Float6
 
 
 def affinities(win_rates: Float64[np.ndarray, "*batch n n"]) -> Float64[np.ndarray, "*batch n"]:
-    """AHP affinities of one target's candidates: positive, sum 1, the better the higher."""
+    """Compute the AHP affinities of one target's candidates: positive, sum 1, higher is better."""
     return principal_eigenvector(odds(win_rates))
 
 
 def consistency_ratio(win_rates: Float64[np.ndarray, "n n"]) -> float:
-    """How far the pairwise odds are from products of single scores: 0 is perfect, 1 is as bad as chance (Saaty 1987).
+    """Measure how far the pairwise odds are from ratios of single scores: 0 is perfect, 1 is as bad as chance (Saaty 1987).
 
-    (lambda - n) / (n - 1), over its mean for random judgements on Saaty's scale of 1 to 9; that mean as the regression of Alonso and
-    Lamata (2006), since Saaty's own list ends at 15 candidates. Odds here go to 999, so Saaty's threshold of 0.1 is no test, and
-    values compare targets with one another.
+    It is (lambda - n) / (n - 1) divided by its mean for random judgements on Saaty's scale of 1 to 9. That mean comes from the regression
+    of Alonso and Lamata (2006), since Saaty's own list ends at 15 candidates. Odds here reach 999, so Saaty's threshold of 0.1 does not
+    apply; the values serve to compare targets with one another.
     """
     n = len(win_rates)
     if n < 3:
@@ -58,9 +58,9 @@ def consistency_ratio(win_rates: Float64[np.ndarray, "n n"]) -> float:
 
 
 def linear(mean_losses: Float[np.ndarray, "*batch n"]) -> Float64[np.ndarray, "*batch n"]:
-    """The normalisation that the paper rejects: mean losses rescaled to [0, 1], best 1, then to sum 1.
+    """Normalise as the paper rejects it: mean losses rescaled to [0, 1], best 1, then to sum 1.
 
-    It reads a loss as if its units meant the same everywhere, so a monotone rescaling of the loss changes it.
+    It treats a difference in loss as equally important everywhere on the scale, so a monotone rescaling of the loss changes it.
     """
     low, high = mean_losses.min(axis=-1, keepdims=True), mean_losses.max(axis=-1, keepdims=True)
     span = high - low

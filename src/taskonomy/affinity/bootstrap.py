@@ -1,4 +1,4 @@
-"""How sure is an affinity? Images are drawn anew, with replacement, and everything after the losses is computed again."""
+"""Uncertainty of affinities: images are drawn anew, with replacement, and everything after the losses is computed again."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
@@ -18,10 +18,10 @@ def resampled_affinities(
     *,
     normalization: str = "ahp",
 ) -> Float64[np.ndarray, "resamples candidates"]:
-    """Affinities under `resamples` bootstrap draws of the images.
+    """Compute affinities under `resamples` bootstrap draws of the images.
 
-    How often each image is drawn stands in `weights` [resamples, images]; the win counts of all resamples are then one product with
-    the pairwise outcomes [images, pairs], taken block by block. Its terms are whole and half numbers far below 2^23, so float32 is
+    `weights` [resamples, images] counts how often each image is drawn; the win counts of all resamples are then one product with
+    the pairwise outcomes [images, pairs], computed block by block. Its terms are multiples of one half far below 2^23, so float32 is
     exact and the order of summation cannot matter.
     """
     count, images = losses.shape
@@ -44,7 +44,7 @@ def resampled_affinities(
 def best_of_order(
     resampled: Float64[np.ndarray, "resamples candidates"], orders: Int[np.ndarray, " candidates"]
 ) -> Float64[np.ndarray, " candidates"]:
-    """The probability that each candidate has the highest affinity of its order; ties share it."""
+    """Compute the probability that each candidate has the highest affinity among those of its order; ties share it equally."""
     probability = np.zeros(len(orders))
     for order in np.unique(orders):
         own = resampled[:, orders == order]
@@ -59,7 +59,7 @@ def _drawn_per_block(images: int, resamples: int, rng: np.random.Generator) -> I
 
 
 def _outcomes(block: Shaped[np.ndarray, "candidates block"]) -> Float32[np.ndarray, "block pairs"]:
-    """1 where the first of a pair wins on an image, 0.5 where both tie, 0 where it loses; pairs as `np.triu_indices` lists them."""
+    """Return 1 where the first of a pair wins on an image, 0.5 where both tie, 0 where it loses; pairs in the order of `np.triu_indices`."""
     count = len(block)
     outcome = np.empty((count * (count - 1) // 2, block.shape[1]), dtype=np.float32)
     start = 0

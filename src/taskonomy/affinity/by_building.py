@@ -1,4 +1,4 @@
-"""What stands behind the affinity table: mean losses, which compare with nothing, and win rates building by building, which intervals need."""
+"""Measurements behind the affinity table: mean losses, which are not comparable between targets, and win rates per building, for intervals."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,10 +18,10 @@ SCRATCH = "scratch"
 
 
 def mean_losses(transfers: Path, targets: Iterable[str], more: Path | None = None) -> pd.DataFrame:
-    """Mean loss of every transfer on the images that affinities are measured on: what there is before the Analytic Hierarchy Process.
+    """Compute the mean loss of every transfer on the images that affinities are measured on, before any normalisation.
 
     Returns:
-        Columns `target`, `sources` (joined by +; `self` and `scratch` for the networks that see images) and `loss`.
+        Columns `target`, `sources` (joined by `+`; `self` and `scratch` for networks trained on the images themselves) and `loss`.
     """
     parts = []
     for target in targets:
@@ -33,19 +33,19 @@ def mean_losses(transfers: Path, targets: Iterable[str], more: Path | None = Non
 
 
 def by_building(transfers: Path, targets: Iterable[str], prepared: Path, more: Path | None = None) -> pd.DataFrame:
-    """Gain and quality of every transfer on the held-out images of each building.
+    """Compute gain and quality of every transfer on the held-out images of each building.
 
     Args:
         transfers: Folder with one folder per target.
-        targets: Which.
+        targets: Names of the targets.
         prepared: Folder of the prepared data, which knows the building of each image.
         more: As for `affinity_tables`.
 
     Returns:
-        Columns `target`, `sources`, `building`, `images` (how many), `gain`, `quality`; NaN where there is nothing to compare with.
+        Columns `target`, `sources`, `building`, `images` (how many), `gain`, `quality`; NaN without a baseline to compare with.
 
     Raises:
-        TaskonomyError: The losses are of other images than the prepared data.
+        TaskonomyError: The losses are not of the images of the prepared data.
     """
     data, parts = Prepared(prepared), []
     for target in targets:
@@ -67,15 +67,15 @@ def by_building(transfers: Path, targets: Iterable[str], prepared: Path, more: P
 def win_rate_of_few(
     losses: Shaped[np.ndarray, "candidates images"], baseline: Shaped[np.ndarray, " images"], target: str, candidates: list[str]
 ) -> Shaped[np.ndarray, " candidates"]:
-    """As `win_rate_against`, of one image, too: a building may have no more."""
+    """Compute `win_rate_against` also for a single image: a building may have no more."""
     if losses.shape[1] == 1:
         losses, baseline = np.repeat(losses, 2, 1), np.repeat(baseline, 2)
     return win_rate_against(losses, baseline, target, candidates)
 
 
 def buildings(prepared: Prepared, target: str, split: str) -> Shaped[np.ndarray, " samples"]:
-    """The building of each of a target's samples of one split, in the order of its losses."""
-    samples = prepared.root / "tasks" / target / "samples.npy"  # of tasks of several images; of others every view is one
+    """Return the building of each of a target's samples of one split, in the order of its losses."""
+    samples = prepared.root / "tasks" / target / "samples.npy"  # exists for tasks of several images; for others every view is one sample
     first = np.load(samples)[:, 0] if samples.is_file() else np.arange(len(prepared.index))
     names = prepared.index["building"].to_numpy(str)[first]
     return names[prepared.splits[first] == SPLITS.index(split)]

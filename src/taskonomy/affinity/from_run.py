@@ -1,4 +1,4 @@
-"""From what the stages `train` and `transfer` measured to tables."""
+"""Tables made from the losses that the stages `train` and `transfer` measured."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,16 +25,16 @@ Rates = dict[str, tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images
 def affinity_tables(
     transfers: Path, targets: Iterable[str], params: NormalizeParams, more: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """The affinity table from one half of the test images, and the gain and quality of the same transfers on the other half.
+    """Compute the affinity table on one half of the test images, and gain and quality of the same transfers on the other half.
 
     Args:
         transfers: Folder with one folder per target.
-        targets: Which.
+        targets: Names of the targets.
         params: The section `normalize`.
-        more: Folder with one folder per target that has transitive or fine-tuned transfers: they are compared with all others of their target.
+        more: Folder with one folder per target that has transitive or fine-tuned transfers, which are compared with its other transfers.
 
     Returns:
-        The table; the held-out one, which has the same affinities; how many transfers there are, and the worst consistency ratio.
+        The table; the held-out table, with the same affinities; the number of transfers and the worst consistency ratio.
     """
     found: list[Measured] = []
     rows: list[pd.DataFrame] = []
@@ -55,11 +55,11 @@ def affinity_tables(
 
 
 def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets: Sequence[str]) -> Rates:
-    """Losses on all test images of each task's own network, of its best constant, and of the readout of random weights where there is one."""
+    """Read the losses on all test images of each task's own network, its best constant and, where there is one, the readout of random weights."""
     losses: Rates = {}
     for task in tasks:
         if not all((models / task / f"{split}.npz").is_file() for split in (MEASURED_ON, HELD_OUT)):
-            continue  # no network of its own: the random projection
+            continue  # the random projection has no network of its own
         own, average, random = [], [], []
         for split in (MEASURED_ON, HELD_OUT):
             both = read_losses(models / task / f"{split}.npz", SELF, AVERAGE)
@@ -75,7 +75,7 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
 
 @contextmanager
 def all_losses(transfers: Path, more: Path | None, target: str, split: str) -> Iterator[Losses]:
-    """A target's losses on one half, those of the stage `more` after those of the stage `transfer`."""
+    """Yield a target's losses on one half of the test images, those of the stage `transfer` before those of the stage `more`."""
     with open_losses(transfers / target / f"{split}.npz", target) as losses:
         if more is None or not (path := more / target / f"{split}.npz").is_file():
             yield losses

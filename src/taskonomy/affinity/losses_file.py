@@ -21,10 +21,10 @@ class Losses:
     """The test losses of every candidate for one target.
 
     Attributes:
-        target: the task that is solved.
-        candidates: the sources of each transfer, joined by `+`; `self` is the target's own fully supervised network.
-        losses: lower is better; mapped from disk, so a block is read when it is used.
-        scratch: the losses of a network trained from scratch on the transfer's images, on the same test images; for gain.
+        target: The task that is solved.
+        candidates: The sources of each transfer, joined by `+`; `self` is the target's own fully supervised network.
+        losses: Lower is better; mapped from disk, so a block is read when it is used.
+        scratch: Losses, on the same test images, of a network trained from scratch on the transfer's images; the baseline of gain.
     """
 
     target: str
@@ -47,7 +47,7 @@ class Losses:
         seen: dict[frozenset[str], str] = {}
         for name in self.candidates:
             sources = split_sources(name)
-            # Nothing is computed that no table could hold.
+            # Names that no table could hold are refused before anything is computed.
             if wrong := next(wrong_names(self.target, sources), None):
                 raise TaskonomyError(f"target {self.target}, candidate {name!r}: {wrong}")
             if (key := frozenset(sources)) in seen:
@@ -56,10 +56,10 @@ class Losses:
 
 
 def find_losses(folder: Path | str) -> list[Path]:
-    """The loss files of a folder, by target name; what `policy` would refuse is refused before anything is computed.
+    """Find the loss files of a folder, by target name; names that `policy` would refuse are refused before anything is computed.
 
     Raises:
-        TaskonomyError: No such folder, no such file in it, or a file whose names no table can hold.
+        TaskonomyError: No such folder, no such file in it, or a file with names that no table can hold.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -75,7 +75,7 @@ def find_losses(folder: Path | str) -> list[Path]:
 
 
 def _check_names(path: Path) -> None:
-    """Of one loss file, whose losses are not looked at."""
+    """Check the names in a loss file without reading its losses."""
     with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
         candidates = _candidates(path, _arrays(path, Path(folder), "candidates")[0])
     try:
@@ -97,8 +97,8 @@ def open_losses(path: Path, target: str | None = None) -> Iterator[Losses]:
     """Open one target's losses without holding them in memory; they are valid inside the `with` block only.
 
     Args:
-        path: `TARGET.npz`, or any other name where the target is given.
-        target: Its name.
+        path: `TARGET.npz`, or any other name if `target` is given.
+        target: Name of the target; None: the name of the file.
     """
     with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
         losses, candidates, scratch = _arrays(path, Path(folder), "losses", "candidates", "scratch")
@@ -108,10 +108,10 @@ def open_losses(path: Path, target: str | None = None) -> Iterator[Losses]:
 
 
 def read_losses(path: Path, *names: str) -> list[np.ndarray]:
-    """These arrays of an .npz; nothing in it is ever unpickled.
+    """Read the named arrays of an .npz; nothing in it is ever unpickled.
 
     Raises:
-        TaskonomyError: It cannot be read, or lacks one of them.
+        TaskonomyError: The file cannot be read, or lacks one of the arrays.
     """
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -121,7 +121,7 @@ def read_losses(path: Path, *names: str) -> list[np.ndarray]:
 
 
 def _arrays(path: Path, folder: Path, *names: str) -> list[np.ndarray | None]:
-    """Arrays of an .npz, unpacked into a folder; None for what it lacks."""
+    """Read arrays of an .npz, unpacked into a folder; None for each that it lacks."""
     try:
         with zipfile.ZipFile(path) as archive:
             return [_mapped(archive, name, folder) for name in names]
@@ -130,7 +130,7 @@ def _arrays(path: Path, folder: Path, *names: str) -> list[np.ndarray | None]:
 
 
 def _mapped(archive: zipfile.ZipFile, name: str, folder: Path) -> np.ndarray | None:
-    """An array of the archive, unpacked as a stream and mapped; pickled objects are refused."""
+    """Unpack an array of the archive as a stream and map it; pickled objects are refused."""
     if f"{name}.npy" not in archive.namelist():
         return None
     with archive.open(f"{name}.npy") as packed, open(folder / f"{name}.npy", "wb") as unpacked:

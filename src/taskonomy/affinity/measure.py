@@ -1,4 +1,4 @@
-"""From the losses of all targets to the affinity table."""
+"""The affinity table, computed from the losses of all targets."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from taskonomy.tables.table import SELF, split_sources
 
 
 class Normalization(StrEnum):
-    """How losses become affinities: the paper's ordinal way, or the linear one it rejects."""
+    """The ways from losses to affinities: the paper's ordinal one, and the linear one that it rejects."""
 
     AHP = "ahp"
     LINEAR = "linear"
@@ -24,24 +24,24 @@ class Normalization(StrEnum):
 
 @dataclass(frozen=True)
 class Measured:
-    """One target: its rows of the affinity table and what stands behind them."""
+    """One target: its rows of the affinity table and what they were computed from."""
 
     rows: pd.DataFrame
-    best_of_order: dict[str, float]  # candidate -> probability; empty without resamples
+    best_of_order: dict[str, float]  # candidate -> probability of being the best of its order; empty without resamples
     consistency_ratio: float | None  # None for the linear normalisation
 
 
 def measure(
     data: Losses, *, normalization: Normalization = Normalization.AHP, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> Measured:
-    """Affinities of one target's candidates, with bootstrap intervals, gain and quality.
+    """Compute affinities of one target's candidates, with bootstrap intervals, gain and quality.
 
     Args:
-        resamples: bootstrap draws of the images; 0 leaves the intervals out.
-        confidence: share of the resampled affinities that an interval holds (percentile interval).
+        resamples: Number of bootstrap draws of the images; 0 leaves the intervals out.
+        confidence: Share of the resampled affinities that an interval holds (percentile interval).
 
     Returns:
-        Gain is the win rate against `scratch`, quality against the candidate `self` (paper section 4); NaN where that is not there.
+        The measured target. Gain is the win rate against `scratch`, quality against the candidate `self` (paper section 4); NaN without that baseline.
     """
     target, candidates = data.target, data.candidates
     rates = win_rates(data.losses, target, candidates)
@@ -66,5 +66,5 @@ def measure(
 
 
 def as_table(measured: Iterable[Measured]) -> pd.DataFrame:
-    """The affinity table of all targets."""
+    """Join the rows of all targets in one affinity table."""
     return pd.concat([one.rows for one in measured], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Did the task networks learn? Each against the best constant estimator and a readout of a random encoder (paper table 1)."""
+"""Whether the task networks learned: each against the best constant estimator and a readout of a random encoder (paper table 1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,32 +19,32 @@ OneLossPerImage = Float[np.ndarray, " _"]
 
 
 def table_one(losses: Mapping[str, tuple[OneLossPerImage, OneLossPerImage, OneLossPerImage | None]]) -> pd.DataFrame:
-    """Win rates of each task's own fully supervised network: on which share of the test images is its loss lower? Ties count half.
+    """Compute win rates of each task's own fully supervised network: the share of test images on which its loss is lower. Ties count half.
 
     Args:
-        losses: task -> losses on the same test images of its own network, of the estimator that gives every image the same best answer
-            (the paper's statistically informed guess), and of a readout of a random encoder; None where there is none.
+        losses: task -> losses, on the same test images, of its own network, of the best constant estimator (the paper's statistically
+            informed guess), and of a readout of a random encoder; None without one.
 
     Returns:
-        Columns `task`, `average` and `random`, in [0, 1]; NaN where there is no baseline.
+        Columns `task`, `average` and `random`, in [0, 1]; NaN without the baseline.
 
     Raises:
-        TaskonomyError: naming the task, for losses of different lengths, and naming the baseline too, for losses that are not finite.
+        TaskonomyError: Losses of different lengths, naming the task; or losses that are not finite, naming the baseline too.
     """
     return pd.DataFrame([[task, *_beaten(task, *three)] for task, three in losses.items()], columns=list(COLUMNS))
 
 
 def headline(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """What `dvc metrics show` compares: mean and lowest win rate over the tasks, per baseline; NaN if for none."""
+    """Return what `dvc metrics show` compares: mean and lowest win rate over the tasks, per baseline; NaN if no task has the baseline."""
     return {name: {"mean": float(frame[name].mean()), "lowest": float(frame[name].min())} for name in BASELINES}
 
 
 def training_curves(models: Path, tasks: Sequence[str]) -> pd.DataFrame:
-    """Mean losses of every task's network by epoch: `task`, `split`, `epoch` from 1, `loss`.
+    """Read mean losses of every task's network by epoch: `task`, `split`, `epoch` from 1, `loss`.
 
     Args:
         models: Folder with the curves of each task as DVCLive wrote them; a task without a network has none.
-        tasks: Which.
+        tasks: Names of the tasks.
     """
     parts = []
     for task in tasks:
@@ -56,10 +56,10 @@ def training_curves(models: Path, tasks: Sequence[str]) -> pd.DataFrame:
 
 
 def read_networks(path: Path | str) -> pd.DataFrame:
-    """Read and check a `networks.csv`: `task,average,random`; an empty cell was not measured.
+    """Read and check a `networks.csv`: `task,average,random`; an empty cell means not measured.
 
     Raises:
-        TaskonomyError: naming the file, the line, and what is wrong there.
+        TaskonomyError: Something is wrong; names the file, the line, and what is wrong there.
     """
     sheet = read_sheet(path, "file of task networks", COLUMNS, names=("task",))
     if not (rows := list(_rows(sheet))):

@@ -1,6 +1,6 @@
-"""Win rates: on which share of the images is one candidate better than another?
+"""Win rates: the share of images on which one candidate is better than another.
 
-Only the order of two losses on one image counts, so any strictly increasing rescaling of a target's losses changes nothing.
+Only the order of two losses on one image counts, so any strictly increasing rescaling of a target's losses leaves win rates unchanged.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ BLOCK = 4096
 
 
 def blocks(losses: Shaped[np.ndarray, "candidates images"], target: str, candidates: list[str]) -> Iterator[Float[np.ndarray, "candidates block"]]:
-    """Checked blocks of images; `losses` may lie on disk.
+    """Yield checked blocks of images; `losses` may be mapped from disk.
 
     Raises:
-        TaskonomyError: naming the target, and the candidate whose loss is not finite.
+        TaskonomyError: A loss is not finite; names the target and the candidate.
     """
     images = losses.shape[1]
     if images < 2:
@@ -32,13 +32,14 @@ def blocks(losses: Shaped[np.ndarray, "candidates images"], target: str, candida
 
 
 def win_rates(losses: Shaped[np.ndarray, "candidates images"], target: str, candidates: list[str]) -> Float64[np.ndarray, "candidates candidates"]:
-    """Share of images on which the row's loss is strictly lower than the column's; ties count half for each.
+    """Compute the share of images on which the row's loss is strictly lower than the column's; ties count half for each.
 
-    The paper (section 3.3) compares strictly and says nothing of ties; split evenly, `W + W.T == 1` and the diagonal is 0.5.
+    The paper (section 3.3) compares strictly and does not mention ties; with ties split evenly, `W + W.T == 1` and the diagonal is 0.5.
 
     Args:
-        losses: one loss per candidate and image of one target, any units, lower is better.
-        target, candidates: names, for errors.
+        losses: One loss per candidate and image of one target, in any units; lower is better.
+        target: Name of the target, for errors.
+        candidates: Names of the candidates, for errors.
     """
     lower = np.zeros((len(candidates), len(candidates)), dtype=np.int64)
     for block in blocks(losses, target, candidates):
@@ -52,7 +53,7 @@ def win_rates(losses: Shaped[np.ndarray, "candidates images"], target: str, cand
 def win_rate_against(
     losses: Shaped[np.ndarray, "candidates images"], baseline: Shaped[np.ndarray, " images"], target: str, candidates: list[str]
 ) -> Float64[np.ndarray, " candidates"]:
-    """Share of images on which each candidate beats one baseline; ties count half (paper section 4: gain and quality)."""
+    """Compute the share of images on which each candidate beats one baseline; ties count half (paper section 4: gain and quality)."""
     wins = np.zeros(len(candidates))
     for number, block in enumerate(blocks(losses, target, candidates)):
         opponent = baseline[number * BLOCK : number * BLOCK + block.shape[1]]

@@ -1,4 +1,4 @@
-"""What this machine's processor can do, without loading anything that computes."""
+"""Capabilities of this machine's processor, found without loading any numeric library."""
 
 import re
 from functools import cache
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @cache
 def facts() -> dict[str, str]:
-    """What Linux says of the first processor; elsewhere nothing."""
+    """Return what Linux reports of the first processor; nothing on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -16,10 +16,10 @@ def facts() -> dict[str, str]:
 
 
 def instructions() -> frozenset[str]:
-    """Names of the instruction sets, as Linux writes them."""
+    """Return the names of the instruction sets, as Linux writes them."""
     return frozenset((facts().get("flags") or facts().get("Features", "")).split())
 
 
 def has_bfloat16() -> bool:
-    """Whether arithmetic in bfloat16 pays: on an NVIDIA GPU, or a processor with instructions for it (x86 and Arm)."""
+    """Return whether arithmetic in bfloat16 is fast: on an NVIDIA GPU, or a processor with instructions for it (x86 and Arm)."""
     return Path("/proc/driver/nvidia/version").exists() or bool(instructions() & {"avx512_bf16", "amx_bf16", "bf16"})

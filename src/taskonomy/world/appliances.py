@@ -10,13 +10,13 @@ from taskonomy.world.textures import Material
 
 
 def vary(value: float, rng: np.random.Generator) -> float:
-    """Within an eighth, in few steps: equal profiles share one mesh."""
+    """Vary a size by at most an eighth, in five steps: few distinct profiles, so that equal ones share one mesh."""
     return round(float(value * rng.choice([0.88, 0.94, 1.0, 1.06, 1.12])), 4)
 
 
 @model("sink")
 def kitchen_sink(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A basin with a tap; it stands on a worktop."""
+    """Build a basin with a tap, to stand on a worktop."""
     _basin(style, made, 0.5, 0.4, style.metal)
 
 
@@ -35,7 +35,7 @@ def _basin(style: Style, made: Model, width: float, depth: float, of: Material) 
 
 @model("sink")
 def washbasin(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A round ceramic bowl on a pedestal."""
+    """Build a round ceramic bowl on a pedestal."""
     wide = vary(0.25, rng)
     bowl = lathe(
         ((0, 0.62), (wide * 0.5, 0.65), (wide * 0.9, 0.74), (wide, 0.84), (wide * 0.92, 0.84), (wide * 0.8, 0.76), (wide * 0.4, 0.71), (0, 0.7)), 32
@@ -47,7 +47,7 @@ def washbasin(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("toilet")
 def toilet(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Bowl, seat, lid and cistern."""
+    """Build a toilet: bowl, seat, lid and cistern."""
     bowl = lathe(((0, 0), (0.12, 0), (0.1, 0.12), (0.13, 0.28), (0.19, 0.38), (0.19, 0.4), (0.15, 0.4), (0.1, 0.32), (0, 0.28)), 32)
     made.add(style.ceramic, bowl.stretched(1, 1.3, 1).moved(0, 0.12))
     made.add(style.white, lathe(((0.13, 0.4), (0.2, 0.4), (0.2, 0.43), (0.13, 0.43), (0.13, 0.4)), 32).stretched(1, 1.3, 1).moved(0, 0.12))
@@ -58,7 +58,7 @@ def toilet(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def bathtub(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A tub with walls and a floor."""
+    """Build a tub with walls and a floor."""
     width, depth, high, rim = rng.uniform(1.5, 1.7), 0.75, 0.55, 0.07
     made.add(
         style.ceramic,
@@ -71,7 +71,7 @@ def bathtub(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("refrigerator")
 def refrigerator(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Freezer above or below, two handles."""
+    """Build a refrigerator with the freezer above or below, and two handles."""
     width, depth, high, split = rng.uniform(0.6, 0.8), 0.66, rng.uniform(1.6, 1.9), float(rng.choice([0.55, 1.2]))
     skin = style.metal if rng.random() < 0.5 else style.white
     made.add(skin, box(width, depth - 0.06, high - 0.04, 0, -0.03, 0.04))
@@ -92,7 +92,7 @@ def refrigerator(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("oven")
 def oven(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A cooker: window and handle in front, knobs, four plates on top."""
+    """Build a cooker: window and handle in front, knobs, four plates on top."""
     skin = (style.metal, style.white, style.dark)[rng.integers(3)]
     made.add(skin, box(0.6, 0.58, 0.88, 0, -0.01))
     made.add(style.dark, box(0.46, 0.012, 0.34, 0, 0.286, 0.26), box(0.58, 0.56, 0.012, 0, -0.01, 0.88))
@@ -106,7 +106,7 @@ def oven(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("microwave")
 def microwave(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Door with a window, and a panel of buttons."""
+    """Build a microwave: a door with a window, and a panel of buttons."""
     skin = (style.metal, style.white, style.dark)[rng.integers(3)]
     made.add(skin, cushion(0.48, 0.34, 0.28, 0.012))
     made.add(Material("plain", (grey(0.06),)), box(0.29, 0.01, 0.19, -0.06, 0.173, 0.045))
@@ -116,7 +116,7 @@ def microwave(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("toaster")
 def toaster(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Two slots and a lever."""
+    """Build a toaster with two slots and a lever."""
     made.add((style.metal, style.accent)[rng.integers(2)], cushion(0.3, 0.18, 0.19, 0.05, z=0.01))
     made.add(
         style.dark, box(0.28, 0.16, 0.015), *[box(0.22, 0.025, 0.006, 0, y, 0.197) for y in (-0.035, 0.035)], box(0.012, 0.04, 0.02, 0.155, 0, 0.12)
@@ -125,19 +125,19 @@ def toaster(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("tv")
 def tv(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A flat screen on a foot, on or off."""
+    """Build a flat screen on a foot, on or off."""
     _screen(rng, made, rng.uniform(0.9, 1.3), style)
 
 
 @model("tv")
 def wall_tv(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A flat screen on the wall."""
+    """Build a flat screen that hangs on the wall."""
     _screen(rng, made, rng.uniform(0.9, 1.5), style, foot=False)
 
 
 @model("tv")
 def monitor(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A computer's screen."""
+    """Build a computer's screen."""
     _screen(rng, made, rng.uniform(0.48, 0.62), style)
 
 
@@ -155,12 +155,12 @@ def _screen(rng: np.random.Generator, made: Model, width: float, style: Style, *
 
 @model()
 def keyboard(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Keys in rows, and a mouse."""
+    """Build a keyboard with keys in rows, and a mouse."""
     made.add(style.dark, box(0.42, 0.14, 0.015))
     made.add(style.white, *[box(0.37, 0.02, 0.006, 0, -0.045 + 0.03 * row, 0.015) for row in range(4)], ellipsoid(0.06, 0.1, 0.04, 0.29, 0, 0.02))
 
 
 @model()
 def island(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A free-standing kitchen unit."""
+    """Build a free-standing kitchen unit."""
     kitchen_unit(style, made, 1.2, drawers=3)

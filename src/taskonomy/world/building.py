@@ -1,4 +1,4 @@
-"""A building: rooms, everything in them, and the light, as triangles and tables that a renderer reads."""
+"""A building: its rooms, everything in them and its light, as the triangles and tables that the renderer reads."""
 
 from dataclasses import dataclass
 
@@ -18,34 +18,34 @@ from taskonomy.world.style import Style, colour, draw_style, draw_woods, grey
 from taskonomy.world.textures import LEVELS, SIDE, Material, picture
 from taskonomy.world.walls import Finish, door_case, room_shell, window_case
 
-HUES = 0.03  # how far rooms of a kind differ in hue
+HUES = 0.03  # standard deviation of the hue among rooms of one kind
 
 
 @dataclass(frozen=True)
 class Building:
-    """Geometry, materials, lights and rooms.
+    """A building's geometry, materials, lights and rooms.
 
     Attributes:
-        name: Of the building; with the seed it decides everything else.
-        seed: The world's.
-        rooms: Boxes of air and their kinds.
+        name: The building's name; together with the seed it determines everything else.
+        seed: The world's seed.
+        rooms: The rooms, as boxes of air with a kind.
         openings: Doors and windows.
         placed: Furniture, room by room.
-        vertices: Of all triangles, metres.
+        vertices: Vertices of all triangles, metres.
         normals: Unit vectors per vertex.
         local: Position of each vertex on its texture.
-        faces: Triangles.
-        face_instance: Which object a triangle belongs to.
-        face_material: Which texture it has.
-        face_axis: Along which axis the texture is projected.
-        face_room: Index of the room it belongs to; -1 outdoors.
-        categories: Per object, its value of `segment_semantic`.
-        furnishes: Per object, whether it is furniture and not part of the house or the street.
-        metres: Per texture, its side on the surface.
-        emission: Per texture.
-        atlas: All textures' texels, at every size.
-        lights: What shines.
-        ambient: Per room, and last for outdoors, light that has bounced more than once.
+        faces: Triangles, as indices of vertices.
+        face_instance: Index of the object that each triangle belongs to.
+        face_material: Index of the texture of each triangle.
+        face_axis: Axis along which the texture is projected onto each triangle.
+        face_room: Index of the room that each triangle belongs to; -1 outdoors.
+        categories: Value of each object in `segment_semantic`.
+        furnishes: For each object, whether it is furniture rather than part of the house or the street.
+        metres: Side of each texture on a surface, metres.
+        emission: Light that each texture gives off.
+        atlas: Texels of all textures at every size, linear reflectance.
+        lights: Lamps, windows and the sun.
+        ambient: Light that has bounced more than once, for each room and, last, for outdoors.
         sky: Radiance of the sky at the horizon and overhead.
     """
 
@@ -73,11 +73,11 @@ class Building:
 
 
 def build(name: str, seed: int) -> Building:
-    """A building of four to six furnished rooms: the same for the same seed and name, whatever else is built.
+    """Build a building of four to six furnished rooms; it depends on the seed and its name alone, not on other buildings.
 
     Args:
-        name: Of the building.
-        seed: Of the world.
+        name: The building's name.
+        seed: The world's seed.
     """
     rng = generator(seed, "building", name, "plan")
     use = str(rng.choice([*USES, *DWELLINGS]))
@@ -115,13 +115,13 @@ def build(name: str, seed: int) -> Building:
 
 
 def _draw_kinds(rng: np.random.Generator, kinds: tuple[str, ...], count: int) -> list[str]:
-    """Kinds for rooms of falling size."""
+    """Draw the kinds of `count` rooms, those of the largest rooms first."""
     others = [kinds[2 + index] for index in rng.permutation(len(kinds) - 2)]
     return sorted([*kinds[:2], *others][:count], key=lambda kind: ROOMS[kind].rank)
 
 
 def _before_hole(hole: Opening, room: Room, deep: float) -> Float[np.ndarray, "2 3"]:
-    """The space in front of a door or window that stays free."""
+    """Return the box in front of a door or window that must stay free: lower and upper corner, metres."""
     low, high = np.empty(3), np.empty(3)
     at_low = abs(hole.at - room.low[hole.axis]) < THICKNESS
     face = (room.low if at_low else room.high)[hole.axis]
@@ -132,7 +132,7 @@ def _before_hole(hole: Opening, room: Room, deep: float) -> Float[np.ndarray, "2
 
 
 def _draw_finish(rng: np.random.Generator, kind: str, style: Style) -> Finish:
-    """Materials of a room's sides."""
+    """Draw the materials of a room's six sides."""
     look = ROOMS[kind]
     hue, depth, value = look.tint[0] + rng.normal(0, HUES), look.tint[1] * rng.uniform(0.5, 1.5), look.tint[2] + rng.uniform(-0.08, 0.06)
 
@@ -158,7 +158,7 @@ def _draw_finish(rng: np.random.Generator, kind: str, style: Style) -> Finish:
 
 
 def _outdoors(rng: np.random.Generator, rects: list[tuple[float, float, float, float]]) -> list[Model]:
-    """Lawn, trees and houses, as seen through windows."""
+    """Build the lawn, trees and houses that are seen through windows."""
     middle = np.array([np.mean([rect[0] + rect[2] for rect in rects]) / 2, np.mean([rect[1] + rect[3] for rect in rects]) / 2])
     lawn = Model(name="lawn")
     lawn.add(
@@ -198,7 +198,7 @@ def _assemble(
                 unscaled.append(across)
                 if material.metres == 0:
                     low, high = across.min(axis=0), across.max(axis=0)
-                    # A hair inside the edge, so that the picture does not start again.
+                    # Slightly inside the edge, or the picture, which repeats, would start again there.
                     across = 0.002 + 0.996 * (across - low) / np.maximum(high - low, 1e-9)
                 vertices.append(shape.vertices)
                 normals.append(shape.normals)
@@ -225,7 +225,7 @@ def _assemble(
 
 
 def _bake(materials: list[Material], name: str, seed: int) -> Float32[np.ndarray, "texels 3"]:
-    """All textures at all sizes, size by size."""
+    """Draw all textures at all sizes, and concatenate them size by size."""
     sides, starts = texture_levels(len(materials))
     atlas = np.empty((int(len(materials) * (sides.astype(int) ** 2).sum()), 3), np.float32)
     for number, material in enumerate(materials):
@@ -238,6 +238,6 @@ def _bake(materials: list[Material], name: str, seed: int) -> Float32[np.ndarray
 
 
 def texture_levels(materials: int) -> tuple[Int32[np.ndarray, " levels"], Int32[np.ndarray, " levels"]]:
-    """Side and first texel of every size in an atlas."""
+    """Return, for every size of texture in an atlas, its side and the index of its first texel."""
     sides = np.array([SIDE >> level for level in range(LEVELS)])
     return sides.astype(np.int32), np.concatenate([[0], np.cumsum(materials * sides**2)[:-1]]).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Points on surfaces and cameras that look at them, by the conventions of the release."""
+"""Points on surfaces and cameras that look at them, in the release's conventions."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -18,15 +18,15 @@ from taskonomy.world.building import Building
 from taskonomy.world.embree import NEVER, Rays
 
 CAMERAS_PER_ROOM = 30
-TRIES = 1000  # points drawn for one that enough cameras see
+TRIES = 1000  # points drawn at most until enough cameras see one
 EYE = (1.3, 0.3)  # height of cameras: mean and deviation, metres
-CLEARANCE = 0.35  # metres between a camera and anything
-NEAREST = 0.7  # metres between a camera and its point
+CLEARANCE = 0.35  # least distance between a camera and anything, metres
+NEAREST = 0.7  # least distance between a camera and its point, metres
 OBLIQUE = np.radians(86)
 STEEP = np.radians(55)
-# Degrees; truncated to the annotator's range this has the release's mean of 61.2.
+# Degrees; truncated to the annotator's range, the distribution has the release's mean of 61.2.
 FOV_MEAN, FOV_SPREAD, FOV_RANGE = 58.0, 20.0, (30.0, 125.0)
-BY_AREA = 0.4  # share of points drawn by area, so mostly on walls; the others draw a piece of furniture first
+BY_AREA = 0.4  # share of points drawn by area, hence mostly on walls; for the others a piece of furniture is drawn first
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class CameraView:
     """One camera aimed at one point.
 
     Attributes:
-        point: Which point of the building, as in file names.
-        view: Which of the point's views.
-        camera: Fixated on the point, without roll.
-        scene: Index among the Places categories of the room the camera stands in.
-        info: The released `point_info`.
+        point: Number of the point within the building, as in file names.
+        view: Number of the view among those of the point.
+        camera: The camera, fixated on the point, without roll.
+        scene: Index, among the Places categories, of the room in which the camera stands.
+        info: The `point_info` of the release.
     """
 
     point: int
@@ -50,7 +50,7 @@ class CameraView:
 
 @dataclass(frozen=True)
 class _Stand:
-    """Where a camera can stand, and how it was turned before it was aimed."""
+    """A place where a camera can stand, and its rotation before it was aimed."""
 
     uuid: str
     room: int
@@ -68,7 +68,7 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Surfaces:
-    """What points are drawn from: per triangle its corners, the cross product of two sides, its area, and two running sums of chances."""
+    """The triangles that points are drawn from: corners, cross product of two sides, area, and running sums of two drawing probabilities."""
 
     corners: Float[np.ndarray, "faces 3 3"]
     across: Float[np.ndarray, "faces 3"]
@@ -79,21 +79,21 @@ class _Surfaces:
 def views_of(
     building: Building, *, points: int, views_per_point: int, resolution: int, seed: int, rays: Rays | None = None
 ) -> tuple[list[CameraView], dict[int, dict[str, Any]]]:
-    """Points on surfaces with cameras fixated on them.
+    """Draw points on surfaces, with cameras fixated on them.
 
     Args:
         building: From `build`.
-        points: How many.
-        views_per_point: Cameras that see each, at least 3.
+        points: Number of points.
+        views_per_point: Number of cameras that see each point, at least 3.
         resolution: Side of the images, pixels.
-        seed: Of the world.
-        rays: Of the building, where there are some already.
+        seed: The world's seed.
+        rays: The building's `Rays`, where they have been made already.
 
     Returns:
-        The views, point by point, and the released `nonfixated_matches` of every point.
+        The views, point by point, and the `nonfixated_matches` of every point, as released.
 
     Raises:
-        TaskonomyError: Fewer than three views per point, or no point with so many after 1,000 tries.
+        TaskonomyError: Fewer than three views per point, or no point seen by that many cameras after 1,000 tries.
     """
     if views_per_point < 3:
         raise TaskonomyError(f"views per point must be at least 3 (is {views_per_point})")
@@ -124,7 +124,7 @@ def views_of(
 
 
 def _sphere(count: int) -> Float[np.ndarray, "count 3"]:
-    """Directions spread evenly."""
+    """Return `count` unit vectors spread evenly over the sphere."""
     height = 1 - (2 * np.arange(count) + 1) / count
     turn = np.pi * (1 + np.sqrt(5)) * np.arange(count)
     ring = np.sqrt(1 - height**2)
@@ -132,7 +132,7 @@ def _sphere(count: int) -> Float[np.ndarray, "count 3"]:
 
 
 def _stands(building: Building, rays: Rays, seed: int) -> list[_Stand]:
-    """Free positions in every room, by rejection."""
+    """Draw free positions for cameras in every room, by rejection sampling."""
     stands = []
     around = _sphere(48).astype(np.float32)
     for number, room in enumerate(building.rooms):
@@ -144,7 +144,7 @@ def _stands(building: Building, rays: Rays, seed: int) -> list[_Stand]:
         origins = np.repeat(where, len(around), axis=0).astype(np.float32)
         hit = rays.hits(origins, np.tile(around, (len(where), 1)))
         near = (hit["tfar"] < CLEARANCE).reshape(len(where), -1).any(axis=1)
-        # Inside a wardrobe most surfaces show their back.
+        # A camera inside a wardrobe sees mostly the backs of surfaces.
         back = ((hit["Ng"] * np.tile(around, (len(where), 1))).sum(axis=1) > 0).reshape(len(where), -1).mean(axis=1) > 0.35
         for index in np.flatnonzero(~near & ~back)[:CAMERAS_PER_ROOM]:
             x, y, z = where[index].tolist()
@@ -154,7 +154,7 @@ def _stands(building: Building, rays: Rays, seed: int) -> list[_Stand]:
 
 
 def aimed(location: Float[np.ndarray, "3"], target: Float[np.ndarray, "3"], fov: float, resolution: int) -> Camera:
-    """A camera without roll whose image centre is the target."""
+    """Return a camera without roll whose image centre is the target; `fov` in radians, `resolution` in pixels."""
     x, y, z = (target - location).tolist()
     pitch, yaw = np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x)
     left, ahead, up = location.tolist()
@@ -162,7 +162,7 @@ def aimed(location: Float[np.ndarray, "3"], target: Float[np.ndarray, "3"], fov:
 
 
 def _surfaces(building: Building) -> _Surfaces:
-    """All triangles within the house."""
+    """Return all triangles within the house."""
     inhabited = np.flatnonzero(building.face_room >= 0)
     corners = building.vertices[building.faces[inhabited]].astype(float)
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -173,7 +173,7 @@ def _surfaces(building: Building) -> _Surfaces:
 def _draw_point(
     building: Building, surfaces: _Surfaces, rays: Rays, stands: list[_Stand], number: int, wanted: int, resolution: int, seed: int
 ) -> _Point:
-    """A point that enough cameras see well."""
+    """Draw a point that enough cameras see well."""
     rng = generator(seed, "building", building.name, "point", number)
     corners = surfaces.corners
     where = np.array([stand.location for stand in stands])
@@ -203,7 +203,7 @@ def _draw_point(
 def _chances(
     building: Building, faces: Int[np.ndarray, " faces"], area: Float[np.ndarray, " faces"]
 ) -> tuple[Float[np.ndarray, " faces"], Float[np.ndarray, " faces"]]:
-    """Running sums of two chances of drawing each face: every piece of furniture alike, and by area."""
+    """Return running sums of two probabilities of drawing each face: with every piece of furniture equally likely, and by area."""
     instance = building.face_instance[faces]
     total = np.bincount(instance, area)
     sums = np.cumsum(area / total[instance] * building.furnishes[instance]), np.cumsum(area)
@@ -211,7 +211,7 @@ def _chances(
 
 
 def _worth_seeing(building: Building, rays: Rays, cameras: list[Camera]) -> Bool[np.ndarray, " cameras"]:
-    """Whether an image shows more than one thing, not too near, and not mostly sky: judged by a coarse grid of rays."""
+    """Return whether each image shows more than one object, none too near, and not mostly sky, judged by a coarse grid of rays."""
     side = np.linspace(-0.9, 0.9, 8)
     right, up = np.meshgrid(side, side)
     flat = np.stack([right, up, np.zeros_like(right)], axis=-1).reshape(-1, 3)
@@ -226,7 +226,7 @@ def _worth_seeing(building: Building, rays: Rays, cameras: list[Camera]) -> Bool
 
 
 def _seen(rays: Rays, points: list[_Point]) -> Bool[np.ndarray, "views points"]:
-    """Which points every view shows."""
+    """Return which points each view shows."""
     locations = np.array([point.location for point in points]).reshape(-1, 3)
     cameras = [camera for point in points for _stand, camera in point.cameras]
     seen = np.zeros((len(cameras), len(points)), bool)
@@ -238,7 +238,7 @@ def _seen(rays: Rays, points: list[_Point]) -> Bool[np.ndarray, "views points"]:
 
 
 def _info(building: Building, point: _Point, view: int, stand: _Stand, camera: Camera, others: list[int]) -> dict[str, Any]:
-    """The released `point_info`."""
+    """Return the `point_info` of a view, with the keys of the release."""
     here = np.array(camera.location)
     towards = here - point.location
     distance = float(np.linalg.norm(towards))

@@ -1,4 +1,4 @@
-"""From samples to a picture: sums per pixel, an edge-avoiding a-trous filter, exposure. Compiled; guided by exact geometry."""
+"""From samples to a picture: sums per pixel, an edge-avoiding a-trous filter guided by exact geometry, and exposure; compiled."""
 
 from typing import no_type_check
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from taskonomy.world.shading import Array, compiled
 
-BRIGHTEST = 40.0  # a sample's light is cut here, or single ones would shine through the filter
+BRIGHTEST = 40.0  # a sample's light is clipped here, or single bright samples would survive the filter
 
 
 @compiled
@@ -22,9 +22,9 @@ def gather(
     glow: Array,
     samples: int,
 ) -> tuple[Array, ...]:
-    """Per pixel: mean reflectance, mean light, the variance of that mean's brightness, and mean glow.
+    """Return, per pixel, mean reflectance, mean light, the variance of that mean's brightness, and mean glow.
 
-    Light is what is reflected divided by reflectance, so the filter leaves textures alone.
+    Light is divided by reflectance, so that the filter leaves textures unchanged.
     """
     pixels = len(colour) // samples
     reflect = np.zeros((pixels, 3), np.float32)
@@ -63,7 +63,7 @@ def gather(
 def a_trous(
     light: Array, variance: Array, depth: Array, slope: Array, normal: Array, instance: Array, side: int, step: int, tolerance: float
 ) -> tuple[Array, ...]:
-    """One pass with holes of `step` pixels (Dammertz et al. 2010; weights on variance as in Schied et al. 2017): light and its variance."""
+    """Filter once with holes of `step` pixels (Dammertz et al. 2010; variance weights as in Schied et al. 2017): light and its variance."""
     out = np.empty_like(light)
     rest = np.empty_like(variance)
     for row in range(side):

@@ -1,4 +1,4 @@
-"""A building's triangles in Embree."""
+"""Ray queries against a building's triangles, with Embree."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from jaxtyping import Bool, Float, Float32, Int32
 
 from taskonomy.world.building import Building
 
-NEVER = -1  # the triangle that is hit where nothing is
-SIGHT = 1e-3  # metres: the tolerance of the release's lines of sight
+NEVER = -1  # index that Embree gives where a ray hits nothing
+SIGHT = 1e-3  # metres: tolerance for lines of sight, as in the release
 
 
 class Rays:
     """Shoots rays at a building.
 
     Args:
-        building: From `build`.
+        building: A building made by `build`.
     """
 
     def __init__(self, building: Building) -> None:
@@ -25,17 +25,17 @@ class Rays:
         self._mesh = TriangleMesh(self._scene, building.vertices, building.faces)
 
     def hits(self, origins: Float32[np.ndarray, "rays 3"], directions: Float32[np.ndarray, "rays 3"]) -> dict[str, Any]:
-        """The first hit of each ray: `primID` (-1: none), `tfar` in lengths of its direction, `u` and `v` on the triangle, its `Ng`."""
+        """Return the first hit of each ray: `primID` (-1: none), `tfar` in lengths of its direction, `u` and `v` on the triangle, its `Ng`."""
         return self._scene.run(origins, directions, output=True)
 
     def hidden(
         self, origins: Float32[np.ndarray, "rays 3"], directions: Float32[np.ndarray, "rays 3"], reach: Float32[np.ndarray, " rays"]
     ) -> Int32[np.ndarray, " rays"]:
-        """0 or more where something is hit before `reach`."""
+        """Return, per ray, 0 or more where something is hit before `reach`, in lengths of its direction."""
         return self._scene.run(origins, directions, dists=reach, query="OCCLUDED")
 
     def sees(self, origins: Float[np.ndarray, "rays 3"], points: Float[np.ndarray, "rays 3"]) -> Bool[np.ndarray, " rays"]:
-        """Whether points on surfaces are the first that is met on the way to them, within a millimetre."""
+        """Return whether each point on a surface is visible from its origin: the first thing hit, within a millimetre."""
         if len(origins) == 0:
             return np.zeros(0, bool)
         way = points - origins

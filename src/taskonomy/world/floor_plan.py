@@ -1,4 +1,4 @@
-"""Floor plans: rectangles split into rooms, doors between them, windows in outer walls. All along the axes."""
+"""Floor plans: rectangles split into rooms, doors between them, windows in outer walls, all parallel to the axes."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-THICKNESS = 0.14  # of walls, metres
-NARROW = 1.35  # of a corridor
+THICKNESS = 0.14  # thickness of walls, metres
+NARROW = 1.35  # least width of a corridor, metres
 
-Rect = tuple[float, float, float, float]  # low x, low y, high x, high y, between wall axes
+Rect = tuple[float, float, float, float]  # low x, low y, high x, high y, measured to the middle of the walls
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Room:
 
     @property
     def box(self) -> Float[np.ndarray, "2 3"]:
-        """Lower and upper corner."""
+        """Return the box's lower and upper corner, metres."""
         return np.array([self.low, self.high])
 
 
@@ -31,11 +31,11 @@ class Opening:
     """A hole through a wall.
 
     Attributes:
-        rooms: The rooms it joins; one: a window.
+        rooms: Indices of the rooms it joins; a window has only one.
         axis: The axis that crosses the wall: 0 or 1.
-        at: Where the wall's axis lies on it.
-        span: From where to where along the wall.
-        height: From which height to which.
+        at: Position of the wall's middle on that axis, metres.
+        span: Both ends along the wall, metres.
+        height: Lower and upper edge, metres.
     """
 
     rooms: tuple[int, ...]
@@ -46,7 +46,7 @@ class Opening:
 
 
 def _split(rng: np.random.Generator, rect: Rect) -> tuple[Rect, Rect]:
-    """In two, across its longer side."""
+    """Split a rectangle in two, across its longer side."""
     x0, y0, x1, y1 = rect
     share = rng.uniform(0.38, 0.62)
     if x1 - x0 > y1 - y0:
@@ -61,7 +61,7 @@ def _area(rect: Rect) -> float:
 
 
 def draw_rectangles(rng: np.random.Generator, rooms: int, *, corridor: bool) -> list[Rect]:
-    """Rooms of about 9 to 25 square metres that fill a rectangle, the largest first; with a corridor, that is the last."""
+    """Draw rooms of about 9 to 25 square metres that fill a rectangle, largest first; a corridor, if any, comes last."""
     wide = float(rng.uniform(2.9, 3.9) * np.ceil(rooms / 2))
     deep = float(rng.uniform(6.6, 8.6))
     passage: list[Rect] = []
@@ -77,7 +77,7 @@ def draw_rectangles(rng: np.random.Generator, rooms: int, *, corridor: bool) -> 
 
 
 def _shared(one: Rect, two: Rect) -> tuple[int, float, float, float] | None:
-    """The wall that two rectangles share: across which axis, where, from and to."""
+    """Return the wall that two rectangles share: the axis across it, its position on that axis, and its ends; None without one."""
     for axis in (0, 1):
         for first, second in ((one, two), (two, one)):
             if abs(first[axis + 2] - second[axis]) < 1e-6:
@@ -88,7 +88,7 @@ def _shared(one: Rect, two: Rect) -> tuple[int, float, float, float] | None:
 
 
 def draw_doors(rng: np.random.Generator, rects: list[Rect], ceiling: float) -> list[Opening]:
-    """Enough openings to walk from every room to every other, and some more; doors and wide passages."""
+    """Draw doors and wide passages: enough to walk from every room to every other, and some more."""
     pairs = [(pair, wall) for pair in combinations(range(len(rects)), 2) if (wall := _shared(rects[pair[0]], rects[pair[1]]))]
     group = list(range(len(rects)))
     doors = []
@@ -107,7 +107,7 @@ def draw_doors(rng: np.random.Generator, rects: list[Rect], ceiling: float) -> l
 
 
 def draw_windows(rng: np.random.Generator, rects: list[Rect], ceiling: float) -> list[Opening]:
-    """In most outer walls that are long enough."""
+    """Draw windows in most outer walls that are long enough."""
     outer = (min(r[0] for r in rects), min(r[1] for r in rects), max(r[2] for r in rects), max(r[3] for r in rects))
     windows = []
     for room, rect in enumerate(rects):
@@ -124,6 +124,6 @@ def draw_windows(rng: np.random.Generator, rects: list[Rect], ceiling: float) ->
 
 
 def inside(rect: Rect, kind: str, ceiling: float) -> Room:
-    """The room between the faces of its walls."""
+    """Return the room between the faces of its walls."""
     half = THICKNESS / 2
     return Room(kind, (rect[0] + half, rect[1] + half, 0.0), (rect[2] - half, rect[3] - half, ceiling))

@@ -1,4 +1,4 @@
-"""What stands on floors: seats, beds, tables, storage."""
+"""Furniture that stands on floors: seats, beds, tables, storage."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from taskonomy.world.style import Style, draw_cloth, draw_print
 
 
 def _legs(width: float, depth: float, height: float, thick: float, *, round_: bool = False, inset: float = 0.0) -> list[Shape]:
-    """Four legs at the corners of a rectangle."""
+    """Return four legs at the corners of a rectangle; sizes in metres."""
     right, ahead = width / 2 - thick / 2 - inset, depth / 2 - thick / 2 - inset
     corners = [(sx * right, sy * ahead) for sx in (-1, 1) for sy in (-1, 1)]
     if round_:
@@ -18,7 +18,7 @@ def _legs(width: float, depth: float, height: float, thick: float, *, round_: bo
 
 @model("chair")
 def chair(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A wooden chair with a back of slats, or an upholstered one."""
+    """Build a wooden chair with a back of slats, or an upholstered one."""
     width, depth, seat, back = rng.uniform(0.4, 0.48), rng.uniform(0.4, 0.46), rng.uniform(0.43, 0.47), rng.uniform(0.8, 1.0)
     frame = (style.wood, style.second_wood, style.metal)[rng.integers(3)]
     made.add(frame, *_legs(width, depth, seat - 0.04, 0.035, round_=bool(rng.integers(2))))
@@ -36,7 +36,7 @@ def chair(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("chair")
 def office_chair(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A swivel chair on a star of five."""
+    """Build a swivel chair on a five-armed base."""
     made.add(style.metal, cylinder(0.03, 0.34, z=0.08))
     for angle in range(5):
         made.add(
@@ -53,13 +53,13 @@ def office_chair(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("chair")
 def armchair(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """One seat between two arms."""
+    """Build one seat between two arms."""
     _sofa(rng, style, made, rng.uniform(0.78, 0.92), 1)
 
 
 @model("chair")
 def stool(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A round seat on three legs."""
+    """Build a round seat on three legs."""
     height = rng.uniform(0.42, 0.65)
     made.add(style.wood, *[cylinder(0.018, height - 0.04, 0.13 * np.cos(turn), 0.13 * np.sin(turn)) for turn in (0, 2.09, 4.19)])
     made.add(style.fabric, cylinder(0.18, 0.05, z=height - 0.05))
@@ -85,20 +85,20 @@ def _sofa(rng: np.random.Generator, style: Style, made: Model, width: float, sea
 
 @model("couch")
 def couch(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A sofa for two or three."""
+    """Build a sofa for two or three."""
     seats = int(rng.integers(2, 4))
     _sofa(rng, style, made, 0.35 + seats * rng.uniform(0.58, 0.68), seats)
 
 
 @model("bed")
 def bed(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A double bed, its head at the back."""
+    """Build a double bed, its head at the back."""
     _bed(rng, style, made, rng.uniform(1.4, 1.75))
 
 
 @model("bed")
 def single_bed(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A bed for one."""
+    """Build a bed for one."""
     _bed(rng, style, made, rng.uniform(0.88, 1.0))
 
 
@@ -119,14 +119,14 @@ def _bed(rng: np.random.Generator, style: Style, made: Model, width: float) -> N
 
 @model("dining table")
 def dining_table(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A rectangular table on four legs."""
+    """Build a rectangular table on four legs."""
     width, depth = rng.uniform(1.3, 1.9), rng.uniform(0.8, 0.95)
     _table(rng, style, made, width, depth, rng.uniform(0.72, 0.76))
 
 
 @model("dining table")
 def round_table(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A round table on one foot."""
+    """Build a round table on one foot."""
     radius, height = rng.uniform(0.45, 0.6), rng.uniform(0.72, 0.76)
     made.add(style.wood, cylinder(radius, 0.04, z=height - 0.04, sections=40), cylinder(0.06, height - 0.08, z=0.04), cone(radius * 0.55, 0.08, 0.05))
     made.shelf(radius * 1.2, radius * 1.2, height)
@@ -142,7 +142,7 @@ def _table(rng: np.random.Generator, style: Style, made: Model, width: float, de
 
 @model()
 def conference_table(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A long table on two panels."""
+    """Build a long table on two panels."""
     width, depth = rng.uniform(1.9, 2.5), rng.uniform(0.95, 1.2)
     made.add(style.wood, cushion(width, depth, 0.05, 0.02, z=0.7), *[box(0.08, depth * 0.7, 0.7, sx * width * 0.36) for sx in (-1, 1)])
     made.shelf(width - 0.1, depth - 0.1, 0.75)
@@ -150,13 +150,13 @@ def conference_table(rng: np.random.Generator, style: Style, made: Model) -> Non
 
 @model()
 def coffee_table(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A low table."""
+    """Build a low table."""
     _table(rng, style, made, rng.uniform(0.8, 1.2), rng.uniform(0.45, 0.6), rng.uniform(0.36, 0.45))
 
 
 @model()
 def side_table(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A small round table."""
+    """Build a small round table."""
     height = rng.uniform(0.45, 0.6)
     made.add(style.second_wood, cylinder(0.24, 0.03, z=height - 0.03), cylinder(0.025, height - 0.05, z=0.02), cylinder(0.16, 0.02))
     made.shelf(0.3, 0.3, height)
@@ -164,7 +164,7 @@ def side_table(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def desk(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A writing desk with a chest of drawers at one side."""
+    """Build a writing desk with a chest of drawers at one side."""
     width, depth = rng.uniform(1.1, 1.5), rng.uniform(0.6, 0.7)
     made.add(style.wood, cushion(width, depth, 0.035, 0.01, z=0.705))
     made.add(style.wood, box(0.03, depth - 0.04, 0.705, -width / 2 + 0.03), box(width - 0.1, 0.02, 0.3, 0, -depth / 2 + 0.04, 0.4))
@@ -174,14 +174,14 @@ def desk(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def school_desk(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A pupil's table on metal legs."""
+    """Build a pupil's table on metal legs."""
     made.add(style.wood, cushion(0.7, 0.5, 0.03, 0.01, z=0.69))
     made.add(style.metal, *_legs(0.66, 0.46, 0.69, 0.03, round_=True))
     made.shelf(0.6, 0.4, 0.72)
 
 
 def _front(style: Style, made: Model, x: float, width: float, depth: float, low: float, high: float, *, drawers: int = 0, doors: int = 0) -> None:
-    """A closed body with drawers above each other or doors side by side, and their handles."""
+    """Add a closed body with drawers above each other or doors side by side, and their handles; sizes in metres."""
     made.add(style.front, box(width, depth - 0.02, high - low, x, -0.01, low))
     gap, front = 0.006, depth / 2 - 0.02
     for number in range(drawers):
@@ -198,7 +198,7 @@ def _front(style: Style, made: Model, x: float, width: float, depth: float, low:
 
 @model()
 def nightstand(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Two drawers beside a bed."""
+    """Build a bedside table with two drawers."""
     width, depth, height = rng.uniform(0.4, 0.5), 0.4, rng.uniform(0.45, 0.58)
     made.add(style.wood, *_legs(width, depth, 0.08, 0.04))
     _front(style, made, 0, width, depth, 0.08, height - 0.02, drawers=2)
@@ -208,7 +208,7 @@ def nightstand(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def dresser(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A chest of drawers."""
+    """Build a chest of drawers."""
     width, depth, height = rng.uniform(0.8, 1.2), 0.45, rng.uniform(0.75, 1.05)
     made.add(style.wood, *_legs(width, depth, 0.08, 0.05))
     _front(style, made, 0, width, depth, 0.08, height - 0.03, drawers=int(rng.integers(3, 5)))
@@ -218,7 +218,7 @@ def dresser(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def sideboard(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Low and wide, with doors."""
+    """Build a low, wide cupboard with doors."""
     width, depth, height = rng.uniform(1.2, 1.7), 0.42, rng.uniform(0.5, 0.8)
     made.add(style.metal, *_legs(width, depth, 0.12, 0.03, round_=True))
     _front(style, made, 0, width, depth, 0.12, height - 0.02, doors=int(rng.integers(2, 5)))
@@ -228,7 +228,7 @@ def sideboard(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def wardrobe(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Tall, with doors."""
+    """Build a tall cupboard with doors."""
     width, height = rng.uniform(0.9, 1.6), rng.uniform(1.9, 2.2)
     made.add(style.dark, box(width - 0.04, 0.5, 0.08))
     _front(style, made, 0, width, 0.58, 0.08, height - 0.03, doors=int(rng.integers(2, 4)))
@@ -237,7 +237,7 @@ def wardrobe(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def bookcase(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Open shelves, to be filled with books."""
+    """Build open shelves, to be filled with books."""
     width, depth, height = rng.uniform(0.7, 1.1), 0.3, rng.uniform(1.5, 2.1)
     levels = int(rng.integers(4, 6))
     made.add(
@@ -252,7 +252,7 @@ def bookcase(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def rack(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Metal shelving with boxes on it."""
+    """Build metal shelving with boxes on it."""
     width, depth, height = rng.uniform(0.9, 1.2), 0.4, rng.uniform(1.6, 2.0)
     made.add(style.metal, *_legs(width, depth, height, 0.03))
     for level in range(4):
@@ -268,12 +268,12 @@ def rack(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def counter(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A kitchen unit with a worktop."""
+    """Build a kitchen unit with a worktop."""
     kitchen_unit(style, made, 0.6, drawers=int(rng.choice([0, 3])))
 
 
 def kitchen_unit(style: Style, made: Model, width: float, drawers: int = 0) -> None:
-    """Body, plinth and worktop of one unit; its top is a shelf."""
+    """Add body, plinth and worktop of one kitchen unit, whose top is a shelf."""
     made.add(style.dark, box(width, 0.52, 0.1, 0, -0.03))
     _front(style, made, 0, width, 0.58, 0.1, 0.86, drawers=drawers, doors=0 if drawers else 2)
     made.add(style.stone, box(width, 0.61, 0.04, 0, 0.0, 0.86))
@@ -282,12 +282,12 @@ def kitchen_unit(style: Style, made: Model, width: float, drawers: int = 0) -> N
 
 @model()
 def wall_cabinet(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Hangs above a worktop."""
+    """Build a cupboard that hangs above a worktop."""
     _front(style, made, 0, rng.choice([0.6, 0.9, 1.2]), 0.34, 0, rng.uniform(0.6, 0.75), doors=2)
 
 
 @model()
 def towel_shelf(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A small board on the wall."""
+    """Build a small board on the wall."""
     made.add(style.wood, box(0.6, 0.18, 0.025), *[box(0.02, 0.14, 0.1, sx * 0.22, -0.02, -0.1) for sx in (-1, 1)])
     made.shelf(0.5, 0.12, 0.025, 0.4)

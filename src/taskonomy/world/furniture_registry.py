@@ -1,4 +1,4 @@
-"""A piece of furniture as a list of shapes and materials, and the registry of those who build one."""
+"""Pieces of furniture as lists of shapes with materials, and the registry of the functions that build them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from taskonomy.world.textures import Material
 
 @dataclass(frozen=True)
 class ShelfModel:
-    """A level rectangle on which other things can stand, and the free height above it."""
+    """A level rectangle on which other things can stand: corners, height, and free height above it, metres."""
 
     low: tuple[float, float]
     high: tuple[float, float]
@@ -24,7 +24,7 @@ class ShelfModel:
 
 @dataclass(frozen=True)
 class Glow:
-    """A ball of light inside a model: where, how large, and what it sends out (watts per steradian, times pi)."""
+    """A ball of light inside a model: centre and radius in metres, and its power in watts per steradian, times pi."""
 
     centre: tuple[float, float, float]
     radius: float
@@ -33,14 +33,14 @@ class Glow:
 
 @dataclass
 class Model:
-    """Something to place: x to its right, its back at low y and its front at high y, its foot at z = 0.
+    """A model to place: x to its right, its back at low y, its front at high y, its foot at z = 0; metres.
 
     Attributes:
-        parts: Shapes and what they are made of.
-        shelves: Where other things can stand.
+        parts: Shapes with their materials.
+        shelves: Rectangles on which other things can stand.
         glows: Lights inside it.
-        category: Value of `segment_semantic`.
-        name: Who built it.
+        category: Its value in `segment_semantic`.
+        name: Name of the function that built it, a key of `MODELS`.
     """
 
     parts: list[tuple[Shape, Material]] = field(default_factory=list)
@@ -50,21 +50,21 @@ class Model:
     name: str = ""
 
     def add(self, material: Material, *shapes: Shape) -> None:
-        """More shapes of one material."""
+        """Add shapes of one material."""
         self.parts += [(shape, material) for shape in shapes]
 
     def shelf(self, width: float, depth: float, height: float, free: float = 9.0, y: float = 0) -> None:
-        """A place to put things, centred."""
+        """Add a shelf on which things can be put, centred on x; sizes in metres."""
         self.shelves.append(ShelfModel((-width / 2, y - depth / 2), (width / 2, y + depth / 2), height, free))
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
-        """Lower and upper corner."""
+        """Return the bounding box's lower and upper corner, metres."""
         corners = np.stack([shape.bounds for shape, _material in self.parts])
         return np.stack([corners[:, 0].min(axis=0), corners[:, 1].max(axis=0)])
 
     def placed(self, x: float, y: float, z: float, degrees: float) -> "Model":
-        """Turned about z, then moved; shelves stay rectangles along the axes only for quarter turns."""
+        """Return the model turned about z, then moved; shelves stay parallel to the axes only for quarter turns."""
         angle = np.radians(degrees)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
@@ -87,7 +87,7 @@ MODELS: dict[str, Build] = {}
 
 
 def model(category: str | None = None) -> Callable[[Callable[[np.random.Generator, Style, Model], None]], Build]:
-    """Register a function that fills an empty model under its own name, with its class among `OBJECTS` (None: background)."""
+    """Register, under its name, a function that fills an empty model of a class of `OBJECTS` (None: background)."""
 
     def register(fill: Callable[[np.random.Generator, Style, Model], None]) -> Build:
         def build(rng: np.random.Generator, style: Style) -> Model:

@@ -1,4 +1,4 @@
-"""The built-in world on disk, in the released layout: one process per building builds, renders, annotates and writes it."""
+"""The built-in world on disk, in the released layout; one process per building builds, renders, annotates and writes it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from taskonomy.world.building import build
 from taskonomy.world.cameras import views_of
 from taskonomy.world.render import Renderer
 
-NOT_WRITTEN = frozenset({"mask_valid"})  # as in the release; it follows from depth_zbuffer
+NOT_WRITTEN = frozenset({"mask_valid"})  # nor is it in the release: it follows from depth_zbuffer
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class _Job:
 
 
 def building_name(number: int) -> str:
-    """Of the building with this number: its place in the seeds, so a larger world begins with the same buildings."""
+    """Return the name of the building of this number. Seeds contain it, so a larger world begins with the same buildings."""
     return f"building{number:04}"
 
 
 def make_world(root: Path, params: WorldParams, processes: int | None = None) -> dict[str, str]:
-    """Write the world, one tar per building and domain, and its split list; the folder appears whole, or not at all.
+    """Write the world, one tar per building and domain, and its split list; the folder appears whole or not at all.
 
     Returns:
         The split of every building.

@@ -1,4 +1,4 @@
-"""Lamps, daylight and sun, and how a room's shadow rays are shared among them."""
+"""Lamps, daylight and sun, and the share of a room's shadow rays that each gets."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +14,15 @@ PORTAL, BALL, SUN = 0, 1, 2
 
 @dataclass(frozen=True)
 class Lights:
-    """All lights, and which share of a room's shadow rays goes to which.
+    """All lights, and the share of each room's shadow rays that goes to each of them.
 
     Attributes:
-        cumulative: Per room, and last for outdoors, the running sum of shares.
+        cumulative: Running sum of the shares, for each room and, last, for outdoors.
         centre: Middle of a window or ball.
-        edge_one: One side of a window; of the sun, its breadth.
-        edge_two: The other side.
-        facing: Where a window shines; of the sun, where it stands.
-        radius: Of a ball, and of its lampshade.
+        edge_one: Vector along one side of a window; for the sun, its breadth.
+        edge_two: Vector along the other side.
+        facing: Direction into which a window shines; for the sun, the direction towards it.
+        radius: Radius of a ball, which is that of its lampshade, metres.
         power: Radiance times area over pi.
         kind: `PORTAL`, `BALL` or `SUN`.
     """
@@ -40,7 +40,7 @@ class Lights:
 def draw_lights(
     rng: np.random.Generator, rooms: tuple[Room, ...], openings: tuple[Opening, ...], models: list[Model]
 ) -> tuple[Lights, Float32[np.ndarray, "places 3"], Float32[np.ndarray, "2 3"]]:
-    """Lamps, daylight through windows, and the sun."""
+    """Draw lamps, daylight through windows and the sun; return them with the ambient light of each place and the radiance of the sky."""
     day = float(rng.uniform(0.15, 1.0))
     overhead, horizon = np.array([0.55, 0.75, 1.1]) * 7 * day, np.array([0.9, 1.0, 1.1]) * 8 * day
     rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]] = []
@@ -93,5 +93,5 @@ def draw_lights(
 
 
 def _holds(room: Room, point: Any) -> bool:
-    """Whether a lamp or window belongs to a room."""
+    """Return whether a lamp or window belongs to a room."""
     return bool((point > room.box[0] - 0.3).all() and (point < room.box[1] + 0.3).all())

@@ -1,4 +1,4 @@
-"""Primitive shapes with vertex normals: what furniture is put together from. Metres; curved shapes are fine enough for curvature."""
+"""Primitive shapes with vertex normals, of which furniture is built; metres. Curved shapes are fine enough to compute curvature from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 
-CREASE = 0.6  # radians: neighbouring faces at a wider angle keep an edge between them
-SECTIONS = 24  # of a full turn
+CREASE = 0.6  # radians: an edge between faces that meet at a wider angle stays sharp
+SECTIONS = 24  # facets of a full turn
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Shape:
         vertices: Positions, metres.
         normals: Unit normals, outwards.
         faces: Indices of vertices.
-        local: Positions that textures are laid over: they stay with the shape when it is turned or moved.
+        local: Texture coordinates: positions that stay with the shape when it is turned or moved.
     """
 
     vertices: Float[np.ndarray, "vertices 3"]
@@ -29,11 +29,11 @@ class Shape:
     local: Float[np.ndarray, "vertices 3"]
 
     def moved(self, x: float = 0, y: float = 0, z: float = 0) -> "Shape":
-        """Shifted."""
+        """Return the shape shifted by a vector, metres."""
         return Shape(self.vertices + np.array([x, y, z], float), self.normals, self.faces, self.local)
 
     def turned(self, axis: str, degrees: float) -> "Shape":
-        """Rotated about an axis through the origin."""
+        """Return the shape rotated about an axis through the origin."""
         turn = np.radians(degrees)
         after, last = (("xyz".index(axis) + step) % 3 for step in (1, 2))
         matrix = np.eye(3)
@@ -41,7 +41,7 @@ class Shape:
         return Shape(self.vertices @ matrix, self.normals @ matrix, self.faces, self.local)
 
     def stretched(self, x: float = 1, y: float = 1, z: float = 1) -> "Shape":
-        """Scaled about the origin, by positive factors; textures keep their size."""
+        """Return the shape scaled about the origin by positive factors; textures keep their size."""
         factors = np.array([x, y, z], float)
         normals = self.normals / factors
         vertices = self.vertices * factors
@@ -49,7 +49,7 @@ class Shape:
 
     @cached_property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
-        """Lower and upper corner of the box around it."""
+        """Return the bounding box's lower and upper corner, metres."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
 
 
@@ -73,7 +73,7 @@ def _unit_sphere() -> Shape:
 
 @lru_cache(maxsize=512)
 def lathe(profile: tuple[tuple[float, float], ...], sections: int = SECTIONS) -> Shape:
-    """A surface of revolution about z.
+    """Build a surface of revolution about z.
 
     Args:
         profile: (radius, height) from the bottom of the outside upwards; end on the axis to close it.
@@ -83,40 +83,40 @@ def lathe(profile: tuple[tuple[float, float], ...], sections: int = SECTIONS) ->
 
 
 def box(width: float, depth: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
-    """A box on z, centred on x and y."""
+    """Build a box that stands at height z, centred on x and y."""
     return _unit_box().stretched(width, depth, height).moved(x, y, z + height / 2)
 
 
 def cylinder(radius: float, height: float, x: float = 0, y: float = 0, z: float = 0, sections: int = SECTIONS) -> Shape:
-    """An upright cylinder on z."""
+    """Build an upright cylinder that stands at height z."""
     return lathe(((0, 0), (radius, 0), (radius, height), (0, height)), sections).moved(x, y, z)
 
 
 def cone(bottom: float, top: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
-    """A truncated cone on z."""
+    """Build a truncated cone that stands at height z; `bottom` and `top` are radii."""
     tip = ((top, height), (0, height)) if top > 0 else ((0, height),)
     return lathe(((0, 0), (bottom, 0), *tip)).moved(x, y, z)
 
 
 def sphere(radius: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
-    """A sphere around a centre."""
+    """Build a sphere around a centre."""
     return _unit_sphere().stretched(radius, radius, radius).moved(x, y, z)
 
 
 def ellipsoid(width: float, depth: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
-    """An ellipsoid around a centre."""
+    """Build an ellipsoid around a centre."""
     return _unit_sphere().stretched(width / 2, depth / 2, height / 2).moved(x, y, z)
 
 
 def capsule(radius: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
-    """An upright capsule on z, `height` from tip to tip."""
+    """Build an upright capsule that stands at height z, `height` from tip to tip."""
     turn = np.linspace(-np.pi / 2, np.pi / 2, 10)
     centre = np.where(turn < 0, radius, height - radius)
     return lathe(tuple(zip((radius * np.cos(turn).round(12)).tolist(), (centre + radius * np.sin(turn)).tolist(), strict=True))).moved(x, y, z)
 
 
 def cushion(width: float, depth: float, height: float, round_by: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
-    """A box on z with round edges and corners, `round_by` metres."""
+    """Build a box that stands at height z, with edges and corners rounded by `round_by` metres."""
     core = _rounded_cube()
     half = np.array([width, depth, height]) / 2
     radius = min(round_by, *half.tolist())
@@ -127,7 +127,7 @@ def cushion(width: float, depth: float, height: float, round_by: float, x: float
 
 @lru_cache(maxsize=1)
 def _rounded_cube(steps: int = 4) -> Shape:
-    """A sphere cut along its three middle planes: pulled apart, its pieces are round corners, and what spans the gap is edges and sides."""
+    """Build a sphere cut along its three middle planes; pulled apart, its pieces are round corners, and the gaps become edges and sides."""
     angle = np.tan(np.linspace(-np.pi / 4, np.pi / 4, 2 * steps + 1))
     # The middle line occurs twice, once on either side of the gap.
     line = np.concatenate([angle[:steps], [-1e-6, 1e-6], angle[steps + 1 :]])
@@ -148,7 +148,7 @@ def _rounded_cube(steps: int = 4) -> Shape:
 
 
 def prism(outline: Sequence[tuple[float, float]], height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
-    """A convex outline (counter-clockwise in x, y) extruded upwards from z."""
+    """Extrude a convex outline (counter-clockwise in x, y) upwards from z."""
     flat = np.array(outline, float)
     count = len(flat)
     bottom, top = np.c_[flat, np.zeros(count)], np.c_[flat, np.full(count, float(height))]
@@ -161,7 +161,7 @@ def prism(outline: Sequence[tuple[float, float]], height: float, x: float = 0, y
 
 
 def rectangle(corner: Sequence[float], first: Sequence[float], second: Sequence[float]) -> Shape:
-    """A flat parallelogram from a corner along two edges; its normal is their cross product."""
+    """Build a flat parallelogram from a corner along two edges; its normal is their cross product."""
     origin, along, across = (np.array(vector, float) for vector in (corner, first, second))
     normal = np.cross(along, across)
     vertices = np.stack([origin, origin + along, origin + along + across, origin + across])

@@ -1,4 +1,4 @@
-"""Where a room's furniture goes: ways of placing a model, tried until it touches nothing."""
+"""The placement of a room's furniture: poses are proposed for each model until one touches nothing."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,19 +11,19 @@ from taskonomy.world.furniture_registry import MODELS, Model
 from taskonomy.world.style import Style
 
 TRIES = 14
-FACING = (-90.0, 0.0, 90.0, 180.0)  # degrees that turn a front inwards from the walls at low x, low y, high x, high y
+FACING = (-90.0, 0.0, 90.0, 180.0)  # degrees that turn the front of a model into the room, from the walls at low x, low y, high x, high y
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Furniture of a room.
+    """A rule for part of the furniture of a room.
 
     Attributes:
         models: Keys of `MODELS`; one is drawn each time, but a row takes them all in turn.
         how: A key of `PLACEMENTS`.
-        count: At least and at most how many are tried.
-        on: Names of the models it is put on, around, beside or before.
-        height: For what hangs: lower edge, from and to, metres.
+        count: Least and greatest number of models to try.
+        on: Names of the models on, around, beside or before which these are put.
+        height: Range of the lower edge of what hangs on a wall, metres.
     """
 
     models: tuple[str, ...]
@@ -35,7 +35,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Placed:
-    """A model where it stands: its own frame, and the pose that took it into the world."""
+    """A model at its place: as placed, in its own frame, and the pose (x, y, z in metres, turn in degrees) between the two."""
 
     model: Model
     own: Model
@@ -44,7 +44,7 @@ class Placed:
 
 @dataclass
 class Site:
-    """A room while it is furnished; `blocked` are boxes that nothing may enter."""
+    """A room while it is being furnished; `blocked` are boxes that nothing may enter."""
 
     room: Room
     style: Style
@@ -52,7 +52,7 @@ class Site:
     placed: list[Placed] = field(default_factory=list)
 
     def fits(self, model: Model) -> bool:
-        """Whether a placed model stays inside the room and enters no box."""
+        """Return whether a placed model stays inside the room and enters no blocked box."""
         boxes = np.stack([shape.bounds for shape, _material in model.parts])
         low, high = np.array(self.room.low), np.array(self.room.high)
         if (boxes[:, 0] < low - 1e-6).any() or (boxes[:, 1] > high + 1e-6).any():
@@ -64,18 +64,18 @@ class Site:
         return bool((gap >= 0).all())
 
     def take(self, own: Model, pose: tuple[float, float, float, float]) -> bool:
-        """Place a model if it fits."""
+        """Place a model at a pose if it fits there, and return whether it did."""
         model = own.placed(*pose)
         if not self.fits(model):
             return False
         self.placed.append(Placed(model, own, pose))
-        # Rugs carry furniture, so they are in nobody's way.
+        # Furniture stands on rugs, so they block nothing.
         if own.name != "rug":
             self.blocked += [shape.bounds for shape, _material in model.parts]
         return True
 
     def parents(self, rule: Rule) -> list[Placed]:
-        """What a rule refers to."""
+        """Return the placed models that a rule refers to."""
         return [one for one in self.placed if one.own.name in rule.on]
 
 
@@ -90,7 +90,7 @@ def _placement(function: Placement) -> Placement:
 
 
 def _at_wall(site: Site, own: Model, side: int, share: float, z: float, gap: float) -> tuple[float, float, float, float]:
-    """Its back at a wall; `share` of the way along."""
+    """Return the pose with its back at a wall, `share` of the way along it; `z` and `gap` in metres."""
     axis, bounds = side % 2, own.bounds
     back = (site.room.low if side < 2 else site.room.high)[axis]
     inwards = 1 if side < 2 else -1
@@ -104,14 +104,14 @@ def _at_wall(site: Site, own: Model, side: int, share: float, z: float, gap: flo
 
 @_placement
 def _wall(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """On the floor, its back at a wall."""
+    """Yield poses on the floor, with the back at a wall."""
     for _ in range(TRIES):
         yield _at_wall(site, own, int(rng.integers(4)), rng.random(), 0.0 - min(own.bounds[0, 2], 0), 0.03)
 
 
 @_placement
 def _corner(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """On the floor, in a corner."""
+    """Yield poses on the floor, in a corner."""
     for side in rng.permutation(4):
         for share in rng.permutation(2):
             yield _at_wall(site, own, int(side), abs(float(share) - 0.03), 0.0, 0.06)
@@ -119,14 +119,14 @@ def _corner(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Pos
 
 @_placement
 def _hung(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """On a wall."""
+    """Yield poses on a wall."""
     for _ in range(TRIES):
         yield _at_wall(site, own, int(rng.integers(4)), rng.random(), float(rng.uniform(*rule.height)), 0.004)
 
 
 @_placement
 def _middle(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """Free in the room, along its longer side."""
+    """Yield poses around the middle of the room, along its longer side."""
     (x0, y0, _z0), (x1, y1, _z1) = site.room.low, site.room.high
     turn = 0.0 if x1 - x0 > y1 - y0 else 90.0
     for attempt in range(TRIES):
@@ -137,7 +137,7 @@ def _middle(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Pos
 
 @_placement
 def _anywhere(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """On the floor."""
+    """Yield poses anywhere on the floor."""
     for _ in range(TRIES):
         x, y = rng.uniform(site.room.low[:2], site.room.high[:2]).tolist()
         yield x, y, 0.0, float(rng.choice([0, 90, 180, 270]))
@@ -145,7 +145,7 @@ def _anywhere(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> P
 
 @_placement
 def _grid(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """In rows that all face low x."""
+    """Yield poses in rows that all face low x."""
     (x0, y0, _z0), (x1, y1, _z1) = site.room.low, site.room.high
     for x in np.arange(x0 + 1.5, x1 - 0.9, 1.25):
         for y in np.arange(y0 + 0.65, y1 - 0.5, 1.0):
@@ -154,7 +154,7 @@ def _grid(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses
 
 @_placement
 def _ceiling(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """Under the ceiling: in the middle, then to either side along the room."""
+    """Yield poses under the ceiling, spread evenly along the room."""
     (x0, y0, _z0), (x1, y1, z1) = site.room.low, site.room.high
     most = rule.count[1]
     for share in (np.arange(most) + 0.5) / most:
@@ -164,7 +164,7 @@ def _ceiling(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Po
 
 @_placement
 def _around(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """At the edges of a table, facing it, pushed in a little."""
+    """Yield poses at the edges of a table, facing it, pushed in a little."""
     for parent in site.parents(rule):
         low, high = parent.model.bounds
         for side in rng.permutation(4):
@@ -187,7 +187,7 @@ def _relative(parent: Placed, right: float, ahead: float, turn: float) -> tuple[
 
 @_placement
 def _beside(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """Left and right of something, backs in line."""
+    """Yield poses to the left and right of another model, with the backs in line."""
     for parent in site.parents(rule):
         for side in rng.permutation([-1, 1]):
             edge = parent.own.bounds[1, 0] + 0.06 + own.bounds[1, 0]
@@ -196,7 +196,7 @@ def _beside(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Pos
 
 @_placement
 def _before(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """In front of something, facing it."""
+    """Yield poses in front of another model, facing it."""
     for parent in site.parents(rule):
         for gap in rng.uniform(-0.15, 0.3, 3):
             yield _relative(
@@ -206,7 +206,7 @@ def _before(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Pos
 
 @_placement
 def _opposite(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """At walking distance in front of something, along it."""
+    """Yield poses at walking distance in front of another model, parallel to it."""
     for parent in site.parents(rule):
         for gap in (0.35, 0.45, 0.3):
             yield _relative(parent, 0.0, float(parent.own.bounds[1, 1] - own.bounds[0, 1] + gap), 0.0)
@@ -214,7 +214,7 @@ def _opposite(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> P
 
 @_placement
 def _on(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
-    """On something's shelf."""
+    """Yield poses on the shelves of other models."""
     places = [(shelf, parent) for parent in site.parents(rule) for shelf in parent.model.shelves]
     for _ in range(TRIES if places else 0):
         shelf, parent = places[rng.integers(len(places))]
@@ -230,7 +230,7 @@ def _on(site: Site, own: Model, rule: Rule, rng: np.random.Generator) -> Poses:
 
 
 def _row(site: Site, rule: Rule, rng: np.random.Generator) -> None:
-    """Units side by side along the wall that takes most of them."""
+    """Place units side by side along the wall with room for most of them."""
     owns = [MODELS[name](rng, site.style) for name in rule.models]
     best: tuple[list[Placed], list[Float[np.ndarray, "2 3"]]] = ([], [])
     for side in rng.permutation(4):
@@ -254,7 +254,7 @@ def _row(site: Site, rule: Rule, rng: np.random.Generator) -> None:
 
 
 def furnish(site: Site, rules: tuple[Rule, ...], rng: np.random.Generator) -> None:
-    """Place what the rules ask for, as far as there is room."""
+    """Place the furniture that the rules ask for, as far as there is room."""
     for rule in rules:
         if rule.how == "row":
             _row(site, rule, rng)

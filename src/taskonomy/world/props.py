@@ -1,4 +1,4 @@
-"""Lamps, and what stands on tables or hangs on walls."""
+"""Lamps, and objects that stand on tables or hang on walls."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def _glowing(tint: tuple[float, float, float], strength: float) -> Material:
 
 
 def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
-    """From candle-warm to neutral white, with red, green and blue of mean 1."""
+    """Draw a colour of light from candle-warm to neutral white, with red, green and blue of mean 1."""
     warm = rng.uniform(0.0, 1.0)
     tint = np.array([1.0, 0.92 - 0.12 * warm, 0.88 - 0.4 * warm])
     red, green, blue = (tint / tint.mean()).tolist()
@@ -23,7 +23,7 @@ def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _glow(made: Model, rng: np.random.Generator, centre: tuple[float, float, float], radius: float, power: float) -> Material:
-    """A light in a model, and the material of its shade."""
+    """Add a light to a model and return the material of its shade."""
     tint = _tint(rng)
     red, green, blue = tint
     made.glows.append(Glow(centre, radius, (red * power, green * power, blue * power)))
@@ -32,7 +32,7 @@ def _glow(made: Model, rng: np.random.Generator, centre: tuple[float, float, flo
 
 @model("vase")
 def vase(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Turned on a wheel; sometimes with flowers."""
+    """Build a turned vase, sometimes with flowers."""
     belly, neck, lip, high = vary(0.075, rng), vary(0.035, rng), vary(0.055, rng), vary(0.26, rng)
     turn = np.linspace(0, 1, 14)
     radius = np.interp(turn, [0, 0.1, 0.4, 0.75, 1], [belly * 0.6, belly * 0.8, belly, neck, lip])
@@ -56,7 +56,7 @@ def vase(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("bottle")
 def bottle(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Body, shoulder, neck, a cap and a label."""
+    """Build a bottle: body, shoulder, neck, a cap and a label."""
     wide, high = vary(0.038, rng), vary(0.28, rng)
     glass = Material("plain", (colour(rng.choice([0.05, 0.3, 0.35, 0.55, 0.6]), rng.uniform(0.3, 0.9), rng.uniform(0.25, 0.8)),))
     shape = (
@@ -76,7 +76,7 @@ def bottle(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("book")
 def books(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A row of upright books."""
+    """Build a row of upright books."""
     x, depth = -0.3, 0.2
     covers = [draw_print(rng) for _ in range(3)]
     count = int(rng.integers(4, 14))
@@ -88,7 +88,7 @@ def books(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("book")
 def book_pile(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Books lying on each other."""
+    """Build a pile of books."""
     z = 0.0
     for _ in range(int(rng.integers(1, 5))):
         thick = rng.uniform(0.015, 0.04)
@@ -100,7 +100,7 @@ def book_pile(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("clock")
 def wall_clock(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A round dial in a frame."""
+    """Build a round dial in a frame."""
     radius = vary(0.16, rng)
     rim = (style.wood, style.metal, style.dark, style.accent)[rng.integers(4)]
     ring = lathe(((0.0, 0.0), (radius, 0.0), (radius, 0.035), (radius * 0.93, 0.045), (radius * 0.86, 0.035), (radius * 0.86, 0.02), (0, 0.02)), 40)
@@ -111,7 +111,7 @@ def wall_clock(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("clock")
 def table_clock(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A dial in a block of wood."""
+    """Build a dial in a block of wood."""
     made.add(style.wood, cushion(0.16, 0.06, 0.17, 0.02))
     made.add(Material("dial", (grey(0.93), grey(0.1)), metres=0), cylinder(0.06, 0.004, sections=32).turned("x", -90).moved(0, 0.03, 0.09))
 
@@ -125,7 +125,7 @@ def _leaves(rng: np.random.Generator, style: Style, made: Model, foot: float, sp
 
 @model("potted plant")
 def plant(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A large plant in a pot on the floor."""
+    """Build a large plant in a pot on the floor."""
     pot = Material(
         str(rng.choice(["plain", "stripes", "wood"])),
         (colour(rng.uniform(0, 0.1), rng.uniform(0, 0.7), rng.uniform(0.4, 0.9)), grey(0.85)),
@@ -145,14 +145,14 @@ def plant(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model("potted plant")
 def small_plant(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A plant for a table."""
+    """Build a plant for a table."""
     made.add(style.accent, lathe(((0, 0), (0.05, 0), (0.065, 0.1), (0.058, 0.1), (0.055, 0.09), (0, 0.09))))
     _leaves(rng, style, made, 0.09, rng.uniform(0.5, 1.0), rng.uniform(0.13, 0.22), int(rng.integers(7, 12)))
 
 
 @model()
 def bowl(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A bowl of fruit."""
+    """Build a bowl of fruit."""
     made.add(style.accent, lathe(((0, 0), (0.05, 0), (0.1, 0.03), (0.14, 0.08), (0.13, 0.08), (0.09, 0.04), (0, 0.02)), 32))
     for number in range(int(rng.integers(3, 6))):
         fruit = Material("plain", (colour(rng.choice([0.0, 0.08, 0.15, 0.3]), 0.8, 0.8),))
@@ -161,14 +161,14 @@ def bowl(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def plate(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A plate and a cup."""
+    """Build a plate and a cup."""
     made.add(style.ceramic, lathe(((0, 0), (0.07, 0), (0.12, 0.02), (0.11, 0.02), (0.07, 0.008), (0, 0.008)), 32))
     made.add(style.accent, lathe(((0, 0), (0.03, 0), (0.038, 0.09), (0.033, 0.09), (0.028, 0.01), (0, 0.01)), 20).moved(0.16, 0.05))
 
 
 @model()
 def toy_blocks(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Building blocks and a ball."""
+    """Build toy blocks and a ball."""
     for number in range(int(rng.integers(3, 7))):
         paint = Material("plain", (colour(rng.random(), 0.8, 0.9),))
         size = rng.uniform(0.06, 0.11)
@@ -178,7 +178,7 @@ def toy_blocks(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def floor_lamp(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A shade on a tall pole."""
+    """Build a lamp with a shade on a tall pole."""
     high = rng.uniform(1.4, 1.7)
     shade = _glow(made, rng, (0, 0, high), 0.24, rng.uniform(2.0, 5.0))
     made.add(style.metal, cylinder(0.014, high - 0.1, sections=12), cylinder(0.14, 0.025))
@@ -187,7 +187,7 @@ def floor_lamp(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def table_lamp(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A shade on a turned foot."""
+    """Build a lamp with a shade on a turned foot."""
     shade = _glow(made, rng, (0, 0, 0.38), 0.17, rng.uniform(1.0, 2.5))
     made.add(style.accent, lathe(((0, 0), (0.07, 0), (0.05, 0.05), (0.07, 0.12), (0.03, 0.22), (0.012, 0.27), (0, 0.27))))
     made.add(shade, lathe(((0.13, 0.28), (0.09, 0.48))))
@@ -195,7 +195,7 @@ def table_lamp(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def pendant(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Hangs from the ceiling: a globe, or a cone with its bulb."""
+    """Build a lamp that hangs from the ceiling: a globe, or a cone with its bulb."""
     drop = rng.uniform(0.3, 0.6)
     shade = _glow(made, rng, (0, 0, 0.14), 0.18, rng.uniform(4.0, 9.0))
     made.add(style.dark, cylinder(0.006, drop - 0.02, z=0.28, sections=8), cylinder(0.05, 0.02, z=0.26 + drop))
@@ -208,7 +208,7 @@ def pendant(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def ceiling_lamp(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A flat dome under the ceiling."""
+    """Build a flat dome under the ceiling."""
     shade = _glow(made, rng, (0, 0, 0.0), 0.2, rng.uniform(4.0, 9.0))
     made.add(shade, lathe(((0, 0), (0.1, 0.012), (0.16, 0.045), (0.18, 0.08))))
     made.add(style.metal, cylinder(0.19, 0.02, z=0.08))
@@ -216,7 +216,7 @@ def ceiling_lamp(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def light_panel(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """An office's luminous square in the ceiling."""
+    """Build an office's luminous square in the ceiling."""
     shade = _glow(made, rng, (0, 0, -0.1), 0.16, rng.uniform(4.0, 8.0))
     made.add(style.white, box(0.62, 0.62, 0.03, z=0.012))
     made.add(shade, box(0.56, 0.56, 0.012))
@@ -224,7 +224,7 @@ def light_panel(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def painting(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A picture in its frame."""
+    """Build a picture in its frame."""
     width, high = rng.uniform(0.35, 1.1), rng.uniform(0.35, 0.8)
     frame = (style.wood, style.dark, style.metal, style.white)[rng.integers(4)]
     made.add(
@@ -239,7 +239,7 @@ def painting(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def mirror(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A framed pane."""
+    """Build a framed pane."""
     width, high = rng.uniform(0.45, 0.7), rng.uniform(0.6, 0.9)
     made.add(style.metal, box(width, 0.02, high))
     made.add(Material("plain", (grey(0.75),)), box(width - 0.04, 0.006, high - 0.04, 0, 0.012, 0.02))
@@ -247,7 +247,7 @@ def mirror(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def whiteboard(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """A board with writing and a tray."""
+    """Build a board with writing and a tray."""
     width, high = rng.uniform(1.5, 2.2), 1.0
     made.add(style.metal, box(width, 0.02, high), box(width * 0.6, 0.06, 0.02, 0, 0.03, 0))
     ground = grey(0.93) if rng.random() < 0.6 else colour(0.38, 0.5, 0.3)
@@ -257,7 +257,7 @@ def whiteboard(rng: np.random.Generator, style: Style, made: Model) -> None:
 
 @model()
 def rug(rng: np.random.Generator, style: Style, made: Model) -> None:
-    """Lies flat under furniture."""
+    """Build a rug that lies flat under furniture."""
     hue = rng.random()
     colours = tuple(colour(hue + rng.normal(0, 0.1), rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.9)) for _ in range(int(rng.integers(2, 5))))
     made.add(Material("rug", colours, metres=0), box(rng.uniform(1.6, 2.3), rng.uniform(1.1, 1.6), 0.008))

@@ -1,4 +1,4 @@
-"""Images and exact geometry of views: Embree finds what rays hit, compiled kernels shade it. One thread, and the same bits every time."""
+"""Images and exact geometry of views: Embree finds ray hits, compiled kernels shade them in one thread, with the same bits every time."""
 
 from dataclasses import astuple
 from typing import Any
@@ -16,16 +16,16 @@ from taskonomy.world.denoise import a_trous, gather
 from taskonomy.world.embree import NEVER, Rays
 from taskonomy.world.shading import ambient_of, bounce_rays, camera_rays, glow_of, light_rays, surface
 
-STEPS = (1, 2, 4, 8)  # of the a-trous filter, pixels
-TOLERANCE = 5.0  # of the filter: standard deviations of a pixel's light
-KEY = 0.2  # brightness that the geometric mean of an image is exposed to, before the curve
+STEPS = (1, 2, 4, 8)  # holes of the successive passes of the a-trous filter, pixels
+TOLERANCE = 5.0  # of the filter, in standard deviations of a pixel's light
+KEY = 0.2  # brightness to which the geometric mean of an image is exposed, before the film curve
 
 
 class Renderer:
     """Renders views of one building.
 
     Args:
-        building: From `build`.
+        building: A building made by `build`.
     """
 
     def __init__(self, building: Building) -> None:
@@ -37,16 +37,16 @@ class Renderer:
             building.face_material, building.metres, building.atlas, sides, starts,
         )  # fmt: skip
         self._lights = astuple(building.lights)
-        # The street is the last place.
+        # The last place is outdoors.
         self._place = np.where(building.face_room < 0, len(building.rooms), building.face_room).astype(np.int32)
 
     def render(self, view: CameraView, *, samples: int, seed: int) -> Frame:
-        """Image and geometry of a view; they depend on the building, the view and the seed only.
+        """Render the image and geometry of a view, which depend on the building, the view and the seed only.
 
         Args:
-            view: From `views_of` of this building.
+            view: A view of this building, made by `views_of`.
             samples: Rays per pixel.
-            seed: Of the noise.
+            seed: Seed of the noise.
         """
         camera, building = view.camera, self.building
         key = int(generator(seed, "image", building.name, view.point, view.view).integers(2**63))
@@ -70,7 +70,7 @@ class Renderer:
         )
 
     def _scene_seen(self, rooms: Int32[np.ndarray, " seen"], standing: int) -> int:
-        """The type of the room that most of the image shows: a camera in a closet may look at a bedroom."""
+        """Return the type of the room that covers most of the image: a camera in a closet may look into a bedroom."""
         inside = rooms[rooms >= 0]
         return PLACES[self.building.rooms[int(np.bincount(inside).argmax())].kind] if len(inside) else standing
 
@@ -89,7 +89,7 @@ class Renderer:
         normal: Float32[np.ndarray, "pixels 3"],
         instance: Int32[np.ndarray, " pixels"],
     ) -> Float32[np.ndarray, "pixels 3"]:
-        """What reaches each pixel: direct light from the lamps, and light from the first surface a ray bounces to."""
+        """Return the light that reaches each pixel: direct light from lamps, and light from the first surface that a ray bounces to."""
         origins, directions = _rays(camera, samples, key, jitter=True)
         spread = 1 / (camera.focal * np.sqrt(samples))
         hit, position, facing, colour = self._trace(origins, directions, spread)
@@ -116,17 +116,17 @@ def _rays(camera: Camera, samples: int, key: int, *, jitter: bool) -> tuple[Floa
 
 
 def _slopes(camera: Camera, depth: Float32[np.ndarray, " pixels"], normal: Float32[np.ndarray, "pixels 3"]) -> Float32[np.ndarray, "pixels 2"]:
-    """Change of inverse depth per pixel to the right and downwards, if a pixel's surface is flat: inverse depth is linear on planes."""
+    """Return the change of inverse depth per pixel, right and down, if each pixel's surface is flat: inverse depth is linear on planes."""
     rays = camera.pixel_rays().reshape(-1, 3)
     facing = np.minimum((normal * rays).sum(axis=1), -1e-3)
     return (np.stack([normal[:, 0], -normal[:, 1]], axis=1) / (facing * depth * camera.focal)[:, None]).astype(np.float32)
 
 
 def _develop(light: Float32[np.ndarray, "pixels 3"], seen: Any) -> UInt8[np.ndarray, "pixels 3"]:
-    """Expose on what is not sky, bend as film does (Narkowicz 2015, a fit to ACES), and encode as sRGB."""
+    """Expose for everything but the sky, apply a film curve (Narkowicz 2015, a fit to ACES), and encode as sRGB."""
     brightness = light.astype(np.float64) @ np.array([0.2126, 0.7152, 0.0722])
     inside = brightness[seen] if seen.any() else brightness
-    # Lamps and windows' edges are bright beyond measure, corners black: leave both out.
+    # Lamps and the edges of windows are far too bright, corners black: leave both out.
     level = np.exp(np.log(np.clip(inside, *np.quantile(inside, [0.05, 0.9])) + 1e-4).mean())
     scaled: Float[np.ndarray, "pixels 3"] = light * (KEY / level)
     toned = np.clip(scaled * (2.51 * scaled + 0.03) / (scaled * (2.43 * scaled + 0.59) + 0.14), 0, 1)

@@ -1,4 +1,4 @@
-"""Types of rooms as data: how large, how finished, how lit, how furnished."""
+"""Types of rooms as data: their size, finish, light and furniture."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ RUG = Rule(("rug",), "middle", (0, 1))
 
 @dataclass(frozen=True)
 class RoomType:
-    """How rooms of one kind are made.
+    """How rooms of one kind are built.
 
     Attributes:
-        rank: 0 takes a building's largest rooms, 9 its smallest.
-        tint: What its walls are painted like: hue, saturation and value of sRGB, each in [0, 1]. Rooms of a kind vary around it.
+        rank: Order by size: kinds of rank 0 get a building's largest rooms, of rank 9 its smallest.
+        tint: Colour of the walls, around which rooms of the kind vary: hue, saturation and value of sRGB, each in [0, 1].
         floors: Patterns to draw the floor from.
         walls: Patterns to draw the walls from; the first is the most frequent.
-        rules: The furniture, in the order it is placed.
+        rules: The furniture, in the order in which it is placed.
     """
 
     rank: float
@@ -328,7 +328,7 @@ ROOMS = {
     ),
 }
 
-# What a building is for: the rooms it may have, drawn without repetition (the first two always); a corridor comes with the floor plan.
+# Use of a building -> the rooms it may have, drawn without repetition (the first two always); the floor plan may add a corridor.
 USES = {
     "home": ("living_room", "kitchen", "bedroom", "bathroom", "dining_room", "childs_room", "home_office", "closet"),
     "house": ("bedroom", "bathroom", "living_room", "kitchen", "library/indoor", "childs_room", "dining_room", "home_office"),
@@ -336,4 +336,4 @@ USES = {
     "school": ("classroom", "library/indoor", "office", "bathroom", "storage_room", "conference_room", "dining_room"),
     "hotel": ("hotel_room", "dining_room", "bathroom", "waiting_room", "kitchen", "bedroom", "closet"),
 }
-DWELLINGS = ("home", "house")  # twice as frequent as the others
+DWELLINGS = ("home", "house")  # these are drawn twice as often as the others

@@ -1,4 +1,4 @@
-"""What is compiled: from hits of rays to light, in one thread, with the same bits every time."""
+"""Compiled kernels from ray hits to light, in one thread, with the same bits every time."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast, no_type_check
@@ -18,7 +18,7 @@ def compiled(function: F) -> F:
 @compiled
 @no_type_check
 def _uniform(key: int, index: int, dimension: int) -> float:
-    """A number in [0, 1) from a view's key, a sample's index and what it is for: no state, so no order."""
+    """Return a number in [0, 1) from a view's key, a sample's index and a purpose (`dimension`): stateless, so order does not matter."""
     state = np.uint64(key) ^ (np.uint64(index) * np.uint64(0x9E3779B97F4A7C15)) ^ (np.uint64(dimension + 1) * np.uint64(0xD1B54A32D192ED03))
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -29,7 +29,7 @@ def _uniform(key: int, index: int, dimension: int) -> float:
 @compiled
 @no_type_check
 def camera_rays(rotation: Array, location: Array, focal: float, side: int, samples: int, key: int, jitter: bool) -> tuple[Array, ...]:
-    """Rays through every pixel, sample after sample within a pixel: origins, and directions that reach z-buffer depth 1.
+    """Return rays through every pixel, ordered by pixel, then sample: origins, and directions that reach z-buffer depth 1.
 
     Samples are stratified on a square grid; without jitter the only sample is the pixel's centre.
     """
@@ -59,7 +59,7 @@ def camera_rays(rotation: Array, location: Array, focal: float, side: int, sampl
 def _texture(
     atlas: Array, sizes: Array, starts: Array, material: int, metres: float, local: Array, axis: int, footprint: float, colour: Array, ray: int
 ) -> None:
-    """A ray's colour: bilinear look-up in the level of the picture whose texels are about as large as the sample's footprint."""
+    """Look up a ray's colour, bilinearly, in the level of the texture whose texels are about as large as the sample's footprint."""
     if axis == 0:
         u, v = local[1], local[2]
     elif axis == 1:
@@ -75,7 +75,7 @@ def _texture(
     left, top = int(np.floor(x)), int(np.floor(y))
     fx, fy = np.float32(x - left), np.float32(y - top)
     base = starts[level] + material * side * side
-    # Sides are powers of two, so this is the remainder.
+    # Sides are powers of two, so this mask gives the remainder.
     one = base + (top & (side - 1)) * side
     two = base + ((top + 1) & (side - 1)) * side
     near, far = left & (side - 1), (left + 1) & (side - 1)
@@ -90,9 +90,9 @@ def _texture(
 def surface(
     origins: Array, directions: Array, scale: Array, primitive: Array, u: Array, v: Array, spread: float, scene: tuple[Array, ...]
 ) -> tuple[Array, ...]:
-    """Where rays hit: position, smooth normal towards the ray's origin, reflectance; zeros where they miss.
+    """Return where rays hit: position, smooth normal towards the ray's origin, reflectance; zeros where they miss.
 
-    `spread` is a sample's width at distance 1; `scale` the hits' distances in lengths of the directions.
+    `spread` is a sample's width at distance 1; `scale` holds the hits' distances in lengths of the directions.
     """
     faces, vertices, normals, local, face_axis, face_material, metres, atlas, sizes, starts = scene
     count = len(primitive)
@@ -135,9 +135,9 @@ def surface(
 def light_rays(
     position: Array, normal: Array, primitive: Array, face_room: Array, samples: int, key: int, purpose: int, lights: tuple[Array, ...]
 ) -> tuple[Array, ...]:
-    """One shadow ray per hit to a point on one of its room's lights, and the light that arrives if nothing is in between.
+    """Return one shadow ray per hit to a point on one of its room's lights, and the light that arrives if nothing is in between.
 
-    The choice of the light is stratified over a pixel's samples: sample k of n draws from the k-th n-th of the lights' shares.
+    The choice of the light is stratified over a pixel's samples: sample k of n draws from the k-th of n equal parts of the lights' running sum.
     """
     cumulative, centre, edge_one, edge_two, facing, radius, power, kind = lights
     count = len(primitive)
@@ -155,7 +155,7 @@ def light_rays(
         pixel = ray // samples
         turn = int(_uniform(key, pixel, 97 + purpose) * samples)
         chosen = np.float32(((ray + turn) % samples + _uniform(key, ray, purpose)) / samples)
-        # The first whose running sum is above it.
+        # The first light whose running sum is above the drawn number.
         which, last = 0, cumulative.shape[1] - 1
         while which < last:
             middle = (which + last) // 2
@@ -168,7 +168,7 @@ def light_rays(
             continue
         one, two = _uniform(key, ray, purpose + 1), _uniform(key, ray, purpose + 2)
         if kind[which] == 2:
-            # The sun: a direction, blurred by its disc.
+            # The sun is a direction, blurred by its disc.
             length = np.float32(0)
             for axis in range(3):
                 way[axis] = facing[which, axis] + edge_one[which, axis] * (one - 0.5) + edge_two[which, axis] * (two - 0.5)
@@ -178,7 +178,7 @@ def light_rays(
             stop = np.float32(200)
         else:
             if kind[which] == 1:
-                # A point in a ball stands for its glowing surface.
+                # A point within the ball represents its glowing surface.
                 angle = 2 * np.pi * one
                 height = 2 * two - 1
                 ring = np.sqrt(max(0.0, 1 - height * height))
@@ -217,7 +217,7 @@ def light_rays(
 @compiled
 @no_type_check
 def bounce_rays(position: Array, normal: Array, primitive: Array, samples: int, key: int) -> tuple[Array, ...]:
-    """One ray per hit into the hemisphere above it, by the cosine, stratified by turns around the normal."""
+    """Return one ray per hit into the hemisphere above it, cosine-distributed, with the turn about the normal stratified."""
     count = len(primitive)
     origins = np.zeros((count, 3), np.float32)
     directions = np.zeros((count, 3), np.float32)
@@ -229,7 +229,7 @@ def bounce_rays(position: Array, normal: Array, primitive: Array, samples: int, 
         out = _uniform(key, ray, 11)
         ring, up = np.sqrt(out), np.sqrt(max(0.0, 1 - out))
         nx, ny, nz = normal[ray, 0], normal[ray, 1], normal[ray, 2]
-        # A basis without branches on near-parallel axes (Duff et al. 2017).
+        # An orthonormal basis around the normal (Duff et al. 2017).
         sign = 1.0 if nz >= 0 else -1.0
         a = -1.0 / (sign + nz)
         b = nx * ny * a
@@ -245,7 +245,7 @@ def bounce_rays(position: Array, normal: Array, primitive: Array, samples: int, 
 @compiled
 @no_type_check
 def glow_of(primitive: Array, directions: Array, face_material: Array, emission: Array, sky: Array) -> Array:
-    """What shines by itself where rays end: lamps, screens, and the sky."""
+    """Return the light given off where rays end: by lamps, screens and the sky."""
     glow = np.empty((len(primitive), 3), np.float32)
     for ray in range(len(primitive)):
         face = primitive[ray]
@@ -263,13 +263,13 @@ def glow_of(primitive: Array, directions: Array, face_material: Array, emission:
 @compiled
 @no_type_check
 def ambient_of(primitive: Array, struck: Array, face_room: Array, outdoors: int, ambient: Array, sky: Array, colour: Array) -> Array:
-    """Light that has bounced more than once, where rays from `primitive` struck; `colour` becomes 1 where it comes from the sky.
+    """Return light that has bounced more than once, where rays from `primitive` struck; `colour` becomes 1 where it comes from the sky.
 
-    Light through windows is the windows' own; only outdoors does a ray that escapes bring the sky's.
+    Indoors, windows already count as lights, so a ray that escapes brings the sky's light only outdoors.
     """
     light = np.zeros((len(struck), 3), np.float32)
     for ray in range(len(struck)):
-        # What a ray that missed bounces from is the last triangle: its light is never looked at.
+        # A ray that missed has index -1, the last triangle; its light is never used.
         from_street = face_room[primitive[ray]] == outdoors
         for channel in range(3):
             if struck[ray] >= 0:

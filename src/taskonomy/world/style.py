@@ -1,4 +1,4 @@
-"""Colours and materials that the things of one room share."""
+"""Colours and materials shared by the furniture of one room."""
 
 import colorsys
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from taskonomy.world.textures import Colour, Material
 
 
 def colour(hue: float, saturation: float, value: float) -> Colour:
-    """Linear reflectance of a colour given as hue, saturation and value of sRGB, each in [0, 1]."""
+    """Return the linear reflectance of a colour given as hue, saturation and value of sRGB, each in [0, 1]."""
     red, green, blue = (float(channel) ** 2.2 for channel in colorsys.hsv_to_rgb(hue % 1, min(saturation, 1), min(value, 1)))
     return red, green, blue
 
 
 def grey(value: float) -> Colour:
-    """A grey of an sRGB value in [0, 1]."""
+    """Return the linear reflectance of a grey given as an sRGB value in [0, 1]."""
     return colour(0, 0, value)
 
 
@@ -40,13 +40,13 @@ class Style:
 
 
 def draw_woods(rng: np.random.Generator) -> tuple[Colour, Colour]:
-    """A dark and a light tone of one wood."""
+    """Draw a dark and a light tone of one wood."""
     hue, saturation, value = rng.uniform(0.04, 0.11), rng.uniform(0.25, 0.7), rng.uniform(0.3, 0.85)
     return colour(hue, saturation, value * 0.75), colour(hue + 0.01, saturation * 0.85, value)
 
 
 def draw_cloth(rng: np.random.Generator) -> Material:
-    """Something woven, plain or in a pattern."""
+    """Draw a woven material, plain or patterned."""
     hue = rng.random()
     first = colour(hue, rng.uniform(0.1, 0.75), rng.uniform(0.25, 0.9))
     second = colour(hue + rng.choice([0.04, 0.12, 0.5]), rng.uniform(0.1, 0.6), rng.uniform(0.4, 0.95))
@@ -55,7 +55,7 @@ def draw_cloth(rng: np.random.Generator) -> Material:
 
 
 def draw_style(rng: np.random.Generator) -> Style:
-    """The materials of one room."""
+    """Draw the materials of one room."""
     wood, second_wood = draw_woods(rng), draw_woods(rng)
     accent = colour(rng.random(), rng.uniform(0.4, 0.9), rng.uniform(0.4, 0.9))
     front = [
@@ -87,6 +87,6 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 
 def draw_print(rng: np.random.Generator) -> Material:
-    """A cover or label of its own."""
+    """Draw the material of a cover or label."""
     first = colour(rng.random(), rng.uniform(0.2, 0.9), rng.uniform(0.25, 0.9))
     return Material("print", (first, colour(rng.random(), rng.uniform(0, 0.7), rng.uniform(0.3, 0.95))), metres=0)

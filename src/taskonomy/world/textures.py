@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
-SIDE = 256  # texels
-LEVELS = 6  # each half the size of the one before: what is far away is looked up in a small one
+SIDE = 256  # of a texture, texels
+LEVELS = 6  # each half the size of the one before; distant surfaces are looked up in the small ones
 
 Colour = tuple[float, float, float]
 Picture = Float[np.ndarray, "side side 3"]
@@ -18,13 +18,13 @@ Pattern = Callable[[np.random.Generator, Float[np.ndarray, "colours 3"]], Pictur
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks.
+    """The look of a surface.
 
     Attributes:
         pattern: A key of `PATTERNS`.
-        colours: What the pattern is made of, linear reflectance.
-        metres: Side of the picture on the surface; 0: stretched over each part.
-        emission: Light given off, added to what is reflected.
+        colours: Colours of the pattern, linear reflectance.
+        metres: Side of the picture on the surface, metres; 0: stretched over each part.
+        emission: Light given off, added to the reflected light.
     """
 
     pattern: str
@@ -42,13 +42,13 @@ def _pattern(function: Pattern) -> Pattern:
 
 
 def picture(material: Material, rng: np.random.Generator) -> Float32[np.ndarray, "side side 3"]:
-    """The texture of a material, `SIDE` texels square."""
+    """Draw the texture of a material, `SIDE` texels square."""
     return np.clip(PATTERNS[material.pattern](rng, np.array(material.colours, float)), 0.005, 0.95).astype(np.float32, order="C")
 
 
 @cache
 def _band(low: float, high: float | None, stretch: float, roughness: float) -> Float[np.ndarray, "side half"]:
-    """What noise weighs at each frequency."""
+    """Return the weight of noise at each frequency."""
     down, right = np.meshgrid(np.fft.fftfreq(SIDE, 1 / SIDE), np.fft.rfftfreq(SIDE, 1 / SIDE), indexing="ij")
     frequency = np.hypot(down * stretch, right)
     inside = (frequency >= low) & (frequency <= (high or SIDE))
@@ -60,13 +60,13 @@ def _band(low: float, high: float | None, stretch: float, roughness: float) -> F
 def _noise(
     rng: np.random.Generator, low: float, high: float | None = None, stretch: float = 1.0, roughness: float = 1.5
 ) -> Float[np.ndarray, "side side"]:
-    """Seamless noise between two frequencies (per picture), with mean 0 and standard deviation 1; `stretch` > 1 draws it out downwards."""
+    """Draw seamless noise between two frequencies (per picture), with mean 0 and deviation 1; `stretch` > 1 draws it out downwards."""
     values = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((SIDE, SIDE))) * _band(low, high, stretch, roughness), (SIDE, SIDE))
     return values / values.std()
 
 
 def _grid() -> tuple[Float[np.ndarray, "side side"], Float[np.ndarray, "side side"]]:
-    """Coordinates from 0 to 1, downwards and to the right, of texel centres."""
+    """Return coordinates of texel centres from 0 to 1, downwards and to the right."""
     line = (np.arange(SIDE) + 0.5) / SIDE
     down, right = np.meshgrid(line, line, indexing="ij")
     return down, right
@@ -78,19 +78,19 @@ def _mix(first: Float[np.ndarray, "3"], second: Float[np.ndarray, "3"], share: F
 
 
 def _shaded(colour: Float[np.ndarray, "3"], factor: Float[np.ndarray, "side side"]) -> Picture:
-    """One colour, here lighter and there darker."""
+    """Return one colour, lighter in some places and darker in others."""
     return np.moveaxis(colour[:, None, None] * factor, 0, -1)
 
 
 @_pattern
 def _plain(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """One colour, with hardly visible wear."""
+    """Draw one colour with hardly visible wear."""
     return _shaded(colours[0], 1 + 0.005 * _noise(rng, 1, 12))
 
 
 @_pattern
 def _wood(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Grain in one piece of wood, along the picture's height."""
+    """Draw the grain of one piece of wood, along the picture's height."""
     _down, right = _grid()
     rings = np.sin(2 * np.pi * (6 * right + 0.25 * _noise(rng, 1, 6, stretch=4)))
     return _mix(colours[0], colours[-1], 0.5 + 0.3 * rings + 0.15 * _noise(rng, 8, 90, stretch=16, roughness=0.5))
@@ -99,7 +99,7 @@ def _wood(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> 
 def _pieces(
     rng: np.random.Generator, rows: int, columns: int, shift: float, gap: float
 ) -> tuple[Float[np.ndarray, "side side"], Float[np.ndarray, "side side"]]:
-    """A bond of rectangles: a random number per rectangle, and how much of a texel is joint."""
+    """Lay a bond of rectangles: a random number per rectangle, and the share of each texel that is joint."""
     down, right = _grid()
     row = np.floor(down * rows)
     across = right * columns + row * shift
@@ -110,7 +110,7 @@ def _pieces(
 
 @_pattern
 def _planks(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Floor boards."""
+    """Draw floor boards."""
     number, joint = _pieces(rng, 2, 12, 0.0, 0.003)
     grain = _noise(rng, 4, 100, stretch=12, roughness=0.8)
     board = _mix(colours[0], colours[1], 0.5 + 0.9 * (number - 0.5) + 0.15 * grain)
@@ -119,7 +119,7 @@ def _planks(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -
 
 @_pattern
 def _parquet(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Squares of staves, turned by turns."""
+    """Draw squares of staves, of alternating direction."""
     down, right = _grid()
     turned = (np.floor(down * 4) + np.floor(right * 4)) % 2 > 0
     stave = np.where(turned, down, right) * 16
@@ -131,7 +131,7 @@ def _parquet(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) 
 
 @_pattern
 def _tiles(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Square tiles; the last colour is the joint."""
+    """Draw square tiles; the last colour is the joint."""
     number, joint = _pieces(rng, 4, 4, 0.0, 0.008)
     tile = _shaded(colours[0], 0.94 + 0.1 * number + 0.02 * _noise(rng, 4, 40))
     return _mix(np.zeros(3), np.ones(3), 1 - joint) * tile + _shaded(colours[-1], joint)
@@ -139,7 +139,7 @@ def _tiles(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) ->
 
 @_pattern
 def _bricks(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Bricks in running bond; the last colour is the mortar."""
+    """Draw bricks in running bond; the last colour is the mortar."""
     number, joint = _pieces(rng, 12, 4, 0.5, 0.006)
     stone = _mix(colours[0], colours[1], number + 0.15 * _noise(rng, 10, 80, roughness=0.5))
     return stone * (1 - joint[..., None]) + _shaded(colours[-1], joint)
@@ -147,7 +147,7 @@ def _bricks(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -
 
 @_pattern
 def _checks(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """A chessboard of tiles."""
+    """Draw a chessboard of tiles."""
     down, right = _grid()
     number, joint = _pieces(rng, 4, 4, 0.0, 0.004)
     odd = (np.floor(down * 4) + np.floor(right * 4)) % 2
@@ -156,7 +156,7 @@ def _checks(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -
 
 @_pattern
 def _stripes(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Vertical bands of random widths."""
+    """Draw vertical bands of random widths."""
     _down, right = _grid()
     edges = np.sort(rng.random(rng.integers(5, 14)))
     return colours[(np.searchsorted(edges, right) % len(edges)) % len(colours)] * (1 + 0.02 * _noise(rng, 20, 120, roughness=0.3))[..., None]
@@ -164,14 +164,14 @@ def _stripes(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) 
 
 @_pattern
 def _tartan(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Bands both ways, over each other."""
+    """Draw bands in both directions, laid over each other."""
     sett = colours[rng.integers(0, len(colours), 8)][np.arange(SIDE) * 24 // SIDE % 8]
     return (sett[:, None] + sett[None]) / 2
 
 
 @_pattern
 def _fabric(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """A weave."""
+    """Draw a weave."""
     down, right = _grid()
     weave = np.sin(2 * np.pi * 32 * down) * np.sin(2 * np.pi * 32 * right)
     return _shaded(colours[0], 1 + 0.07 * weave + 0.05 * _noise(rng, 4, 100, roughness=0.6))
@@ -179,27 +179,27 @@ def _fabric(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -
 
 @_pattern
 def _marble(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Veins in stone."""
+    """Draw veins in stone."""
     veins = np.exp(-6 * abs(_noise(rng, 1, 40, roughness=1.9))) + 0.5 * np.exp(-9 * abs(_noise(rng, 3, 60, roughness=1.7)))
     return _mix(colours[0], colours[-1], 0.8 * veins + 0.05 * _noise(rng, 1, 10))
 
 
 @_pattern
 def _granite(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Grains of a few colours."""
+    """Draw grains of a few colours."""
     grains = np.stack([_noise(rng, 20, 90, roughness=0.3) for _ in colours])
     return colours[grains.argmax(axis=0)]
 
 
 @_pattern
 def _carpet(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Short pile."""
+    """Draw a short pile."""
     return _mix(colours[0], colours[-1], 0.5 + 0.18 * _noise(rng, 10, 110, roughness=0.2))
 
 
 @_pattern
 def _dots(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Discs on an even ground, in rows that are offset by half."""
+    """Draw discs on an even ground, in rows that are offset by half."""
     down, right = _grid()
     row = np.floor(down * 6)
     across = right * 6 + 0.5 * (row % 2)
@@ -209,7 +209,7 @@ def _dots(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> 
 
 @_pattern
 def _damask(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """A mirrored ornament, as on wallpaper."""
+    """Draw a mirrored ornament, as on wallpaper."""
     down, right = _grid()
     x, y = 4 * np.pi * right, 4 * np.pi * down
     first, second = rng.integers(1, 4, 2)
@@ -219,7 +219,7 @@ def _damask(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -
 
 @_pattern
 def _rug(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Nested frames and diamonds: made to be stretched over a whole rug."""
+    """Draw nested frames and diamonds, to be stretched over a whole rug."""
     down, right = _grid()
     frame = np.minimum.reduce([down, right, 1 - down, 1 - right])
     band = np.searchsorted(np.array([0.03, 0.07, 0.09, 0.14]), frame)
@@ -230,7 +230,7 @@ def _rug(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> P
 
 @_pattern
 def _painting(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Sky, hills, and shapes, within a mount: made to be stretched over a frame."""
+    """Draw sky, hills and shapes within a mount, to be stretched over a frame."""
     image = np.empty((SIDE, SIDE, 3), np.float32)
     down, right = _grid()
     image[:] = _mix(colours[0], colours[1], down)
@@ -251,7 +251,7 @@ def _painting(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"])
 
 @_pattern
 def _print(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """A cover or a label: a ground, a band, and lines of lettering."""
+    """Draw a cover or a label: a ground, a band, and lines of lettering."""
     image = np.empty((SIDE, SIDE, 3), np.float32)
     image[:] = colours[0]
     top = int(rng.integers(20, 140))
@@ -263,7 +263,7 @@ def _print(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) ->
 
 @_pattern
 def _dial(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """A clock face with twelve marks and two hands, upright."""
+    """Draw a clock face with twelve marks and two hands, upright."""
     image = np.empty((SIDE, SIDE, 3), np.float32)
     image[:] = colours[0]
     middle = SIDE // 2
@@ -281,11 +281,11 @@ def _dial(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> 
 
 @_pattern
 def _leaf(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Blotches of green."""
+    """Draw blotches of green."""
     return _mix(colours[0], colours[-1], 0.5 + 0.35 * _noise(rng, 3, 60))
 
 
 @_pattern
 def _brushed(rng: np.random.Generator, colours: Float[np.ndarray, "colours 3"]) -> Picture:
-    """Metal, brushed downwards."""
+    """Draw metal, brushed downwards."""
     return _shaded(colours[0], 1 + 0.05 * _noise(rng, 4, 128, stretch=30, roughness=0.3))

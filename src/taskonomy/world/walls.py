@@ -1,4 +1,4 @@
-"""Walls with holes, floors, ceilings, and the joinery around: baseboards, door cases, window frames, curtains."""
+"""Walls with holes, floors, ceilings, and joinery: baseboards, door cases, window frames, curtains."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from taskonomy.world.meshes import Shape, box, capsule, cylinder, rectangle
 from taskonomy.world.style import Style, draw_cloth
 from taskonomy.world.textures import Material
 
-REVEAL = 0.22  # how deep a window lies behind the wall's face
+REVEAL = 0.22  # depth of a window behind the wall's face, metres
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def _on_wall(axis: int, at: float, along: float, z: float) -> tuple[float, float
 
 
 def _slab(axis: int, low: tuple[float, float, float], high: tuple[float, float, float]) -> Shape:
-    """A box given as (across the wall, along it, up) from and to."""
+    """Build a box from its lower and upper corner, each given as (across the wall, along it, up), metres."""
     (a0, b0, z0), (a1, b1, z1) = low, high
     across, along, middle = abs(a1 - a0), abs(b1 - b0), ((a0 + a1) / 2, (b0 + b1) / 2)
     x, y = middle if axis == 0 else middle[::-1]
@@ -43,7 +43,7 @@ def _slab(axis: int, low: tuple[float, float, float], high: tuple[float, float, 
 
 
 def room_shell(room: Room, number: int, openings: list[Opening], finish: Finish, trim: Material, accent_side: int) -> list[Model]:
-    """Floor, ceiling, four walls, and what runs along their foot."""
+    """Build floor, ceiling, four walls, and baseboards."""
     (x0, y0, z0), (x1, y1, z1) = room.low, room.high
     floor, ceiling, board = Model(name="floor"), Model(name="ceiling"), Model(name="baseboard")
     floor.add(finish.floor, rectangle((x0, y0, z0), (x1 - x0, 0, 0), (0, y1 - y0, 0)))
@@ -74,7 +74,7 @@ def room_shell(room: Room, number: int, openings: list[Opening], finish: Finish,
 
 
 def door_case(rng: np.random.Generator, hole: Opening, style: Style) -> list[Model]:
-    """Lining and architraves; a narrow one may have its leaf, standing open."""
+    """Build lining and architraves; a narrow door may have its leaf, standing open."""
     case = Model(name="door case")
     (low, high), top, half = hole.span, hole.height[1], THICKNESS / 2
     near, far = hole.at - half - 0.002, hole.at + half + 0.002
@@ -110,7 +110,7 @@ def door_case(rng: np.random.Generator, hole: Opening, style: Style) -> list[Mod
 
 
 def window_case(rng: np.random.Generator, hole: Opening, room: Room, style: Style) -> list[Model]:
-    """Reveals, frame, bars, a sill; maybe curtains."""
+    """Build reveals, frame, bars and a sill, and for some windows curtains."""
     case = Model(name="window")
     (low, high), (bottom, top) = hole.span, hole.height
     middle = (room.low[hole.axis] + room.high[hole.axis]) / 2

@@ -41,7 +41,7 @@ def measure(
         confidence: Share of the resampled affinities that an interval holds (percentile interval).
 
     Returns:
-        The measured target. Gain is the win rate against `scratch`, quality against the candidate `self` (paper section 4); NaN without that baseline.
+        The target. Gain is the win rate against `scratch`, quality against the candidate `self` (paper section 4); NaN without that baseline.
     """
     target, candidates = data.target, data.candidates
     rates = win_rates(data.losses, target, candidates)

@@ -2,5 +2,5 @@
 
 import cv2
 
-# Labels are made by many processes side by side; threads inside each would only fight, and one thread gives the same bits everywhere.
+# Labels are computed by many processes at once; threads within each would only compete for cores, and one thread gives the same bits everywhere.
 cv2.setNumThreads(1)

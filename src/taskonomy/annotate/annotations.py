@@ -1,4 +1,4 @@
-"""Every label that one view has, by the name of its domain."""
+"""Every label of a view, by the name of its domain."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from taskonomy.errors import TaskonomyError, unknown
 
 
 class Likeness(StrEnum):
-    """What a label is beside the released one of the same view."""
+    """How a label compares with the released one of the same view."""
 
     SAME = "the release's"
     NEAR = "near it"
@@ -20,13 +20,13 @@ class Likeness(StrEnum):
 
 @dataclass(frozen=True)
 class Annotator:
-    """How one domain is made.
+    """How the label of one domain is computed.
 
     Attributes:
-        make: From a frame to the physical values that `taskonomy.release.formats` stores.
-        likeness: What that is beside the released label, at the release's 512 pixels.
-        agreement: How that is known: what was measured on released views, whose depth and camera the label was made of, or why it must be so.
-        needs: Fields of the frame without which it cannot be made, beyond those that every frame has.
+        make: Computes, from a frame, the physical values that `taskonomy.release.formats` stores.
+        likeness: How the label compares with the released one, at the release's 512 pixels.
+        agreement: Evidence of likeness: a measurement on released views, with the label made from their depth and camera, or a reason.
+        needs: Optional fields of the frame that the label requires.
     """
 
     make: Callable[[Frame], Any]
@@ -66,14 +66,14 @@ ANNOTATORS = {
 
 
 def annotate(frame: Frame, domains: Iterable[str] | None = None) -> dict[str, Any]:
-    """The labels of one view, in physical values (`formats.to_bytes` makes their files).
+    """Compute the labels of one view, in physical values (`formats.to_bytes` encodes them as files).
 
     Args:
         frame: The view.
-        domains: Which; None: all that the frame has the inputs of.
+        domains: Names of the domains; None: all whose inputs the frame has.
 
     Raises:
-        TaskonomyError: A domain that nobody knows or that does not come from a frame, or one whose input the frame lacks.
+        TaskonomyError: A domain is unknown or does not come from a frame, or the frame lacks its input.
     """
     if domains is None:
         return {name: annotator.make(frame) for name, annotator in ANNOTATORS.items() if not _missing(frame, annotator)}

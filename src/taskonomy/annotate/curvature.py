@@ -1,4 +1,4 @@
-"""Principal curvatures from normals and points of the image."""
+"""Principal curvatures, computed from the normals and points of an image."""
 
 from typing import no_type_check
 
@@ -9,16 +9,16 @@ from numba import njit
 from taskonomy.annotate.occlusion import inverse_depth, joined
 from taskonomy.annotate.view import Frame
 
-SMOOTH = 0.7  # cosine: where objects are unknown, normals that differ more belong to two of them
+SMOOTH = 0.7  # cosine of an angle: where objects are unknown, normals that differ by more belong to different objects
 
 
 def principal_curvature(frame: Frame) -> Float32[np.ndarray, "height width 2"]:
-    """Both principal curvatures, 1/m, the larger one first; positive bulges towards the viewer: a ball of radius r has (1/r, 1/r), a bowl -1/r.
+    """Compute both principal curvatures, 1/m, larger first; positive bulges towards the viewer: a ball of radius r has (1/r, 1/r), a bowl -1/r.
 
-    Eigenvalues of the shape operator (how the normal turns as the point moves over the surface), from differences between neighbouring
-    pixels that see the same surface: depth does not jump between them and they belong to the same object or, where objects are unknown,
-    their normals differ by less than 45 degrees. Not a number in holes and where no such neighbour is left in a direction. The release's is another
-    thing: of the scanned mesh, by algebraic point set surfaces, which see more of it than a view does.
+    They are the eigenvalues of the shape operator (how the normal turns as the point moves over the surface), from differences between
+    neighbouring pixels that see the same surface: depth does not jump between them and they belong to the same object or, where objects are
+    unknown, their normals differ by less than 45 degrees. They are NaN in holes and where a direction has no such neighbour. The release
+    computed them differently: on the scanned mesh, by algebraic point set surfaces, which cover more of it than one view does.
     """
     normal = np.ascontiguousarray(frame.normal, np.float64)
     points = frame.camera.pixel_rays() * np.where(np.isfinite(frame.depth), frame.depth, 0).astype(np.float64)[..., None]
@@ -49,8 +49,8 @@ def _same(
 def _principal_curvature(points: np.ndarray, normal: np.ndarray, inverse: np.ndarray, instance: np.ndarray, known: bool, focal: float) -> np.ndarray:
     height, width = inverse.shape
     result = np.full((height, width, 2), np.nan, np.float32)
-    step = np.zeros((2, 3))  # along the surface, per direction of the image
-    turn = np.zeros((2, 3))  # of the normal
+    step = np.zeros((2, 3))  # displacement along the surface, per direction of the image
+    turn = np.zeros((2, 3))  # change of the normal, per direction of the image
     for row in range(height):
         for column in range(width):
             if inverse[row, column] <= 0:

@@ -1,4 +1,4 @@
-"""Keypoints of the image: how blob- or corner-like its grey values are, over scales."""
+"""Keypoints of the image: how blob-like or corner-like its grey values are, over several scales."""
 
 from typing import no_type_check
 
@@ -10,19 +10,19 @@ from numba import njit
 from taskonomy.annotate.pixel_scale import RELEASED_RESOLUTION
 from taskonomy.annotate.view import Frame
 
-SIGMAS = np.linspace(1, 30, 10)  # pixels of the release
-SIZES = (3 * SIGMAS).astype(np.int64)  # of the box filters that stand for them
-LUMINANCE = (0.2125, 0.7154, 0.0721)  # of linear ITU-R 709, as scikit-image's grey; texture edges take other weights
-CROSS_WEIGHT = 0.81  # of the mixed derivative: 0.9 squared, for what boxes miss of a Gaussian (SURF, section 3.2)
+SIGMAS = np.linspace(1, 30, 10)  # in pixels of the release
+SIZES = (3 * SIGMAS).astype(np.int64)  # sides of the box filters that approximate them
+LUMINANCE = (0.2125, 0.7154, 0.0721)  # ITU-R 709 weights, as in scikit-image's rgb2gray; texture edges use other weights
+CROSS_WEIGHT = 0.81  # weight of the mixed derivative: 0.9 squared corrects for boxes in place of Gaussians (SURF, section 3.2)
 
 
 def keypoints2d(frame: Frame) -> Float32[np.ndarray, "height width"]:
-    """SURF's interest before thinning: box-filtered determinant of the Hessian of the grey image, the largest over scales, at least 0.
+    """Compute SURF's interest before thinning: the box-filtered determinant of the Hessian of the grey image, its maximum over scales, at least 0.
 
-    At 512 pixels this is the release's law: `skimage.feature.hessian_matrix_det(grey, sigma, approximate=True)` at ten sigmas from 1 to 30
-    pixels, with what comes with it: boxes end at the border of the image, and a side that three does not divide leaves a little of plain
-    brightness, at most 0.0014. Box filters come in whole pixels, so sigmas are not scaled; at another resolution the image is brought to
-    512 pixels (bilinearly, or by the mean of each area where it is larger) and the law is read at the centres of its own pixels.
+    At 512 pixels this is the release's formula: `skimage.feature.hessian_matrix_det(grey, sigma, approximate=True)` at ten sigmas from 1
+    to 30 pixels, with its side effects: boxes end at the border of the image, and a side not divisible by three lets a little uniform
+    brightness through, at most 0.0014. Box filters have whole pixels as sides, so sigmas are not scaled; an image of another resolution is
+    resized to 512 pixels (bilinearly, or by area averaging where it is larger) and the result is read at the centres of its own pixels.
     """
     grey = luminance(frame.rgb)
     side = grey.shape[0]
@@ -33,7 +33,7 @@ def keypoints2d(frame: Frame) -> Float32[np.ndarray, "height width"]:
 
 
 def luminance(rgb: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "height width"]:
-    """Grey as a share in [0, 1], not rounded."""
+    """Convert to grey as a share in [0, 1], without rounding."""
     red, green, blue = (rgb[..., k].astype(np.float64) / 255 * weight for k, weight in enumerate(LUMINANCE))
     return red + green + blue
 
@@ -45,7 +45,7 @@ def _resized(image: Float64[np.ndarray, "height width"], side: int) -> Float64[n
 
 
 def _determinant(integral: Float64[np.ndarray, "side side"], places: Int64[np.ndarray, "read"]) -> Float64[np.ndarray, "read read"]:
-    """The largest determinant over the scales, at these rows and columns of the image that the integral is of."""
+    """Compute the maximum of the determinant over scales, at these rows and columns of the image, given its integral image."""
     best = np.zeros((len(places), len(places)))
     for size in SIZES:
         _raise_to(best, integral, places, int(size))
@@ -55,7 +55,7 @@ def _determinant(integral: Float64[np.ndarray, "side side"], places: Int64[np.nd
 @njit(cache=True)
 @no_type_check
 def _integral(image: np.ndarray) -> np.ndarray:
-    """Sums of all pixels above and left of each, and itself: down the columns, then along the rows."""
+    """Compute the integral image: sums down the columns, then along the rows."""
     total = image.copy()
     for row in range(1, total.shape[0]):
         for column in range(total.shape[1]):
@@ -69,9 +69,9 @@ def _integral(image: np.ndarray) -> np.ndarray:
 @njit(cache=True)
 @no_type_check
 def _raise_to(best: np.ndarray, integral: np.ndarray, places: np.ndarray, size: int) -> None:
-    """Raise what is smaller than the determinant at one scale."""
+    """Raise each entry of `best` to the determinant at one scale where that is larger."""
     third, half = size // 3, (size - 1) // 2
-    across = 2 * third - 1  # extent of a second derivative along the other axis
+    across = 2 * third - 1  # extent of the filter of a second derivative along the other axis
     weight = 1.0 / size / size
     for i, row in enumerate(places):
         for j, column in enumerate(places):
@@ -89,7 +89,7 @@ def _raise_to(best: np.ndarray, integral: np.ndarray, places: np.ndarray, size: 
 @njit(cache=True)
 @no_type_check
 def _box(integral: np.ndarray, row: int, column: int, rows: int, columns: int) -> float:
-    """Sum of the image over a box that begins below and right of a pixel; one that begins outside the image is moved to its border, whole."""
+    """Sum the image over a box that begins below and right of a pixel; a box that begins outside the image is shifted to its border."""
     last_row, last_column = integral.shape[0] - 1, integral.shape[1] - 1
     top, left = min(max(row, 0), last_row), min(max(column, 0), last_column)
     bottom, right = min(top + rows, last_row), min(left + columns, last_column)

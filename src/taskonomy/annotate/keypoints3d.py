@@ -1,4 +1,4 @@
-"""Keypoints of the surface: where it changes in different directions within reach, seen from a place where it is itself stable (NARF)."""
+"""Keypoints of the surface (NARF): points that are stable themselves, with surface changes in different directions nearby."""
 
 from typing import no_type_check
 
@@ -9,29 +9,29 @@ from numba import njit
 from taskonomy.annotate.range_image import RangeImage, surface_change
 from taskonomy.annotate.view import Frame
 
-SUPPORT = 0.3  # metres across the surface that makes a point's interest
-REACH = SUPPORT / 2  # metres from it
-OPTIMAL_DISTANCE = 0.25  # of the reach: nearer to a strong change a point is not stable
-LEAST_CHANGE = 0.2  # surface change that is noticed at all
-DIRECTIONS = 18  # of change, over 180 degrees
-ALWAYS = 2  # pixels: neighbours that count however far away they are
-PATCH = 10  # pixels that the support spans at the distance from which an image of half the size is left for the finer one
-COARSEST = np.radians(4)  # per pixel: no image is halved beyond
+SUPPORT = 0.3  # diameter of the surface that determines a point's interest, metres
+REACH = SUPPORT / 2  # radius of that surface, metres
+OPTIMAL_DISTANCE = 0.25  # as a share of the reach: nearer to a strong change a point is not stable
+LEAST_CHANGE = 0.2  # smallest surface change that counts
+DIRECTIONS = 18  # cells of the histogram of directions of change, over 180 degrees
+ALWAYS = 2  # pixels: neighbours within this count whatever their distance in space
+PATCH = 10  # pixels: beyond the distance at which the support spans this many in one image, the next finer image is used
+COARSEST = np.radians(4)  # radians per pixel: an image as coarse as this is not halved again
 
 
 def keypoints3d(frame: Frame) -> Float32[np.ndarray, "height width"]:
-    """NARF's interest image before thresholding, a share in [0, 1], 0 in holes (Steder et al., ICRA 2011, section III).
+    """Compute NARF's interest image before thresholding, a share in [0, 1], 0 in holes (Steder et al., ICRA 2011, section III).
 
-    As the release's program ran the point cloud library: the complete image, each pixel at the resolution at which 0.3 m spans 10 to 20
-    pixels at its distance. A pixel's interest is the largest geometric mean of two surface changes within 0.15 m along the surface, faded
-    with their distance and weighted by how much their directions differ, times how far the pixel is from any strong change itself. Planes
-    and straight edges have little of it, corners most. Normals are fitted to depth, also where the frame has better ones.
+    It follows the point cloud library as the release's program ran it: the complete image, each pixel at the resolution at which 0.3 m
+    spans 10 to 20 pixels at its distance. A pixel's interest is the largest geometric mean of two surface changes within 0.15 m along the
+    surface, which fade with distance and are weighted by how much their directions differ; it is lowered near any strong change. Planes and
+    straight edges have little interest, corners the most. Normals are fitted to depth even where the frame has better ones.
     """
     images = [RangeImage.of(frame)]
     while images[-1].resolution < COARSEST and min(images[-1].distance.shape) > 1:
         images.append(images[-1].halved())
     interest = np.zeros_like(images[-1].distance)
-    nearest = 0.0  # metres: what is nearer was seen well enough in the image before
+    nearest = 0.0  # metres: nearer points were resolved well enough by the coarser image before
     for image in reversed(images):
         change = surface_change(image)
         surface = (image.distance > 0) & ~change.hidden
@@ -43,7 +43,7 @@ def keypoints3d(frame: Frame) -> Float32[np.ndarray, "height width"]:
 
 
 def _enlarged(image: Float64[np.ndarray, "rows columns"], shape: tuple[int, int]) -> Float64[np.ndarray, "height width"]:
-    """Each pixel as 2 x 2; an odd last row or column as the one before."""
+    """Repeat each pixel as 2 x 2; an odd last row or column repeats the one before."""
     rows, columns = (np.minimum(np.arange(length) // 2, known - 1) for length, known in zip(shape, image.shape, strict=True))
     return image[np.ix_(rows, columns)]
 
@@ -53,27 +53,27 @@ def _enlarged(image: Float64[np.ndarray, "rows columns"], shape: tuple[int, int]
 def _put_interest(
     interest: np.ndarray, own: np.ndarray, points: np.ndarray, surface: np.ndarray, rays: np.ndarray, amount: np.ndarray, direction: np.ndarray
 ) -> None:
-    """Put the interest of these pixels into the image.
+    """Write the interest of the selected pixels into the image.
 
     Args:
-        interest: Is written to.
-        own: Which pixels.
-        points: Metres.
-        surface: What is a surface of its own: growth from a pixel ends where nothing is.
-        rays: Through each pixel, to forward 1.
-        amount: Of surface change.
-        direction: Of it.
+        interest: The image that is written to.
+        own: Mask of the pixels to write.
+        points: Points seen, metres.
+        surface: Mask of pixels with a surface of their own; growth from a pixel ends outside it.
+        rays: Rays through each pixel, of length 1 along the optical axis.
+        amount: Amount of surface change.
+        direction: Direction of surface change.
     """
     height, width = amount.shape
     histogram = np.zeros(DIRECTIONS)
     axes = np.zeros((2, 3))
     rows = np.empty(height * width, np.int64)
     columns = np.empty(height * width, np.int64)
-    touched = np.full((height, width), -1)  # by the growth from which pixel
+    touched = np.full((height, width), -1)  # index of the pixel whose growth last reached each pixel
     noticed = _counts(amount)
     for row in range(height):
         for column in range(width):
-            # Two directions make a turn: most pixels have no two changes near enough.
+            # Interest needs changes in two directions; most pixels have fewer than two changes near enough.
             if not own[row, column] or _noticed_near(noticed, points[row, column], rays, row, column) < 2:
                 continue
             histogram[:] = 0
@@ -112,7 +112,7 @@ def _put_interest(
 @njit(cache=True)
 @no_type_check
 def _counts(amount: np.ndarray) -> np.ndarray:
-    """How many changes that are noticed lie above and left of each corner between pixels."""
+    """Count the noticeable changes above and to the left of each corner between pixels."""
     height, width = amount.shape
     counts = np.zeros((height + 1, width + 1), np.int64)
     for row in range(height):
@@ -125,11 +125,11 @@ def _counts(amount: np.ndarray) -> np.ndarray:
 @njit(cache=True)
 @no_type_check
 def _noticed_near(noticed: np.ndarray, point: np.ndarray, rays: np.ndarray, row: int, column: int) -> int:
-    """How many changes are noticed in a box of pixels that holds all that can lie within reach."""
+    """Count the noticeable changes in a box of pixels that contains every point within reach."""
     height, width = noticed.shape[0] - 1, noticed.shape[1] - 1
     down = right = max(height, width)
     if point[2] > REACH:
-        # A point within reach is at most so much farther right (down) and nearer: its slope differs by no more than this.
+        # A point within reach is at most `REACH` farther to the right (or down) and nearer, which bounds its offset in pixels.
         right = int(REACH * (1 + abs(rays[row, column, 0])) / (point[2] - REACH) / (rays[0, 1, 0] - rays[0, 0, 0])) + 1
         down = int(REACH * (1 + abs(rays[row, column, 1])) / (point[2] - REACH) / (rays[1, 0, 1] - rays[0, 0, 1])) + 1
     right, down = max(right, ALWAYS), max(down, ALWAYS)
@@ -141,7 +141,7 @@ def _noticed_near(noticed: np.ndarray, point: np.ndarray, rays: np.ndarray, row:
 @njit(cache=True)
 @no_type_check
 def _level_and_upright(ray: np.ndarray, axes: np.ndarray) -> None:
-    """The axes at right angles to a ray: level to the left, and the third one."""
+    """Fill in the two axes perpendicular to a ray: the level one, to the left, and the remaining one."""
     length = np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
     x, y, z = ray[0] / length, ray[1] / length, ray[2] / length
     level = np.sqrt(x * x + z * z)
@@ -152,10 +152,10 @@ def _level_and_upright(ray: np.ndarray, axes: np.ndarray) -> None:
 @njit(cache=True)
 @no_type_check
 def _cell(direction: np.ndarray, axes: np.ndarray) -> int:
-    """Which direction of change, seen along a ray.
+    """Return the index of the histogram cell for a direction of change, seen along a ray.
 
-    The angle comes from the cosine to level alone, as in the library: a slanted direction and its opposite fall into two cells, mirrored in
-    the level.
+    As in the library, the angle comes from the cosine to the level axis alone: a slanted direction and its opposite fall into two cells that
+    mirror each other in the level axis.
     """
     across = axes[0, 0] * direction[0] + axes[0, 1] * direction[1] + axes[0, 2] * direction[2]
     along = axes[1, 0] * direction[0] + axes[1, 1] * direction[1] + axes[1, 2] * direction[2]
@@ -170,7 +170,7 @@ def _cell(direction: np.ndarray, axes: np.ndarray) -> int:
 @njit(cache=True)
 @no_type_check
 def _largest_turn(histogram: np.ndarray) -> float:
-    """The largest geometric mean of changes in two directions and of how much these differ."""
+    """Return the largest geometric mean of the changes in two directions, weighted by how much the directions differ."""
     best = 0.0
     for first in range(DIRECTIONS):
         if histogram[first] > 0:

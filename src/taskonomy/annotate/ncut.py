@@ -7,24 +7,24 @@ from jaxtyping import Float64, Int64
 from numba import njit
 from scipy.linalg.lapack import dsyevr
 
-NEGLIGIBLE = 1e-9  # of the largest weight: weaker ties do not hold regions together
-MARGIN = 1e-9  # by which a cut must stay below the threshold: equal weights give costs of exactly 1, give or take rounding
-LEVEL, LEVEL_SHARE = 1e-8, 1e-5  # eigenvectors that differ by no more, absolute plus relative, cut nothing
-SPARSE_FROM = 600  # regions: above, the Fiedler vector comes from a sparse factorisation
+NEGLIGIBLE = 1e-9  # as a share of the largest weight: weaker edges do not connect regions
+MARGIN = 1e-9  # a cut must cost less than the threshold by this: with equal weights costs are exactly 1 but for rounding
+LEVEL, LEVEL_SHARE = 1e-8, 1e-5  # absolute plus relative tolerance: an eigenvector whose entries differ by no more gives no cut
+SPARSE_FROM = 600  # regions: larger graphs get the Fiedler vector from a sparse factorisation
 
 
 def normalized_cut(weights: Float64[np.ndarray, "regions regions"], threshold: float, cuts: int, smallest: int = 2) -> Int64[np.ndarray, "regions"]:
-    """Split a graph in two, again and again, as long as the normalised cut costs less than a threshold.
+    """Split a graph in two repeatedly, as long as the normalised cut costs less than a threshold.
 
-    As `skimage.graph.cut_normalized`, which ranks evenly spaced thresholds of the second eigenvector of the normalised Laplacian, except:
-    parts that only negligible weights hold together are separated first (their eigenvector is not unique), the eigenvector is computed
-    without a random start, with a fixed sign, and graphs of two regions can be split too.
+    It works like `skimage.graph.cut_normalized`, which tries evenly spaced thresholds of the second eigenvector of the normalised
+    Laplacian, with three differences: parts connected by negligible weights only are separated first (their eigenvector is not unique),
+    the eigenvector is computed without a random start and has a fixed sign, and graphs of two regions can be split too.
 
     Args:
-        weights: Symmetric affinities; on the diagonal, of a region with itself.
-        threshold: No part is split at this cost or above.
-        cuts: How many thresholds of the eigenvector to try.
-        smallest: Parts of fewer regions are never split.
+        weights: Symmetric affinities; the diagonal holds those of regions with themselves.
+        threshold: Cost at which, and above which, no part is split.
+        cuts: Number of thresholds of the eigenvector to try.
+        smallest: Number of regions below which a part is never split.
 
     Returns:
         The part of each region, numbered from 0 in the order of their first regions.
@@ -48,7 +48,7 @@ def normalized_cut(weights: Float64[np.ndarray, "regions regions"], threshold: f
 
 
 def first_come(ids: Int64[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
-    """The same partition, numbered from 0 in the order in which its parts first occur."""
+    """Renumber a partition from 0 in the order in which its parts first occur."""
     _values, first, index = np.unique(ids, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -56,13 +56,13 @@ def first_come(ids: Int64[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
 
 
 def _pieces(weights: Float64[np.ndarray, "n n"]) -> list[Int64[np.ndarray, "_"]]:
-    """The regions of each part that holds together."""
+    """Return the regions of each connected part."""
     count, part = _connected(weights)
     return [np.flatnonzero(part == one) for one in range(count)] if count > 1 else [np.arange(len(weights))]
 
 
 def _best_cut(weights: Float64[np.ndarray, "n n"], limit: float, cuts: int) -> np.ndarray | None:
-    """The cheapest of the cuts along the second eigenvector, as a mask of one side; None where all cost `limit` or more."""
+    """Return the cheapest cut along the second eigenvector, as a mask of one side; None if all cost `limit` or more."""
     if len(weights) < 2:
         return None
     vector = _second_eigenvector(weights)
@@ -81,12 +81,12 @@ def _best_cut(weights: Float64[np.ndarray, "n n"], limit: float, cuts: int) -> n
 
 
 def _second_eigenvector(weights: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n"]:
-    """Of the second smallest eigenvalue of the normalised Laplacian."""
+    """Compute the eigenvector of the second smallest eigenvalue of the normalised Laplacian."""
     laplacian, root = _laplacian(weights)
     if len(weights) == 2:
         return np.array([1 / root[1], -1 / root[0]])
     if len(weights) < SPARSE_FROM:
-        # What scipy.linalg.eigh calls; graphs are small and many, and most of eigh's time is its checks.
+        # The LAPACK routine behind scipy.linalg.eigh, called directly: graphs are small and many, and eigh spends most of its time on checks.
         _values, vectors, _found, _support, failed = dsyevr(laplacian, range="I", il=2, iu=2, lower=1, overwrite_a=1)
         if failed:
             raise np.linalg.LinAlgError(f"LAPACK's dsyevr failed ({failed}) on a graph of {len(weights)} regions")
@@ -95,7 +95,7 @@ def _second_eigenvector(weights: Float64[np.ndarray, "n n"]) -> Float64[np.ndarr
 
 
 def _second_of_many(laplacian: Float64[np.ndarray, "n n"], lowest: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    """The same from a sparse factorisation: Lanczos on the inverse, from a fixed start."""
+    """Compute the second eigenvector from a sparse factorisation: Lanczos on the inverse, from a fixed start."""
     from scipy.sparse import csc_array
     from scipy.sparse.linalg import eigsh
 
@@ -107,7 +107,7 @@ def _second_of_many(laplacian: Float64[np.ndarray, "n n"], lowest: Float64[np.nd
 @njit(cache=True)
 @no_type_check
 def _connected(weights: np.ndarray) -> tuple[int, np.ndarray]:
-    """How many parts hold together, and the part of each region, in the order of their first regions."""
+    """Return the number of connected parts, and the part of each region, in the order of their first regions."""
     count = len(weights)
     least = NEGLIGIBLE * weights.max()
     part = np.full(count, -1)
@@ -134,7 +134,7 @@ def _connected(weights: np.ndarray) -> tuple[int, np.ndarray]:
 @njit(cache=True)
 @no_type_check
 def _laplacian(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The normalised Laplacian, and 1 / sqrt of each region's degree."""
+    """Compute the normalised Laplacian, and 1 / sqrt of each region's degree."""
     count = len(weights)
     root = np.zeros(count)
     for i in range(count):
@@ -151,7 +151,7 @@ def _laplacian(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @njit(cache=True)
 @no_type_check
 def _cheapest(weights: np.ndarray, vector: np.ndarray, order: np.ndarray, low: float, high: float, cuts: int) -> tuple[float, int]:
-    """Cost and size of the cheapest cut, at `cuts` even steps from `low` to `high`, between the first `size` regions of `order` and the others."""
+    """Return cost and size of the cheapest cut of the first `size` regions of `order`, at `cuts` even steps from `low` to `high`."""
     count = len(order)
     degree = np.zeros(count)
     for i in range(count):
@@ -167,7 +167,7 @@ def _cheapest(weights: np.ndarray, vector: np.ndarray, order: np.ndarray, low: f
             if other != new:
                 between += -weights[new, other] if inside[other] else weights[new, other]
         inside[new] = True
-        # Whether a threshold falls between this region and the next.
+        # Count the cut only if a threshold falls between this region and the next.
         while step < cuts and low + step * ((high - low) / cuts) < vector[new]:
             step += 1
         if step < cuts and low + step * ((high - low) / cuts) < vector[order[size]]:

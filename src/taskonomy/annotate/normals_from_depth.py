@@ -7,17 +7,17 @@ from jaxtyping import Float32, Float64
 from taskonomy.annotate.pixel_scale import length
 from taskonomy.numeric.geometry import Camera
 
-WINDOW, WINDOW_FLOOR = 9.0, 3.0  # side of a window: pixels of the release; pixels of the image at hand
-NOISE = 0.003  # of inverse depth: a window centred on the pixel that fits this well is taken, others only where it does not
+WINDOW, WINDOW_FLOOR = 9.0, 3.0  # side of a window: in pixels of the release; in pixels of the given image
+NOISE = 0.003  # relative misfit of inverse depth up to which the window centred on a pixel is used; above it, the best of its windows
 
 
 def normals_from_depth(depth: Float32[np.ndarray, "side side"], camera: Camera, window: int | None = None) -> Float32[np.ndarray, "side side 3"]:
-    """Unit normals in camera coordinates, towards the viewer; zero in holes.
+    """Compute unit normals in camera coordinates, towards the viewer; zero in holes.
 
     Inverse depth of a plane is linear in the image, so a plane is fitted to inverse depth in every window by least squares. Each pixel
-    takes the window centred on it if that fits a plane within noise, else the best fitting one of the nine that contain it in their
+    uses the window centred on it if that fits a plane within noise, else the best fitting of the nine windows that contain it in their
     middle, on a side or in a corner (Kuwahara's filter): windows that reach across a jump or a crease fit badly. A pixel whose windows
-    hold too little depth faces the viewer.
+    hold too little depth gets a normal that faces the viewer.
 
     Args:
         depth: z-buffer depth, metres; `inf` in holes.
@@ -39,7 +39,7 @@ def normals_from_depth(depth: Float32[np.ndarray, "side side"], camera: Camera, 
             chosen[better] = _shifted(plane, down, right)[better]
     rays = camera.pixel_rays()
     toward = -rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-    # A plane's inverse depth is a x + b y + c along the rays (x, y, -1), where its normal is along (a, b, -c).
+    # A plane's inverse depth is a x + b y + c along the rays (x, y, -1), and its normal is parallel to (a, b, -c).
     normal = chosen * (camera.focal, -camera.focal, -1)
     normal = np.where(np.isfinite(least)[..., None], normal, toward)
     normal *= np.where((normal * toward).sum(axis=-1, keepdims=True) < 0, -1, 1)
@@ -51,7 +51,7 @@ def normals_from_depth(depth: Float32[np.ndarray, "side side"], camera: Camera, 
 def _fitted_planes(
     inverse: Float64[np.ndarray, "side side"], valid: Float64[np.ndarray, "side side"], radius: int
 ) -> tuple[Float64[np.ndarray, "side side 3"], Float64[np.ndarray, "side side"]]:
-    """Of the plane around each pixel: slope right, slope down, value in the middle of the image; and its root mean square misfit.
+    """Fit a plane around each pixel: slope right, slope down, value in the middle of the image; and its root mean square misfit.
 
     The misfit is infinite where fewer than half of the window's pixels have depth, or all of them lie on a line.
     """
@@ -81,7 +81,7 @@ def _fitted_planes(
 
 
 def _shifted(values: Float64[np.ndarray, "side side *more"], down: int, right: int) -> Float64[np.ndarray, "side side *more"]:
-    """Each pixel's value from `down` rows below and `right` columns to its right; the nearest there is at the border."""
+    """Return, for each pixel, the value `down` rows below and `right` columns to its right; at the border, the nearest one."""
     index = np.arange(len(values))
     rows = np.clip(index + down, 0, len(values) - 1)
     columns = np.clip(index + right, 0, len(values) - 1)

@@ -14,21 +14,21 @@ GAP = 0.01
 
 
 def inverse_depth(frame: Frame) -> Float64[np.ndarray, "height width"]:
-    """1/z in 1/m, 0 in holes."""
+    """Compute 1/z in 1/m, 0 in holes."""
     return 1 / frame.depth.astype(np.float64)
 
 
 @njit(cache=True)
 @no_type_check
 def joined(inverse: np.ndarray, normal: np.ndarray, focal: float, row: int, column: int, other_row: int, other_column: int) -> bool:
-    """Whether depth is continuous between two pixels; False where either is a hole."""
+    """Return whether depth is continuous between two pixels; False where either is a hole."""
     here, there = inverse[row, column], inverse[other_row, other_column]
     if here <= 0 or there <= 0:
         return False
     middle = inverse.shape[1] / 2 - 0.5, inverse.shape[0] / 2 - 0.5
     x, y = (column - middle[0]) / focal, (middle[1] - row) / focal
     other_x, other_y = (other_column - middle[0]) / focal, (middle[1] - other_row) / focal
-    # Numbers one by one: an array for each normal would take most of the time.
+    # Scalars instead of arrays: creating an array for each normal would take most of the time.
     n0, n1, n2 = normal[row, column, 0], normal[row, column, 1], normal[row, column, 2]
     m0, m1, m2 = normal[other_row, other_column, 0], normal[other_row, other_column, 1], normal[other_row, other_column, 2]
     facing = n0 * x + n1 * y - n2

@@ -1,4 +1,4 @@
-"""Lengths of the release, given in pixels of its 512-pixel images, at other resolutions; and the filters that use them."""
+"""Lengths given in pixels of the release's 512-pixel images, converted to other resolutions; and the filters that use them."""
 
 import math
 
@@ -10,22 +10,22 @@ RELEASED_RESOLUTION = 512
 
 
 def length(pixels: float, resolution: int, floor: float) -> float:
-    """A length of `pixels` in the release's images, in pixels of an image of side `resolution`; never below `floor`."""
+    """Convert a length in pixels of the release's images to pixels of an image of side `resolution`, at least `floor`."""
     return max(pixels * resolution / RELEASED_RESOLUTION, floor)
 
 
 def area(pixels: float, resolution: int, floor: int) -> int:
-    """An area in pixels of the release's images, in whole pixels of an image of side `resolution`; never below `floor`."""
+    """Convert an area in pixels of the release's images to whole pixels of an image of side `resolution`, at least `floor`."""
     return max(round(pixels * (resolution / RELEASED_RESOLUTION) ** 2), floor)
 
 
 def gaussian(image: Float64[np.ndarray, "height width *channels"], sigma: float, border: int) -> Float64[np.ndarray, "height width *channels"]:
-    """Gaussian blur cut off at 4 sigma, as SciPy's and scikit-image's.
+    """Blur with a Gaussian cut off at 4 sigma, as in SciPy and scikit-image.
 
     Args:
         image: One or several channels.
         sigma: Standard deviation, pixels; 0: no blur.
-        border: OpenCV's code of how the image goes on beyond its border.
+        border: OpenCV's code for extrapolation beyond the border.
     """
     if sigma == 0:
         return image
@@ -38,7 +38,7 @@ def gaussian(image: Float64[np.ndarray, "height width *channels"], sigma: float,
 def masked_gaussian(
     image: Float64[np.ndarray, "height width *channels"], sigma: float, valid: Bool[np.ndarray, "height width"]
 ) -> Float64[np.ndarray, "height width *channels"]:
-    """Gaussian blur in which only valid pixels count, normalised by their share of the weights; 0 where no valid pixel is near."""
+    """Blur with a Gaussian over valid pixels only, normalised by their share of the weights; 0 where no valid pixel is near."""
     shape = (*valid.shape, *(1,) * (image.ndim - 2))
     weight = gaussian(valid.astype(np.float64), sigma, cv2.BORDER_CONSTANT).reshape(shape)
     total = gaussian(np.where(valid.reshape(shape), image, 0.0), sigma, cv2.BORDER_CONSTANT)

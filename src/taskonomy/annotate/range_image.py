@@ -1,7 +1,7 @@
-"""Where the surface that a depth image sees changes, and which way: at borders of what stands in front, and at creases.
+"""Surface change in depth images, its amount and direction: at the borders of surfaces that occlude others, and at creases.
 
-As the point cloud library's range images do it (Steder et al., ICRA 2011, section II), for whom lengths beside a pixel are counted in
-pixels, at every resolution. Arrays are in the library's axes: right, down, and forward along the optical axis.
+It follows the range images of the point cloud library (Steder et al., ICRA 2011, section II), which measures neighbourhoods in pixels at
+every resolution. Arrays use the library's axes: right, down, and forward along the optical axis.
 """
 
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from numba import njit
 from taskonomy.annotate.view import Frame
 from taskonomy.release.formats import DEPTH_UNIT, HOLE
 
-SURFACE_RADIUS = 2  # pixels: the window that a plane is fitted to
-NEAREST = 9  # points of the window, the middle one too; their distance is the scale of what else belongs to the surface
-REACH = 3  # pixels beside a pixel whose mean is looked at for a border, and how far away its far side may begin
+SURFACE_RADIUS = 2  # pixels: half the side of the window that a plane is fitted to
+NEAREST = 9  # points of the window, including its middle, whose largest distance is the scale for what belongs to the surface
+REACH = 3  # pixels beside a pixel whose mean is compared with it; also how far away the far side of a border may begin
 PROBABLE = 0.8  # score from which a pixel is a border
-BONUS = 0.5  # how much of what a score lacks its neighbours can make up
-DIRECTION_RADIUS, LEAST_DIRECTIONS = 2, 3  # pixels over which the direction of a border is averaged; how many there must be
-OPPOSITE = -0.5  # cosine from which two directions are not averaged
-BESIDE = 0.95  # of `PROBABLE`: a stronger border between two pixels, and their directions are not averaged
-CHANGE_RADIUS = 2  # pixels over which normals are compared
+BONUS = 0.5  # share of the gap between a score and 1 that its neighbours can close
+DIRECTION_RADIUS, LEAST_DIRECTIONS = 2, 3  # pixels over which the direction of a border is averaged; fewest directions for an average
+OPPOSITE = -0.5  # cosine below which two directions are not averaged
+BESIDE = 0.95  # share of `PROBABLE`: pixels with a stronger border between them are not averaged
+CHANGE_RADIUS = 2  # length, in pixels, of the beams along which normals are compared
 STEPS = np.array([[0, -1], [0, 1], [-1, 0], [1, 0]])  # left, right, up, down, as rows and columns; the opposite is the number xor 1
 
 
 @dataclass(frozen=True)
 class RangeImage:
-    """Points seen through a pinhole.
+    """Points seen through a pinhole camera.
 
     Attributes:
-        points: Metres; right, down, forward.
-        distance: Of each point from the camera, metres; 0 where none is known.
-        rays: Through each pixel, to forward 1.
-        resolution: What a pixel spans, radians.
+        points: Points seen, metres; right, down, forward.
+        distance: Distance of each point from the camera, metres; 0 where unknown.
+        rays: Rays through each pixel, of length 1 along the optical axis.
+        resolution: Angle that a pixel spans, radians.
     """
 
     points: Float64[np.ndarray, "height width 3"]
@@ -44,21 +44,21 @@ class RangeImage:
 
     @classmethod
     def of(cls, frame: Frame) -> "RangeImage":
-        """Of a view, its depth rounded as in the file that the release's program read.
+        """Make the range image of a view, with depth rounded as in the file that the release's program read.
 
-        That file's 65535, where there is nothing, was as good a distance to it as any. Where depth is measured, holes are unknown instead.
+        That program read the 65535 of pixels without geometry as a distance, and so does this. Holes in measured depth are unknown instead.
         """
         rays = frame.camera.pixel_rays() * (1, -1, -1)
         nothing = 0 if frame.instance is None else HOLE / DEPTH_UNIT
         depth = np.where(np.isfinite(frame.depth), frame.depth, nothing).astype(np.float64)
         points = rays * (np.minimum(np.rint(depth * DEPTH_UNIT), HOLE) / DEPTH_UNIT)[..., None]
-        # The library's, by the sine of half the field of view for its tangent: above 90 degrees it has none, and that of 90 serves here.
+        # The library takes the sine of half the field of view for its tangent; above 90 degrees that is undefined, so 90 degrees is used.
         half = frame.camera.resolution / 2
         resolution = float(np.arcsin(min(half / frame.camera.focal, 1.0)) / half)
         return cls(points, np.linalg.norm(points, axis=-1), rays, resolution)
 
     def halved(self) -> "RangeImage":
-        """At half the size: the nearest point of each 2 x 2 pixels."""
+        """Halve the resolution: keep the nearest point of each 2 x 2 pixels."""
         height, width = (length // 2 for length in self.distance.shape)
         blocks = self.distance[: 2 * height, : 2 * width].reshape(height, 2, width, 2).transpose(0, 2, 1, 3).reshape(height, width, 4)
         nearest = np.where(blocks > 0, blocks, np.inf).argmin(axis=-1)
@@ -70,12 +70,12 @@ class RangeImage:
 
 @dataclass(frozen=True)
 class SurfaceChange:
-    """How much the surface changes at each pixel.
+    """Amount and direction of surface change at each pixel.
 
     Attributes:
-        amount: In [0, 1]: 1 at the border of what stands in front of something, elsewhere the deviation of the normals along their main axis.
-        direction: Unit vectors: away from what stands in front, or the normals' main axis.
-        hidden: Behind such a border: what is known there is not the border of a surface of its own.
+        amount: In [0, 1]: 1 at the border of an occluding surface, elsewhere the deviation of the normals along their main axis.
+        direction: Unit vectors: away from the occluding surface, or the normals' main axis.
+        hidden: Pixels behind such a border, or in the air between; they are no surface of their own.
     """
 
     amount: Float64[np.ndarray, "height width"]
@@ -84,7 +84,7 @@ class SurfaceChange:
 
 
 def surface_change(image: RangeImage) -> SurfaceChange:
-    """Surface change of every pixel of a range image."""
+    """Compute the surface change at every pixel of a range image."""
     normal, centre, scale = _surfaces(image.points, image.distance)
     scores = _reinforced(_border_scores(image.points, image.distance, scale))
     obstacle, hidden = _borders(scores)
@@ -97,7 +97,7 @@ def surface_change(image: RangeImage) -> SurfaceChange:
 @njit(cache=True)
 @no_type_check
 def _surfaces(points: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Normal and mean of the surface around each pixel, and the square of the distance to its ninth point, metres; -1 where there is none."""
+    """Fit the surface around each pixel: its normal, its mean, and the squared distance to its ninth point, metres; -1 without a surface."""
     height, width = distance.shape
     normal = np.zeros((height, width, 3))
     centre = np.zeros((height, width, 3))
@@ -145,7 +145,7 @@ def _surfaces(points: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.
 @njit(cache=True)
 @no_type_check
 def _insert(nearest: np.ndarray, found: int, square: float) -> None:
-    """Keep the smallest numbers in order, of which `found` have been put in before."""
+    """Insert a number into the sorted smallest ones, of which `found` have been offered before."""
     place = min(found, len(nearest))
     if place == len(nearest):
         if square >= nearest[-1]:
@@ -160,7 +160,7 @@ def _insert(nearest: np.ndarray, found: int, square: float) -> None:
 @njit(cache=True)
 @no_type_check
 def _gather(mean: np.ndarray, covariance: np.ndarray, sample: np.ndarray, count: int) -> None:
-    """Bring mean and covariance up to date with the `count`-th sample."""
+    """Update mean and covariance with the `count`-th sample."""
     share = 1.0 / count
     for i in range(3):
         for j in range(3):
@@ -173,10 +173,10 @@ def _gather(mean: np.ndarray, covariance: np.ndarray, sample: np.ndarray, count:
 @njit(cache=True)
 @no_type_check
 def _axis(matrix: np.ndarray, which: int, vector: np.ndarray) -> float:
-    """The smallest (0) or largest (2) eigenvalue of a covariance matrix, and its unit vector.
+    """Compute the smallest (0) or largest (2) eigenvalue of a covariance matrix, and its unit vector.
 
-    In closed form. The vector is the longest cross product of two rows of what the eigenvalue leaves of the matrix, which settles its sign;
-    the zero vector where there is no such axis.
+    Both have closed forms. The vector is the longest cross product of two rows of the matrix minus the eigenvalue, which fixes its sign;
+    it is zero where there is no such axis.
     """
     size = 0.0
     for i in range(3):
@@ -218,7 +218,7 @@ def _axis(matrix: np.ndarray, which: int, vector: np.ndarray) -> float:
 @njit(cache=True)
 @no_type_check
 def _jump(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, row: int, column: int, down: int, right: int, count: int) -> float:
-    """How much farther away than the surface's own points the next `count` pixels are: 0 not, 1 infinitely; negative where they lie nearer."""
+    """Score how much farther away the next `count` pixels are than the surface's own points: 0 no farther, 1 infinitely; negative if nearer."""
     height, width = distance.shape
     x = y = z = away = 0.0
     found = 0
@@ -242,7 +242,7 @@ def _jump(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, row: int,
 @njit(cache=True)
 @no_type_check
 def _border_scores(points: np.ndarray, distance: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Per direction of `STEPS`, how probably the surface ends there."""
+    """Score, per direction of `STEPS`, how likely the surface ends there."""
     height, width = distance.shape
     scores = np.zeros((4, height, width))
     for row in range(height):
@@ -256,7 +256,7 @@ def _border_scores(points: np.ndarray, distance: np.ndarray, scale: np.ndarray) 
 @njit(cache=True)
 @no_type_check
 def _reinforced(scores: np.ndarray) -> np.ndarray:
-    """Scores that their neighbours' mean, of the same sign, has made stronger; those that cannot reach `PROBABLE` stay as they are."""
+    """Strengthen scores by their neighbours' mean of the same sign; those that cannot reach `PROBABLE` stay as they are."""
     _four, height, width = scores.shape
     stronger = scores.copy()
     for k in range(4):
@@ -280,12 +280,12 @@ def _reinforced(scores: np.ndarray) -> np.ndarray:
 @njit(cache=True)
 @no_type_check
 def _borders(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per direction, whether a pixel is the last one before a jump; and which pixels lie behind one, or in the air between.
+    """Return, per direction, whether a pixel is the last one before a jump; and which pixels lie behind a jump, or in the air between.
 
-    Scores of what has no far side within reach are taken away, as are those that are no maximum along their direction.
+    Scores without a far side within reach do not count, nor do those that are no maximum along their direction.
     """
     _four, height, width = scores.shape
-    behind = np.zeros((4, height, width), np.int64)  # pixels to where the far side begins; 0: no border
+    behind = np.zeros((4, height, width), np.int64)  # number of pixels to where the far side begins; 0: no border
     for k in range(4):
         for row in range(height):
             for column in range(width):
@@ -308,7 +308,7 @@ def _borders(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @njit(cache=True)
 @no_type_check
 def _far_side(scores: np.ndarray, k: int, row: int, column: int) -> int:
-    """Pixels to the strongest score of a far side, 0 where there is none; the score of the near side is made to suit."""
+    """Return the pixels to the strongest score of a far side, 0 if there is none, and lower the score of the near side accordingly."""
     _four, height, width = scores.shape
     steps = 0
     best = 0.0
@@ -328,7 +328,7 @@ def _far_side(scores: np.ndarray, k: int, row: int, column: int) -> int:
 @njit(cache=True)
 @no_type_check
 def _is_maximum(score: np.ndarray, row: int, column: int, down: int, right: int, steps: int) -> bool:
-    """Whether no pixel has a higher score from the one before to the far side."""
+    """Return whether no pixel scores higher, from the one before this to the one before the far side."""
     height, width = score.shape
     for step in range(-1, steps):
         other_row, other_column = row + step * down, column + step * right
@@ -340,7 +340,7 @@ def _is_maximum(score: np.ndarray, row: int, column: int, down: int, right: int,
 @njit(cache=True)
 @no_type_check
 def _border_directions(points: np.ndarray, rays: np.ndarray, normal: np.ndarray, centre: np.ndarray, obstacle: np.ndarray) -> np.ndarray:
-    """From each border pixel along its own surface to where the next pixel would lie; zero elsewhere, and where it is a border on both sides."""
+    """Return, for border pixels, the unit vector along their surface to where the next pixel would lie; zero for others and between two borders."""
     _four, height, width = obstacle.shape
     direction = np.zeros((height, width, 3))
     for row in range(height):
@@ -383,7 +383,7 @@ def _any(vector: np.ndarray) -> bool:
 @njit(cache=True)
 @no_type_check
 def _averaged(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Directions of borders, each with those around it that do not oppose it and lie on the same surface; zero for the lonely."""
+    """Average border directions with those nearby that are not opposite and lie on the same surface; zero where there are too few."""
     height, width = distance.shape
     mean = np.zeros((height, width, 3))
     for row in range(height):
@@ -416,7 +416,7 @@ def _averaged(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, direc
 @njit(cache=True)
 @no_type_check
 def _amounts(distance: np.ndarray, normal: np.ndarray, scale: np.ndarray, hidden: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """How much each pixel changes; fills in the directions of those that are not borders."""
+    """Compute the amount of change at each pixel, and fill in the direction of pixels that are not on a border."""
     height, width = distance.shape
     amount = np.zeros((height, width))
     mean = np.zeros(3)
@@ -440,7 +440,7 @@ def _amounts(distance: np.ndarray, normal: np.ndarray, scale: np.ndarray, hidden
 def _gather_normals(
     mean: np.ndarray, covariance: np.ndarray, distance: np.ndarray, normal: np.ndarray, scale: np.ndarray, hidden: np.ndarray, row: int, column: int
 ) -> int:
-    """Normals along eight beams from a pixel, each until it meets what is hidden; how many."""
+    """Gather normals along eight beams from a pixel, each until it meets a hidden pixel; return their number."""
     height, width = distance.shape
     count = 0
     open_beams = 0b111101111  # all but the middle one

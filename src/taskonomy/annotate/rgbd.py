@@ -1,4 +1,4 @@
-"""A user's own RGB-D images: frames from what a depth camera measured, and folders of them annotated."""
+"""RGB-D images of the user: frames made from what a depth camera measured, and annotation of whole folders."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from taskonomy.parsing.user_text import visible
 from taskonomy.release.formats import DEPTH_UNIT, DOMAINS, HOLE, DamagedFileError, to_bytes
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
-SHOWN = 5  # damaged files that an error names; it counts the others
+SHOWN = 5  # number of damaged files that an error names; it counts the others
 
 
 @dataclass(frozen=True)
 class AnnotatedFolder:
-    """What was written.
+    """The files that were written.
 
     Attributes:
-        output: The folder.
+        output: The folder that was written to.
         images: Names of the images, without extension.
         domains: Names of the domains, each a subfolder with one file per image.
     """
@@ -37,7 +37,7 @@ class AnnotatedFolder:
     domains: tuple[str, ...]
 
     def render(self) -> str:
-        """As text: what was written, and what it is beside the released labels."""
+        """Return text that says what was written, and how it compares with the released labels."""
         lines = [f"{self.output}: {len(self.images):,} images, {len(self.domains)} domains"]
         for likeness in Likeness:
             alike = [domain for domain in self.domains if ANNOTATORS[domain].likeness is likeness]
@@ -51,12 +51,12 @@ class AnnotatedFolder:
 def frame_from_rgbd(
     rgb: UInt8[np.ndarray, "height width 3"], depth_metres: Float[np.ndarray, "rows columns"], camera: Camera, window: int | None = None
 ) -> Frame:
-    """A frame from a square RGB-D image; normals come from its depth, objects, classes and the scene stay unknown.
+    """Make a frame of a square RGB-D image; normals are fitted to its depth; objects, classes and the scene stay unknown.
 
     Args:
         rgb: The image, sRGB.
-        depth_metres: z-buffer depth; what is not a positive finite number is a hole.
-        camera: Of this image. Where it stands and looks matters to no label.
+        depth_metres: z-buffer depth, metres; anything but a positive finite number is a hole.
+        camera: The camera of this image; its position and rotation affect no label.
         window: Side of the windows that planes are fitted to, pixels; None: `taskonomy.annotate.normals_from_depth.WINDOW` scaled to the image.
 
     Raises:
@@ -75,18 +75,18 @@ def annotate_folder(
     """Annotate every RGB-D image of a folder.
 
     Images are `NAME.png` with depth `NAME_depth.png`, or `rgb/NAME.png` with `depth/NAME.png`; depth has 16 bits, 0 and 65535 are holes.
-    Images wider or higher than square are cut to their central square. Each label is written whole or not at all, as
-    `output/DOMAIN/NAME.png`; damaged images are passed over and told at the end.
+    Images that are not square are cropped to their central square. Each label is written whole or not at all, as
+    `output/DOMAIN/NAME.png`; damaged images are skipped and reported at the end.
 
     Args:
-        source: The folder.
-        output: Where to write; made if missing. Files of the same name are replaced.
-        fov_degrees: Horizontal field of view of the images as they are, before they are cut.
+        source: The folder of images.
+        output: Folder to write to, created if missing. Files of the same name are replaced.
+        fov_degrees: Horizontal field of view of the images before they are cropped.
         depth_unit: Units of the depth files per metre: 512 in the release, 1000 for most depth cameras.
-        progress: Wraps what is gone through; is told its unit.
+        progress: Wraps the iteration over images, given the unit that it counts.
 
     Raises:
-        TaskonomyError: No images; a field of view or unit that cannot be; damaged or missing files, of which it names the first.
+        TaskonomyError: No images, an impossible field of view or unit, or damaged or missing files, of which it names the first.
     """
     if not 0 < fov_degrees < 180:
         raise TaskonomyError(f"the field of view must lie between 0 and 180 degrees (is {fov_degrees:g})")
@@ -114,7 +114,7 @@ def annotate_folder(
 
 
 def _pairs(source: Path) -> list[tuple[str, Path, Path]]:
-    """Name, image and depth of each image, in the order of their names. The depth may be missing; that is told when it is read."""
+    """Return name, image and depth of each image, in order of name; a missing depth file is reported when it is read."""
     if not source.is_dir():
         raise TaskonomyError(f"{source}: no such folder")
     if (source / "rgb").is_dir():
@@ -143,14 +143,14 @@ def _read(image: Path, depth: Path, fov_degrees: float, depth_unit: float) -> Fr
 
 
 def _png(path: Path, dtype: type, channels: int) -> np.ndarray:
-    """An image of any size, checked against what it must be."""
+    """Read a PNG of any size and check its type and channels."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise DamagedFileError(f"{path}: missing") from None
     if not data:
         raise DamagedFileError(f"{path}: empty file")
-    # OpenCV fills up a truncated PNG without a word.
+    # OpenCV fills up a truncated PNG without reporting an error.
     whole = data.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in data[-12:]
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     if image is None:

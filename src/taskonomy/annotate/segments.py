@@ -1,4 +1,4 @@
-"""Segments that no person named: regions of similar colour (2D), or of similar depth and normals (2.5D)."""
+"""Unsupervised segments: regions of similar colour (2D), or of similar depth and normals (2.5D)."""
 
 from typing import no_type_check
 
@@ -13,24 +13,24 @@ from taskonomy.annotate.pixel_scale import area, gaussian, length, masked_gaussi
 from taskonomy.annotate.view import Frame
 from taskonomy.release.formats import DEPTH_UNIT, NORMAL_AXES
 
-SCALE = 200.0  # of felzenszwalb, at every resolution: it trades contrast for the number of segments, which so stays about the same
-SIGMA, SIGMA_FLOOR = 3.0, 0.5  # 2D: blur, pixels of the release; pixels of the image at hand
-LEAST_AREA, LEAST_AREA_25D, LEAST_AREA_FLOOR = 20, 200, 8  # pixels of the release; pixels of the image at hand
-SIMILARITY = 255.0  # exp(-d^2 / SIMILARITY) between regions
+SCALE = 200.0  # of `felzenszwalb`, at every resolution: it sets how much contrast separates segments, so their number stays about the same
+SIGMA, SIGMA_FLOOR = 3.0, 0.5  # 2D: blur, in pixels of the release; in pixels of the given image
+LEAST_AREA, LEAST_AREA_25D, LEAST_AREA_FLOOR = 20, 200, 8  # in pixels of the release (both); in pixels of the given image
+SIMILARITY = 255.0  # the weight between two regions of colour distance d is exp(-d^2 / SIMILARITY)
 THRESHOLD, CUTS, SELF_WEIGHT = 0.005, 10, 2.0
 THRESHOLD_25D, CUTS_25D, SELF_WEIGHT_25D = 1.0, 100, 1.0
-DEPTH_SIGMA, NORMAL_SIGMA = 1.0, 2.0  # 2.5D: masked blur, pixels of the release, not held at a floor
+DEPTH_SIGMA, NORMAL_SIGMA = 1.0, 2.0  # 2.5D: masked blur, in pixels of the release, without a floor
 DEPTH_WEIGHT, NORMAL_WEIGHT, EDGE_WEIGHT = 2.0, 1.0, 10.0
-LOG_RANGE = 16.0  # log of depth in file units, as a share
+LOG_RANGE = 16.0  # divides the logarithm of depth in file units, to give a share
 EDGE_RANGE = 65535 / 255**2  # the release divides its 16-bit edges by 255 squared
 HALF = 0.5  # normals enter as stored, in [0, 1]
 
 
 def segment_unsup2d(frame: Frame) -> Int64[np.ndarray, "height width"]:
-    """Segments of similar colour, numbered from 0 in raster order.
+    """Segment the image by colour; segments are numbered from 0 in raster order.
 
-    Felzenszwalb's superpixels (scale 200, sigma 3, at least 20 pixels, at 512), joined by normalised cuts of the graph of their mean
-    colours (8-bit RGB; threshold 0.005, 10 cuts, weight 2 of a region with itself). Section 1.3.
+    They are Felzenszwalb's superpixels (scale 200, sigma 3, at least 20 pixels, at 512), joined by normalised cuts of the graph of their
+    mean colours (8-bit RGB; threshold 0.005, 10 cuts, weight 2 of a region with itself). Section 1.3.
     """
     resolution = frame.rgb.shape[0]
     colour = frame.rgb.astype(np.float64)
@@ -41,9 +41,9 @@ def segment_unsup2d(frame: Frame) -> Int64[np.ndarray, "height width"]:
 
 
 def segment_unsup25d(frame: Frame) -> Int64[np.ndarray, "height width"]:
-    """Segments of the surfaces seen, whatever their colour, numbered from 0 in raster order; holes are segments of their own.
+    """Segment the surfaces seen, regardless of colour; numbered from 0 in raster order; holes are segments of their own.
 
-    As `segment_unsup2d`, on the logarithm of depth, the normals and the occlusion edges, each with the release's weight (scale 200,
+    It works like `segment_unsup2d`, on the logarithm of depth, the normals and the occlusion edges, each with the release's weight (scale 200,
     not blurred again, at least 200 pixels at 512; threshold 1, 100 cuts, weight 1). Section 1.3.
     """
     resolution = frame.depth.shape[0]
@@ -54,7 +54,7 @@ def segment_unsup25d(frame: Frame) -> Int64[np.ndarray, "height width"]:
 
 
 def features_25d(frame: Frame) -> Float64[np.ndarray, "height width 5"]:
-    """What 2.5D segments are segments of: depth, three of the normal, occlusion edges; 0 in holes."""
+    """Compute the features of 2.5D segments: depth, the three components of the normal, occlusion edges; 0 in holes."""
     resolution = frame.depth.shape[0]
     valid = np.isfinite(frame.depth)
     units = np.where(valid, frame.depth, 1).astype(np.float64) * DEPTH_UNIT
@@ -66,12 +66,12 @@ def features_25d(frame: Frame) -> Float64[np.ndarray, "height width 5"]:
 
 
 def felzenszwalb(image: Float64[np.ndarray, "height width channels"], scale: float, least: int) -> Int64[np.ndarray, "height width"]:
-    """Superpixels of Felzenszwalb and Huttenlocher (IJCV 2004), as scikit-image's without its blur, and with ties in a fixed order.
+    """Compute superpixels (Felzenszwalb and Huttenlocher, IJCV 2004) as scikit-image does, without its blur, with ties in a fixed order.
 
     Args:
-        image: Colours, or anything whose Euclidean distance says how different two pixels are, in [0, 1].
-        scale: The larger, the larger the segments.
-        least: Smaller segments are joined to the neighbour most like them.
+        image: Colours, or other features in [0, 1] whose Euclidean distance says how different two pixels are.
+        scale: A larger scale gives larger segments.
+        least: Pixels below which a segment is joined to the most similar neighbour.
 
     Returns:
         Segments, numbered from 0 in raster order.
@@ -84,12 +84,12 @@ def felzenszwalb(image: Float64[np.ndarray, "height width channels"], scale: flo
 def region_weights(
     image: Float64[np.ndarray, "height width channels"], regions: Int64[np.ndarray, "height width"], self_weight: float
 ) -> Float64[np.ndarray, "regions regions"]:
-    """Similarity of the mean colours of regions that touch, also at corners; 0 of those that do not.
+    """Compute the similarity of the mean colours of regions that touch, even at corners only; 0 for others.
 
     Args:
-        image: Colours.
-        regions: Numbered from 0.
-        self_weight: Of each region with itself.
+        image: Colours of the pixels.
+        regions: Region of each pixel, numbered from 0.
+        self_weight: Similarity of each region with itself.
     """
     count = int(regions.max()) + 1
     flat = regions.ravel()
@@ -105,7 +105,7 @@ def region_weights(
 @njit(cache=True)
 @no_type_check
 def _edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Differences of neighbouring pixels, and which they are, in each of the four directions."""
+    """Return the differences of neighbouring pixels, and the pixels, in each of the four directions."""
     height, width, channels = image.shape
     most = 4 * height * width
     costs = np.empty(most)
@@ -128,8 +128,8 @@ def _edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @njit(cache=True)
 @no_type_check
 def _in_order(order: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """The same order with ties by number, as a stable sort gives it, several times sooner."""
-    starts = np.empty(len(order), np.int64)  # per edge, where the edges of its cost begin
+    """Sort ties in an order by number, which gives the result of a stable sort several times faster."""
+    starts = np.empty(len(order), np.int64)  # per edge, index of the first edge of equal cost
     start = 0
     for place in range(len(order)):
         if costs[order[place]] != costs[order[start]]:
@@ -156,7 +156,7 @@ def _root(parent: np.ndarray, pixel: int) -> int:
 @njit(cache=True)
 @no_type_check
 def _forest(costs: np.ndarray, first: np.ndarray, second: np.ndarray, order: np.ndarray, pixels: int, scale: float, least: int) -> np.ndarray:
-    """Join along the edges, cheapest first, where the edge is no worse than what both sides hold already; then what is too small."""
+    """Join regions along the edges, cheapest first, where the edge costs no more than both sides allow; then join regions that are too small."""
     parent = np.arange(pixels)
     size = np.ones(pixels, np.int64)
     inner = np.zeros(pixels)

@@ -1,4 +1,4 @@
-"""Labels that say what is seen: from the class of every pixel and the type of the room."""
+"""Semantic labels, from the class of every pixel and the type of the room."""
 
 from typing import Any, cast
 
@@ -15,16 +15,16 @@ SCENE_SHARE = 0.9  # probability of the room's own type
 
 
 def segment_semantic(frame: Frame) -> UInt8[np.ndarray, "height width"]:
-    """Class of every pixel: 0 uncertain, 1 background, 2 to 17 the objects."""
+    """Return the class of every pixel: 0 uncertain, 1 background, 2 to 17 the objects."""
     return cast(Any, frame.category)
 
 
 def class_object(frame: Frame) -> Float32[np.ndarray, "1000"]:
-    """Logits of the 1000 ImageNet classes from the share of the image that each object covers.
+    """Compute logits of the 1000 ImageNet classes from the share of the image that each object covers.
 
     `logit = log(1 + share / (DOUBT / 1000))`: their softmax is proportional to the share covered plus an even share of doubt, so an
-    object on 1 % of the image gets half of the probability, on 10 % ten elevenths, two objects split theirs by area, and without any
-    object all classes are equal. Stands in for the network whose outputs were released (section 1.3).
+    object on 1 % of the image gets half of the probability, on 10 % ten elevenths; two objects split theirs by area, and without any
+    object all classes are equal. This replaces the network whose outputs were released (section 1.3).
     """
     category = cast(Any, frame.category)
     share = np.bincount(category.ravel(), minlength=FIRST_OBJECT + len(OBJECTS))[FIRST_OBJECT:] / category.size
@@ -35,10 +35,10 @@ def class_object(frame: Frame) -> Float32[np.ndarray, "1000"]:
 
 
 def class_scene(frame: Frame) -> Float32[np.ndarray, "365"]:
-    """Probabilities of the 365 Places categories: 0.9 for the room's own, the rest evenly over the other indoor ones.
+    """Compute probabilities of the 365 Places categories: 0.9 for the room's own, the rest evenly over the other indoor ones.
 
     Raises:
-        TaskonomyError: The frame's scene is no index of Places.
+        TaskonomyError: The frame's scene is not an index of Places.
     """
     scene = cast(int, frame.scene)
     if not 0 <= scene < PLACES_COUNT:

@@ -1,4 +1,4 @@
-"""A view as the renderer made it, or as a depth camera measured it: all that labels are derived from."""
+"""A view as the renderer made it or a depth camera measured it, from which all labels are derived."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from taskonomy.numeric.geometry import Camera
 
 @dataclass(frozen=True)
 class Frame:
-    """One view.
+    """Image, geometry and camera of one view.
 
     Attributes:
         camera: Its camera.
         rgb: The image, sRGB.
         depth: z-buffer depth, metres; `inf` where nothing was hit or measured.
         normal: Unit normals in camera coordinates (+X right, +Y up, +Z towards the viewer); zero where depth is `inf`.
-        instance: Which object a pixel belongs to; -1 where depth is `inf`. None: unknown.
+        instance: Index of the object that each pixel belongs to; -1 where depth is `inf`. None: unknown.
         category: Class of each pixel in the values of the released `segment_semantic`: 0 uncertain, 1 background,
             2 to 17 the objects of `taskonomy.labels.classes.OBJECTS`. None: unknown.
         scene: Index of the room's type among the 365 Places categories. None: unknown.

@@ -1,8 +1,8 @@
-"""Tables that people bring, as spreadsheets and other programs save them: one reader of CSV, which reads what is certain and guesses nothing.
+"""Tables of the user, as spreadsheets and other programs save them: one CSV reader, which accepts what is unambiguous and guesses nothing.
 
-Read are commas, semicolons and tabs as separators, whichever of them gives the columns that a table must have, or the one that a first line `sep=;`
-names; UTF-8, and what a byte order mark declares; any line ends; names of columns in any case; and decimal commas. Left out are rows without a cell,
-columns without a name and a cell, and an index: a first column without a name that counts the rows. Every cell is text, as it stands there.
+It accepts commas, semicolons and tabs as separators, whichever gives the required columns, or the separator that a first line `sep=;` declares; UTF-8
+or the encoding that a byte order mark declares; any line ends; column names in any case; and decimal commas. It ignores blank rows, columns without
+name and content, and an index: a first column without a name that counts the rows. Cells are kept as text.
 """
 
 import codecs
@@ -17,8 +17,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import number
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_DECLARED = re.compile(r'"?sep=(.)"?[,;\t ]*', re.IGNORECASE)  # spreadsheets that save it again fill the row with empty cells
-# The longer mark first: that of UTF-32 begins with that of UTF-16.
+_DECLARED = re.compile(r'"?sep=(.)"?[,;\t ]*', re.IGNORECASE)  # spreadsheets that save such a file again fill the row with empty cells
+# The longer mark comes first, since that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -28,21 +28,21 @@ _MARKS = (
 )
 _FRACTION = re.compile(r"[+-]?\d*([.,])\d*([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
-_INDEX = ("", "unnamed: 0")  # as pandas writes it, and as it calls what it has written and read again
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .ods, and of .xls
+_INDEX = ("", "unnamed: 0")  # names of the index column: as pandas writes it, and after pandas has read and written it again
 _SHOWN = 6
 Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a table holds.
+    """The content of a table.
 
     Attributes:
-        where: What errors call it.
-        columns: As its reader knows them, in the table's order.
-        rows: The line of each, and its cells without spaces around them.
-        comma: Whether its numbers have a decimal comma.
+        where: Name of the table in errors.
+        columns: Names of the kept columns, in lower case, in the table's order.
+        rows: Line number and cells of each row; cells without surrounding spaces.
+        comma: Whether numbers have a decimal comma.
     """
 
     where: str
@@ -51,10 +51,10 @@ class Sheet:
     comma: bool = False
 
     def number(self, cell: str) -> float:
-        """The number that a cell holds.
+        """Return the number in a cell.
 
         Raises:
-            ValueError: It holds none; what it must be, and what it is.
+            ValueError: The cell is not a number; the message says what it must be and what it is.
         """
         if not self.comma or cell.count(",") != 1:
             return number(cell)
@@ -65,17 +65,17 @@ class Sheet:
 
 
 def read_sheet(path: Path | str, what: str, required: Sequence[str], optional: Sequence[str] = (), names: Sequence[str] = ()) -> Sheet:
-    """Read a table.
+    """Read a table from a file.
 
     Args:
-        path: Of the file.
-        what: It should be, for the error of one that is not there.
-        required: Columns that must be there.
-        optional: Others that may be.
-        names: Those of both that hold names; the others hold numbers.
+        path: Path of the file.
+        what: What the file should be, for the error if it does not exist.
+        required: Columns that the table must have.
+        optional: Columns that it may have.
+        names: Columns, of both kinds, that hold names; the others hold numbers.
 
     Raises:
-        TaskonomyError: What was found instead, with its line.
+        TaskonomyError: The file is not such a table; says what was found instead, with its line.
     """
     try:
         data = Path(path).read_bytes()
@@ -85,7 +85,7 @@ def read_sheet(path: Path | str, what: str, required: Sequence[str], optional: S
 
 
 def parse_sheet(text: str, where: str, required: Sequence[str], optional: Sequence[str] = (), names: Sequence[str] = ()) -> Sheet:
-    """As `read_sheet`, from the text of a table; `where` names it in errors."""
+    """Parse the text of a table as `read_sheet` does; `where` names it in errors."""
     known = (*required, *optional)
     declared, lines, before = _declared(text, where)
     separator = declared or _separator(_first(lines), required, known)
@@ -104,10 +104,10 @@ def parse_sheet(text: str, where: str, required: Sequence[str], optional: Sequen
 
 
 def decoded(data: bytes, where: str) -> str:
-    """The text of a file: UTF-8, or what its byte order mark declares.
+    """Decode a file: UTF-8, or the encoding that its byte order mark declares.
 
     Raises:
-        TaskonomyError: What it is instead, where that can be told.
+        TaskonomyError: It is not such a text; says what it is instead, as far as that can be known.
     """
     if data.startswith(_WORKBOOKS):
         raise TaskonomyError(f"{where}: not a text file but a workbook or another archive; save its sheet as CSV")
@@ -124,7 +124,7 @@ def decoded(data: bytes, where: str) -> str:
 
 
 def _declared(text: str, where: str) -> tuple[str | None, str, int]:
-    """The separator that a first line names, what follows it, and how many lines do not; spreadsheets write and read such a line."""
+    """Return the separator that a first line `sep=;` declares, if any, the text after that line, and the number of lines removed."""
     first = next(StringIO(text, newline=""), "")
     if (found := _DECLARED.fullmatch(first.rstrip("\r\n"))) is None:
         return None, text, 0
@@ -134,22 +134,22 @@ def _declared(text: str, where: str) -> tuple[str | None, str, int]:
 
 
 def _first(text: str) -> str:
-    """The first line that holds anything."""
+    """Return the first line that is not blank."""
     return next((line for line in StringIO(text, newline="") if line.strip(' ",;\t\r\n')), "")
 
 
 def _separator(header: str, required: Sequence[str], known: Sequence[str]) -> str:
-    """The one that gives all columns that there must be; of a line where none does, the one that gives most."""
+    """Return the separator that gives all required columns; if none does, the one that gives most known columns."""
 
     def found(separator: str) -> tuple[bool, int]:
         names = [name.strip().casefold() for name in next(csv.reader([header], delimiter=separator), [])]
         return all(name in names for name in required), sum(name in names for name in known)
 
-    return max(SEPARATORS, key=found)  # of equal ones the first, the comma
+    return max(SEPARATORS, key=found)  # ties go to the first, the comma
 
 
 def _rows(text: str, separator: str, before: int, where: str) -> Iterator[Row]:
-    """Line and cells of all rows that hold anything."""
+    """Yield the line number and cells of all rows that are not blank."""
     lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for cells in lines:
@@ -161,7 +161,7 @@ def _rows(text: str, separator: str, before: int, where: str) -> Iterator[Row]:
 
 
 def _lacks(missing: Sequence[str], header: Sequence[str], separator: str) -> str:
-    """Which columns are missing, and what there is instead."""
+    """Describe which columns are missing, and what there is instead."""
     there = ", ".join(map(repr, header[:_SHOWN])) + (f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else "")
     held = "".join(header)
     other = next((name for mark, name in (*SEPARATORS.items(), ("|", "bar")) if mark != separator and mark in held), None)
@@ -169,7 +169,7 @@ def _lacks(missing: Sequence[str], header: Sequence[str], separator: str) -> str
 
 
 def _columns(head: list[str], header: list[str], rows: list[Row], known: Sequence[str], line: str, where: str) -> list[int]:
-    """The places of the columns that count."""
+    """Return the positions of the columns to keep."""
     keep = []
     if unknown := [header[place] for place, name in enumerate(head) if name and name not in known and not (place == 0 and name in _INDEX)]:
         raise TaskonomyError(f"{line}: unknown column {', '.join(map(repr, unknown))}; known: {', '.join(known)}")
@@ -188,22 +188,22 @@ def _columns(head: list[str], header: list[str], rows: list[Row], known: Sequenc
 
 
 def _counts(cells: list[str], rows: int) -> bool:
-    """Whether cells count the rows, from 0 or from 1."""
+    """Return whether cells count the rows, from 0 or from 1."""
     return any(cells == [str(place) for place in range(start, start + rows)] for start in (0, 1))
 
 
 def _cut(row: list[str], line: int, keep: list[int], columns: int, where: str) -> list[str]:
-    """The cells of a row that count; separators too many at its end are none."""
+    """Return the cells of the kept columns; extra separators at the end of a row are ignored."""
     if len(row) <= max(keep) or any(row[columns:]):
         raise TaskonomyError(f"{where}: line {line}: {len(row)} cells under {columns} columns")
     return [row[place] for place in keep]
 
 
 def _has_decimal_commas(rows: list[Row], numbers: Sequence[str], columns: tuple[str, ...], separator: str, where: str) -> bool:
-    """Whether 0,5 is a half. Of a file in which all such numbers might be thousands (1,234), nobody can know.
+    """Return whether 0,5 means a half. A file in which all such numbers might be thousands (1,234) is ambiguous and refused.
 
     Raises:
-        TaskonomyError: It has both marks, or only numbers that may mean two things.
+        TaskonomyError: Both marks occur, or only numbers that are ambiguous.
     """
     places = [columns.index(name) for name in numbers if name in columns]
     if separator == "," and not any("," in row[place] for _line, row in rows for place in places):
@@ -218,7 +218,7 @@ def _has_decimal_commas(rows: list[Row], numbers: Sequence[str], columns: tuple[
         (first, one), (second, other) = ((certain | unsure)[mark] for mark in ",.")
         raise TaskonomyError(f"{where}: line {first} has the number {one!r}, line {second} {other!r}; write all with a decimal point")
     for mark, (line, cell) in unsure.items():
-        # Where commas separate, a point is a decimal point.
+        # Where commas separate cells, a point is a decimal point.
         if mark not in certain and not (mark == "." and separator == ","):
             one, other = cell.replace(",", "."), cell.replace(",", "").replace(".", "")
             raise TaskonomyError(f"{where}: line {line}: {cell!r} may be {one} or {other}; write one of them, with commas between cells")

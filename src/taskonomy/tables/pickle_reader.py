@@ -1,8 +1,8 @@
-"""Reads pickles of one dict of strings to float64 numbers, and of nothing else.
+"""A reader for pickles of one dict of strings to float64 numbers; it refuses anything else.
 
-A pickle is a program for a machine with a stack. This one knows the instructions that Python and numpy write for such a dict, in any protocol, makes
-no object of a pickle's choosing and holds no value in another but numbers in the dict and what numpy says of a number in flat tuples. So each
-instruction takes the time of its own bytes, and there may be so many bytes and instructions, whatever the file was written for.
+A pickle is a program for a stack machine. This machine knows only the instructions that Python and numpy write for such a dict, in any protocol. It
+creates no object that a pickle names, and nests nothing except numbers in the dict and numpy's description of a number in flat tuples. So the cost of
+each instruction is proportional to its bytes, and limits on bytes and instructions bound the total for any file, malicious ones included.
 """
 
 import codecs
@@ -13,32 +13,32 @@ from typing import NoReturn
 
 from taskonomy.parsing.user_text import number
 
-# The largest released file has 1,762 entries: below 400 kB and 34,000 instructions, as the longest of protocols writes them.
-LIMIT = 2**20  # bytes of a file
-STEPS = 100_000  # instructions
-LONGEST = 4096  # bytes of one string, or of one line of protocol 0
-_BYTES = 8  # of a float64
-_FLAT = 8  # values in a tuple: numpy says of a number type version, byte order, and six more
+# The largest released file has 1,762 entries: below 400 kB and 34,000 instructions in the most verbose protocol.
+LIMIT = 2**20  # most bytes of a file
+STEPS = 100_000  # most instructions of a file
+LONGEST = 4096  # most bytes of a string, or of a line of protocol 0
+_BYTES = 8  # size of a float64
+_FLAT = 8  # most values in a tuple: numpy describes a number type by version, byte order, and six more
 
 
 class RefusedPickleError(Exception):
-    """What a file holds that no such dict has, and where."""
+    """A pickle holds something other than such a dict; says what, and where."""
 
 
 class _Kind:
-    """`numpy.dtype('f8')`."""
+    """Stands for `numpy.dtype('f8')`."""
 
 
 class _Scalar:
-    """`numpy.core.multiarray.scalar`, not called yet."""
+    """Stands for `numpy.core.multiarray.scalar`, before it is called."""
 
 
 class _DType:
-    """`numpy.dtype`, not called yet."""
+    """Stands for `numpy.dtype`, before it is called."""
 
 
 class _Encode:
-    """`_codecs.encode`, by which Python 3 writes bytes into old protocols, not called yet."""
+    """Stands for `_codecs.encode`, with which Python 3 writes bytes into old protocols, before it is called."""
 
 
 _NAMES: dict[tuple[object, object], object] = {
@@ -50,10 +50,10 @@ _NAMES: dict[tuple[object, object], object] = {
 
 
 def numbers_of(data: bytes) -> dict[str, float]:
-    """The dict in a pickle.
+    """Read the dict in a pickle.
 
     Raises:
-        RefusedPickleError: It holds, or asks for, anything else.
+        RefusedPickleError: The pickle holds, or asks for, anything else.
     """
     if len(data) > LIMIT:
         raise RefusedPickleError(f"more than {LIMIT:,} bytes, which the released files stay far below")
@@ -61,21 +61,21 @@ def numbers_of(data: bytes) -> dict[str, float]:
 
 
 class _Machine:
-    """A file that is read once, from its begin to its end.
+    """The state of a pickle while it is read, once, from beginning to end.
 
     Attributes:
-        at: The byte that is read next.
+        at: Position of the next byte to read.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
         self.stack: list[object] = []
-        self.marks: list[int] = []  # where on the stack values begin that one instruction takes together
+        self.marks: list[int] = []  # positions on the stack from which one instruction takes all values
         self.memo: dict[int, object] = {}
         self.found: dict[str, float] | None = None
 
     def run(self) -> dict[str, float]:
-        """Every instruction up to the last."""
+        """Execute every instruction up to the last."""
         start = 0
         try:
             for _step in range(STEPS):
@@ -89,7 +89,7 @@ class _Machine:
             self._refuse(f"more than {STEPS:,} instructions")
         except RefusedPickleError as error:
             raise RefusedPickleError(f"{error} (byte {start:,})") from None
-        except ValueError as error:  # bytes that are no text, text that is no number
+        except ValueError as error:  # invalid text, or text that is not a number
             raise RefusedPickleError(f"{error} (byte {start:,})") from None
 
     def _end(self) -> dict[str, float]:
@@ -99,7 +99,7 @@ class _Machine:
             self._refuse(f"{len(self.data) - self.at:,} bytes follow its end")
         return self.found
 
-    # What instructions are made of.
+    # Parts that instructions are made of.
 
     def _refuse(self, what: str) -> NoReturn:
         raise RefusedPickleError(what)
@@ -118,7 +118,7 @@ class _Machine:
         return line
 
     def _whole(self) -> int:
-        """A whole number of protocol 0, which has no more digits than numpy needs."""
+        """Read an integer of protocol 0, with no more digits than numpy needs."""
         if not re.fullmatch(rb"-?\d{1,10}", line := self._line()):
             self._refuse(f"a whole number that is none, or a long one: {line[:40]!r}")
         return int(line)
@@ -198,7 +198,7 @@ class _Machine:
         self.fill(values)
 
     def fill(self, values: list[object]) -> None:
-        """Entries of the dict, which is on top."""
+        """Add entries to the dict, which is on top of the stack."""
         found = self.found
         if found is None or not self.stack or self.stack[-1] is not found or len(values) % 2:
             self._refuse("entries of no dict")
@@ -226,7 +226,7 @@ class _Machine:
                     return
                 case _DType(), (kind, *_flags):
                     self._refuse(f"number type {_shown(kind)} instead of float64")
-                # Of eight bytes each: what is remembered costs nothing to name again, so no call may do more with it.
+                # Limited to eight bytes: a memorised value can be reused at no cost in bytes, so each call must be cheap whatever its argument.
                 case _Encode(), (str(text), "latin1") if len(text) == _BYTES:
                     self.stack.append(text.encode("latin1"))
                     return
@@ -236,7 +236,7 @@ class _Machine:
         self._refuse("a call that makes no float64")
 
     def state(self) -> None:
-        """What numpy says of a number type: that its byte order is the usual one."""
+        """Check the state that numpy gives a number type: its byte order must be little-endian."""
         said, kind = self._pop(), self._pop()
         if not (isinstance(kind, _Kind) and isinstance(said, tuple) and len(said) > 1 and said[1] == "<"):
             self._refuse("a float64 that is not little-endian, or the state of something else")
@@ -244,7 +244,7 @@ class _Machine:
 
 
 def _shown(value: object) -> str:
-    """A value as an error names it."""
+    """Format a value for an error."""
     return repr(value[:40]) if isinstance(value, str | bytes) else f"a {_called(value)}"
 
 
@@ -256,7 +256,7 @@ _INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"\x80": _Machine.protocol,
     b"\x95": _Machine.frame,
     b"(": _Machine.mark,
-    # Strings: of Python 2, of Python 3, and bytes.
+    # Strings of Python 2, strings of Python 3, and bytes.
     b"S": _Machine.quoted,
     b"U": lambda one: one.push_text(one._sized("<B"), "latin1"),
     b"T": lambda one: one.push_text(one._sized("<i"), "latin1"),
@@ -265,7 +265,7 @@ _INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"\x8c": lambda one: one.push_text(one._sized("<B"), "utf-8"),
     b"C": lambda one: one.stack.append(one._sized("<B")),
     b"B": lambda one: one.stack.append(one._sized("<I")),
-    # Numbers, and what numpy says of their type.
+    # Numbers, and numpy's description of their type.
     b"F": _Machine.float_line,
     b"G": lambda one: one.stack.append(struct.unpack(">d", one._take(8))[0]),
     b"I": _Machine.push_flag,
@@ -288,7 +288,7 @@ _INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"d": lambda one: one.dictionary(one._to_mark()),
     b"s": lambda one: one.fill([one._pop(), one._pop()][::-1]),
     b"u": lambda one: one.fill(one._to_mark()),
-    # What is remembered, and used again.
+    # Memo: values stored for reuse.
     b"p": lambda one: one.put(one._whole()),
     b"q": lambda one: one.put(one._take(1)[0]),
     b"r": lambda one: one.put(struct.unpack("<I", one._take(4))[0]),

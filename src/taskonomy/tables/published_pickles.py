@@ -1,6 +1,6 @@
 """The authors' released result files: Python 2 pickles of `source1__source2__target` -> float.
 
-A pickle is a program. `taskonomy.tables.pickle_reader` runs none of it: whatever asks for more than a dict, strings and float64 numbers is refused.
+A pickle is a program. `taskonomy.tables.pickle_reader` executes no code from it: it refuses whatever is not a dict of strings to float64 numbers.
 """
 
 import math
@@ -15,21 +15,21 @@ from taskonomy.tables.pickle_reader import LIMIT, RefusedPickleError, numbers_of
 from taskonomy.tables.table import SELF, SHARES, join_sources, wrong_names
 from taskonomy.tasks import BUILT_IN
 
-# Column of the table -> how the released files of it are named (`wins_vs_pixels` is gain, `wins_vs_task` quality).
+# Column of the table -> part of the names of its released files (`wins_vs_pixels` is gain, `wins_vs_task` quality).
 _FILES = {"affinity": "affinities", "gain": "wins_vs_pixels", "quality": "wins_vs_task"}
-# Later spellings of the result files, beside the paper-era keys of the built-in tasks; `pixels` is the baseline of gain itself.
+# Later spellings in the result files, in addition to the paper-era keys of the built-in tasks; `pixels` is the baseline of gain.
 _ALIASES = {"self": SELF, "segmentsemantic": "segment_semantic", "vanishing_point": "vanishing_point", "inpainting_whole": "inpainting"}
 _BASELINE = "pixels"
-_REGIME = re.compile(r"(?:all_affinities|wins_vs_pixels|wins_vs_task)(?:_(?P<regime>1k|16k))?\.pkl$")  # as the released files are named
+_REGIME = re.compile(r"(?:all_affinities|wins_vs_pixels|wins_vs_task)(?:_(?P<regime>1k|16k))?\.pkl$")  # names of released files
 _ONE_REGIME = "give the files of one data regime (1k, 16k, or neither) at a time"
 Edge = tuple[str, frozenset[str]]
 
 
 def read_released(path: Path | str) -> dict[str, float]:
-    """Read one released result file, running nothing of it.
+    """Read one released result file without executing any of it.
 
     Raises:
-        TaskonomyError: if it holds, or asks for, anything but one dict of strings to float64 numbers that can be measured: finite and >= 0.
+        TaskonomyError: It holds, or asks for, anything but one dict of strings to finite float64 numbers >= 0.
     """
     with open(path, "rb") as file:
         data = file.read(LIMIT + 1)
@@ -44,13 +44,13 @@ def read_released(path: Path | str) -> dict[str, float]:
 
 
 def import_released(paths: Iterable[Path]) -> pd.DataFrame:
-    """One affinity table from released affinity and win-rate files, under this project's task names.
+    """Build one affinity table from released affinity and win-rate files, under this project's task names.
 
-    Rows whose source is the baseline `pixels` are gain 0.5 by construction and are left out.
+    Rows whose source is the baseline `pixels` have gain 0.5 by construction and are left out.
 
     Raises:
-        TaskonomyError: A file that `read_released` refuses, names that no table can hold, or files of two data regimes, which measured the
-            transfers of different numbers of images.
+        TaskonomyError: A file that `read_released` refuses, names that no table can hold, or files of two data regimes, whose transfers
+            were trained on different numbers of images.
     """
     columns: dict[str, dict[Edge, float]] = {}
     written: dict[Edge, tuple[str, ...]] = {}
@@ -84,12 +84,12 @@ def import_released(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def _check_regimes(files: dict[str, Path], columns: dict[str, dict[Edge, float]]) -> None:
-    """That all files are of one regime, as far as it can be told.
+    """Check that all files are of one data regime, as far as can be known.
 
-    Names tell, where they are the released ones. So does what is in them: the files of one regime have the same targets (those without a
-    regime in their names have object classes in place of scene classes), and win rates of every transfer of two or more sources that has an
-    affinity, since those sources were picked in each regime by its own first orders. First orders were measured alike in all, so tables of them alone
-    tell nothing.
+    File names state the regime if they are the released ones. The content shows it too: files of one regime have the same targets (those
+    without a regime in their names have object classes in place of scene classes), and have win rates for every transfer of two or more
+    sources that has an affinity, since each regime chose those sources by its own first-order transfers. All regimes measured the same
+    first-order transfers, so files with those alone cannot be told apart.
     """
     named = {column: _REGIME.search(files[column].name) for column in _FILES if column in files}
     regimes = {column: found["regime"] or "" for column, found in named.items() if found}

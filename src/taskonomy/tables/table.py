@@ -1,8 +1,8 @@
-"""The affinity table: one row per transfer, the same CSV everywhere.
+"""The affinity table: one row per transfer, in the same CSV format everywhere.
 
 `target,sources,affinity[,low,high,gain,quality]`: `sources` are joined by `+`, one name is a first-order transfer, `self` is the
-target's own fully supervised network. `a>b` is a transitive transfer from a by way of b, `a@0.02` one whose encoder was fine-tuned on that share of
-the target's training images; both are of first order. An empty affinity is a transfer that was not measured; it is kept, counted, and never chosen.
+target's own fully supervised network. `a>b` is a transitive transfer from a via b, `a@0.02` one whose encoder was fine-tuned on that share of
+the target's training images; both are of first order. An empty affinity means that the transfer was not measured; it is kept, counted, never chosen.
 """
 
 import math
@@ -27,21 +27,21 @@ _SHOWN_PROBLEMS = 5
 
 
 def join_sources(sources: Iterable[str]) -> str:
-    """The written form of a transfer's sources."""
+    """Join a transfer's sources in their written form."""
     return "+".join(sources)
 
 
 def split_sources(text: str) -> tuple[str, ...]:
-    """The sources of a transfer as written or printed (`b+c`, `b + c`), in the order written."""
+    """Split the sources of a transfer as written or printed (`b+c`, `b + c`), keeping their order."""
     return tuple(normal(name.strip()) for name in text.split("+"))
 
 
 @cache
 def labelled(source: str) -> str:
-    """The task that must be labelled in full for a source as written: a of `a`, of `a>b` and of `a@0.02`.
+    """Return the task that must be labelled in full for a source as written: a for `a`, `a>b` and `a@0.02`.
 
-    The intermediate b is not one of them. It takes labels for a transfer's images, as every target does, and the paper's budget counts only tasks
-    whose networks are trained in full.
+    The intermediate b need not be labelled in full. It needs labels for a transfer's images only, as every target does, and the paper's
+    budget counts only tasks whose networks are trained in full.
     """
     found = variant(source)
     return source if found is None else found.source
@@ -54,13 +54,13 @@ def read_table(path: Path | str) -> pd.DataFrame:
         Columns `target`, `sources` (tuples), `affinity`, `low`, `high`, `gain`, `quality`; what the file lacks is NaN.
 
     Raises:
-        TaskonomyError: with the line numbers of what is wrong.
+        TaskonomyError: The table is not valid; names each line that is wrong.
     """
     return _checked(read_sheet(path, "table", REQUIRED, OPTIONAL, NAMES))
 
 
 def parse_table(text: str, where: str) -> pd.DataFrame:
-    """As `read_table`, from the text of a CSV; `where` names it in errors."""
+    """Parse the text of a CSV as `read_table` does; `where` names it in errors."""
     return _checked(parse_sheet(text, where, REQUIRED, OPTIONAL, NAMES))
 
 
@@ -82,19 +82,19 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 
 def unmeasured(frame: pd.DataFrame) -> str | None:
-    """One line that counts the transfers without an affinity, or None where all were measured."""
+    """Return one line that counts the transfers without an affinity, or None if all were measured."""
     missing = int(frame["affinity"].isna().sum())
     return f"{missing} of {len(frame):,} transfers have no affinity: they are never chosen" if missing else None
 
 
 def task_names(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """The targets and the tasks labelled for the sources that a table names, each sorted."""
+    """Return the targets that a table names, and the tasks labelled for its sources, each sorted."""
     sources = {labelled(name) for group in frame["sources"] for name in group if name != SELF}
     return sorted(set(frame["target"])), sorted(sources)
 
 
 def is_gold(frame: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows are the target's own fully supervised network."""
+    """Return which rows are the target's own fully supervised network."""
     return frame["sources"].map(lambda sources: sources == (SELF,))
 
 
@@ -102,7 +102,7 @@ def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
     rows: list[list[object]] = []
     problems: list[str] = []
     seen: dict[tuple[str, frozenset[str]], int] = {}
-    mentioned: dict[str, int] = {}  # target -> first line of any row of it
+    mentioned: dict[str, int] = {}  # target -> line of its first row
     measured: set[str] = set()
     for line, cells in sheet.rows:
         row = dict(zip(sheet.columns, cells, strict=True))
@@ -125,7 +125,7 @@ def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
 
 
 def wrong_names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with the names of a transfer, as tables write it."""
+    """Yield what is wrong with the names of a transfer, as tables write it."""
     for name in (target, *sources):
         if not name or name != name.strip() or not name.isprintable() or "," in name:
             yield f"{name!r} is not a task name"
@@ -142,7 +142,7 @@ def wrong_names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
 
 
 def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[str]]:
-    """A row's numbers, NaN of empty cells, and what is wrong with them."""
+    """Return a row's numbers, with NaN for empty cells, and what is wrong with them."""
     values: dict[str, float] = {}
     wrong: list[str] = []
     for name, text in row.items():

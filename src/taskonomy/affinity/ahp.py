@@ -58,7 +58,7 @@ def consistency_ratio(win_rates: Float64[np.ndarray, "n n"]) -> float:
 
 
 def linear(mean_losses: Float[np.ndarray, "*batch n"]) -> Float64[np.ndarray, "*batch n"]:
-    """Normalise as the paper rejects it: mean losses rescaled to [0, 1], best 1, then to sum 1.
+    """Normalise linearly, which the paper rejects: mean losses rescaled to [0, 1], best 1, then to sum 1.
 
     It treats a difference in loss as equally important everywhere on the scale, so a monotone rescaling of the loss changes it.
     """

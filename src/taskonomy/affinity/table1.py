@@ -59,7 +59,7 @@ def read_networks(path: Path | str) -> pd.DataFrame:
     """Read and check a `networks.csv`: `task,average,random`; an empty cell means not measured.
 
     Raises:
-        TaskonomyError: Something is wrong; names the file, the line, and what is wrong there.
+        TaskonomyError: The table is not valid; names the file, the line, and what is wrong there.
     """
     sheet = read_sheet(path, "file of task networks", COLUMNS, names=("task",))
     if not (rows := list(_rows(sheet))):

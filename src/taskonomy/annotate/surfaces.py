@@ -30,7 +30,7 @@ def normal(frame: Frame) -> Float32[np.ndarray, "height width 3"]:
 
 
 def mask_valid(frame: Frame) -> Bool[np.ndarray, "height width"]:
-    """Return where there is geometry."""
+    """Return a mask of the pixels with geometry."""
     return np.isfinite(frame.depth)
 
 

@@ -1,4 +1,4 @@
-"""The Boolean program in whole numbers: what a solver with tolerances proposes is settled here, without any.
+"""The Boolean program in whole numbers, where what a solver proposes within its tolerances is settled exactly.
 
 Costs and affinities are taken as written and multiplied by their denominators. Sets of sources are the bits of a number, so a policy's sources, its
 cost and its objective compare exactly, and so do the bounds of the search.
@@ -14,7 +14,7 @@ from taskonomy.policy.numbers import denominator
 from taskonomy.policy.problem import Goal, Problem
 
 Key = tuple[int, int, int]
-NOBODY = -1  # the number of "no transfer", where targets may stay without
+NOBODY = -1  # stands for "no transfer" in problems whose targets may stay without one
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Choice:
     """One transfer for each target.
 
     Attributes:
-        mask: The sources that they need.
-        worth, cost: In the units of the `Exact` that it belongs to.
-        numbers: Of the transfers, target by target.
+        mask: The sources that the transfers need, as bits.
+        worth, cost: In the units of the `Exact` that the choice belongs to.
+        numbers: Numbers of the transfers, target by target.
     """
 
     mask: int
@@ -34,7 +34,7 @@ class Choice:
 
     @property
     def key(self) -> Key:
-        """Ascending from the best: worth most, then cheapest, then the first by name."""
+        """Return the sort key, the best choice first: highest worth, then lowest cost, then sources first by name."""
         return -self.worth, self.cost, -self.mask
 
 
@@ -45,11 +45,12 @@ class Exact:
     """A problem in whole numbers.
 
     Attributes:
-        goal: Of `THRIFT` every choice is worth nothing, so that the cheapest is the best; of `COVERAGE` every transfer 1, and targets may stay
-            without one.
-        cost: Of each source, by its bit; `paid` by every policy.
-        into: The transfers into each target, from the best on.
-        uses: Of each source the transfers that need it: their needs, worth and target.
+        goal: What is maximised. For `THRIFT` every choice is worth nothing, so the cheapest is the best; for `COVERAGE` every transfer is worth 1,
+            and targets may stay without one.
+        cost: Source (as its bit) -> its cost.
+        paid: What every policy pays, whatever its sources.
+        into: The transfers into each target, the best first.
+        uses: Source (as its bit) -> the transfers that need it: sources needed, worth, and the target's position.
     """
 
     def __init__(self, problem: Problem, goal: Goal = Goal.WORTH) -> None:
@@ -69,7 +70,7 @@ class Exact:
                     self.uses[bit].append((need, worth, place))
 
     def _ranked(self, problem: Problem, target: str) -> list[Edge]:
-        """Of equals the one with the highest affinity (nobody may have asked for the target), then with the fewest sources, then by name."""
+        """Rank the transfers into a target, best first; ties go to the higher affinity (importance may be 0), then to fewer sources, then by name."""
         numbers = problem.into(target)
         needs = {number: self.mask(problem.transfers[number].needs) for number in numbers}
         if self.goal is Goal.THRIFT:
@@ -80,15 +81,15 @@ class Exact:
         return [*edges, (0, 0, NOBODY)] if self.goal is Goal.COVERAGE else edges
 
     def mask(self, sources: Iterable[str]) -> int:
-        """Sources as the bits of a number, the first by name the highest."""
+        """Encode sources as the bits of a number; the first by name is the highest bit."""
         return sum(self.bits[name] for name in set(sources))
 
     def names(self, mask: int) -> tuple[str, ...]:
-        """The sources of a mask, by name."""
+        """Return the sources of a mask, by name."""
         return tuple(name for name, bit in reversed(self.bits.items()) if mask & bit)
 
     def shares(self) -> dict[int, int]:
-        """What all targets would lose without each source, by itself."""
+        """Compute, for each source, how much worth all targets together would lose if that source alone were missing."""
         lost = dict.fromkeys(self.cost, 0)
         for edges in self.into:
             need, worth, _number = edges[0]
@@ -97,15 +98,15 @@ class Exact:
         return lost
 
     def limit(self, budget: Fraction) -> int:
-        """The most whole units of cost within a budget."""
+        """Return the largest whole number of cost units within a budget."""
         return math.floor(budget * self.cost_unit)
 
     def cost_of(self, mask: int) -> int:
-        """What these sources cost, with what every policy pays."""
+        """Compute the cost of a policy with these sources, including what every policy pays."""
         return self.paid + sum(self.cost[bit] for bit in bits_of(mask))
 
     def possible_costs(self, most: int) -> list[int] | None:
-        """The costs that sets of sources can have, ascending; None where they are more than `most`."""
+        """List the costs that sets of sources can have, ascending; None where there are more than `most`."""
         sums = {self.paid}
         for cost in self.cost.values():
             sums |= {one + cost for one in sums}
@@ -114,7 +115,7 @@ class Exact:
         return sorted(sums)
 
     def choices(self, mask: int, least: int | None) -> Iterator[Choice]:
-        """All choices that need exactly these sources and are worth no less, from the best on; of equals, target by target the first in rank."""
+        """Yield all choices that need exactly these sources and are worth at least `least`, the best first; ties go by rank, target by target."""
         options = [[edge for edge in edges if not edge[0] & ~mask] for edges in self.into]
         if not all(options):
             return
@@ -129,7 +130,7 @@ class Exact:
             used |= edges[0][0]
         if used == mask:
             yield Choice(mask, most, cost, tuple(edges[0][2] for edges in lost))
-        # Few transfers come near the best, so what may be lost grows from little to all that is allowed.
+        # Few transfers come near the best, so the loss allowed starts small and is doubled up to the cap.
         done, slack = -1, 0
         while done < cap:
             ranked = [[edge for edge in edges if edge[1] <= slack] for edges in lost]
@@ -142,17 +143,19 @@ class Exact:
 
 
 def _covering(options: list[list[Edge]], mask: int, slack: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """All ways to choose one option for each target that need all these sources, ascending by loss (at most so much), then by ranks.
+    """Yield all ways to choose one option for each target so that all these sources are needed, ascending by loss (at most `slack`), then by ranks.
 
-    Best first: what a beginning comes to at least is known exactly, so beginnings come in the order of their best ends.
+    The search is best-first: the smallest loss that a partial choice can end with is known exactly, so partial choices are taken in that order.
 
     Args:
-        options: For each target, sources needed and loss, ascending.
+        options: For each target, its options as sources needed, loss and number, ascending by loss.
+        mask: Sources that have to be needed.
+        slack: Largest total loss.
     """
     sure = 0
     for edges in options:
         sure |= _common(edges)
-    want = mask & ~sure  # the rest is covered whatever is chosen
+    want = mask & ~sure  # the other sources are needed whatever is chosen
     ends = _ends(options, want, slack)
     heap: list[tuple[int, tuple[int, ...], int, int]] = [(0, (), 0, 0)]
     while heap:
@@ -168,7 +171,7 @@ def _covering(options: list[list[Edge]], mask: int, slack: int) -> Iterator[tupl
 
 
 def _common(edges: list[Edge]) -> int:
-    """The sources that all of these need."""
+    """Return the sources that all of these transfers need."""
     common = edges[0][0]
     for need, _worth, _number in edges:
         common &= need
@@ -176,12 +179,12 @@ def _common(edges: list[Edge]) -> int:
 
 
 def _ends(options: list[list[Edge]], want: int, slack: int) -> list[dict[int, int]]:
-    """For each place: which of the wanted sources the targets from there on can cover, and the least that is lost."""
+    """Compute, for each position, which of the wanted sources the targets from there on can cover, and the smallest loss of each such set."""
     ends: list[dict[int, int]] = [{0: 0}]
     for edges in reversed(options):
         best: dict[int, int] = {}
         for need, loss, _number in edges:
-            best.setdefault(need & want, loss)  # they come in order
+            best.setdefault(need & want, loss)  # edges are in ascending order of loss, so the first is the smallest
         longer: dict[int, int] = {}
         for covered, before in ends[-1].items():
             for need, loss in best.items():
@@ -193,12 +196,12 @@ def _ends(options: list[list[Edge]], want: int, slack: int) -> list[dict[int, in
 
 
 def _least(ends: dict[int, int], missing: int) -> int | None:
-    """The least that the rest loses if it covers what is missing."""
+    """Return the smallest loss at which the remaining targets cover the missing sources; None if they cannot."""
     return min((loss for end, loss in ends.items() if not missing & ~end), default=None)
 
 
 def bits_of(mask: int) -> Iterator[int]:
-    """The sources of a mask, one by one."""
+    """Yield the sources of a mask, one bit at a time."""
     while mask:
         bit = mask & -mask
         yield bit

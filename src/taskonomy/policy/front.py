@@ -1,4 +1,4 @@
-"""The front: every budget for every order, and what one more label would buy."""
+"""The front: the optimal policy of every budget and order, and what one more label would gain."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ _FEW_COSTS = 100
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """One budget of the front; `more_*` is what the next budget adds, NaN at the last."""
+    """One budget of the front; `more_*` is what the next larger budget adds, NaN at the last one."""
 
     policy: Policy
     more_label_cost: float = float("nan")
@@ -28,11 +28,11 @@ class FrontPoint:
     more_quality: float = float("nan")
 
     def as_dict(self) -> dict[str, Any]:
-        """A policy as `--json` prints it, with `one_more_label`."""
+        """Return the policy as `--json` prints it, with `one_more_label`."""
         return {**self.policy.as_dict(), "one_more_label": self._more()}
 
     def reproducible(self) -> dict[str, Any]:
-        """What a stage writes: the same without times."""
+        """Return what a stage writes: as `as_dict`, without times."""
         return {**self.policy.reproducible(), "one_more_label": self._more()}
 
     def _more(self) -> dict[str, float]:
@@ -53,9 +53,12 @@ def front(
     the front holds the budgets at which the optimum changes.
 
     Args:
-        budgets: these budgets instead; those too small for an order are an error, as they are for one policy.
-        progress: wraps the orders, to show how far it is.
-        registry: tasks that exclusions and prices may name, whether or not the table has them.
+        table: Affinities.
+        params: The section `policy`.
+        orders: Values of `policy.max_order`.
+        budgets: Solve these budgets instead; one that is too small for an order is an error, as it is for a single policy.
+        progress: Wraps the orders to show progress.
+        registry: Tasks that exclusions and prices may name, whether or not the table has them.
     """
     chosen = sorted(set(budgets)) if budgets is not None else None
     points: list[FrontPoint] = []
@@ -81,7 +84,7 @@ def _budgets(planner: Planner) -> list[Policy]:
 
 
 def _once(policies: Iterable[Policy]) -> list[Policy]:
-    """One for each budget: costs may differ by less than floats do."""
+    """Keep one policy for each budget: different exact costs may be the same float."""
     return list({policy.budget: policy for policy in policies}.values())
 
 
@@ -94,7 +97,7 @@ def _with_next(policies: list[Policy]) -> list[FrontPoint]:
 
 
 def as_frame(points: list[FrontPoint]) -> pd.DataFrame:
-    """The front as a table, one row per order and budget."""
+    """Build a table of the front, one row per order and budget."""
     rows = [
         {
             "order": point.policy.max_order,
@@ -115,7 +118,11 @@ def as_frame(points: list[FrontPoint]) -> pd.DataFrame:
 
 
 def parse_numbers(text: str, option: str) -> list[float]:
-    """`1,2,5-25` -> 1, 2, 5, 6, ..., 25."""
+    """Parse a list of numbers and ranges: `1,2,5-25` gives 1, 2, 5, 6, ..., 25.
+
+    Raises:
+        TaskonomyError: A part is neither a number >= 0 nor an ascending range.
+    """
     numbers: list[float] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")

@@ -4,13 +4,14 @@ from taskonomy.policy.exact import Exact, bits_of
 
 
 def greedy(exact: Exact, limit: int) -> int | None:
-    """Add one source at a time, whichever brings the targets closest to being served, then whichever is worth most.
+    """Add one source at a time: the one that brings the targets closest to being served, then the one that is worth most.
 
     Args:
-        limit: Of cost, in units of `exact`.
+        exact: The problem in whole numbers.
+        limit: Largest cost, in units of `exact`.
 
     Returns:
-        The sources that the best transfers from them need, as a mask; None if some target stays unserved or a required source idle.
+        The sources that the best transfers from them need, as a mask; None if a target stays unserved or a required source unused.
     """
 
     def value(mask: int) -> tuple[int, int]:

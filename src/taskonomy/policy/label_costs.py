@@ -1,7 +1,7 @@
-"""What a policy's labels cost: images that each task takes, their price, and the policy's bill.
+"""What a policy's labels cost: the images that each task takes, their price, and the policy's bill.
 
-A source is labelled in full. A target that is no source takes the labelled images of a transfer; one that is has them already. All targets are
-solved, so the labels for transfers are paid for by every policy, and a source costs what its labels in full cost beyond those.
+A source is labelled in full. A target that is not a source needs only the labelled images of a transfer; a target that is a source has them already.
+All targets are solved, so every policy pays the labels of their transfers, and a source costs what its full labels cost beyond those.
 """
 
 import math
@@ -22,13 +22,13 @@ from taskonomy.tables.csv_reader import Sheet, read_sheet
 from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks.transfer_spec import variant
 
-OTHERS = "*"  # in a price list: every task that has no row of its own
+OTHERS = "*"  # in a price list: the row for every task without a row of its own
 COLUMNS = ("price", "full", "transfer")
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What labels cost in one table.
+    """The label costs of one table.
 
     Attributes:
         sources: Cost of each source, beyond what every policy pays.
@@ -40,10 +40,10 @@ class Prices:
 
 
 def prices(params: LabelsParams, targets: Iterable[str], sources: Iterable[str]) -> Prices:
-    """In the currency of the parameters.
+    """Compute the cost of each source and of the targets' transfers, in the currency of the parameters.
 
     Raises:
-        TaskonomyError: Tasks that have no price.
+        TaskonomyError: Some tasks have no price.
     """
     targets, sources = tuple(targets), tuple(sources)
     of = {name: _price(params, name) for name in (*targets, *sources)}
@@ -57,10 +57,10 @@ def prices(params: LabelsParams, targets: Iterable[str], sources: Iterable[str])
 
 
 def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> None:
-    """That the labels of every transfer are paid for: those of other forms may take more than a target's images for a transfer.
+    """Check that every policy pays for the labels of every transfer: transitive and fine-tuned ones may take other labels than plain ones.
 
     Raises:
-        TaskonomyError: Naming the first that takes more.
+        TaskonomyError: A transfer takes labels that no budget pays for; names the first.
     """
     targets = set(targets)
     for target, sources in transfers:
@@ -78,13 +78,13 @@ def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iter
 
 
 def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> pd.DataFrame:
-    """A policy's labels, a row a task: what they are for, how many images, the price of one, and the sum; beside them, training in full.
+    """List a policy's labels, a row per task: what they are for, how many images, the price of one and the sum, beside those of training in full.
 
     Args:
         params: Images and prices.
         targets: The tasks that the policy solves.
-        sources: Those it labels in full.
-        transfers: Target and sources of each.
+        sources: The tasks that it labels in full.
+        transfers: Target and sources of each transfer.
 
     Returns:
         `task`, `labels` (full, transfer, or none: the images label themselves), `images` labelled, `price`, `sum`, and `images_in_full`,
@@ -116,7 +116,7 @@ def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], t
 
 
 def totals(table: pd.DataFrame, currency: str | None) -> dict[str, Any]:
-    """A bill in one line: images and, with a currency, money, each beside training every target in full."""
+    """Sum up a bill in one line: images and, with a currency, money, each beside the same for training every target in full."""
     found: dict[str, Any] = {"images": int(table["images"].sum()), "images_in_full": int(table["images_in_full"].sum())}
     if currency is not None:
         found |= {"currency": currency, "sum": _total(table["sum"]), "sum_in_full": _total(table["sum_in_full"])}
@@ -132,7 +132,7 @@ def _total(sums: "pd.Series[float]") -> float:
 
 
 def told(table: pd.DataFrame, currency: str | None) -> str:
-    """A bill in one sentence."""
+    """Sum up a bill in one sentence."""
     found = totals(table, currency)
     parts = [f"{found['images']:,} labelled images, {found['images'] / max(1, found['images_in_full']):.0%} of labelling every target in full"]
     if currency is not None:
@@ -142,7 +142,7 @@ def told(table: pd.DataFrame, currency: str | None) -> str:
 
 
 def render(table: pd.DataFrame, currency: str | None) -> str:
-    """A bill for a terminal, dearest first."""
+    """Format a bill for a terminal, the most expensive task first."""
     rows: list[tuple[str, ...]] = [("task", "labels", "images", "price", f"sum, {currency}", "in full")]
     for row in table.sort_values(["sum", "task"], ascending=[False, True]).itertuples():
         amounts = [shown(row.price), _grouped(row.sum), _grouped(row.sum_in_full)]  # type: ignore[arg-type]
@@ -158,12 +158,12 @@ def render(table: pd.DataFrame, currency: str | None) -> str:
 
 
 def money(amount: float, currency: str | None) -> str:
-    """An amount with all its digits, so that none hides an excess: 8, 1234567.4; with a currency 1,234,567.40 EUR."""
+    """Format an amount with all its digits, so that no excess is hidden: 8, 1234567.4; with a currency 1,234,567.40 EUR."""
     return shown(amount) if currency is None else f"{_grouped(amount)} {currency}"
 
 
 def _grouped(amount: float) -> str:
-    """1,234,567.40: cents, and what is smaller where there is any."""
+    """Format an amount with thousands separators and at least two decimals (more only where there are smaller parts): 1,234,567.40."""
     if not math.isfinite(amount):
         return str(amount)
     whole, _dot, rest = f"{Decimal(repr(float(amount))):,f}".partition(".")
@@ -174,7 +174,7 @@ def read_prices(path: Path, currency: str) -> LabelsParams:
     """Read a price list: task, price[, full, transfer], as `taskonomy.tables.csv_reader` reads tables; the row of task * is for all others.
 
     Raises:
-        TaskonomyError: What of it cannot be, with its line.
+        TaskonomyError: A row is invalid; names its line.
     """
     sheet = read_sheet(path, "price list", ("task",), COLUMNS, ("task",))
     rows: dict[str, dict[str, float]] = {}
@@ -193,7 +193,11 @@ def read_prices(path: Path, currency: str) -> LabelsParams:
 
 
 def _amount(column: str, cell: str, sheet: Sheet) -> float:
-    """A price, or a number of images: whole, also as tables of fractions write it (20000.0)."""
+    """Parse a price, or a whole number of images, which may be written as a decimal (20000.0).
+
+    Raises:
+        ValueError: The cell is neither.
+    """
     try:
         return sheet.number(cell) if column == "price" else whole(cell.removesuffix(".0"))
     except ValueError as error:
@@ -201,13 +205,13 @@ def _amount(column: str, cell: str, sheet: Sheet) -> float:
 
 
 def _price(params: LabelsParams, name: str) -> float | None:
-    """A price that a task names itself counts, also of one that labels itself."""
+    """Return a task's price: its own if it has one, else 0 if it labels itself, else the price for all tasks."""
     own = params.tasks[name].price if name in params.tasks else None
     return own if own is not None else 0.0 if BUILT_IN.labels_itself(name) else params.price
 
 
 def _is_free(params: LabelsParams, name: str) -> bool:
-    """Whether nobody labels anything: of a task that labels itself and that has no price of its own."""
+    """Return whether a task's labels are free: it labels itself and has no price of its own."""
     return BUILT_IN.labels_itself(name) and (name not in params.tasks or params.tasks[name].price is None)
 
 

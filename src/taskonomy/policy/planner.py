@@ -27,8 +27,8 @@ from taskonomy.policy.solvers import Cut, Solution, Status
 from taskonomy.tasks import BUILT_IN, Registry
 
 _MOST_COSTS = 1000
-# Where the search looks at more sets of sources than this, the solver's proof stands. It holds within its tolerances: no more than this share of
-# what all targets' best transfers are worth (GLPK takes 1e-5 for whole and keeps rows to 1e-7, of a program whose largest numbers are about 1).
+# A search that looks at more sets of sources than _NODES gives up. Then the solver's proof stands, within its tolerances: at most _PROOF times
+# what all targets' best transfers are worth (GLPK: 1e-5 for integers, 1e-7 for rows, in a program whose largest numbers are about 1).
 _NODES = 10_000
 _PROOF = 1e-5
 _PROPOSALS = 5
@@ -40,11 +40,11 @@ class Policy:
 
     Attributes:
         status: `optimal` (proved) or `feasible` (the best that the time limit allowed).
-        objective: sum over targets of importance times rescaled affinity, of the numbers as written.
-        bound, gap: no policy exceeds `bound`; `gap` is (bound - objective) / objective. 0: proved exactly, as is that the policy is the cheapest of
-            its equals. Of a policy called optimal it is more where the proof is the solver's, and holds within its tolerances.
-        seconds: time in the solver, proofs of uniqueness included.
-        sources: the tasks labelled in full, by name: exactly those that a chosen transfer needs.
+        objective: Sum over targets of importance times rescaled affinity, of the numbers as written.
+        bound, gap: No policy exceeds `bound`; `gap` is (bound - objective) / objective. A gap of 0 is proved exactly, and so is that no equally good
+            policy is cheaper. An optimal policy has a larger gap where only the solver proved it, within its tolerances.
+        seconds: Time in the solver, proofs of uniqueness included.
+        sources: The tasks labelled in full, by name: exactly those that a chosen transfer needs.
     """
 
     status: str
@@ -68,16 +68,16 @@ class Policy:
 
     @property
     def mean_gain(self) -> float:
-        """Mean gain over the targets for which it was measured; NaN if for none."""
+        """Compute the mean gain over the targets for which it was measured; NaN if there are none."""
         return _mean([transfer.gain for transfer in self.transfers])
 
     @property
     def mean_quality(self) -> float:
-        """Mean quality over the targets for which it was measured; NaN if for none."""
+        """Compute the mean quality over the targets for which it was measured; NaN if there are none."""
         return _mean([transfer.quality for transfer in self.transfers])
 
     def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Return what `--json` prints."""
         fields = ("status", "objective", "bound", "gap", "seconds", "budget", "cost", "max_order", "self_edge")
         return {
             **{name: getattr(self, name) for name in fields},
@@ -91,21 +91,21 @@ class Policy:
         }
 
     def reproducible(self) -> dict[str, Any]:
-        """What a stage writes: as `--json`, without the time it took, so that the same inputs give the same bits."""
+        """Return what a stage writes: as `--json`, without the solving time, so that the same inputs give the same bits."""
         return {name: value for name, value in self.as_dict().items() if name != "seconds"}
 
     def bill(self, labels: LabelsParams) -> pd.DataFrame:
-        """Its labels, task by task, as `taskonomy.policy.label_costs.bill` describes them."""
+        """List the policy's labels, task by task, as `taskonomy.policy.label_costs.bill` describes."""
         return bill(labels, [one.target for one in self.transfers], self.sources, [(one.target, one.sources) for one in self.transfers])
 
     def metrics(self) -> dict[str, Any]:
-        """What `dvc metrics show` compares."""
+        """Return what `dvc metrics show` compares."""
         names = ("objective", "gap", "cost", "mean_gain", "mean_quality")
         return {**{name: getattr(self, name) for name in names}, "sources": len(self.sources)}
 
 
 def read_policy(path: Path, problem: Problem) -> Policy:
-    """A policy that a stage wrote, its transfers looked up in the problem it solves."""
+    """Read a policy that a stage wrote, looking up its transfers in the problem that it solves."""
     written = json.loads(Path(path).read_text(encoding="utf-8"))
     by_name = {(one.target, one.sources): one for one in problem.transfers}
     keys = [(one["target"], tuple(one["sources"])) for one in written["transfers"]]
@@ -118,7 +118,7 @@ def read_policy(path: Path, problem: Problem) -> Policy:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The best choice within a limit, None where nothing keeps to it; no choice is worth more than `bound`."""
+    """The best choice within a limit, None where there is none; no choice is worth more than `bound`."""
 
     choice: Choice | None
     bound: int
@@ -126,11 +126,11 @@ class _Answer:
 
 
 class Planner:
-    """One table under one set of rules; solves any budget. What was solved once is not solved again.
+    """Solves any budget for one table and one set of parameters, each at most once.
 
-    The solver proposes sources, `taskonomy.policy.search` settles, in whole numbers, what is best, within the budget and the next best.
+    The solver proposes sources; `taskonomy.policy.search` then settles in whole numbers what is best, within the budget, and next best.
 
-    Others, if given, lend their program where theirs differs in weights alone: it is most of the work.
+    Building the program is most of the work, so it is borrowed from one of `others` if that differs only in its weights.
     """
 
     def __init__(self, table: pd.DataFrame, params: PolicyParams, others: Iterable["Planner"] = (), registry: Registry = BUILT_IN) -> None:
@@ -145,10 +145,10 @@ class Planner:
         self.costs = self.exact.possible_costs(_MOST_COSTS)
 
     def policy(self, budget: float) -> Policy:
-        """The optimal policy within a budget; of equal optima the cheapest, then the one whose sources come first by name.
+        """Find the optimal policy within a budget; ties go to the cheapest, then to the one whose sources come first by name.
 
         Raises:
-            TaskonomyError: if no policy is that cheap, naming the targets left out and the smallest budget that serves all.
+            TaskonomyError: No policy is that cheap; names the targets left out and the smallest budget that serves all.
         """
         before = self.seconds
         answer = self._best(self.exact.limit(as_written(budget)))
@@ -157,28 +157,32 @@ class Planner:
         return self._as_policy(answer.choice, answer, budget, self.seconds - before)
 
     def at_cost(self, limit: int) -> Policy:
-        """The optimal policy within a cost in units of `exact`."""
+        """Find the optimal policy within a cost in units of `exact`."""
         return self.policy(self._shown(limit))
 
     def cost_at(self, limit: int) -> int:
-        """What it costs."""
+        """Compute the cost of the optimal policy within a limit, both in units of `exact`.
+
+        Raises:
+            TaskonomyError: No policy is that cheap.
+        """
         choice = self._best(limit).choice
         if choice is None:
             raise TaskonomyError(self._why_infeasible(self._shown(limit)))
         return choice.cost
 
     def smallest_cost(self) -> int:
-        """The lowest cost of any policy that serves every target, in units of `exact`.
+        """Compute the lowest cost of any policy that serves every target, in units of `exact`.
 
         Raises:
-            TaskonomyError: if there is no such policy.
+            TaskonomyError: There is no such policy.
         """
         if self._cheapest.choice is None:
             raise TaskonomyError(self._why_infeasible(self.everything))
         return self._cheapest.choice.cost
 
     def alternatives(self, best: Policy, count: int) -> Iterator[Policy]:
-        """The next-best policies, each with other sources (or other transfers, by parameter) than all better ones."""
+        """Yield the next-best policies, each with other sources (or other transfers, by parameter) than all better ones."""
         limit = self._canonical(self.exact.limit(as_written(best.budget)))
         numbers = {(one.target, one.sources): number for number, one in enumerate(self.problem.transfers)}
         chosen = tuple(numbers[one.target, one.sources] for one in sorted(best.transfers, key=lambda one: one.target))
@@ -193,20 +197,20 @@ class Planner:
             yield self._as_policy(answer.choice, answer, best.budget, self.seconds - before)
 
     def smallest_budget(self) -> float:
-        """The lowest cost of any policy that serves every target.
+        """Compute the lowest cost of any policy that serves every target.
 
         Raises:
-            TaskonomyError: if there is no such policy.
+            TaskonomyError: There is no such policy.
         """
         return self._shown(self.smallest_cost())
 
     @property
     def everything(self) -> float:
-        """The cost of all sources together."""
+        """Compute the cost of all sources together."""
         return self._shown(self.exact.cost_of(self.exact.all))
 
     def _shown(self, cost: int) -> float:
-        """A cost as a budget: where no float is written as it, the next that is enough."""
+        """Convert a cost to a budget: where no float is written like it, the next larger one."""
         return at_least(Fraction(cost, self.exact.cost_unit))
 
     def _best(self, limit: int) -> _Answer:
@@ -214,22 +218,22 @@ class Planner:
         if key not in self._solved:
             answer = self._answer(key)
             if answer.choice is not None and answer.bound == answer.choice.worth:
-                self._solved[answer.choice.cost] = answer  # it is the best of its own cost, too
+                self._solved[answer.choice.cost] = answer  # an optimum is also the optimum within its own, lower cost
             self._solved[key] = answer
         return self._solved[key]
 
     def _canonical(self, limit: int) -> int:
-        """The largest cost of any set of sources within a limit, where those are few: more than that buys nothing."""
+        """Round a limit down to the largest cost of a set of sources, where these are few: all limits in between have the same optimum."""
         if self.costs is None:
             return min(limit, self.exact.cost_of(self.exact.all))
         within = bisect.bisect_right(self.costs, limit)
         return self.costs[within - 1] if within else -1
 
     def _answer(self, limit: int, taken: Sequence[Choice] = ()) -> _Answer:
-        """The best choice within a limit that is not taken.
+        """Find the best choice within a limit that is not among `taken`.
 
         Raises:
-            TaskonomyError: If the time limit ends before any is found.
+            TaskonomyError: The time limit ends before any choice is found.
         """
         exact, started = self.exact, time.perf_counter()
         if limit < exact.cost_of(exact.required):
@@ -247,7 +251,7 @@ class Planner:
         return self._claimed(found_all, solution)
 
     def _propose(self, search: Search, limit: int, taken: Sequence[Choice]) -> Solution:
-        """Offer the sources that the solver proposes; where they cost more than the budget, by its tolerances, ask for others."""
+        """Offer the solver's sources to the search; where they exceed the budget, which its tolerances permit, exclude them and solve again."""
         exact, program = self.exact, self._program
         cuts = tuple(map(self._other_than, taken))
         for _ in range(_PROPOSALS):
@@ -268,8 +272,8 @@ class Planner:
         return self._program.not_these_transfers(list(choice.numbers))
 
     def _last_resort(self, limit: int, taken: Sequence[Choice], bound: int) -> _Answer:
-        """Where neither the solver nor the search found any choice in time: the cheapest, if it is within the limit."""
-        if taken:  # only asked for as an alternative: none was found in time
+        """Fall back to the cheapest choice, if it is within the limit, where neither the solver nor the search found any in time."""
+        if taken:  # an alternative is optional: return none
             return _Answer(None, bound, Status.UNKNOWN)
         cheapest = self._cheapest
         if cheapest.choice is not None and cheapest.choice.cost <= limit:
@@ -279,7 +283,7 @@ class Planner:
         raise TaskonomyError(f"no policy found within policy.time_limit={self.params.time_limit:g} s; raise it, or use policy.solver: highs")
 
     def _claimed(self, found: SearchResult, solution: Solution) -> _Answer:
-        """What the solver proves where the search did not go through: it holds within the solver's tolerances, which the bound includes."""
+        """Use the solver's proof where the search was not completed; the bound includes the solver's tolerances."""
         assert found.choice is not None
         slack = math.ceil(_PROOF * sum(edges[0][1] for edges in self.exact.into))
         bound = found.bound
@@ -306,7 +310,7 @@ class Planner:
         )
 
     def _why_infeasible(self, budget: float) -> str:
-        """Whom the budget leaves out, and what would do."""
+        """Say which targets the budget leaves out, and which budget would serve all."""
         problem, limit = self.problem, self.exact.limit(as_written(budget))
         cheapest = self._cheapest
         if cheapest.choice is None:
@@ -324,11 +328,11 @@ class Planner:
 
     @cached_property
     def _cheapest(self) -> SearchResult:
-        """The cheapest choice that serves every target with the required sources."""
+        """Find the cheapest choice that serves every target with the required sources."""
         return self._aim(Goal.THRIFT, self.exact.cost_of(self.exact.all))
 
     def _served(self, limit: int) -> set[str] | None:
-        """The most targets that a limit serves; None if it is too small for the required sources."""
+        """Find a largest set of targets that a limit can serve; None if it is too small for the required sources."""
         choice = self._aim(Goal.COVERAGE, limit).choice
         return None if choice is None else {self.problem.transfers[number].target for number in choice.numbers if number != NOBODY}
 
@@ -347,7 +351,7 @@ class Planner:
 
 
 def plan(table: pd.DataFrame, params: PolicyParams, registry: Registry = BUILT_IN) -> tuple[Policy, list[Policy]]:
-    """Find the policy for `params.budget`, and its alternatives; exclusions and prices may name any task of the registry."""
+    """Find the policy for `params.budget` and its alternatives; exclusions and prices may name any task of the registry."""
     planner = Planner(table, params, registry=registry)
     best = planner.policy(params.budget)
     return best, list(planner.alternatives(best, params.alternatives))

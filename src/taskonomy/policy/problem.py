@@ -19,11 +19,11 @@ from taskonomy.tasks import BUILT_IN, Registry
 
 
 class Goal(Enum):
-    """What is maximised."""
+    """What a program maximises."""
 
     WORTH = "worth"  # the paper's objective
-    THRIFT = "thrift"  # minus the cost: the smallest budget that serves every target
-    COVERAGE = "coverage"  # served targets: whom a budget leaves unserved
+    THRIFT = "thrift"  # minus the cost, to find the smallest budget that serves every target
+    COVERAGE = "coverage"  # the number of served targets, to find those that a budget leaves out
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Transfer:
     """One admissible transfer, an edge of the hypergraph.
 
     Attributes:
-        sources: as written in the table; `self` is the target's own fully supervised network.
-        needs: the tasks that must be labelled in full for it; of `a>b` and `a@0.02`, a alone (`taskonomy.tables.table.labelled`).
-        affinity: as measured.
-        exact: its part of the objective, in the numbers as written: importance times the rescaled affinity.
+        sources: As written in the table; `self` is the target's own fully supervised network.
+        needs: The tasks that must be labelled in full for it; for `a>b` and `a@0.02`, only a (`taskonomy.tables.table.labelled`).
+        affinity: As measured.
+        exact: Its part of the objective, of the numbers as written: importance times the rescaled affinity.
     """
 
     target: str
@@ -47,18 +47,18 @@ class Transfer:
 
     @property
     def worth(self) -> float:
-        """Its part of the objective, as a float."""
+        """Return the transfer's part of the objective, as a float."""
         return float(self.exact)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The input of the Boolean program but for the budget.
+    """The input of the Boolean program, except for the budget.
 
     Attributes:
-        costs: Of each source, beyond what every policy pays.
+        costs: Cost of each source, beyond what every policy pays.
         fixed: What every policy pays: with prices, the labels for transfers to all targets.
-        currency: Of costs; None: they count tasks.
+        currency: Currency of the costs; None: they count tasks.
     """
 
     targets: tuple[str, ...]
@@ -71,40 +71,40 @@ class Problem:
 
     @cached_property
     def cost(self) -> dict[str, float]:
-        """The costs as floats."""
+        """Return the costs as floats."""
         return {name: float(cost) for name, cost in self.costs.items()}
 
     @property
     def paid(self) -> float:
-        """What every policy pays, as a float."""
+        """Return what every policy pays, as a float."""
         return float(self.fixed)
 
     @cached_property
     def dearest(self) -> Fraction:
-        """The highest cost of a source; 1 where all are free."""
+        """Return the highest cost of a source; 1 where all are free."""
         return max(self.costs.values(), default=Fraction(0)) or Fraction(1)
 
     @cached_property
     def unit(self) -> int:
-        """Times it, what transfers are worth is whole."""
+        """Return the common denominator of what the transfers are worth."""
         return denominator(one.exact for one in self.transfers)
 
     @cached_property
     def whole(self) -> list[int]:
-        """What each transfer is worth times `unit`."""
+        """Return what each transfer is worth times `unit`, a whole number."""
         return [one.exact.numerator * (self.unit // one.exact.denominator) for one in self.transfers]
 
     @cached_property
     def best(self) -> int:
-        """The most of these; 1 where all are worth nothing."""
+        """Return the largest of `whole`; 1 where all transfers are worth nothing."""
         return max(self.whole) or 1
 
     def cost_of(self, sources: Iterable[str]) -> float:
-        """Label cost of a policy with these sources."""
+        """Compute the label cost of a policy with these sources."""
         return float(sum((self.costs[name] for name in sources), start=self.fixed))
 
     def into(self, target: str) -> list[int]:
-        """The transfers into a target, by their number."""
+        """Return the numbers of the transfers into a target."""
         return self._into[target]
 
     @cached_property
@@ -116,15 +116,15 @@ class Problem:
 
 
 def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = BUILT_IN) -> Problem:
-    """Apply roles, exclusions, order and self edge to a table, then balance what is left (trap: never balance before the subset).
+    """Apply roles, exclusions, order and self edge to a table, then balance what is left (balancing before the subset would be wrong).
 
     Args:
-        table: Of affinities.
+        table: Affinities.
         params: The section `policy`.
         registry: Tasks that exclusions and prices may name, whether or not the table has them.
 
     Raises:
-        TaskonomyError: for names the table does not know, and for targets and required sources that no transfer is left for.
+        TaskonomyError: A name is not in the table, or a target or required source has no transfer left.
     """
     targets, sources = task_names(table)
     _check_names(params, targets, sources, registry)
@@ -151,10 +151,10 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
 
 
 def _within_floats(problem: Problem) -> Problem:
-    """That a policy's cost and objective can be shown.
+    """Check that the cost and objective of every policy are finite floats.
 
     Raises:
-        TaskonomyError: Naming the key that makes them too large.
+        TaskonomyError: They are not; names the key that makes them too large.
     """
     keys = ("importance", "labels" if problem.currency is not None else "cost")
     most = sum(max(problem.transfers[number].exact for number in problem.into(target)) for target in problem.targets)
@@ -186,12 +186,12 @@ def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]
         by_target.setdefault(row.target, []).append(affinity)
     weight = {target: as_written(params.importance.get(target, 1.0)) / (_scale(values, params.balance) or 1) for target, values in by_target.items()}
     weighed = [replace(row, exact=weight[row.target] * affinity) for row, affinity in zip(rows, affinities, strict=True)]
-    # Names order the program, so the order of a table's rows changes nothing.
+    # Sorted by name, so that the order of a table's rows changes nothing.
     return tuple(sorted(weighed, key=lambda row: (row.target, len(row.sources), sorted(row.sources))))
 
 
 def _scale(affinities: list[Fraction], balance: Balance) -> Fraction:
-    """What a target's affinities are divided by."""
+    """Compute the number that a target's affinities are divided by."""
     match balance:
         case Balance.SUM:
             return sum(affinities, start=Fraction(0))

@@ -15,15 +15,17 @@ from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.policy.problem import Goal, Problem
 from taskonomy.policy.solvers import Cut, MilpSolver, Solution, Weights, engine
 
-_SMALL = 10_000  # whole costs up to this are given to solvers as they are
+_SMALL = 10_000  # whole costs up to this are passed to solvers unscaled
 
 
 def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "source_and_target") -> pyo.ConcreteModel:
-    """The program in Pyomo.
+    """Build the program in Pyomo.
 
     Args:
-        link: the form of the constraint that ties transfers to their sources; the others are there to be compared with:
-            `source_and_target`, `transfer_and_source` or `transfer` (the paper's).
+        problem: Admissible transfers and costs.
+        goal: What is maximised.
+        link: Form of the constraint that ties transfers to their sources: `source_and_target`, or, for comparison only, `transfer_and_source` or
+            `transfer` (the paper's).
     """
     uses: dict[tuple[str, str], list[int]] = {}  # (source, target) -> transfers into the target that use the source
     for number, transfer in enumerate(problem.transfers):
@@ -42,7 +44,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model.goal = pyo.Objective(expr={Goal.WORTH: worth, Goal.THRIFT: -spent, Goal.COVERAGE: served}[goal], sense=pyo.maximize)
 
     # I. A transfer needs all its sources. The paper writes |sources(i)| x_i <= sum_{s in sources(i)} y_s, one row per transfer. Since each
-    # target takes one transfer, those into one target that share a source may be added up against it: stronger, and nearly integral.
+    # target takes one transfer, all transfers into one target that share a source may be summed in one row: a tighter relaxation, nearly integral.
     match link:
         case "source_and_target":
             model.sources_needed = pyo.Constraint(
@@ -78,7 +80,7 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
 
 
 class Program:
-    """The program, built and written once, solved as often as needed with other budgets, fixed sources and cuts; with other weights, too."""
+    """The program, built and written once, and solved as often as needed with other budgets, fixed sources, cuts and weights."""
 
     def __init__(self, problem: Problem, solver: str, goal: Goal = Goal.WORTH, link: str = "source_and_target") -> None:
         model = boolean_program(problem, goal, link)
@@ -93,7 +95,7 @@ class Program:
         self._objective = self._weighed()
 
     def reweighed(self, problem: Problem, solver: str) -> "Program | None":
-        """The program of a problem that differs in what transfers are worth and sources cost alone, on the same engine; or None."""
+        """Return the program of a problem that differs only in worths and costs, on the same solver instance; None where more differs."""
         if solver != self._solver or self._goal is not Goal.WORTH or _form(problem) != _form(self.problem):
             return None
         other = copy(self)
@@ -111,9 +113,9 @@ class Program:
                 return dict.fromkeys(self._x, 1.0)
 
     def solve(self, budget: float | Fraction, *, fixed: dict[str, int] | None = None, cuts: tuple[Cut, ...] = (), seconds: float = 60.0) -> Solution:
-        """What the solver takes for the best admissible transfers; `fixed` sources are on (1) or off (0).
+        """Find the best admissible transfers by the solver's standards; `fixed` sources are on (1) or off (0).
 
-        A solution may exceed the budget, or a better one may be missing, by the solver's tolerances: `taskonomy.policy.search` settles that.
+        Within the solver's tolerances, the solution may exceed the budget, or a better one may be missed: `taskonomy.policy.search` settles that.
         """
         allowed = (budget if isinstance(budget, Fraction) else as_written(budget)) - self.problem.fixed
         too_dear = {name: 0 for source, name in self._y.items() if self.problem.costs[source] > allowed}
@@ -122,28 +124,28 @@ class Program:
         return self._engine.solve(Weights(self._objective, {**dict.fromkeys(too_dear, 0.0), **spent}), most, bounds, cuts, seconds)
 
     def worth(self, objective: float) -> Fraction:
-        """A solver's objective in the problem's whole numbers."""
+        """Convert a solver's objective to the problem's whole numbers."""
         return Fraction(objective) * (self.problem.best if self._goal is Goal.WORTH else 1)
 
     def chosen(self, solution: Solution) -> list[int]:
-        """The numbers of the transfers that a solution uses, its binaries rounded."""
+        """Return the numbers of the transfers that a solution uses, its binaries rounded."""
         return [number for number, name in enumerate(self._x) if round(solution.values[name]) == 1]
 
     def not_these_sources(self, used: frozenset[str]) -> Cut:
-        """A cut that only solutions with another set of sources satisfy: sum_{s used} (1 - y_s) + sum_{s unused} y_s >= 1."""
+        """Build a cut that only solutions with another set of sources satisfy: sum_{s used} (1 - y_s) + sum_{s unused} y_s >= 1."""
         return Cut({name: -1.0 if source in used else 1.0 for source, name in self._y.items()}, 1.0 - len(used))
 
     def not_all_of(self, sources: frozenset[str]) -> Cut:
-        """A cut that only solutions without one of these sources satisfy: together they cost too much."""
+        """Build a cut that excludes solutions with all of these sources, which together cost too much."""
         return Cut({self._y[source]: -1.0 for source in sources}, 1.0 - len(sources))
 
     def not_these_transfers(self, chosen: list[int]) -> Cut:
-        """A cut that every other choice of transfers satisfies: one target at least takes another transfer."""
+        """Build a cut that every other choice of transfers satisfies: at least one target takes another transfer."""
         return Cut({self._x[number]: -1.0 for number in chosen}, 1.0 - len(chosen))
 
 
 def _scaled(costs: dict[str, Fraction], allowed: Fraction) -> tuple[dict[str, float], float]:
-    """The budget's row in numbers that suit a solver: small whole ones where costs are multiples of one another, else shares of the budget."""
+    """Scale the budget's row for a solver: small whole numbers where the costs are multiples of a common unit, else shares of the budget."""
     unit = denominator([*costs.values(), allowed])
     whole = {name: int(cost * unit) for name, cost in costs.items()}
     common = math.gcd(*whole.values()) or 1
@@ -153,5 +155,5 @@ def _scaled(costs: dict[str, Fraction], allowed: Fraction) -> tuple[dict[str, fl
 
 
 def _form(problem: Problem) -> tuple[object, ...]:
-    """All that decides which rows and columns a program has."""
+    """Return everything that decides which rows and columns a program has."""
     return problem.targets, problem.sources, problem.required, tuple((one.target, one.sources) for one in problem.transfers)

@@ -1,7 +1,7 @@
-"""The exact search over sets of sources: it proves what a solver proposed, or finds the better choice that the solver's tolerances hid.
+"""The exact search over sets of sources: it proves what a solver proposed, or finds a better choice that the solver missed within its tolerances.
 
-Branch and bound. A node has sources that are in and sources that may be. No choice below it is worth more than every target's best transfer from
-those sources, less what the targets lose at least to use the idlest of the sources that are in.
+Branch and bound. A node has sources that are decided to be in, and sources that may be in. No choice below it is worth more than the sum of every
+target's best transfer from those sources, less the smallest loss at which the targets would use the sources that are in and otherwise unused.
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from taskonomy.policy.exact import Choice, Edge, Exact, Key, bits_of
 from taskonomy.policy.problem import Goal
 
-_CLOCK = 128  # nodes between two looks at the clock
+_CLOCK = 128  # nodes between two checks of the time limit
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class SearchResult:
     """How a search ended.
 
     Attributes:
-        choice: The best, None where there is none.
+        choice: The best choice found; None where there is none.
         bound: No choice is worth more.
-        proved: Whether the search went through: then the choice is the best, and of equals the cheapest, then the first by name.
+        proved: Whether the search was completed: then the choice is the best, ties going to the cheapest, then to the first by name.
     """
 
     choice: Choice | None
@@ -31,7 +31,15 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class _Node:
-    """Sources that are in, and that may be; what those that are in cost; every target's best transfer, and what they are worth together."""
+    """A node of the search tree.
+
+    Attributes:
+        inside: Sources that are in.
+        may: Sources that may be in, those that are in included.
+        spent: Cost of the sources that are in.
+        places: Every target's best transfer from the sources that may be in.
+        worth: What these are worth together.
+    """
 
     inside: int
     may: int
@@ -41,11 +49,13 @@ class _Node:
 
 
 class Search:
-    """The best choice of one problem within a limit of cost, in units of `exact`.
+    """Finds the best choice of one problem within a limit of cost, in units of `exact`.
 
     Args:
-        taken: Choices that are not asked for again.
-        by_sources: Whether others with the sources of one that is taken are not asked for either.
+        exact: The problem in whole numbers.
+        limit: Largest cost.
+        taken: Choices to leave out.
+        by_sources: Whether other choices with the same sources as a taken one are left out, too.
     """
 
     def __init__(self, exact: Exact, limit: int, taken: Iterable[Choice] = (), *, by_sources: bool = True) -> None:
@@ -57,7 +67,7 @@ class Search:
         self.best: Choice | None = None
 
     def offer(self, mask: int) -> None:
-        """Take the best choice that needs exactly these sources, where it is allowed and better."""
+        """Take the best choice that needs exactly these sources, if it is allowed and better than the best so far."""
         exact = self._exact
         if mask in self._taken_masks or exact.required & ~mask or exact.cost_of(mask) > self._limit:
             return
@@ -70,7 +80,7 @@ class Search:
             self.best, self._key = one, one.key
 
     def run(self, nodes: int, until: float = float("inf")) -> SearchResult:
-        """Go through all sets of sources that could be better than what was offered; at most so many nodes, and until a time of `perf_counter`."""
+        """Search all sets of sources that could be better than what was offered, within a number of nodes and until a time of `perf_counter`."""
         shares = self._exact.shares()
         order = sorted(self._exact.cost, key=lambda bit: (-shares[bit], -bit))
         stack = [start] if (start := self._start()) is not None else []
@@ -84,7 +94,7 @@ class Search:
         return SearchResult(self.best, self.best.worth if self.best is not None else 0, True)
 
     def _branches(self, node: _Node, order: list[int]) -> list[_Node]:
-        """The two halves of what is below a node, the one to look at first last; none where nothing is better, or nothing left to decide."""
+        """Split a node by one undecided source, the half to search first last; return none where nothing below can be better or all is decided."""
         if self._hopeless(node.worth, node.spent, node.may):
             return []
         used, worth = 0, node.worth
@@ -111,7 +121,7 @@ class Search:
         return [half for half in halves if half is not None]
 
     def _reach(self, node: _Node, used: int) -> None:
-        """Take every target's best transfer, where the budget pays for what they need."""
+        """Take every target's best transfer, if the budget pays for the sources needed."""
         if node.spent + sum(self._exact.cost[bit] for bit in bits_of(used & ~node.inside)) <= self._limit:
             numbers = tuple(number for _need, _worth, number in node.places)
             if used in self._taken_masks or numbers in self._taken:
@@ -120,7 +130,7 @@ class Search:
                 self._take(Choice(used, node.worth, self._exact.cost_of(used), numbers))
 
     def _hopeless(self, worth: int, spent: int, may: int) -> bool:
-        """Whether nothing that is worth so much at most, costs so much at least and has no other sources comes before the best so far."""
+        """Return whether no choice that is worth at most `worth`, costs at least `spent` and takes its sources from `may` beats the best so far."""
         return self._key is not None and (-worth, spent, -may) >= self._key
 
     def _start(self) -> _Node | None:
@@ -133,17 +143,17 @@ class Search:
         return self._within(everything)
 
     def _with(self, node: _Node, bit: int) -> _Node | None:
-        """The half in which a source is in."""
+        """Build the half in which a source is in."""
         return self._within(_Node(node.inside | bit, node.may, node.spent + self._exact.cost[bit], node.places, node.worth))
 
     def _within(self, node: _Node) -> _Node | None:
-        """Without the sources that cost too much now."""
+        """Exclude the sources that the rest of the budget cannot pay for."""
         left, cost = self._limit - node.spent, self._exact.cost
         dear = sum(bit for bit in bits_of(node.may & ~node.inside) if cost[bit] > left) if left < self._exact.dearest else 0
         return self._without(node, dear)
 
     def _without(self, node: _Node, out: int) -> _Node | None:
-        """Without some sources; None where a target is left without a transfer, or nothing is better."""
+        """Exclude some sources; None where a target is left without a transfer, or nothing below can be better."""
         if not out:
             return node
         may, worth, places = node.may & ~out, node.worth, list(node.places)
@@ -157,7 +167,7 @@ class Search:
         return None if self._hopeless(worth, node.spent, may) else _Node(node.inside, may, node.spent, places, worth)
 
     def _loss(self, idle: int, node: _Node) -> int | None:
-        """What the targets lose at least to use each of these sources; None if one cannot be used."""
+        """Compute a lower bound of what the targets lose to use each of these unused sources; None if one cannot be used."""
         most = 0
         for bit in bits_of(idle):
             uses = (node.places[place][1] - worth for need, worth, place in self._exact.uses[bit] if not need & ~node.may)
@@ -167,7 +177,7 @@ class Search:
         return most
 
     def _lacking(self, node: _Node) -> int:
-        """What the target that is hardest to serve costs at least beyond the sources that are in."""
+        """Compute what the target that is most expensive to serve costs at least, beyond the sources that are in."""
         return max(min(self._beyond(need, node) for need, _worth, _number in edges if not need & ~node.may) for edges in self._exact.into)
 
     def _beyond(self, need: int, node: _Node) -> int:

@@ -1,4 +1,4 @@
-"""Two solvers behind one door: they read the LP file, and take budgets, bounds and cuts without reading it again."""
+"""Two solvers with one interface: they read the LP file once, then take budgets, bounds and cuts without reading it again."""
 
 import tempfile
 import time
@@ -22,7 +22,7 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Cut:
-    """sum of coefficient * variable >= least."""
+    """An additional constraint: sum of coefficient * variable >= least."""
 
     coefficients: dict[str, float]
     least: float
@@ -30,7 +30,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Weights:
-    """The coefficients in which programs of one form differ: of the objective, and of the budget's row."""
+    """The coefficients in which programs of one form differ: those of the objective and of the budget's row."""
 
     objective: dict[str, float]
     budget: dict[str, float]
@@ -38,7 +38,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solver found; `bound` is what it proved no solution exceeds."""
+    """What a solver found; it proved that no solution exceeds `bound`."""
 
     status: Status
     bound: float
@@ -47,12 +47,12 @@ class Solution:
 
 
 class MilpSolver(ABC):
-    """A solver with one program loaded. Every solve starts afresh: what was solved before changes nothing."""
+    """A solver with one program loaded. Solves are independent: none depends on earlier ones."""
 
-    _weights: Weights | None = None  # None: those of the file
+    _weights: Weights | None = None  # None: the weights of the LP file
 
     def solve(self, weights: Weights, allowed: float, bounds: dict[str, int], cuts: tuple[Cut, ...], seconds: float) -> Solution:
-        """Maximise with the budget's row at most this, with some binaries fixed, under additional cuts."""
+        """Maximise with at most `allowed` in the budget's row, some binaries fixed by `bounds`, additional cuts, and a time limit in seconds."""
         started = time.perf_counter()
         if self._weights is None or self._weights.objective is not weights.objective:
             self._weigh(weights.objective)
@@ -73,7 +73,7 @@ class MilpSolver(ABC):
 
 
 class Glpk(MilpSolver):
-    """GLPK 5 in process, through swiglpk. It aborts the process when misused, so each index is checked before it is passed on."""
+    """GLPK 5 in process, through swiglpk, which aborts the process when misused, so each index is checked before it is passed on."""
 
     def __init__(self, lp: str, budget_row: str) -> None:
         import swiglpk as glpk
@@ -156,10 +156,10 @@ class Glpk(MilpSolver):
         glpk.glp_init_iocp(control)
         control.tm_lim = _milliseconds(seconds - (time.perf_counter() - started))
         control.cov_cuts = glpk.GLP_ON
-        # Branch on sources, whose columns are the last ones: once they are settled, the transfers nearly are. Where label costs are no whole
+        # Branch on sources, whose columns are the last ones: once they are fixed, the transfers nearly are. Where label costs are not whole
         # numbers, GLPK's own choice takes up to twenty times as long.
         control.br_tech = glpk.GLP_BR_LFV
-        control.tol_obj = 1e-12  # prune only what cannot be better; the default would give up a millionth
+        control.tol_obj = 1e-12  # prune only what cannot be better; the default would lose solutions better by a millionth
         code = glpk.glp_intopt(problem, control)
         found = glpk.glp_mip_status(problem)
         if code not in (0, glpk.GLP_ETMLIM):
@@ -181,7 +181,7 @@ class Highs(MilpSolver):
         import highspy
 
         class Quiet(highspy.Highs):
-            """Silent from the first line on: the banner would stand in the middle of `--json`."""
+            """A solver without HiGHS's banner, which would otherwise end up in the output of `--json`."""
 
             def enableCallbacks(self) -> None:  # noqa: N802, the name is HiGHS's
                 self.setOptionValue("output_flag", False)
@@ -194,7 +194,7 @@ class Highs(MilpSolver):
         with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
             path = Path(folder) / "program.lp"
             path.write_text(lp)
-            # A warning says that costs below 1e-9 of the highest are left out of the budget's row, which every solve sets anew.
+            # A warning (costs below 1e-9 of the highest are dropped from the budget's row) is harmless: every solve sets that row anew.
             if self._solver.readModel(str(path)) == highspy.HighsStatus.kError:
                 raise RuntimeError("HiGHS could not read the program that Pyomo wrote")
         self._names = list(self._solver.allVariableNames())
@@ -251,7 +251,7 @@ _ENGINES: dict[str, type[Glpk] | type[Highs]] = {"glpk": Glpk, "highs": Highs}
 
 
 def engine(name: str, lp: str, budget_row: str) -> MilpSolver:
-    """The solver of that name with the program loaded."""
+    """Create the solver of that name with the program loaded."""
     return _ENGINES[name](lp, budget_row)
 
 

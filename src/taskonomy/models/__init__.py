@@ -1,1 +1,1 @@
-"""Networks: encoder, transfer, decoders."""
+"""Networks: encoders, transfers, decoders, and the critic of the adversarial term."""

@@ -1,4 +1,4 @@
-"""Decoders: codes to what a task asks for. They know a task's head, never its name.
+"""Decoders, from codes to a task's output. They depend on the task's head, never on its name.
 
 Maps are decoded by 3 x 3 convolutions at the code's side, then by transposed convolutions that double it; numbers by fully connected layers.
 """
@@ -16,7 +16,7 @@ from taskonomy.labels.encodings import Head
 
 SLOPE = 0.2
 DEVIATION = 0.01
-# Of labels: deviations below this are none, means of bounded ones beyond this are as good as the bound.
+# Labels with a deviation below LEAST count as constant; the mean of bounded labels is limited to FAR, short of the bound, where atanh is infinite.
 LEAST, FAR = 1e-3, 0.9
 
 
@@ -26,7 +26,7 @@ PAPER = DecoderParams(
     steps=((64, 64), (32, 32), (16, 32), (16,)),
     shrunk=DecoderParams(layers=(1024, 1024, 512, 512, 512, 512, 256, 256, 256), steps=((256, 256), (256,)), last=1),
 )
-# For processors without a GPU: 8 x 8 codes become 64 x 64 maps in 4 layers of at most 64 channels; 512 hidden units where the paper has 2048.
+# For machines without a GPU: 8 x 8 codes become 64 x 64 maps in 4 layers of at most 64 channels; 512 hidden units where the paper has 2048.
 SMALL = DecoderParams(
     layers=(256, 256), steps=((128,),), last=1, shuffle=4, width=0.25, dropout=0.2, shrunk=DecoderParams(layers=(256, 256), steps=((128,),), last=1)
 )
@@ -44,24 +44,24 @@ def make_decoder(
     batch_norm: bool = True,
     scaled: bool = False,
 ) -> nn.Module:
-    """A fresh decoder, linear at its end unless the head is bounded: the losses know how to read logits.
+    """Build a fresh decoder, linear at its end unless the head is bounded, as the losses take logits.
 
     Args:
-        head: Convolutional or fully connected, and how its outputs are bounded.
-        in_channels: Of the code; several images' codes are concatenated.
-        code_side: Of the code, pixels.
-        out_side: Of the image, pixels: a map's side is this over the head's shrink.
+        head: Whether it is convolutional or fully connected, and how its outputs are bounded.
+        in_channels: Channels of the code; several images' codes are concatenated.
+        code_side: Side of the code, pixels.
+        out_side: Side of the image, pixels; a map's side is this divided by the head's `shrink`.
         shape: Layers and channels.
-        outputs: Numbers to give, where they are not the head's channels.
-        heads: Independent fully connected decoders of the same code, which share the outputs evenly.
-        batch_norm: Normalise, as all of the reference's decoders do but that of egomotion.
-        scaled: Whether outputs are given a scale before they are bounded (`Scaled`).
+        outputs: Number of outputs, where it is not the head's channels.
+        heads: Number of independent fully connected decoders of the same code, which share the outputs evenly.
+        batch_norm: Whether to normalise, as all of the reference's decoders do but that of egomotion.
+        scaled: Whether outputs are scaled before they are bounded (`Scaled`).
 
     Returns:
         A module from [batch, in_channels, code_side, code_side] to [batch, outputs, side, side], or to [batch, outputs] when fully connected.
 
     Raises:
-        TaskonomyError: The sides cannot be reached from one another by doubling or halving.
+        TaskonomyError: The sides cannot be reached from one another by doubling or halving, or `heads` does not divide `outputs`.
     """
     outputs = head.channels if outputs is None else outputs
     if head.layers:
@@ -77,9 +77,9 @@ def make_decoder(
 
 
 class Scaled(nn.Module):
-    """The last layer's numbers in the units of the label: training begins at the labels' mean, and its steps are of the size of their deviation.
+    """The last layer's numbers, converted to the label's units: training begins at the labels' mean, and its steps are as large as their deviation.
 
-    Log depths of rooms differ by some hundredths, blurred edges by several units; one learning rate serves both.
+    Log depths of rooms differ by some hundredths, blurred edges by several units; so one learning rate suits both.
 
     Args:
         outputs: Numbers or channels.
@@ -96,35 +96,35 @@ class Scaled(nn.Module):
         self.register_buffer("spread", torch.ones(outputs))
 
     def set_to(self, mean: Float[Tensor, " outputs"], deviation: Float[Tensor, " outputs"]) -> None:
-        """Begin at labels of this mean and deviation; where they never differ, at a deviation of 1."""
+        """Set the initial output to this mean and its scale to this deviation, or to 1 where the labels never differ."""
         deviation = torch.where(deviation > LEAST, deviation, 1.0)
-        if self.bounded:  # the tangent's inverse, and its slope there
+        if self.bounded:  # the hyperbolic tangent's inverse, and its slope there
             mean = mean.clamp(-FAR, FAR)
             mean, deviation = mean.atanh(), deviation / (1 - mean.square())
         self.centre.copy_(mean)
         self.spread.copy_(deviation)
 
     def forward(self, numbers: Float[Tensor, "batch outputs *side"]) -> Float[Tensor, "batch outputs *side"]:
-        """In single precision."""
+        """Scale and shift the numbers, in single precision."""
         shape = (-1, *[1] * (numbers.ndim - 2))
         return self.centre.view(shape) + self.spread.view(shape) * numbers.float()
 
 
 class Heads(nn.Module):
-    """Independent readouts of one code, flattened, and their outputs side by side."""
+    """Independent fully connected decoders of one flattened code, and their outputs side by side."""
 
     def __init__(self, heads: list[nn.Module]) -> None:
         super().__init__()
         self.heads = nn.ModuleList(heads)
 
     def forward(self, codes: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch outputs"]:
-        """All heads' numbers, the first head's first."""
+        """Compute all heads' outputs and concatenate them, the first head's first."""
         flat = codes.flatten(1)
         return torch.cat([head(flat) for head in self.heads], 1)
 
 
 def _fully_connected(widths: list[int], batch_norm: bool, dropout: float) -> nn.Module:
-    """Weights are drawn from a truncated normal distribution, as in the reference; biases start at 0."""
+    """Build the layers; weights are drawn from a truncated normal distribution, as in the reference, and biases start at 0."""
     layers: list[nn.Module] = []
     for inputs, hidden in pairwise(widths[:-1]):
         layers.append(nn.Linear(inputs, hidden, bias=not batch_norm))
@@ -138,19 +138,19 @@ def _fully_connected(widths: list[int], batch_norm: bool, dropout: float) -> nn.
 
 
 def small_normal(layer: nn.Linear | nn.Conv2d) -> None:
-    """Truncated normal of deviation 0.01, cut at two of them; biases 0."""
+    """Initialise weights from a normal distribution of deviation 0.01, truncated at two deviations, and biases with 0."""
     nn.init.trunc_normal_(layer.weight, std=DEVIATION, a=-2 * DEVIATION, b=2 * DEVIATION)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
 def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderParams, batch_norm: bool) -> list[nn.Module]:
-    # A map that is hardly larger than the code leaves less to shuffle.
+    # A map that is hardly larger than the code leaves less room for pixel shuffling.
     shuffle = min(shape.shuffle, max(1, side // code_side))
     doublings = log2(side / shuffle / code_side) if side > 0 else 0.5
     if not doublings.is_integer():
         raise TaskonomyError(f"codes of {code_side} x {code_side} cannot be decoded to {side} x {side}: doubling or halving one must give the other")
-    # A map smaller than the code (a quarter of a small image) is decoded from the averaged code.
+    # A map smaller than the code (a quarter of a small image's side) is decoded from the average-pooled code.
     parts: list[nn.Module] = [nn.AvgPool2d(code_side // side)] if doublings < 0 else []
     steps = [shape.steps[min(number, len(shape.steps) - 1)] for number in range(max(0, int(doublings)))]
     plan = [(channels, 1) for channels in shape.layers] + [(channels, 1 if after else 2) for step in steps for after, channels in enumerate(step)]
@@ -170,7 +170,7 @@ def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: 
 
 
 def _variance_scaled(conv: nn.Conv2d | nn.ConvTranspose2d, slope: float) -> nn.Module:
-    """He's initialisation before a leaky rectifier of this slope (1: linear); a doubled side has a quarter of the inputs per pixel."""
+    """Initialise by He's method before a leaky rectifier of this slope (1: linear); where the side doubles, a pixel has a quarter of the inputs."""
     inputs = conv.in_channels * conv.kernel_size[0] ** 2 / conv.stride[0] ** 2
     nn.init.normal_(conv.weight, std=sqrt(2 / (1 + slope**2) / inputs))
     if conv.bias is not None:

@@ -1,4 +1,4 @@
-"""The critic of the adversarial term (Isola et al. 2017): does a map belong to its image? One answer per patch, none for the whole."""
+"""The critic of the adversarial term (Isola et al. 2017): does a map belong to its image? It judges each patch, not the map as a whole."""
 
 from math import log
 
@@ -17,14 +17,14 @@ DEVIATION = 0.02
 
 
 class Critic(nn.Module):
-    """The reference's: 5 x 5 convolutions that quarter the side, then two of 4 x 4; 256 x 256 maps have three of the former (64, 128, 256 channels).
+    """The reference's critic: 5 x 5 convolutions that quarter the side (three for 256 x 256 maps, of 64, 128, 256 channels), then two of 4 x 4.
 
-    Smaller maps have fewer, so that a side of 4 or more is left, and patches stay small beside the map. Batches are normalised by themselves:
-    a critic is never used without one.
+    Smaller maps have fewer of the former, so that a side of 4 or more is left, and patches stay small beside the map. Batches are normalised by
+    their own statistics: a critic is never used without a batch.
 
     Args:
         inputs: Channels of image and map together.
-        side: Of the map, pixels.
+        side: Side of the map, pixels.
 
     Raises:
         TaskonomyError: The map is too small to have patches.
@@ -54,7 +54,7 @@ class Critic(nn.Module):
     def forward(
         self, image: Float[Tensor, "batch channels height width"], of_it: Float[Tensor, "batch numbers side side"]
     ) -> Float[Tensor, "batch 1 patches patches"]:
-        """Logits: above 0 where a patch looks like a label's. Images of another side than the map are averaged to it."""
+        """Compute a logit per patch: above 0 where it looks like a label's. Images of another side than the map are resized to it by averaging."""
         if image.shape[-2:] != of_it.shape[-2:]:
             image = F.interpolate(image, of_it.shape[-2:], mode="area")
         return self.layers(torch.cat([image, of_it], 1))

@@ -1,4 +1,4 @@
-"""Encoders: images to codes, the representations that transfers start from (paper section 3.1).
+"""Encoders, from images to codes, the representations that transfers start from (paper section 3.1).
 
 The paper's is a ResNet-50 whose later strides are 1, so that 256 x 256 pixels become 16 x 16 positions, and a last convolution to 8 channels:
 2,048 non-negative numbers. As in the reference, a stage halves the side in its last unit, not in its first as torchvision's own ResNets do.
@@ -24,7 +24,7 @@ STEM_STRIDE = 4
 
 
 def check_size(shape: EncoderParams, side: int) -> int:
-    """Side of the code for images of this side.
+    """Compute the side of the code for images of this side, pixels.
 
     Raises:
         TaskonomyError: The stride does not divide the side.
@@ -35,9 +35,9 @@ def check_size(shape: EncoderParams, side: int) -> int:
 
 
 def make_encoder(shape: EncoderParams, in_channels: int = 3) -> nn.Module:
-    """A fresh encoder: [batch, in_channels, height, width] to [batch, channels, height / stride, width / stride], non-negative.
+    """Build a fresh encoder: [batch, in_channels, height, width] to [batch, channels, height / stride, width / stride], non-negative.
 
-    Its weights come from torch's random numbers: He's variance scaling. The random projection is such an encoder that was never trained.
+    Its weights are drawn from torch's random numbers, scaled by He's method. The random projection is such an encoder that is never trained.
     """
     unit, stages, first = FORMS[shape.name]
     make_unit = getattr(import_torchvision().models.resnet, unit)
@@ -61,7 +61,7 @@ def make_encoder(shape: EncoderParams, in_channels: int = 3) -> nn.Module:
 
 
 def _stage(make_unit: Any, inputs: int, planes: int, units: int, stride: int) -> nn.Module:
-    """Residual units; the first changes the channels, the last the side, each with a shortcut that does the same."""
+    """Build residual units; the first changes the channels, the last the side, each with a shortcut that does the same."""
     outputs, layers = planes * make_unit.expansion, []
     for number in range(units):
         step = stride if number == units - 1 else 1

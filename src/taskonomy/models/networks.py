@@ -1,4 +1,4 @@
-"""Whole networks: an encoder and a decoder for a task of its own, a transfer and a decoder for one that starts from others' codes.
+"""Whole networks: an encoder and a decoder for a task's own network, a transfer and a decoder for one that starts from other tasks' codes.
 
 Several images go through one shared encoder (or transfer), and the decoder reads their codes side by side, in the images' order.
 """
@@ -18,9 +18,9 @@ class TaskNetwork(nn.Module):
     """A task-specific network.
 
     Args:
-        encoder: Images to codes.
-        decoder: All images' codes to the task's output.
-        images: How many a sample has: a task's `tiles`.
+        encoder: From images to codes.
+        decoder: From all images' codes to the task's output.
+        images: Images that the encoder sees of each sample: the task's `tiles`.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, images: int) -> None:
@@ -28,7 +28,7 @@ class TaskNetwork(nn.Module):
         self.encoder, self.decoder, self.images = encoder, decoder, images
 
     def forward(self, images: Float[Tensor, "batch {self.images} channels height width"]) -> Float[Tensor, "batch outputs *side"]:
-        """A map, or numbers, of each sample."""
+        """Compute the task's output, a map or numbers, for each sample."""
         return self.decoder(_of_each(self.encoder, images))
 
 
@@ -36,9 +36,9 @@ class TransferNetwork(nn.Module):
     """A transfer network: what is trained when the sources' encoders are frozen and their codes stored.
 
     Args:
-        transfer: Codes of the sources to the decoder's inputs.
-        decoder: All images' to the task's output.
-        images: How many a sample has.
+        transfer: From the sources' codes to the decoder's inputs.
+        decoder: From all images' inputs to the task's output.
+        images: Number of images of a sample.
     """
 
     def __init__(self, transfer: nn.Module, decoder: nn.Module, images: int) -> None:
@@ -46,19 +46,19 @@ class TransferNetwork(nn.Module):
         self.transfer, self.decoder, self.images = transfer, decoder, images
 
     def forward(self, codes: Float[Tensor, "batch {self.images} sources_channels height width"]) -> Float[Tensor, "batch outputs *side"]:
-        """A map, or numbers, of each sample; the codes of one image are those of all sources, concatenated."""
+        """Compute a map, or numbers, for each sample; the codes of one image are those of all sources, concatenated."""
         return self.decoder(_of_each(self.transfer, codes))
 
 
 def task_network(task: Task, encoder: EncoderParams, decoder: DecoderParams, side: int, *, tile_side: int | None = None) -> TaskNetwork:
-    """A fresh network for a task.
+    """Build a fresh network for a task.
 
     Args:
-        task: With a head.
+        task: The task, which has a head.
         encoder: The encoder.
         decoder: The decoder.
-        side: Of the images and of the maps, pixels.
-        tile_side: Of the jigsaw's tiles as the encoder sees them; the images' own if not given, as in the reference.
+        side: Side of the images and of the maps, pixels.
+        tile_side: Side of the jigsaw's tiles as the encoder sees them, pixels; by default the images' side, as in the reference.
 
     Raises:
         TaskonomyError: The task has no network of its own, or the sides do not fit.
@@ -70,14 +70,14 @@ def task_network(task: Task, encoder: EncoderParams, decoder: DecoderParams, sid
 def transfer_network(
     task: Task, sources: int, encoder: EncoderParams, decoder: DecoderParams, side: int, *, tile_side: int | None = None
 ) -> TransferNetwork:
-    """A fresh transfer from this many sources to a task, with a decoder of the task's full architecture.
+    """Build a fresh transfer from this many sources to a task, with a decoder of the task's full architecture.
 
     Args:
         task: The target.
-        sources: How many.
-        encoder: Of the sources: the side and channels of their codes.
+        sources: Number of sources.
+        encoder: The sources' encoder, which gives the side and channels of their codes.
         decoder: The decoder.
-        side: Of the images, pixels.
+        side: Side of the images, pixels.
         tile_side: As for `task_network`.
 
     Raises:
@@ -89,12 +89,12 @@ def transfer_network(
 
 
 def parameters(module: nn.Module) -> int:
-    """How many weights a module has."""
+    """Count a module's weights."""
     return sum(weights.numel() for weights in module.parameters())
 
 
 def _of_each(shared: nn.Module, images: Tensor) -> Tensor:
-    """What a module makes of every image, concatenated for each sample."""
+    """Apply a module to every image, and concatenate the results for each sample."""
     return shared(images.flatten(0, 1)).unflatten(0, images.shape[:2]).flatten(1, 2)
 
 

@@ -1,4 +1,4 @@
-"""torchvision, also where torch has no CUDA.
+"""torchvision beside a build of torch without CUDA.
 
 PyPI's torchvision is built for CUDA. Beside a CPU build of torch its compiled operators do not load, and its import then fails where it
 attaches fake implementations to operators that nobody defined. Defining their schemas first, only where they are missing, lets the Python
@@ -29,11 +29,11 @@ def import_torchvision() -> ModuleType:
     return torchvision
 
 
-_DEFINITIONS = torch.library.Library("torchvision", "FRAGMENT")  # definitions last as long as their library
+_DEFINITIONS = torch.library.Library("torchvision", "FRAGMENT")  # kept in a variable: definitions last only as long as their library
 
 
 def _operators_load() -> bool:
-    """Load torchvision's compiled operators, as its import will do again; False where they are built for another torch."""
+    """Try to load torchvision's compiled operators, as its import will do again; return False where they are built for another torch."""
     package = find_spec("torchvision")
     if package is None or package.submodule_search_locations is None:
         raise ImportError("torchvision is not installed: make setup")

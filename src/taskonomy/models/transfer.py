@@ -1,4 +1,4 @@
-"""Transfers: sources' codes to what the target's decoder reads (paper section 3.2). The same shallow network at every order."""
+"""Transfers, from sources' codes to what the target's decoder reads (paper section 3.2): the same shallow network at every order."""
 
 import torch
 from jaxtyping import Float
@@ -10,23 +10,23 @@ from taskonomy.models.decoders import small_normal
 WIDTH = 8
 STREAMS = 2
 LIMIT = 5.0
-# The reference keeps 0.8 of the running statistics at each step of a transfer, 0.9 elsewhere.
+# The reference's running statistics decay by 0.8 at each step of a transfer, by 0.9 elsewhere.
 MOMENTUM = 0.2
 
 
 class TransferModule(nn.Module):
     """Two parallel streams of two convolutions over the normalised codes of one or more sources.
 
-    The reference normalises with batch renormalisation, whose corrections it ramps up over 5,000 steps from none, which is plain batch
-    normalisation; here it is plain throughout.
+    The reference normalises by batch renormalisation, whose corrections it ramps up from none over 5,000 steps; without corrections it is plain batch
+    normalisation, which is used here throughout.
 
     Args:
-        sources: How many, the transfer's order; their codes are concatenated.
-        channels: Of one source's code.
+        sources: Number of sources, the transfer's order; their codes are concatenated.
+        channels: Channels of one source's code.
         width: Channels of each stream.
 
     Raises:
-        TaskonomyError: No sources.
+        TaskonomyError: There are no sources.
     """
 
     def __init__(self, sources: int, channels: int, width: int = WIDTH) -> None:
@@ -39,13 +39,13 @@ class TransferModule(nn.Module):
         self.after = nn.BatchNorm2d(self.outputs, momentum=MOMENTUM)
 
     def forward(self, codes: Float[Tensor, "batch sources_channels height width"]) -> Float[Tensor, "batch outputs height width"]:
-        """What the decoder reads, both streams' channels, normalised."""
+        """Compute what the decoder reads: both streams' channels, normalised."""
         normal = self.before(clipped(codes) if self.training else codes)
         return self.after(torch.cat([stream(normal) for stream in self.streams], 1))
 
 
 def clipped(codes: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-    """Each channel limited to its mean over the batch, more or less five standard deviations: rare codes would govern the statistics."""
+    """Clip each channel to its mean over the batch plus or minus five standard deviations, so that rare codes do not dominate the statistics."""
     mean = codes.mean((0, 2, 3), keepdim=True)
     reach = LIMIT * codes.std((0, 2, 3), correction=0, keepdim=True)
     return codes.clamp(mean - reach, mean + reach)

@@ -1,1 +1,1 @@
-"""One loop for every network; losses; the ledger of finished units of work."""
+"""Training: one loop for every network, the losses, and the units of work that trainings are."""

@@ -1,8 +1,8 @@
-"""Second term of the loss of maps (reference, section 3): a critic learns to tell a network's maps from labels, the network to fool it.
+"""The adversarial term of the loss of maps (reference, section 3): a critic learns to tell a network's maps from labels, the network to fool it.
 
-It belongs to training alone: the losses that validate, test and are plotted are the plain ones. Here and in the reference, the critic learns one
-step for each of the network's. Where this differs from the reference: the critic learns by Adam, because at the reference's SGD nothing would
-come of short trainings; it sees maps in units of the labels' deviation, and noise in the same units, as log depths of rooms differ by hundredths;
+It is used in training only: the losses that validate, test and are plotted are the plain ones. Here and in the reference, the critic takes one
+step for each of the network's. This differs from the reference as follows: the critic learns by Adam, because with the reference's SGD it would not
+learn anything in short trainings; it sees maps, and noise, in units of the labels' deviation, as log depths of rooms differ by hundredths only;
 it computes in float32 whatever the network does.
 """
 
@@ -18,29 +18,29 @@ from taskonomy.models.decoders import LEAST
 from taskonomy.models.discriminator import Critic
 from taskonomy.training.dataloader import Batch, Batches
 
-RATE = 0.1  # of the network's learning rate
-DECAY = 10.0  # of the network's weight decay
-BETA = 0.5  # Adam's first; Isola et al. 2017
-SURE = 0.9  # what the critic should give for labels
-# Noise on all maps that the critic sees, in deviations of the labels, so that it cannot win by a trifle; over a whole training it fades to
+RATE = 0.1  # times the network's learning rate
+DECAY = 10.0  # times the network's weight decay
+BETA = 0.5  # Adam's first coefficient; Isola et al. 2017
+SURE = 0.9  # the critic's target for labels: smoothed, not 1
+# Noise on all maps that the critic sees, in deviations of the labels, to hide tiny differences from it; over a whole training it fades to
 # NOISE / (1 + FADING). The reference: from 0.1 on maps in [-1, 1] and 0.03 on the two depths, fading by 0.2 for every 1,000 of 112,500 steps.
 NOISE = 0.25
 FADING = 22.5
 
 
 class Adversary:
-    """The term of one training. Its random numbers are torch's own, which `fit` seeds for each epoch.
+    """The adversarial term of one training. Its random numbers are torch's own, which `fit` seeds for each epoch.
 
     Args:
-        name: Of what is trained, for errors.
-        loss: What the network is trained with.
-        train: The samples that it learns from.
-        params: Its share of the whole loss, and when it begins.
-        weight_decay: Of the network.
-        device: To train on.
+        name: Name of what is trained, for errors.
+        loss: The loss that the network is trained with.
+        train: The samples that the network learns from.
+        params: The term's share of the whole loss, and when it begins.
+        weight_decay: The network's weight decay.
+        device: Device to train on.
 
     Raises:
-        TaskonomyError: The task is none of maps trained with L1 or L2, or the maps are too small.
+        TaskonomyError: The task's output is not a map trained with L1 or L2, or its maps are too small.
     """
 
     def __init__(self, name: str, loss: Loss, train: Batches, params: AdversarialParams, weight_decay: float, device: torch.device) -> None:
@@ -59,23 +59,23 @@ class Adversary:
 
         Args:
             rate: The network's learning rate.
-            done: Share of the training that lies behind.
+            done: Share of the training that is done.
         """
         self.noise = NOISE / (1 + FADING * done)
         for group in self.optimizer.param_groups:
             group["lr"] = RATE * rate
 
     def whole(self, plain: Float[Tensor, ""], output: Float[Tensor, "batch numbers height width"], batch: Batch) -> Float[Tensor, ""]:
-        """The network's whole loss: the plain one, and how surely the critic knows its maps."""
+        """Compute the network's whole loss: the plain one, and how surely the critic recognises its maps."""
         self.critic.requires_grad_(False)
         fooled = _entropy(self._judged(output, batch), 1.0)
         return (1 - self.share) * plain + self.share * fooled
 
     def learn(self, output: Float[Tensor, "batch numbers height width"], batch: Batch) -> Float[Tensor, ""]:
-        """One step of the critic; returns the loss it had before."""
+        """Train the critic for one step, and return its loss before that step."""
         self.critic.requires_grad_(True)
         labels = batch.targets.values
-        assert isinstance(labels, Tensor)  # checked when it was made
+        assert isinstance(labels, Tensor)  # the constructor checked it
         loss = (_entropy(self._judged(labels.movedim(-1, 1), batch), SURE) + _entropy(self._judged(output.detach(), batch), 0.0)) / 2
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -83,7 +83,7 @@ class Adversary:
         return loss.detach()
 
     def _judged(self, maps: Tensor, batch: Batch) -> Tensor:
-        """The critic's logits. Pixels without a label are blank in both, or it would know labels by what is made up there."""
+        """Compute the critic's logits. Pixels without a label are set to 0 in labels and outputs, or the critic would recognise labels by them."""
         maps = (maps.float() - self.centre) / self.deviation
         maps = maps + self.noise * torch.randn_like(maps)
         if batch.targets.mask is not None:
@@ -92,10 +92,10 @@ class Adversary:
 
 
 def _images(batch: Batch) -> Float[Tensor, "batch channels height width"]:
-    """What the network sees of each sample, side by side."""
+    """Concatenate the images that the network sees of each sample, channel by channel."""
     return batch.seen.flatten(1, 2).float()
 
 
 def _entropy(logits: Tensor, wanted: float) -> Tensor:
-    """Cross-entropy, the mean over all patches; the network's does not vanish while the critic is sure of it (Goodfellow et al. 2014)."""
+    """Compute the mean cross-entropy over all patches; the network's gradient does not vanish while the critic is sure (Goodfellow et al. 2014)."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))

@@ -1,7 +1,7 @@
-"""The state of a training, whole or not at all: tensors as safetensors, and a few numbers beside them; nothing is ever unpickled.
+"""The state of a training, written whole or not at all: tensors as safetensors, and a few numbers beside them; nothing is ever unpickled.
 
-What an unfinished training is gone on with is sealed as finished units are: a digest of the file's name, which is its unit's key, and of all
-content stands before the safetensors. So damage anywhere, or the state of another unit under this name, means a training from its start.
+The state of an unfinished training is sealed as finished units are: before the safetensors stands a digest of the file's name, which is its unit's
+key, and of all content. So a training starts anew if its state is damaged anywhere, or is that of another unit under this name.
 """
 
 import json
@@ -22,20 +22,20 @@ from taskonomy.errors import TaskonomyError
 
 _SEP = "\x1f"
 _DIGEST = 16  # bytes of a seal
-_FORMAT = b"taskonomy state1"  # part of a seal: a state of another form is none
+_FORMAT = b"taskonomy state1"  # part of a seal, so that states of other formats are not read
 Trained = Sequence[tuple[nn.Module, Adam]]  # the network and, where there is one, its critic, with their optimisers
 
 
 def save_weights(path: Path, network: nn.Module, facts: dict[str, Any]) -> None:
-    """A network's weights, and facts about them as JSON."""
+    """Write a network's weights, and facts about them as JSON."""
     write_bytes(path, save(_contiguous(network.state_dict()), {"facts": json.dumps(facts)}))
 
 
 def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
-    """Weights into a network of the same form; returns the facts.
+    """Load weights into a network of the same form, and return the facts.
 
     Raises:
-        TaskonomyError: The file is damaged, or of another network.
+        TaskonomyError: The file is damaged, or holds another network's weights.
     """
     tensors, facts = _read(path)
     try:
@@ -46,7 +46,7 @@ def load_weights(path: Path, network: nn.Module) -> dict[str, Any]:
 
 
 def save_training(path: Path, trained: Trained, best: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """All that the next epoch depends on: weights, the optimisers' moments, the best weights so far."""
+    """Write everything that the next epoch depends on: weights, the optimisers' moments, the best weights so far."""
     tensors = {f"best{_SEP}{name}": value for name, value in best.items()}
     for which, (module, optimizer) in enumerate(trained):
         tensors |= {f"weights {which}{_SEP}{name}": value for name, value in module.state_dict().items()}
@@ -57,9 +57,9 @@ def save_training(path: Path, trained: Trained, best: dict[str, Tensor], facts: 
 
 
 def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Back again; returns the best weights so far and the facts.
+    """Load what `save_training` wrote, and return the best weights so far and the facts.
 
-    None where there is no state, or where it is not what was written under this name: then nothing was loaded, and standard error says so.
+    Return None, and load nothing, where there is no state, or where it is not what was written under this name; standard error then says so.
     """
     try:
         data = path.read_bytes()
@@ -80,7 +80,7 @@ def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict
         parts.setdefault(part, {})[rest] = value
     for which, (module, optimizer) in enumerate(trained):
         module.load_state_dict(parts[f"weights {which}"])
-        _load_moments(optimizer, parts.get(f"adam {which}", {}))  # a critic that has not begun has none
+        _load_moments(optimizer, parts.get(f"adam {which}", {}))  # an adversarial term that has not begun has no moments
     return parts["best"], facts
 
 
@@ -99,7 +99,7 @@ def _load_moments(optimizer: Adam, tensors: dict[str, Tensor]) -> None:
     for name, value in tensors.items():
         number, _sep, what = name.partition(_SEP)
         weight = weights[int(number)]
-        # Fused Adam walks weights and moments as they lie in memory: in another order each weight would get another's moments.
+        # Fused Adam pairs weights and moments by their order in memory: with another memory layout each weight would get another's moments.
         moments.setdefault(int(number), {})[what] = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
@@ -113,5 +113,5 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each with memory of its own, in C order, on the CPU: what a safetensors file holds."""
+    """Copy each tensor to memory of its own, in C order, on the CPU, as safetensors files need it."""
     return {name: torch.clone(value.detach().cpu(), memory_format=torch.contiguous_format) for name, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""Codes: what frozen encoders make of images, computed once and stored (paper section 3.2)."""
+"""Codes: the outputs of frozen encoders, computed once per image and stored (paper section 3.2)."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ BATCH = 64
 
 
 def coded_rows(splits: Int[np.ndarray, " views"]) -> Int[np.ndarray, " coded"]:
-    """Rows of the views that have codes: all but those that task networks are trained on."""
+    """Find the rows of the views that have codes: all but those that task networks are trained on."""
     return np.flatnonzero(splits != SPLITS.index("train"))
 
 
 def row_of_view(splits: Int[np.ndarray, " views"]) -> Int[np.ndarray, " views"]:
-    """Row of each view among the codes; -1: none."""
+    """Find the row of each view among the codes; -1 where it has none."""
     rows = coded_rows(splits)
     where = np.full(len(splits), -1)
     where[rows] = np.arange(len(rows))
@@ -34,16 +34,16 @@ def row_of_view(splits: Int[np.ndarray, " views"]) -> Int[np.ndarray, " views"]:
 def codes_of(
     encoder: nn.Module, images: Any, rows: Int[np.ndarray, " coded"], how: Input, source: Input, precision: Precision, dtype: str
 ) -> Shaped[np.ndarray, "coded channels height width"]:
-    """The codes of these images, each seen once.
+    """Compute the codes of images, each image once.
 
     Args:
-        encoder: On the device to compute on; it is not changed.
+        encoder: The encoder, on the device to compute on; it is not changed.
         images: Every prepared image.
-        rows: Which to encode.
+        rows: Rows of the images to encode.
         how: What the target does to its images: those of denoising are noisy for the sources, too. The noise is that of testing.
         source: What the source's encoder reads: lightness alone, or colours. A context encoder sees whole images, a jigsaw's the image in one piece.
-        precision: Of the encoder's arithmetic.
-        dtype: Of the codes.
+        precision: Precision of the encoder's arithmetic.
+        dtype: Type of the stored codes.
     """
     encoder.eval()
     device = next(encoder.parameters()).device
@@ -60,6 +60,6 @@ def codes_of(
 def code_input(
     images: UInt8[np.ndarray, "batch side side 3"], keys: Int[np.ndarray, " batch"], how: Input, source: Input
 ) -> Float[Tensor, "batch channels side side"]:
-    """What a source's encoder sees of a target's images."""
+    """Build what a source's encoder sees of a target's images."""
     seen = as_seen(images[:, None], how, keys, TESTING)
     return (lightness((seen + 1) / 2) if source is Input.LIGHTNESS else seen)[:, 0]

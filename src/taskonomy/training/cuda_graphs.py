@@ -1,8 +1,9 @@
-"""What is done otherwise on a GPU: whole steps are recorded once and replayed.
+"""CUDA graphs: on a GPU whole training steps are recorded once and replayed.
 
 A step of these networks is some thousand short kernels, which take longer to launch one by one than to run. The first full batches are computed
-plainly; then the step is recorded as a CUDA graph, and from there on replayed on other batches of the same form. A batch of another form (the last
-of an epoch) is computed plainly. Long trainings compile their network as well, which fuses normalisations and rectifiers into one pass over memory.
+as usual; then the step is recorded as a CUDA graph, and from there on replayed on other batches of the same shapes. A batch of another shape (the
+last of an epoch) is computed as usual. Long trainings also compile their network, which fuses normalisations and rectifiers into one pass over
+memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,15 +18,15 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.machine.device import compiles
 from taskonomy.training.dataloader import Batch
 
-WARM = 3  # batches before the recording, as torch asks for
-COMPILED_FROM = 4_000  # steps of a training that repay half a minute of compiling
+WARM = 3  # batches before the recording, as torch's documentation asks for
+COMPILED_FROM = 4_000  # a training of this many steps repays half a minute of compiling
 
 
 class Recorded:
-    """A function of batches, as a graph.
+    """A function of batches that is recorded as a CUDA graph and replayed.
 
     Args:
-        function: Of a batch on the GPU, and whether it has the usual form: the losses of its samples.
+        function: Takes a batch on the GPU, and whether it has the usual shapes; returns the losses of its samples.
         device: The GPU.
     """
 
@@ -36,7 +37,7 @@ class Recorded:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, batch: Batch) -> Float[Tensor, " batch"]:
-        """The function of this batch, by the graph where it can be."""
+        """Compute the function for this batch, by replaying the graph where that is possible."""
         form = [(part.shape, part.dtype) for part in _tensors(batch)]
         self._form = self._form or form
         if form != self._form:
@@ -56,20 +57,20 @@ class Recorded:
         there = batch.to(self._device)
         self._batch = replace(there, seen=there.seen.clone(), targets=there.targets.each(torch.clone))
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads make batches meanwhile.
+        # Other threads prepare batches meanwhile, which must not abort the recording.
         with torch.cuda.graph(self._graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
             self._losses = self._function(self._batch, True)
 
 
 def _tensors(batch: Batch) -> list[Tensor]:
-    """What differs from batch to batch."""
+    """List the tensors that differ from batch to batch."""
     targets = batch.targets
     return [batch.seen, *targets.parts, *(one for one in (targets.mask, targets.keys) if one is not None)]
 
 
 @contextmanager
 def on_a_stream(device: torch.device) -> Iterator[None]:
-    """Work of a GPU in a stream of its own: nothing can be recorded in the one that all share."""
+    """Run a GPU's work in a stream of its own, as nothing can be recorded in the default stream."""
     if device.type != "cuda":
         yield
         return
@@ -82,7 +83,7 @@ def on_a_stream(device: torch.device) -> Iterator[None]:
 
 
 def adam(network: nn.Module, rate: float, weight_decay: float, device: torch.device) -> torch.optim.Adam:
-    """The optimiser; on a GPU its learning rate is a number there, so that a recorded step sees it change."""
+    """Build the optimiser; on a GPU its learning rate is a tensor there, so that a recorded step sees it change."""
     if device.type != "cuda":
         return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=weight_decay, fused=True)
     there = torch.tensor(rate, device=device)
@@ -90,7 +91,7 @@ def adam(network: nn.Module, rate: float, weight_decay: float, device: torch.dev
 
 
 def set_rate(optimizer: torch.optim.Adam, rate: float) -> None:
-    """The learning rate from now on."""
+    """Set the learning rate from now on."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -99,7 +100,7 @@ def set_rate(optimizer: torch.optim.Adam, rate: float) -> None:
 
 
 def compiled(network: nn.Module, steps: int, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """The network as it computes full batches: compiled where so many steps repay that. Its weights are the network's.
+    """Return the network for computing full batches: compiled where a training of so many steps repays it. It shares the network's weights.
 
     Raises:
         TaskonomyError: `execution.compile` asks for what this machine cannot do.

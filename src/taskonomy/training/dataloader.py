@@ -1,4 +1,4 @@
-"""Batches of a prepared task: what its network sees, and what it should give."""
+"""Batches of a prepared task: what its network sees, and what it should output."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,21 +25,21 @@ _SCALED_BY = 256
 
 @runtime_checkable
 class NetworkInputs(Protocol):
-    """What networks read."""
+    """What a network reads."""
 
     def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Tensor:
-        """Of samples whose images are these rows of the index: [batch, images, channels, height, width]."""
+        """Build the inputs of samples whose images are these rows of the index: [batch, images, channels, height, width]."""
         ...
 
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """ImageInputs, changed as a task asks for.
+    """Images, changed as a task asks for.
 
     Attributes:
         images: Every prepared image.
         how: What the task does to them.
-        tile_side: Of the jigsaw's tiles as encoders see them; None: the image's.
+        tile_side: Side of the jigsaw's tiles as encoders see them, pixels; None: the image's side.
     """
 
     images: Any
@@ -49,7 +49,7 @@ class ImageInputs:
     def seen(
         self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Int[np.ndarray, " batch"] | None
     ) -> Float[Tensor, "batch seen channels height width"]:
-        """The samples' images in [-1, 1]."""
+        """Build the samples' images in [-1, 1]."""
         images = np.asarray(self.images[rows.ravel()]).reshape(*rows.shape, *self.images.shape[1:])
         return as_seen(images, self.how, keys, epoch, orders, self.tile_side)
 
@@ -59,7 +59,7 @@ class CodeInputs:
     """Stored codes of one or more sources, concatenated.
 
     Attributes:
-        arrays: Of each source, memory-mapped.
+        arrays: Codes of each source, memory-mapped.
         row_of: Row of each view in them.
     """
 
@@ -69,7 +69,7 @@ class CodeInputs:
     def seen(
         self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
     ) -> Float[Tensor, "batch images channels height width"]:
-        """The codes of the samples' images."""
+        """Read the codes of the samples' images."""
         where = self.row_of[rows]
         if (where < 0).any():
             raise ValueError("images of the train split have no codes")
@@ -77,11 +77,11 @@ class CodeInputs:
 
 
 class Labels:
-    """A task's labels as losses compare them.
+    """A task's labels, encoded as losses compare them with outputs.
 
     Args:
         prepared: The task.
-        keep: Samples whose labels are encoded once and kept in memory, where they fit.
+        keep: Samples whose labels are encoded once and kept in memory, if they fit.
     """
 
     def __init__(self, prepared: PreparedTask, keep: Int[np.ndarray, " kept"] | None = None) -> None:
@@ -93,13 +93,13 @@ class Labels:
             self._keep(np.unique(keep), KEPT_BYTES)
 
     def on(self, device: torch.device, keep: Int[np.ndarray, " kept"], room: float, threads: int) -> "Labels | None":
-        """The same with the labels of these samples encoded and kept on a GPU; None: they do not fit.
+        """Encode the labels of these samples and keep them on a GPU; None: they do not fit.
 
         Args:
             device: The GPU.
             keep: Samples.
-            room: There, bytes.
-            threads: Which encode.
+            room: Free memory on the GPU, bytes.
+            threads: Number of threads that encode.
         """
         there = Labels(self.prepared)
         there._device = device
@@ -107,7 +107,7 @@ class Labels:
         return there if there._keep(np.unique(keep), room, self, threads) else None
 
     def of(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
-        """Of these samples."""
+        """Return the targets of these samples."""
         if self._row_of is None or (self._row_of[chosen] < 0).any():
             return self._encoded(chosen)
         rows = torch.from_numpy(self._row_of[chosen]).to(self._device)
@@ -116,7 +116,7 @@ class Labels:
         return Targets((parts[0], parts[1]) if self._several else parts[0], mask, self._statistics, _keys(chosen))
 
     def scale(self, chosen: Int[np.ndarray, " samples"]) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
-        """Mean and deviation of every channel over what is labelled in these samples, or in an even choice of so many that it makes no difference."""
+        """Compute mean and deviation of every channel over what is labelled in these samples, or in an evenly spaced subset that is large enough."""
         targets = self.of(chosen[:: -(-len(chosen) // _SCALED_BY)])
         if not isinstance(targets.values, Tensor):
             raise ValueError("labels of several parts have no scale")
@@ -150,12 +150,12 @@ class Labels:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some samples.
+    """A batch of samples.
 
     Attributes:
-        positions: Which, among the task's samples.
+        positions: The samples' positions among the task's samples.
         seen: What the network reads.
-        targets: What it should give.
+        targets: What it should output.
     """
 
     positions: Int[np.ndarray, " batch"]
@@ -163,23 +163,23 @@ class Batch:
     targets: Targets
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on a device."""
+        """Copy the batch to a device."""
         return self if device.type == "cpu" else Batch(self.positions, self.seen.to(device, non_blocking=True), self.targets.to(device))
 
     def pinned(self) -> "Batch":
-        """The same in memory that a GPU copies from while the processor goes on."""
+        """Copy the batch to pinned memory, from which a GPU copies while the processor goes on."""
         return Batch(self.positions, self.seen.pin_memory(), self.targets.each(Tensor.pin_memory))
 
 
 class Batches:
-    """A task's samples of one split.
+    """The batches of some samples of a task.
 
     Args:
-        labels: Of the task.
+        labels: The task's labels.
         inputs: What its network reads.
-        positions: The samples, by their place among the task's.
+        positions: The samples, by their positions among the task's.
         size: Samples per batch.
-        threads: Which make batches for a GPU before they are asked for; 0: each is made when it is.
+        threads: Number of threads that make a GPU's batches ahead; 0: each batch is made when it is needed.
     """
 
     def __init__(self, labels: Labels, inputs: NetworkInputs, positions: Int[np.ndarray, " samples"], size: int, threads: int = 0) -> None:
@@ -187,16 +187,16 @@ class Batches:
         self.prepared = labels.prepared
 
     def __len__(self) -> int:
-        """How many batches one pass takes."""
+        """Return the number of batches in one pass."""
         return -(-len(self.positions) // self.size)
 
     def shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """One pass in an order that depends on seed and epoch only; a last batch of one sample is left out, for batch normalisation's sake."""
+        """Yield one pass in an order that depends on seed and epoch only, without a last batch of one sample: batch normalisation needs more."""
         order = self.positions[generator(seed, "order", epoch).permutation(len(self.positions))]
         yield from self._made([chosen for chosen in self._cut(order) if len(chosen) > 1 or len(order) == 1], epoch)
 
     def in_order(self) -> Iterator[Batch]:
-        """One pass as testing sees it: every sample once, nothing random."""
+        """Yield one pass as testing sees it: every sample once, nothing random."""
         yield from self._made(self._cut(self.positions), TESTING)
 
     def _cut(self, order: Int[np.ndarray, " samples"]) -> list[np.ndarray]:
@@ -209,7 +209,7 @@ class Batches:
             yield from map(partial(self.of, epoch=epoch), parts)
 
     def of(self, chosen: Int[np.ndarray, " batch"], epoch: int) -> Batch:
-        """These samples. The jigsaw's permutations are drawn anew each epoch of training, as in the reference."""
+        """Build a batch of these samples. In training, the jigsaw's permutations are drawn anew each epoch, as in the reference."""
         task, orders = self.prepared.task, None
         targets = self.labels.of(chosen)
         if task.input is Input.TILES and task.head is not None and isinstance(permutations := targets.values, Tensor):
@@ -225,7 +225,7 @@ def _keys(chosen: Int[np.ndarray, " batch"]) -> Tensor:
 
 
 def _tensor(value: Any) -> Any:
-    """Arrays and lists of numbers as tensors: floating point in single precision, anything else as whole numbers."""
+    """Convert arrays and lists of numbers to tensors: floating point numbers in single precision, anything else as whole numbers."""
     if not isinstance(value, list | np.ndarray):
         return value
     array = np.asarray(value)

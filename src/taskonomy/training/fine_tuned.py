@@ -1,6 +1,6 @@
-"""Fine-tuned transfers: a source's encoder, no longer frozen, is trained on with a part of the target's train split.
+"""Fine-tuned transfers: a source's encoder, no longer frozen, is trained further on a part of the target's train split.
 
-The network is the target's own in form. Its encoder starts from the source's weights, its decoder afresh, and all weights are trained.
+The network has the form of the target's own. Its encoder starts from the source's weights, its decoder from fresh ones, and all weights are trained.
 """
 
 from collections.abc import Mapping
@@ -29,16 +29,16 @@ def train_fine_tuned(
     weights: Mapping[str, np.ndarray],
     train: Int[np.ndarray, " samples"],
 ) -> Unit:
-    """The unit of a fine-tuned transfer.
+    """Train the unit of a fine-tuned transfer.
 
     Args:
-        store: Where it is written.
-        key: Under which.
-        prepared: The data.
+        store: Store to write the unit to.
+        key: The unit's key.
+        prepared: The prepared data.
         task: The target.
-        config: The target's, with the schedule, precision and seed of transfers.
-        source: Part of every seed; the share is not, so that regimes differ in their samples alone.
-        weights: Of the source's encoder.
+        config: The target's configuration, with the schedule, precision and seed of transfers.
+        source: The source. It is part of every seed; the share is not, so that regimes differ in their samples alone.
+        weights: Weights of the source's encoder.
         train: Samples to learn from.
     """
     labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
@@ -49,7 +49,7 @@ def train_fine_tuned(
 
 
 def start(config: TaskConfig, prepared: Prepared, source: str, weights: Mapping[str, np.ndarray]) -> nn.Module:
-    """The target's network before its first step.
+    """Build the target's network as it is before its first step.
 
     Raises:
         TaskonomyError: The source's encoder has another form.

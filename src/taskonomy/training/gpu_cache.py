@@ -1,6 +1,6 @@
-"""What every epoch reads, on the GPU itself where it fits: images as bytes, codes, encoded labels.
+"""What every epoch reads, kept in the GPU's memory where it fits: images as bytes, codes, encoded labels.
 
-NetworkInputs that are drawn anew by the processor (noise, the jigsaw's tiles) are not among them; their batches are made ahead by threads.
+Inputs that the processor draws anew in each epoch (noise, the jigsaw's tiles) are not kept; threads make their batches ahead.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from taskonomy.labels.encodings import Input
 from taskonomy.training.dataloader import CodeInputs, ImageInputs, Labels, NetworkInputs
 from taskonomy.training.transforms import changed
 
-ROOM = 0.6  # of the GPU's free memory
+ROOM = 0.6  # share of the GPU's free memory to use
 _BLOCK = 256
 _ON_GPU = (Input.IMAGE, Input.HOLE, Input.LIGHTNESS)
 
 
 @dataclass(frozen=True)
 class ResidentImages:
-    """As `ImageInputs`.
+    """As `ImageInputs`, in the GPU's memory.
 
     Attributes:
-        images: On the GPU.
+        images: The images, on the GPU.
         row_of: Row of each view in them.
         how: What the task does to them.
     """
@@ -38,16 +38,16 @@ class ResidentImages:
     def seen(
         self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
     ) -> Float[Tensor, "batch images channels height width"]:
-        """The samples' images in [-1, 1]."""
+        """Build the samples' images in [-1, 1]."""
         return changed(self.images[self.row_of[torch.from_numpy(rows).to(self.images.device)]], self.how, keys, epoch)
 
 
 @dataclass(frozen=True)
 class ResidentCodes:
-    """As `CodeInputs`.
+    """As `CodeInputs`, in the GPU's memory.
 
     Attributes:
-        arrays: Of each source, on the GPU.
+        arrays: Codes of each source, on the GPU.
         row_of: Row of each view in them.
     """
 
@@ -57,7 +57,7 @@ class ResidentCodes:
     def seen(
         self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
     ) -> Float[Tensor, "batch images channels height width"]:
-        """The codes of the samples' images."""
+        """Read the codes of the samples' images."""
         where = self.row_of[torch.from_numpy(rows).to(self.row_of.device)]
         return torch.cat([array[where] for array in self.arrays], 2).float()
 
@@ -65,14 +65,14 @@ class ResidentCodes:
 def resident(
     labels: Labels, inputs: NetworkInputs, positions: Int[np.ndarray, " samples"], device: torch.device, threads: int
 ) -> tuple[Labels, NetworkInputs] | None:
-    """Labels and inputs of these samples on a GPU; None: they do not fit, or are not of that kind.
+    """Copy labels and inputs of these samples to a GPU; None: they do not fit, or the inputs are of a kind that is not kept.
 
     Args:
-        labels: The task's.
+        labels: The task's labels.
         inputs: What its network reads.
         positions: Samples.
-        device: The GPU; of a processor, nothing is on it that is not there already.
-        threads: Which encode labels.
+        device: The GPU; for a processor the answer is None.
+        threads: Number of threads that encode labels.
     """
     if device.type != "cuda" or not _can_be(inputs):
         return None
@@ -90,7 +90,7 @@ def _can_be(inputs: NetworkInputs) -> bool:
 
 
 def _inputs(inputs: NetworkInputs, rows: Int[np.ndarray, " rows"], device: torch.device, room: float) -> tuple[NetworkInputs, int] | None:
-    """With the bytes that they take."""
+    """Copy the inputs of these rows to the GPU, and count their bytes; None: they do not fit."""
     views = int(rows.max()) + 1
     row_of = np.full(views, -1)
     row_of[rows] = np.arange(len(rows))
@@ -108,7 +108,7 @@ def _inputs(inputs: NetworkInputs, rows: Int[np.ndarray, " rows"], device: torch
 
 
 def _moved(array: Any, rows: Int[np.ndarray, " rows"], device: torch.device) -> Tensor:
-    """These rows of a memory-mapped array, without all of them in memory at once."""
+    """Copy these rows of a memory-mapped array to the GPU, never holding all of them in the processor's memory at once."""
     like = torch.from_numpy(np.asarray(array[rows[:1]]))
     there = torch.empty(len(rows), *like.shape[1:], dtype=like.dtype, device=device)
     for start in range(0, len(rows), _BLOCK):

@@ -1,4 +1,4 @@
-"""What networks are trained with: one function a loss, each giving the loss of every sample by itself.
+"""The losses that networks are trained and tested with: one function per loss, each giving the loss of every sample by itself.
 
 Step III of the paper compares networks image by image, so that nothing here averages over the batch: training takes the mean, testing keeps the
 values. Sums are over what is labelled in the sample (the reference's "weighted sum / number of weights that are not 0"); a sample in which nothing
@@ -18,7 +18,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import NO_CLASS, Loss
 from taskonomy.training.pose_loss import compose, nearest_turn
 
-# Metric loss of the segmentations: pixels per image if the card does not say, largest squared distance, how near a probability comes to 0 or 1.
+# Metric loss of the segmentations: default of pixels per image, largest squared distance, smallest distance of a probability from 0 and 1.
 PIXELS = 300
 FARTHEST = 80.0
 SURE = 1e-7
@@ -26,12 +26,12 @@ SURE = 1e-7
 
 @dataclass(frozen=True)
 class Targets:
-    """What one batch should have given.
+    """What a network should output for one batch.
 
     Attributes:
         values: As `Label.encode` gives them, channels last; for soft colour bins the bins of each pixel, nearest first, and their weights.
         mask: Pixels that have a label; None: all.
-        statistics: Of the task's card. Numbers are lists or tensors; tensors on the batch's device save a copy each step.
+        statistics: The task's statistics: lists or tensors of numbers; tensors on the batch's device save a copy at each step.
         keys: Number of each sample, from which the metric loss derives its pixels.
     """
 
@@ -42,30 +42,30 @@ class Targets:
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
-        """The values: one tensor, or two."""
+        """Return the values as a tuple of one tensor, or of two."""
         return self.values if isinstance(self.values, tuple) else (self.values,)
 
     def to(self, device: torch.device) -> "Targets":
-        """The same on a device."""
+        """Copy the targets to a device."""
         return self.each(lambda value: value.to(device, non_blocking=True))
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Targets":
-        """The same with every tensor changed."""
+        """Apply a function to every tensor."""
         one = lambda value: change(value) if isinstance(value, Tensor) else value  # noqa: E731
         values = (one(self.values[0]), one(self.values[1])) if isinstance(self.values, tuple) else one(self.values)
         return Targets(values, one(self.mask), {name: one(value) for name, value in self.statistics.items()}, one(self.keys))
 
 
 def per_sample(loss: Loss, output: Float[Tensor, "batch channels *map"], targets: Targets) -> Float[Tensor, " batch"]:
-    """The loss of each sample.
+    """Compute the loss of each sample.
 
     Args:
-        loss: Which one.
-        output: What the network gave: maps are channels first, vectors are numbers; logits are not normalised.
+        loss: Which loss.
+        output: The network's output: maps are channels first, vectors are numbers; logits are not normalised.
         targets: The batch's labels, on the same device.
 
     Raises:
-        TaskonomyError: Outputs and labels differ in shape; a mask or keys where the loss has no use for them or cannot do without.
+        TaskonomyError: Outputs and labels differ in shape; a mask or keys are given to a loss that does not use them, or missing for one that does.
     """
     with torch.autocast(output.device.type, enabled=False):
         return LOSSES[loss](output, targets)
@@ -80,9 +80,9 @@ def _l2(output: Tensor, targets: Targets) -> Tensor:
 
 
 def _cross_entropy(output: Tensor, targets: Targets) -> Tensor:
-    """Of class ids, weighted by class where the card has weights; `NO_CLASS` is no label."""
+    """Compute the cross-entropy of class ids, weighted by class if the statistics have weights; `NO_CLASS` means no label."""
     classes = _single(targets)
-    places = (len(output), *(output.shape[2:] or (1,)))  # one id a pixel, or one a sample
+    places = (len(output), *(output.shape[2:] or (1,)))  # one id per pixel, or one per sample
     _check(classes.shape == places, output, classes)
     classes = classes.long()
     if targets.mask is not None:
@@ -94,7 +94,7 @@ def _cross_entropy(output: Tensor, targets: Targets) -> Tensor:
 
 
 def _soft_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
-    """Of distributions over classes, or over colour bins, where a pixel counts by the rarity of its nearest bin (Zhang et al. 2016)."""
+    """Compute the cross-entropy of distributions over classes, or over colour bins, weighted by the nearest bin's rarity (Zhang et al. 2016)."""
     log_shares = _precise(output).log_softmax(1)
     if isinstance(targets.values, Tensor):
         _no_mask(Loss.SOFT_CROSS_ENTROPY, targets)
@@ -102,7 +102,7 @@ def _soft_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
         return -(targets.values * log_shares).sum(1)
     bins, weights = targets.values[0].long(), targets.values[1]
     _check(bins.shape == weights.shape and bins.shape[:-1] == (len(output), *output.shape[2:]), output, bins)
-    # Of the 313 bins a pixel has a share in 10: the rest of its distribution is never written down.
+    # A pixel's distribution is not 0 in only 10 of the 313 bins, so the others are never stored.
     each = -(log_shares.gather(1, bins.movedim(-1, 1)) * weights.movedim(-1, 1)).sum(1)
     rarity = _weights(targets, log_shares)
     if rarity is not None:
@@ -113,11 +113,11 @@ def _soft_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
 
 
 def _pairwise(output: Tensor, targets: Targets) -> Tensor:
-    """Metric loss of segmentation (Fathi et al. 2017): are two pixels of one segment, by the distance of their embeddings?
+    """Compute the metric loss of segmentation (Fathi et al. 2017): are two pixels of one segment, by the distance of their embeddings?
 
-    Mean over all ordered pairs of some pixels (`PIXELS`, or the label's option `pixels`) of -log s if they are of one segment, else -log(1 - s),
-    with s = 2 / (1 + exp(d^2)). 1 - s is tanh(d^2 / 2), which keeps its digits where s is nearly 1; exp(80) still is a float32.
-    Beyond d^2 = 16.8 s is clipped, as in the reference, and pixels of one segment no longer pull: embeddings must begin close to each other.
+    It is the mean over all ordered pairs of some pixels (`PIXELS`, or the label's option `pixels`) of -log s if they are of one segment, else of
+    -log(1 - s), with s = 2 / (1 + exp(d^2)). 1 - s is tanh(d^2 / 2), which keeps its digits where s is nearly 1; exp(80) is still a finite float32.
+    Beyond d^2 = 16.8 s is clipped, as in the reference, and pixels of one segment no longer attract: embeddings must begin close to each other.
     """
     _no_mask(Loss.PAIRWISE, targets)
     segments = _single(targets)
@@ -127,7 +127,7 @@ def _pairwise(output: Tensor, targets: Targets) -> Tensor:
     pixels = sampled_pixels(targets.keys, segments[0].numel(), int(targets.statistics.get("pixels", PIXELS)))
     ids = segments.flatten(1).gather(1, pixels)
     chosen = _precise(output.flatten(2).gather(2, pixels[:, None].expand(-1, output.shape[1], -1)))
-    # |x|^2 + |y|^2 - 2 xy loses what is left of nearly equal embeddings; around their mean it loses least.
+    # |x|^2 + |y|^2 - 2 xy cancels digits where embeddings are nearly equal; centred at their mean, it cancels fewest.
     chosen = chosen - chosen.mean(2, keepdim=True)
     lengths = chosen.square().sum(1)
     squared = (lengths[:, :, None] + lengths[:, None, :] - 2 * chosen.mT @ chosen).clamp(0, FARTHEST)
@@ -137,9 +137,9 @@ def _pairwise(output: Tensor, targets: Targets) -> Tensor:
 
 
 def sampled_pixels(keys: Int[Tensor, " batch"], pixels: int, count: int = PIXELS) -> Int[Tensor, "batch {count}"]:
-    """Pixels that stand for each image: a random choice that depends on the sample's number and on nothing else.
+    """Choose the pixels that stand for each image, at random, depending on nothing but the sample's number.
 
-    They are those with the smallest hashes, hence all different; of images with fewer pixels than that some are drawn repeatedly.
+    They are those with the smallest hashes, hence all different; in images with fewer pixels than `count` some are drawn repeatedly.
     """
     numbers = torch.arange(max(pixels, count), device=keys.device)
     hashes = _mixed(_mixed(keys.long() + 1)[:, None] + numbers * _signed(0x9E3779B97F4A7C15))
@@ -149,13 +149,13 @@ def sampled_pixels(keys: Int[Tensor, " batch"], pixels: int, count: int = PIXELS
 
 
 def _pose(output: Tensor, targets: Targets) -> Tensor:
-    """Length of the difference, not squared; where it is 0, so is its gradient."""
+    """Compute the length, not squared, of the difference; where it is 0, so is its gradient."""
     _no_mask(Loss.POSE, targets)
     return torch.linalg.vector_norm(_difference(output, targets), dim=1)
 
 
 def _egomotion(output: Tensor, targets: Targets) -> Tensor:
-    """Poses (1, 2) and (2, 3) are predicted; the pose (1, 3) that follows from them is held against its label, by half.
+    """Compare the predicted poses (1, 2) and (2, 3), and, at half weight, the pose (1, 3) composed of them, with their labels.
 
     Unlike in the reference, the angles of (1, 3) are compared within half a turn: composed angles jump from pi to -pi, where no network can follow.
     """
@@ -189,12 +189,12 @@ LOSSES: dict[Loss, Callable[[Tensor, Targets], Tensor]] = {
 
 
 def _precise(values: Tensor) -> Tensor:
-    """At least float32."""
+    """Convert to float32, unless the values are more precise already."""
     return values if values.dtype == torch.float64 else values.float()
 
 
 def _difference(output: Tensor, targets: Targets) -> Tensor:
-    """Output minus label, channels first; 0 where there is no label."""
+    """Compute output minus label, channels first; 0 where there is no label."""
     label = _single(targets)
     label = label.movedim(-1, 1) if label.ndim > 2 else label
     _check(label.shape == output.shape, output, label)
@@ -207,7 +207,7 @@ def _difference(output: Tensor, targets: Targets) -> Tensor:
 
 
 def _mean(errors: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over the labelled values of each sample; others are 0 already."""
+    """Compute the mean over the labelled values of each sample; the other values have to be 0 already."""
     if mask is None:
         return errors.flatten(1).mean(1)
     return errors.flatten(1).sum(1) / (mask.flatten(1).sum(1) * errors.shape[1]).clamp(min=1)
@@ -230,18 +230,18 @@ def _no_mask(loss: Loss, targets: Targets) -> None:
 
 
 def _check(agrees: bool, output: Tensor, label: Tensor) -> None:
-    """Broadcasting would hide a head or label of the wrong shape."""
+    """Check the shapes, as broadcasting would hide a head or label of the wrong one."""
     if not agrees:
         raise TaskonomyError(f"a network's output of shape {tuple(output.shape)} does not fit labels of shape {tuple(label.shape)}")
 
 
 def _signed(constant: int) -> int:
-    """The 64-bit number that torch, which has no unsigned arithmetic, takes for this one."""
+    """Return the signed 64-bit number with the bits of this unsigned one: torch has no unsigned arithmetic."""
     return constant - (1 << 64) if constant >> 63 else constant
 
 
 def _mixed(state: Tensor) -> Tensor:
-    """The bijection of 64-bit numbers that ends splitmix64 (Steele et al. 2014): two states never give one hash."""
+    """Hash 64-bit numbers by the last step of splitmix64 (Steele et al. 2014), a bijection: two states never have one hash."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         state = (state ^ (state >> shift & (1 << 64 - shift) - 1)) * _signed(factor)
     return state ^ (state >> 31 & (1 << 33) - 1)

@@ -1,4 +1,4 @@
-"""Threads that make things before they are asked for. Who computes makes no difference to what is computed."""
+"""Threads that make items ahead of their use. The number of threads does not change what is computed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ Made = TypeVar("Made")
 
 
 def ahead(make: Callable[[Item], Made], items: Iterable[Item], threads: int) -> Iterator[Made]:
-    """What `make` gives for each item, in order. At most two for each thread wait to be asked for; without threads, none."""
+    """Yield what `make` gives for each item, in order, at most two items per thread ahead; without threads, none ahead."""
     if not threads:
         yield from map(make, items)
         return

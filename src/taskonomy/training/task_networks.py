@@ -1,4 +1,4 @@
-"""Task networks (paper section 3.1): trained from their configuration, with the codes of their encoders and the baselines beside them."""
+"""Task networks (paper section 3.1): trained from their configuration, with the codes of their encoders and the baselines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ from taskonomy.training.dataloader import ImageInputs, Labels
 from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
 from taskonomy.training.trainer import Curve, seeded
 
-# A constant is fitted by the same loop, in steps that a network would not survive. With fewer than CONSTANT_STEPS in these epochs it makes more:
-# on every loss so many come within 2 % of the optimum.
+# A constant is fitted by the same loop, at a learning rate too high for networks. If these epochs have fewer than CONSTANT_STEPS steps, more follow:
+# for every loss, so many steps come within 2 % of the optimum.
 CONSTANT = ScheduleParams(epochs=6, batch=64, rate=0.1, slow_after=0.6, weight_decay=0.0)
 CONSTANT_STEPS = 200
 EachEpoch = Callable[[int, Curve], object]
@@ -33,10 +33,10 @@ class Trained:
     """What the stage `train` keeps of a task.
 
     Attributes:
-        units: `self`, the fully supervised network, and `average`, the best constant; none of a task without a label.
-        keys: Of the units in the store.
-        network: With its weights.
-        codes: What the target does to its images -> the codes of all images but those of the train split.
+        units: `self`, the fully supervised network, and `average`, the best constant; empty for a task without a label.
+        keys: Keys of the units in the store.
+        network: The network with its weights.
+        codes: What a target does to its images -> the codes of all images but those of the train split.
     """
 
     units: dict[str, Unit]
@@ -49,7 +49,7 @@ def train_task(prepared: Prepared, config: TaskConfig, store: Store, each_epoch:
     """Train a task's network and its best constant on the train split, and encode every other image.
 
     Raises:
-        TaskonomyError: A loss that is not finite; sides that do not fit.
+        TaskonomyError: A loss is not finite, or the sides of images and maps do not fit.
     """
     task = prepared_task(prepared, config)
     units: dict[str, Unit] = {}
@@ -74,7 +74,7 @@ def train_task(prepared: Prepared, config: TaskConfig, store: Store, each_epoch:
 
 
 def train_scratch(prepared: Prepared, config: TaskConfig, train: Int[np.ndarray, " samples"], key: str, store: Store) -> Unit:
-    """The baseline of gain: the task's network, trained on a transfer's images alone."""
+    """Train the baseline of gain: the task's network, on a transfer's images alone."""
     task = prepared_task(prepared, config)
     labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
     return train_unit(store, key, _recipe("scratch", task, labels, config, train, prepared), lambda: network_of(config, prepared))
@@ -92,14 +92,14 @@ def network_of(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:
 
 
 def constant_key(task: PreparedTask, config: TaskConfig, train: Int[np.ndarray, " samples"]) -> str:
-    """Of the best constant for these samples."""
+    """Compute the key of the best constant for these samples."""
     settings = config.model_dump(mode="json", include={"task", "entry", "seed"})
     what = {**settings, "schedule": _schedule_of_constant(len(train)).model_dump()}
     return key_of(kind="average", card=what, data=data_digest(None, task, train, images=False), code=code_digest(*UNIT_CODE))
 
 
 def _fresh(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:
-    """A network with the weights it starts from; of a task without a head, an encoder that will stay as it is."""
+    """Build a network with its initial weights; for a task without a head, an encoder that is never trained."""
     seeded(config.seed, config.task, "random")
     if config.entry.head is not None:
         return network_of(config, prepared)

@@ -22,11 +22,11 @@ def train_transfer(
 
     Args:
         context: The target.
-        key: Of the unit.
-        sources: Whose codes, as written: part of every seed.
-        codes: Of each source, for all views outside the train split: [coded, channels, height, width].
+        key: Key of the unit.
+        sources: The sources as written; they are part of every seed.
+        codes: Codes of each source, for all views outside the train split: [coded, channels, height, width].
         rows: Row of each view among these codes; None: those of the views outside the train split, in order.
-        keep: Whether the weights are kept.
+        keep: Whether to keep the weights.
     """
     params, task = context.params, context.task.task
     inputs = CodeInputs(list(codes), context.code_rows if rows is None else rows)
@@ -44,17 +44,17 @@ def fresh_transfer(context: TransferContext, sources: int, channels: int) -> nn.
 
 
 def transfer_with_weights(context: TransferContext, sources: Sources) -> tuple[nn.Module, Unit]:
-    """Train the network of one transfer, as it was measured.
+    """Train the network of one transfer again, exactly as when it was measured.
 
-    The weights of all transfers would be many times as large as all else together (at the paper's size some 200 GB), so the pipeline keeps none.
-    The few that are looked at or used are trained once more, with the same bits, and their weights kept: a unit of its own.
+    The weights of all transfers would be many times as large as everything else together (at the paper's size some 200 GB), so none are kept. The few
+    that are looked at or used are trained once more, with the same bits, and their weights are kept as a unit of their own.
 
     Args:
         context: The target and its codes.
-        sources: Of the transfer.
+        sources: Sources of the transfer.
 
     Returns:
-        The network, for testing, and its unit: its losses are those that were measured.
+        The network, ready for testing, and its unit, whose losses are those that were measured.
     """
     opened = shared(context)
     codes = [opened.stored_codes(source) for source in sources]
@@ -65,7 +65,7 @@ def transfer_with_weights(context: TransferContext, sources: Sources) -> tuple[n
 
 
 def scratch_with_weights(context: TransferContext) -> tuple[nn.Module, Unit]:
-    """Train the network from scratch on the transfers' images, as it was measured: as `transfer_with_weights` does a transfer."""
+    """Train the network from scratch on the transfers' images again, for its weights, as `transfer_with_weights` does for a transfer."""
     opened = shared(context)
     config, task = opened.config, opened.task
     inputs = ImageInputs(opened.dataset.images, task.task.input, config.tile_side)

@@ -1,4 +1,4 @@
-"""Units of work: one network trained, and its loss on every test image. A unit that is known is never trained again."""
+"""Units of work: one network trained, and its loss on every test image. A finished unit is never trained again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from taskonomy.training.gpu_cache import resident
 from taskonomy.training.trainer import Curve, fit, losses_of, seeded
 
 TESTS = ("test_affinity", "test_policy")
-SAVE_EVERY = 30.0  # seconds; shorter trainings are done again from their start, with the same bits
+SAVE_EVERY = 30.0  # seconds; interrupted trainings shorter than this start again, with the same bits
 _WEIGHTS = "weights/"
 
 
@@ -29,16 +29,16 @@ class Recipe:
     """How one network is trained.
 
     Attributes:
-        name: Of what is trained: part of every seed.
-        task: What it learns.
-        labels: The task's.
+        name: Name of what is trained, part of every seed.
+        task: The task that it learns.
+        labels: The task's labels.
         inputs: What the network reads.
         train: Samples to learn from.
-        schedule: How long and how fast.
-        precision: Of its arithmetic.
+        schedule: Epochs, batch and learning rate.
+        precision: Precision of its arithmetic.
         seed: Seed.
-        save_every: Seconds between two states saved.
-        adversarial: Second term of its loss; None: none.
+        save_every: Seconds between two saved states.
+        adversarial: The adversarial term of its loss; None: none.
     """
 
     name: str
@@ -62,26 +62,26 @@ def train_unit(
     keep: bool = False,
     each_epoch: Callable[[int, Curve], object] | None = None,
 ) -> Unit:
-    """The unit of this key: from the store, or trained and stored.
+    """Return the unit of this key, from the store, or trained and stored.
 
     Args:
-        store: Where finished units lie.
+        store: Store of the finished units.
         key: Digest of everything that determines the unit.
         recipe: How it is trained.
-        make: Gives the fresh network; called after torch's random numbers were seeded.
-        keep: Whether the weights are kept, too.
-        each_epoch: Told of every finished epoch, also of those of a unit from the store.
+        make: Builds the fresh network; called after torch's random numbers were seeded.
+        keep: Whether to keep the weights.
+        each_epoch: Called after every epoch, and for every epoch of a unit from the store.
 
     Raises:
-        TaskonomyError: A loss that is not finite.
+        TaskonomyError: A loss is not finite.
     """
     if (known := store.read(key)) is not None:
-        if each_epoch is not None:  # curves of a known unit are those of its training
+        if each_epoch is not None:  # a stored unit reports the curves of its training
             curve = Curve(known.facts["train"], known.facts["validation"])
             for epoch in range(len(curve.train)):
                 each_epoch(epoch, curve)
         return known
-    # One thread: its sums come in one order, and two processes of one thread are faster than one of two.
+    # One thread: sums are taken in a fixed order, and two processes of one thread are faster than one of two.
     torch.set_num_threads(1)
     prepared, loss = recipe.labels.prepared, recipe.task.loss
     if loss is None:
@@ -117,25 +117,25 @@ def train_unit(
 
 
 def weights_of(unit: Unit) -> dict[str, Tensor]:
-    """The weights of a unit that kept them."""
+    """Return the weights of a unit that kept them."""
     return {name.removeprefix(_WEIGHTS): torch.from_numpy(array.copy()) for name, array in unit.arrays.items() if name.startswith(_WEIGHTS)}
 
 
 class NoInput:
-    """What a network reads that looks at nothing."""
+    """The input of a network that looks at nothing."""
 
     def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Float[Tensor, "batch nothing"]:
-        """No numbers for each sample."""
+        """Build an empty input for each sample."""
         return torch.empty(len(keys), 0)
 
 
 class ConstantPredictor(nn.Module):
     """The best constant estimator: the same output for every image, the one that minimises the loss over the training samples.
 
-    It starts near 0, not at 0: where all embeddings are one, the metric loss of segmentations has no gradient.
+    It starts near 0, not at 0: where all embeddings are equal, the metric loss of segmentations has no gradient.
 
     Args:
-        shape: Of a sample's output.
+        shape: Shape of a sample's output.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -143,5 +143,5 @@ class ConstantPredictor(nn.Module):
         self.value = nn.Parameter(0.01 * torch.randn(shape))
 
     def forward(self, seen: Float[Tensor, "batch nothing"]) -> Float[Tensor, "batch numbers *side"]:
-        """The constant, for each sample."""
+        """Repeat the constant for each sample."""
         return self.value.expand(len(seen), *self.value.shape)

@@ -1,4 +1,4 @@
-"""One training loop for every network: it knows no task."""
+"""One training loop for every network, independent of the task."""
 
 import math
 import time
@@ -21,7 +21,7 @@ from taskonomy.training.cuda_graphs import Recorded, adam, compiled, on_a_stream
 from taskonomy.training.dataloader import Batch, Batches
 from taskonomy.training.losses import per_sample
 
-_LOOK = 200  # steps of a GPU between two looks at whether its losses are finite
+_LOOK = 200  # steps of a GPU between two checks that its losses are finite
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Curve:
 
 
 def seeded(seed: int, *what: object) -> None:
-    """Torch's own random numbers (initial weights, dropout) from the seed and what is computed."""
+    """Seed torch's own random numbers (initial weights, dropout) from the seed and what is computed."""
     torch.manual_seed(int(generator(seed, *what).integers(2**63)))
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a training gave beside the weights.
+    """What a training returns besides the weights.
 
     Attributes:
         curve: Mean losses by epoch.
@@ -67,25 +67,25 @@ def fit(
 ) -> Result:
     """Train in place; the network ends with the weights of the epoch that validates best.
 
-    After a kill at any moment a second call with the same arguments goes on from the last saved epoch, and ends with the same bits; from the
-    start, and with these bits, too, where the saved state was damaged.
+    After a kill at any moment a second call with the same arguments continues from the last saved epoch, or starts again if that is damaged;
+    either way it ends with the same bits.
 
     Args:
-        network: With its initial weights, on the device to train on.
-        loss: What it is trained with.
+        network: The network with its initial weights, on the device to train on.
+        loss: The loss that it is trained with.
         train: Samples to learn from.
         validation: Samples that choose among the epochs.
-        schedule: How long and how fast.
-        name: Of what is trained: part of every seed, and named in errors.
+        schedule: Epochs, batch and learning rate.
+        name: Name of what is trained, part of every seed and named in errors.
         seed: Seed.
         checkpoint: File for the state between epochs; the caller removes it when the result is safe.
-        precision: Of the network's arithmetic; weights, losses and sums are float32.
-        adversarial: Second term, for maps trained with L1 or L2; None, or a share of 0: none. No loss that is given back contains it.
-        save_every: Seconds between two states saved. 0: every epoch.
-        each_epoch: Told of every finished epoch, also of those before a kill.
+        precision: Precision of the network's arithmetic; weights, losses and sums are float32.
+        adversarial: The adversarial term, for maps trained with L1 or L2; None, or a share of 0: none. No returned loss contains it.
+        save_every: Seconds between two saved states; 0: saved after every epoch.
+        each_epoch: Called after every epoch, and for those before a kill.
 
     Raises:
-        TaskonomyError: A loss that is not finite, with the step and the last good checkpoint; an adversarial term where there can be none.
+        TaskonomyError: A loss is not finite; names the step and the last good checkpoint. Or the adversarial term does not fit the task.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast on a CPU
     device = _device(network)
@@ -127,7 +127,7 @@ def fit(
 
 
 class _Steps:
-    """What is done with a batch: one step of the training, or its losses. On a GPU both are recorded, unless a critic learns between them."""
+    """Training steps, or the losses of batches. On a GPU both are recorded, unless a critic learns between them."""
 
     def __init__(self, network: nn.Module, loss: Loss, optimizer: torch.optim.Adam, precision: Precision, steps: int, *, recorded: bool) -> None:
         self.network, self.loss, self.optimizer, self.precision, self.recorded = network, loss, optimizer, precision, recorded
@@ -137,12 +137,12 @@ class _Steps:
         self.judge = Recorded(self._judge, self.device) if recorded else lambda batch: self._judge(batch.to(self.device), True)
 
     def output(self, batch: Batch, whole: bool = True) -> Tensor:
-        """What the network gives for a batch; `whole`: of the usual size."""
+        """Compute the network's output for a batch; `whole` tells whether the batch has the usual size."""
         with autocast(self.device, self.precision):
             return self._whole(batch.seen) if whole else self.network(batch.seen)
 
     def go(self, mean: Float32[Tensor, ""]) -> None:
-        """One step down this loss."""
+        """Take one step down this loss."""
         self.optimizer.zero_grad(set_to_none=True)
         mean.backward()
         self.optimizer.step()
@@ -179,9 +179,9 @@ def _one_epoch(steps: _Steps, train: Batches, adversary: Adversary | None, *, na
 def _recorded_epoch(
     learn: Callable[[Batch], Tensor], batches: Iterator[Batch], device: torch.device, name: str, epoch: int, checkpoint: Path
 ) -> float:
-    """The processor asks for a number only now and then: each time it would wait for the GPU."""
+    """Train one epoch on a GPU, reading numbers back only now and then, as the processor waits for the GPU each time."""
     total, samples = torch.zeros((), dtype=torch.float64, device=device), 0
-    fine = torch.full((), 2**31, device=device)  # the first step whose loss is not finite is below this
+    fine = torch.full((), 2**31, device=device)  # larger than any step's number: all losses were finite so far
     for step, batch in enumerate(batches):
         losses = learn(batch)
         total, samples = total + losses.sum(dtype=torch.float64), samples + len(losses)
@@ -198,7 +198,7 @@ def _look(fine: Tensor, name: str, epoch: int, checkpoint: Path) -> None:
 
 
 def losses_of(network: nn.Module, loss: Loss, batches: Batches, precision: Precision = Precision.FLOAT32) -> Float32[np.ndarray, " samples"]:
-    """The loss of every sample, as testing sees it."""
+    """Compute the loss of every sample, as testing sees it."""
     device = _device(network)
 
     def judge(batch: Batch) -> Tensor:
@@ -217,7 +217,7 @@ def _losses(network: nn.Module, batches: Batches, judge: Callable[[Batch], Tenso
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Networks compute in half precision where that was asked for; losses never do."""
+    """Set the precision in which networks compute: bfloat16 where that is the precision; losses never use it."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.BFLOAT16)
 
 

@@ -25,14 +25,14 @@ SCRATCH: Sources = ("scratch",)
 
 @dataclass(frozen=True)
 class TransferContext:
-    """What all transfers to a target share. It travels between processes as its few fields; each process opens the data once.
+    """What all transfers to one target share. Processes exchange only its few fields; each process opens the data once.
 
     Attributes:
         prepared: Folder of the prepared data.
         codes: Folder with the codes of each source.
         sources: Tasks to transfer from.
         store: Folder of the finished units.
-        config: The target's.
+        config: The target's configuration.
         params: The section `transfer`.
     """
 
@@ -48,7 +48,7 @@ class TransferContext:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def resolved(self) -> "TransferContext":
-        """Return the same with what `precision: auto` means on this machine, whichever one the transfers are trained on."""
+        """Return the same context with the precision that `auto` means on this machine, so that it holds wherever the transfers are trained."""
         return replace(self, params=self.params.model_copy(update={"precision": self.params.precision.here()}))
 
     @cached_property
@@ -81,7 +81,7 @@ class TransferContext:
 
     @cached_property
     def code_rows(self) -> Int[np.ndarray, " views"]:
-        """Find the row of each view among the codes; -1: none."""
+        """Find the row of each view among the codes; -1 where it has none."""
         from taskonomy.training.codes import row_of_view
 
         return row_of_view(self.dataset.splits)
@@ -94,7 +94,7 @@ class TransferContext:
         """Open a source's codes of what the target sees: [coded, channels, height, width], memory-mapped.
 
         Raises:
-            TaskonomyError: They are not there, or of other images.
+            TaskonomyError: The codes are missing, or are of other images.
         """
         if source not in self._opened:
             path = self.codes_path(source)
@@ -109,7 +109,7 @@ class TransferContext:
         return self._opened[source]
 
     def key(self, sources: Sources) -> str:
-        """Compute the key of a transfer: whatever determines its result, and nothing of the other transfers of the run."""
+        """Compute the key of a transfer from everything that determines its result, and nothing of the other transfers of the run."""
         if sources == SCRATCH:
             return network_key(self.dataset, self.task, self.config, self.train, "scratch")
         for source in sources:
@@ -142,14 +142,14 @@ class TransferContext:
 
 @lru_cache(maxsize=1)
 def shared(context: TransferContext) -> TransferContext:
-    """Return the context that this process has opened: transfers to one target follow one another."""
+    """Return the context that this process has already opened, as transfers to one target usually follow one another."""
     return context
 
 
 def chosen_samples(positions: Int[np.ndarray, " samples"], images: int, seed: int, target: str) -> Int[np.ndarray, " chosen"]:
-    """Choose a random part of the transfer split, sorted; all of it where there are no more.
+    """Choose a random part of the transfer split, sorted; all of it where it has no more images.
 
-    Smaller parts lie within larger ones, so that regimes differ in their size alone.
+    Smaller parts are subsets of larger ones, so that regimes differ in their size alone.
     """
     order = generator(seed, "transfer images", target).permutation(len(positions))
     return np.sort(positions[order[:images]])

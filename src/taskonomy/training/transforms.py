@@ -1,4 +1,4 @@
-"""What encoders see: prepared images as tensors, and what a task does to them first (reference, section 1).
+"""What encoders see: prepared images as tensors, after what a task does to them (reference, section 1).
 
 Every random number comes from the sample's key and the epoch, so neither the batch a sample is in nor the step at which it comes matters.
 """
@@ -16,7 +16,7 @@ from taskonomy.labels.jigsaw import TILES, permutation_set, tiles
 from taskonomy.numeric.rng import generator
 
 NOISE = 0.1  # standard deviation on [0, 1]: the reference's variance of 0.01
-SHARE = 0.9  # of a jigsaw tile's cell that a crop takes
+SHARE = 0.9  # a crop's side as a share of its jigsaw cell's
 
 Images = UInt8[np.ndarray, "batch images side side 3"]
 
@@ -29,15 +29,15 @@ def as_seen(
     orders: Int[np.ndarray, " batch"] | None = None,
     tile_side: int | None = None,
 ) -> Float[Tensor, "batch seen channels height width"]:
-    """A batch as an encoder sees it, channels first, in [-1, 1].
+    """Build a batch as an encoder sees it, channels first, in [-1, 1].
 
     Args:
         images: The samples' images.
         how: What the task does to them.
         keys: Number of each sample.
         epoch: Varies what is random; -1 for testing, where it must not vary.
-        orders: Of the jigsaw: which permutation each sample's tiles are in.
-        tile_side: Of the jigsaw: to which the tiles are resized, pixels; the image's if not given, as in the reference.
+        orders: For the jigsaw: the permutation of each sample's tiles.
+        tile_side: For the jigsaw: the side that tiles are resized to, pixels; by default the image's side, as in the reference.
     """
     if how is Input.TILES:
         if orders is None:
@@ -50,7 +50,7 @@ def as_seen(
 def changed(
     images: UInt8[Tensor, "batch seen side side 3"], how: Input, keys: Int[np.ndarray, " batch"], epoch: int
 ) -> Float[Tensor, "batch seen channels side side"]:
-    """As `as_seen`, of images that are a tensor on any device, and of tiles that were cut."""
+    """Build a batch as `as_seen` does, from a tensor of images on any device, whose tiles have been cut already."""
     return _CHANGES[how](images.permute(0, 1, 4, 2, 3).float() / 255, keys, epoch)
 
 
@@ -59,7 +59,7 @@ def _plain(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> Tenso
 
 
 def _noise(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> Tensor:
-    """Gaussian noise on [0, 1], clipped there."""
+    """Add Gaussian noise on [0, 1], and clip."""
     noise = torch.stack([_normal(int(key), epoch, scaled.shape[1:]) for key in keys])
     return (scaled + NOISE * noise).clamp(0, 1) * 2 - 1
 
@@ -70,7 +70,7 @@ def _normal(key: int, epoch: int, shape: torch.Size) -> Tensor:
 
 
 def _hole(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> Tensor:
-    """The central quarter of the area is mid-grey."""
+    """Set the central quarter of the area to mid-grey."""
     out = scaled * 2 - 1
     high, wide = out.shape[-2] // 4, out.shape[-1] // 4
     out[..., high : 3 * high, wide : 3 * wide] = 0
@@ -82,7 +82,7 @@ def _lightness(scaled: Tensor, keys: Int[np.ndarray, " batch"], epoch: int) -> T
 
 
 def lightness(scaled: Float[Tensor, "batch images 3 height width"]) -> Float[Tensor, "batch images 1 height width"]:
-    """L of CIE Lab (D65), from [0, 100] to [-1, 1], of images in [0, 1]."""
+    """Compute L of CIE Lab (D65), mapped from [0, 100] to [-1, 1], for images in [0, 1]."""
     linear = torch.where(scaled <= 0.04045, scaled / 12.92, ((scaled + 0.055) / 1.055) ** 2.4)
     weights = torch.tensor([0.212671, 0.715160, 0.072169], device=scaled.device)
     y = (linear * weights[:, None, None]).sum(2, keepdim=True)
@@ -91,9 +91,9 @@ def lightness(scaled: Float[Tensor, "batch images 3 height width"]) -> Float[Ten
 
 
 def _tiles(image: UInt8[np.ndarray, "side side 3"], key: int, epoch: int, order: int, to: int) -> UInt8[np.ndarray, "9 to to 3"]:
-    """Nine crops in the order of a permutation, each resized.
+    """Cut nine crops, in the order of a permutation, each resized.
 
-    Where each lies in its cell is random in training, and the middle in testing.
+    Each crop's place in its cell is random in training, and the middle in testing.
     """
     offsets = np.full((TILES, 2), 0.5) if epoch < 0 else generator(epoch, "tiles", key).random((TILES, 2))
     cut = tiles(image, offsets, SHARE)[permutation_set()[order]]

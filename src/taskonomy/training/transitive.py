@@ -1,8 +1,8 @@
 """Transitive transfers: source -> intermediate -> target (paper section 3.2: transfer functions are composed).
 
-A first-order transfer source -> intermediate is trained as the stage `transfer` trains it, and frozen. What its two streams give the intermediate's
-decoder is a representation of the intermediate, computed from the source's code: as large as a code, of 16 channels. The first-order transfer to the
-target reads it in the place of a code.
+A first-order transfer source -> intermediate is trained as the stage `transfer` trains it, and frozen. What its two streams pass to the
+intermediate's decoder is a representation of the intermediate, computed from the source's code: as large as a code, of 16 channels. The first-order
+transfer to the target reads it in the place of a code.
 """
 
 from typing import Any
@@ -24,15 +24,15 @@ _TRANSFER = "transfer."
 
 
 def write_representation(store: Store, key: str, through: Unit, codes: Any, precision: Precision, dtype: str) -> None:
-    """The unit that holds the representation of an intermediate for every view that has a code, each computed once.
+    """Compute and store the unit that holds the representation of an intermediate for every view that has a code.
 
     Args:
-        store: Where it is written.
-        key: Under which.
+        store: Store to write the unit to.
+        key: The unit's key.
         through: The transfer source -> intermediate, with its weights.
-        codes: The source's, [coded, channels, height, width].
-        precision: Of the transfer's arithmetic.
-        dtype: As codes are stored.
+        codes: Codes of the source, [coded, channels, height, width].
+        precision: Precision of the transfer's arithmetic.
+        dtype: Type of the stored numbers, that of codes.
     """
     torch.set_num_threads(1)  # as in training
     transfer = TransferModule(1, int(codes.shape[1]))
@@ -43,7 +43,7 @@ def write_representation(store: Store, key: str, through: Unit, codes: Any, prec
 
 @torch.no_grad()
 def representation(transfer: TransferModule, codes: Any, precision: Precision, dtype: str) -> Shaped[np.ndarray, "coded outputs height width"]:
-    """What a frozen transfer gives its decoder, of all codes."""
+    """Compute what a frozen transfer passes to its decoder, for all codes."""
     device = fastest()
     transfer.to(device).eval()
     parts = []

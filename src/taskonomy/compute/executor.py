@@ -1,4 +1,4 @@
-"""The seam: stages hand over units of work by `submit`, and an engine sees to them."""
+"""The interface between stages and where units of work are done: stages pass units to `submit` of an executor."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,29 +14,29 @@ from taskonomy.machine.environment import environment_of, of_this_run
 
 @runtime_checkable
 class Executor(Protocol):
-    """Whoever sees to units of work."""
+    """Does units of work: on this machine, or on a cluster."""
 
     @property
     def here(self) -> bool:
-        """Whether this process takes its share of them."""
+        """Return whether this process does some of the work itself."""
 
     def submit(self, units: Sequence[Work]) -> Iterator[tuple[Work, Any]]:
-        """Do all of them; yields each, with what its function returns, when the units that it leaves are in the store; in no order.
+        """Do all units; yield each with its function's return value, in any order, when the units that it makes are in the store.
 
         An error of one is raised, and ends them all.
         """
 
 
 class Local:
-    """The processes of this machine, one per core, or as many as `execution.per_gpu` says on its GPU."""
+    """The processes of this machine: one per core, or on its GPU as many as `execution.per_gpu` says."""
 
     here = True
 
     def submit(self, units: Sequence[Work]) -> Iterator[tuple[Work, Any]]:
-        """As `Executor.submit`."""
+        """Do all units, as `Executor.submit` says."""
         if not units:
             return
-        from taskonomy.machine.device import at_once  # with torch, which this process needs for its share
+        from taskonomy.machine.device import at_once  # imported here as it loads torch, which this process needs for its share
 
         yield from on_every_core(Work.do, units, at_once())
 
@@ -46,7 +46,7 @@ LOCAL = Local()
 
 @contextmanager
 def engine(params: ExecutionParams) -> Iterator[Executor]:
-    """The engine that the parameters ask for, for the time of a stage.
+    """Start the executor that the parameters ask for, for the time of a stage.
 
     Raises:
         TaskonomyError: There is no such cluster, or Ray is not installed.

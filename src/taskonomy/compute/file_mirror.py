@@ -1,6 +1,6 @@
-"""What a worker reads: the files themselves where it sees them, else copies that travel to its machine once.
+"""The files that a worker reads: those of the driver themselves where it sees them, else copies, sent to its machine once.
 
-A copy is kept by what it is a copy of, and is linked into a tree that looks like the driver's file system to whoever reads it.
+A copy is kept under a digest of the file's path, size and time, and is linked into a folder tree that looks like the driver's file system.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from taskonomy.errors import TaskonomyError
 
-CHUNK = 32 << 20  # bytes that travel at once
+CHUNK = 32 << 20  # bytes sent at once
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class FileState:
 
     path: Path
     size: int
-    changed: int  # nanoseconds
+    changed: int  # time of the last modification, nanoseconds
 
     @property
     def name(self) -> str:
-        """Of its copies: another one for each content that the file has had."""
+        """Return the name of the file's copies, another one for each state of the file."""
         return blake2b(repr((str(self.path), self.size, self.changed)).encode(), digest_size=16).hexdigest()
 
     def is_here(self) -> bool:
-        """Whether the same file lies at the same place on this machine."""
+        """Return whether the same file is at the same path on this machine."""
         try:
             return seen(self.path) == self
         except OSError:
@@ -40,16 +40,16 @@ class FileState:
 
 
 def seen(path: Path) -> FileState:
-    """A file as it is."""
+    """Read a file's present state."""
     status = path.stat()
     return FileState(path, status.st_size, status.st_mtime_ns)
 
 
 def all_seen(paths: Iterable[Path]) -> tuple[FileState, ...]:
-    """Files, and all files of folders; their paths are whole.
+    """Read the states of files, and of all files of folders, with absolute paths.
 
     Raises:
-        TaskonomyError: One is not there.
+        TaskonomyError: A file does not exist.
     """
     found: list[FileState] = []
     for path in map(Path.absolute, paths):
@@ -62,12 +62,12 @@ def all_seen(paths: Iterable[Path]) -> tuple[FileState, ...]:
 
 
 class Mirror:
-    """The copies of one machine, and a tree of those that one driver has asked for.
+    """The copies on one machine, and the folder tree of those that one driver has asked for.
 
     Args:
-        node: Names the machine; what another one has left here, as after a crash, is removed.
-        driver: Names the tree.
-        base: Where; None: the folder of temporary files.
+        node: Name of the machine; copies that another one has left here, as after a crash, are removed.
+        driver: Name of the tree.
+        base: Folder of all copies; None: in the folder of temporary files.
     """
 
     def __init__(self, node: str, driver: str, base: Path | None = None) -> None:
@@ -81,14 +81,14 @@ class Mirror:
         self._tidy()
 
     def where(self, path: Path) -> Path:
-        """Where a path of the driver's lies here."""
+        """Return the path at which a file of the driver is found on this machine."""
         return self.root / path.absolute().relative_to("/")
 
     def bring(self, file: FileState, chunks: Callable[[Path, int], Iterator[bytes]]) -> None:
-        """See to it that a file is here: whoever comes first fetches it, all others wait.
+        """Copy a file to this machine if it is not there yet: the first worker that needs it fetches it, all others wait.
 
         Args:
-            file: Which.
+            file: State of the file.
             chunks: Fetches a file of this size from the driver.
         """
         copy, link = self._node / "files" / file.name, self.where(file.path)
@@ -104,11 +104,11 @@ class Mirror:
                     raise TaskonomyError(f"{file.path}: changed while it was copied")
                 os.replace(part, copy)
         link.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # another worker of this machine
+        with suppress(FileExistsError):  # another worker of this machine has linked it
             os.link(copy, link)
 
     def _tidy(self) -> None:
-        """Remove the trees of drivers that have ended, and what lies here of machines of clusters that have ended."""
+        """Remove the trees of drivers that have ended, and what machines of clusters that have ended left here."""
         for folder in [*self._base.iterdir(), *(self._node / "trees").iterdir()]:
             if folder.suffix == ".held" and not folder.is_dir():
                 continue
@@ -118,11 +118,11 @@ class Mirror:
 
 
 def _shared(folder: Path) -> int:
-    """Hold a folder, beside others, until this process ends."""
+    """Hold a shared lock of a folder until this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     file = os.open(_lock(folder), os.O_CREAT | os.O_RDONLY, 0o600)
     fcntl.flock(file, fcntl.LOCK_SH)
-    folder.mkdir(parents=True, exist_ok=True)  # whoever tidied had it in between
+    folder.mkdir(parents=True, exist_ok=True)  # another process may have tidied it away in between
     return file
 
 

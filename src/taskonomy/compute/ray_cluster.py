@@ -1,8 +1,8 @@
 """Units of work on a Ray cluster: actors, one per GPU or core, that pull units.
 
 Each stage is a client of its own. It asks for as many actors as the cluster has room for, and gives each back when no unit is left for it, so that
-stages side by side share the machines by Ray's own queue of actors that wait for room. What a unit leaves is in the store as soon as it is known
-here: a driver that is killed goes on from there, and Ray ends the actors of a driver that has ended.
+concurrent stages share the machines by Ray's own queue of actors that wait for room. The units that work makes are in the store as soon as this
+process knows that it is done: after a kill the next run continues from there, and Ray ends the actors of a driver that has ended.
 """
 
 import os
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported: it asks nobody and tells nobody
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported: no telemetry
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -32,16 +32,16 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.machine.environment import environment_of
 from taskonomy.store.store import Store
 
-_LOOK = 5.0  # seconds after which the cluster is looked at again: machines may have come
-_STARTS = 3  # workers that die as they start, before we give up
-_PATIENCE = 30.0  # seconds after which we say that we wait for room: other stages may have it all
-_REACHED = 20.0  # seconds in which the head of a cluster answers
+_LOOK = 5.0  # seconds between two checks for machines that have joined the cluster
+_STARTS = 3  # workers that die while starting, before we give up
+_PATIENCE = 30.0  # seconds after which we report that we wait for room: other stages may use all of it
+_REACHED = 20.0  # seconds within which the head of a cluster has to answer
 _GIB = 1 << 30
 
 
 @dataclass
 class Todo:
-    """A unit, and how many workers died of it or beside it."""
+    """A unit, and how many workers died while doing it."""
 
     work: Work
     deaths: int = 0
@@ -49,7 +49,7 @@ class Todo:
 
 @dataclass
 class Actor:
-    """A worker: what it can do, and what it does; None until it has started."""
+    """A worker: the kind of unit that it can do, and the unit that it is doing, None until it has started."""
 
     kind: WorkKind
     handle: Any
@@ -58,14 +58,14 @@ class Actor:
 
 @dataclass
 class Tally:
-    """What was done: units, and workers that died."""
+    """Counts of finished units, and of workers that died."""
 
     units: int = 0
     deaths: int = 0
 
 
 class Cluster:
-    """A client of a Ray cluster, as an `Engine`.
+    """A client of a Ray cluster, as an `Executor`.
 
     Args:
         params: The section `execution`.
@@ -77,10 +77,10 @@ class Cluster:
         self.params, self.tally = params, Tally()
         self._driver = uuid4().hex
         self._source: Any = None
-        self._actors: dict[Any, Actor] = {}  # what is waited for -> who does it
+        self._actors: dict[Any, Actor] = {}  # pending result -> the worker that computes it
         self._slots: dict[WorkKind, int] = {}
         self._looked, self._stillborn = float("-inf"), 0
-        self._alone_since = float("inf")  # since when no worker has started
+        self._alone_since = float("inf")  # time since which there has been no started worker
 
     def __enter__(self) -> "Cluster":
         package = str(Path(__file__).parents[1])
@@ -103,11 +103,11 @@ class Cluster:
         ray.shutdown()
 
     def sent(self) -> dict[str, int]:
-        """How often each file was copied to some machine."""
+        """Return how often each file was copied to some machine."""
         return {} if self._source is None else dict(ray.get(self._source.sent.remote()))
 
     def submit(self, units: Sequence[Work]) -> Iterator[tuple[Work, Any]]:
-        """As `Engine.submit`; a unit whose worker dies is given to another one, as often as `retries` says."""
+        """Do all units, as `Executor.submit` says; a unit whose worker dies is given to another worker, as often as `retries` says."""
         self._alone_since = time.monotonic()
         waiting = {kind: deque(Todo(_whole(work)) for work in units if work.kind is kind) for kind in WorkKind}
         given = {id(todo): work for kind in WorkKind for todo, work in zip(waiting[kind], [w for w in units if w.kind is kind], strict=True)}
@@ -121,7 +121,7 @@ class Cluster:
                     answer = self._answer(ref, actor.kind, todo, waiting)
                     if answer is None:
                         continue
-                    self._pull(actor, waiting)  # before whoever asked sees the result: that may take long
+                    self._pull(actor, waiting)  # before the result is yielded, as the caller may take long with it
                     if todo is not None and answer.unseen is None:
                         yield given[id(todo)], answer.value
         finally:
@@ -130,7 +130,7 @@ class Cluster:
             self._actors.clear()
 
     def _answer(self, ref: Any, kind: WorkKind, todo: Todo | None, waiting: dict[WorkKind, deque[Todo]]) -> WorkerAnswer | None:
-        """What a worker says, whose units are then in the store; None: it has died."""
+        """Return a worker's answer, whose units are then in the store; None: the worker has died."""
         try:
             answer: WorkerAnswer = ray.get(ref)
         except RayTaskError:
@@ -154,7 +154,7 @@ class Cluster:
         return answer
 
     def _pull(self, actor: Actor, waiting: dict[WorkKind, deque[Todo]]) -> None:
-        """A worker that is free takes the next unit, or makes room for those of others."""
+        """Give an idle worker the next unit, or end it to make room for workers of other units."""
         if not waiting[actor.kind]:
             ray.kill(actor.handle)
             return
@@ -164,7 +164,7 @@ class Cluster:
         self._actors[actor.handle.do.remote(order, self._source)] = actor
 
     def _staff(self, waiting: dict[WorkKind, deque[Todo]]) -> None:
-        """As many workers as there is room for and units wait for; those that have not started and are not needed any more go."""
+        """Start as many workers as units wait for and there is room for; end those that have not started and are no longer needed."""
         if time.monotonic() - self._looked > _LOOK:
             self._slots = {kind: _slots(self.params.needs(kind)) for kind in WorkKind}
             self._looked = time.monotonic()
@@ -196,7 +196,11 @@ class Cluster:
         print(f"cluster: a worker died over {todo.work.name}, which another one does again: {said}", file=sys.stderr)
 
     def _serve(self, unseen: Path) -> None:
-        """From now on this machine's files are given out, as some other does not see them."""
+        """Start to send out this machine's files, as some other machine does not see them.
+
+        Raises:
+            TaskonomyError: `execution.inputs` is `path`, which forbids it.
+        """
         if self.params.inputs == "path":
             raise TaskonomyError(f"execution.inputs: path, but a machine of the cluster does not see {unseen} as this one does; auto copies it")
         if self._source is None:
@@ -205,7 +209,11 @@ class Cluster:
 
 
 def _answers(address: str) -> None:
-    """Somebody listens there: Ray itself would ask for a quarter of an hour."""
+    """Check that something listens at the address, as Ray itself would try for a quarter of an hour.
+
+    Raises:
+        OSError: Nothing does.
+    """
     host, _colon, port = address.rpartition(":")
     if host:
         socket.create_connection((host, int(port)), timeout=_REACHED).close()
@@ -217,14 +225,14 @@ def _start(needs: Needs, driver: str) -> Any:
 
 
 def _slots(needs: Needs) -> int:
-    """How many workers the machines of the cluster have room for, were there no other clients; one at least, as machines may still come."""
+    """Count the workers that the cluster's machines have room for without other clients; at least one, as machines may still join."""
     wanted = {name: amount for name, amount in (("CPU", needs.cpus), ("GPU", needs.gpus), ("memory", needs.memory * _GIB)) if amount}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return max(1, sum(int(min(node.get(name, 0.0) / amount for name, amount in wanted.items())) for node in nodes))
 
 
 def _whole(work: Work) -> Work:
-    """With whole paths, as a worker is in no project's folder."""
+    """Make a unit's paths absolute, as a worker does not run in the project's folder."""
     paths = moved((work.item, work.reads, work.store), Path.absolute)
     return replace(work, item=paths[0], reads=paths[1], store=paths[2])
 

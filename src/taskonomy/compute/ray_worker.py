@@ -1,4 +1,4 @@
-"""A worker of a cluster, and what gives it files: the classes whose instances Ray's actors are. Ray is imported where it runs already."""
+"""The classes of Ray's actors: a worker of a cluster, and the source of its files. They are imported where Ray runs already."""
 
 import traceback
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 from taskonomy.compute.file_mirror import CHUNK, FileState, Mirror
 from taskonomy.compute.work import Work, moved
 
-SAME = ("torch", "numpy")  # their versions decide bits
+SAME = ("torch", "numpy")  # results have the same bits only if these have the same version
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class WorkOrder:
     """A unit for a worker.
 
     Attributes:
-        work: With whole paths.
-        files: What it reads, file by file, and what tells the driver's store from others.
+        work: The unit, with absolute paths.
+        files: States of the files that it reads, and of the marker file that identifies the driver's store.
         how: As `execution.inputs`.
     """
 
@@ -30,13 +30,13 @@ class WorkOrder:
 
 @dataclass(frozen=True)
 class WorkerAnswer:
-    """What became of it.
+    """The result of a unit.
 
     Attributes:
         value: What the function returned.
         units: The finished units, as the store keeps them; none where the worker wrote into the driver's store.
-        error: What it raised.
-        unseen: A file that the worker does not see, and nobody has told it whom to ask for it: the unit is not done.
+        error: What the function raised.
+        unseen: A file that the worker does not see, and for which it was given no source: the unit is not done.
     """
 
     value: Any = None
@@ -49,7 +49,7 @@ class Worker:
     """Does one unit after another.
 
     Args:
-        driver: Names whoever it works for.
+        driver: Name of the driver that it works for.
     """
 
     def __init__(self, driver: str) -> None:
@@ -57,15 +57,15 @@ class Worker:
         self._mirror: Mirror | None = None
 
     def versions(self) -> WorkerAnswer:
-        """Of what decides bits."""
+        """Return the versions of the packages that decide bits."""
         return WorkerAnswer({name: version(name) for name in SAME})
 
     def do(self, order: WorkOrder, source: Any) -> WorkerAnswer:
         """Do a unit.
 
         Args:
-            order: Which.
-            source: The actor that gives out the driver's files; None: there is none yet.
+            order: The unit.
+            source: The actor that sends the driver's files; None: there is none yet.
         """
         try:
             unseen = next((file.path for file in order.files if not file.is_here()), None)
@@ -95,13 +95,13 @@ class Worker:
 
 
 class FileSource:
-    """Gives out the files of the machine it runs on, and counts how often."""
+    """Sends files of the machine it runs on, and counts how often it sent each."""
 
     def __init__(self) -> None:
         self._sent: dict[str, int] = {}
 
     def chunk(self, path: Path, start: int) -> bytes:
-        """A part of a file; it travels through the object store."""
+        """Read a part of a file; it is sent through Ray's object store."""
         if start == 0:
             self._sent[str(path)] = self._sent.get(str(path), 0) + 1
         with open(path, "rb") as file:
@@ -109,7 +109,7 @@ class FileSource:
             return file.read(CHUNK)
 
     def sent(self) -> dict[str, int]:
-        """How often each file was asked for."""
+        """Return how often each file was asked for."""
         return self._sent
 
 

@@ -1,4 +1,4 @@
-"""A unit of work as it is handed over: what to call, what that reads, and which units it leaves in the store."""
+"""A unit of work as it is passed to an executor: which function to call, which files it reads, and which units it leaves in the store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -13,13 +13,13 @@ class Work:
     """A unit of work.
 
     Attributes:
-        name: For people.
-        kind: What it needs.
-        function: Importable by name.
-        item: Its argument: dataclasses, tuples, paths and plain data.
+        name: Name for messages.
+        kind: The kind of resources that it needs.
+        function: A function that can be imported by name.
+        item: The function's argument: dataclasses, tuples, paths and plain data.
         reads: The files, and folders of files, that it reads.
         store: The folder of finished units; the function is given it within `item`.
-        keys: The units that it leaves there.
+        keys: The keys of the units that it leaves there.
     """
 
     name: str
@@ -31,12 +31,12 @@ class Work:
     keys: tuple[str, ...]
 
     def do(self) -> Any:
-        """Do it here."""
+        """Call the function in this process."""
         return self.function(self.item)
 
 
 def moved(item: Any, where: Callable[[Path], Path]) -> Any:
-    """The same with every path somewhere else."""
+    """Map every path within an item."""
     if isinstance(item, Path):
         return where(item)
     if isinstance(item, tuple):

@@ -1,7 +1,7 @@
 """Finished units of work, stored by what determines them: a network trained or measured once is never trained or measured again.
 
 A unit is a file: a digest, then safetensors (arrays, and facts as JSON). The digest covers the key and all content, so damage
-anywhere, or a unit under another's name, is noticed and made again. Nothing is ever unpickled.
+anywhere, or a unit under another's name, is noticed and the unit made again. Nothing is ever unpickled.
 """
 
 import ast
@@ -30,14 +30,14 @@ from taskonomy.errors import TaskonomyError
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DIGEST = 16  # bytes, of every digest here
-_FORMAT = b"taskonomy unit 1"  # part of a unit's digest: a unit of another form is not read but made again
+_FORMAT = b"taskonomy unit 1"  # part of a unit's digest, so that units of other formats are made again, not read
 _STATE = ".state"  # sealed by `taskonomy.training.checkpoint`
 _BLOCK = 1 << 22  # bytes hashed at once
 _SOURCE = Path(__file__).parents[1]
 
 
 def store_root(project: Path = Path(".")) -> Path:
-    """`units` beside DVC's cache, so that all workspaces that share the cache share the units, `dvc exp run --temp` included.
+    """Return the folder `units` beside DVC's cache: all workspaces that share the cache share the units, those of `dvc exp run --temp` included.
 
     Raises:
         TaskonomyError: There is no `.dvc` folder at `project`, or DVC cannot read its configuration.
@@ -46,7 +46,7 @@ def store_root(project: Path = Path(".")) -> Path:
 
 
 def key_of(**what: Any) -> str:
-    """Digest of everything that determines a unit, whatever the order of the arguments.
+    """Compute a unit's key: a digest of everything that determines it, whatever the order of the arguments.
 
     Enums count by value, tuples as lists, floats by every digit.
 
@@ -58,10 +58,10 @@ def key_of(**what: Any) -> str:
 
 
 def digest_of(*arrays: np.ndarray) -> str:
-    """Digest of the arrays' dtypes, shapes and content, however they lie in memory; a memory-mapped one is never copied whole.
+    """Compute a digest of the arrays' types, shapes and content, whatever their memory layout; a memory-mapped array is never copied whole.
 
     Raises:
-        TypeError: An array of objects has no content of its own.
+        TypeError: An array holds objects, which have no content of their own.
     """
     digest = blake2b(digest_size=_DIGEST)
     for array in arrays:
@@ -77,7 +77,7 @@ def digest_of(*arrays: np.ndarray) -> str:
 
 @cache
 def code_digest(*packages_or_modules: str, root: Path = _SOURCE) -> str:
-    """Digest of the source of modules, and of all modules below packages, as the interpreter sees it: no comments, docstrings, layout.
+    """Compute a digest of the source of modules, and of all modules below packages, without comments, docstrings and layout.
 
     Nothing is imported.
 
@@ -102,16 +102,16 @@ class Unit:
 
 
 class Store:
-    """A folder of finished units, and of the states of unfinished trainings; it appears with the first of them."""
+    """A folder of finished units, and of the states of unfinished trainings; it is created with the first of them."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
     def read(self, key: str) -> Unit | None:
-        """The unit; None where there is none, or where it was damaged: that one is removed, and standard error says so.
+        """Read a unit; None where there is none, or where it is damaged: then it is removed, and standard error says so.
 
         Raises:
-            TaskonomyError: The file is there and cannot be read, or not removed.
+            TaskonomyError: The file exists and cannot be read, or cannot be removed.
         """
         path = self.path(key)
         try:
@@ -126,7 +126,7 @@ class Store:
         return unit
 
     def write(self, key: str, arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Write a unit, whole or not at all, and forget the state of its training.
+        """Write a unit, whole or not at all, and remove the state of its training.
 
         Raises:
             TypeError: An array does not hold numbers, or the facts are not JSON.
@@ -135,10 +135,10 @@ class Store:
         self._keep(key, _packed(_checked(key), arrays, facts))
 
     def packed(self, key: str) -> bytes:
-        """A unit as it lies there, for another store.
+        """Read a unit's file, for another store.
 
         Raises:
-            TaskonomyError: It is not there.
+            TaskonomyError: The file cannot be read.
         """
         try:
             return self.path(key).read_bytes()
@@ -146,7 +146,7 @@ class Store:
             raise TaskonomyError(f"{self.path(key)}: {error.strerror or error}") from None
 
     def accept(self, key: str, data: bytes) -> None:
-        """Keep a unit that another store has packed.
+        """Write a unit's file that `packed` of another store returned.
 
         Raises:
             TaskonomyError: It was damaged on its way; or as `write`.
@@ -156,18 +156,18 @@ class Store:
         self._keep(key, data)
 
     def identity(self) -> Path:
-        """A file that tells this store from any other: whoever sees it at its place, as it is, sees this store."""
+        """Return the marker file that identifies this store: a worker that sees the same file at the same path shares this file system."""
         path = self.root / ".identity"
         if not path.exists():
             write_bytes(path, uuid4().hex.encode())
         return path
 
     def has(self, key: str) -> bool:
-        """Whether a unit lies there, damaged or not."""
+        """Return whether a unit's file exists, damaged or not."""
         return self.path(key).is_file()
 
     def unfinished(self, key: str) -> Path:
-        """Where the state of this unit's interrupted training lies; its folder exists."""
+        """Return the path for the state of this unit's interrupted training, in a folder that exists."""
         path = self._state(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,32 +176,32 @@ class Store:
         return path
 
     def keys(self) -> Iterator[str]:
-        """The units, in order."""
+        """Yield the keys of the units, in order."""
         for path in sorted(self.root.glob("??/*.unit")):
             if _KEY.fullmatch(path.stem) and path.parent.name == path.stem[:2]:
                 yield path.stem
 
     def states(self) -> Iterator[str]:
-        """The units whose training has left a state, in order."""
+        """Yield the keys of the units whose training has left a state, in order."""
         yield from (path.stem for path in sorted(self.root.glob(f"unfinished/*{_STATE}")) if _KEY.fullmatch(path.stem))
 
     def size(self) -> int:
-        """Bytes on disk, states of unfinished trainings included."""
+        """Compute the bytes on disk, states of unfinished trainings included."""
         total = 0
         for path in self.root.rglob("*"):
-            with suppress(FileNotFoundError):  # a writer may just have finished
+            with suppress(FileNotFoundError):  # a writer may just have renamed its temporary file
                 total += path.stat().st_size if path.is_file() else 0
         return total
 
     def remove(self, key: str) -> None:
-        """Remove a unit, if it is there."""
+        """Remove a unit, if it exists."""
         self.path(key).unlink(missing_ok=True)
 
     def clear(self, used: Collection[str] | None) -> tuple[int, int]:
         """Remove the units that are not in use, and states whose unit is finished; None removes every unit and state.
 
         Returns:
-            How many units and how many states are gone.
+            The numbers of units and of states removed.
         """
         states = [key for key in self.states() if used is None or self.has(key)]
         units = [key for key in self.keys() if used is None or key not in used]
@@ -211,7 +211,7 @@ class Store:
             self.remove(key)
         if used is None:
             for left in [*self.root.glob("??/.*.unit.*.unfinished"), *self.root.glob(f"unfinished/.*{_STATE}.*.unfinished")]:
-                left.unlink(missing_ok=True)  # of writers that were killed
+                left.unlink(missing_ok=True)  # temporary files of writers that were killed
         return len(units), len(states)
 
     def _keep(self, key: str, data: bytes) -> None:
@@ -223,7 +223,7 @@ class Store:
             raise TaskonomyError(f"{path}: {error.strerror or error}") from None
 
     def path(self, key: str) -> Path:
-        """Where a unit lies, or would."""
+        """Return the path of a unit, whether or not it exists."""
         return self.root / _checked(key)[:2] / f"{key}.unit"
 
     def _state(self, key: str) -> Path:
@@ -232,16 +232,16 @@ class Store:
 
 @dataclass(frozen=True)
 class Usage:
-    """Which units somebody uses, and who could not be asked."""
+    """Which units are in use, and which outputs could not be read to find out."""
 
     workspace: frozenset[str]
     revisions: frozenset[str]
-    gone: int  # outputs whose content is no longer in DVC's cache: they cannot say what they use
-    unreadable: tuple[str, ...]  # what should say it and makes no sense, one line each
+    gone: int  # outputs whose content is no longer in DVC's cache, so that the units they use are unknown
+    unreadable: tuple[str, ...]  # one line for each listing of units that is damaged
 
 
 def usage(project: Path = Path(".")) -> Usage:
-    """The units that `units.csv` of any output names: in the workspace, and in DVC's cache for every dvc.lock that a git ref reaches.
+    """Find the units that `units.csv` of any output names: in the workspace, and in DVC's cache for every dvc.lock that a git ref reaches.
 
     Raises:
         TaskonomyError: There is no `.dvc` folder at `project`.
@@ -277,7 +277,7 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) 
 
 
 def _dvc_cache(project: Path) -> Path:
-    """DVC's cache, by DVC's own reading of its configuration files (0.1 s)."""
+    """Return the folder of DVC's cache, as DVC itself reads its configuration files (0.1 s)."""
     from dvc.config import Config, ConfigError  # type: ignore[import-untyped]
 
     folder = project / ".dvc"
@@ -293,12 +293,12 @@ def _dvc_cache(project: Path) -> Path:
 
 
 def _stored(files: Path, digest: str) -> Path:
-    """A file in DVC's cache."""
+    """Return the path of a file in DVC's cache."""
     return files / digest[:2] / digest[2:]
 
 
 def _tables(listing: Path) -> list[str]:
-    """The digests of each units.csv in a folder that DVC's cache lists."""
+    """Read the digests of each units.csv in a folder that DVC's cache lists."""
     entries = json.loads(listing.read_bytes())
     if not isinstance(entries, list):
         raise ValueError("no list of files")
@@ -306,7 +306,7 @@ def _tables(listing: Path) -> list[str]:
 
 
 def _named(path: Path) -> set[str]:
-    """The keys in a units.csv."""
+    """Read the keys in a units.csv."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         if "key" not in (rows.fieldnames or ()):
@@ -315,7 +315,7 @@ def _named(path: Path) -> set[str]:
 
 
 def _committed(project: Path, unreadable: list[str]) -> Iterator[bytes]:
-    """Each dvc.lock that some ref reaches, experiments included, once; none outside git."""
+    """Yield each version of dvc.lock that some git ref reaches, experiments included, once; none outside git."""
 
     def git(*arguments: str, given: bytes = b"") -> bytes:
         return subprocess.run(["git", "-C", str(project), *arguments], input=given, capture_output=True, check=True).stdout
@@ -340,7 +340,7 @@ def _committed(project: Path, unreadable: list[str]) -> Iterator[bytes]:
 
 
 def _folders(locks: Iterable[bytes], unreadable: list[str]) -> dict[str, set[str]]:
-    """The folders among the outputs of these dvc.lock: digest of DVC's listing, and where it is an output."""
+    """Find the folders among the outputs of these dvc.lock: the digest of DVC's listing -> the paths that it is an output at."""
     import yaml
 
     blocks: dict[bytes, None] = {}
@@ -361,9 +361,9 @@ def _folders(locks: Iterable[bytes], unreadable: list[str]) -> dict[str, set[str
 
 
 def _stages(lock: bytes) -> list[bytes]:
-    """The stages of a dvc.lock, each as YAML of its own: a commit changes few of them, and parsing YAML is slow.
+    """Split a dvc.lock into its stages, each YAML of its own: a commit changes few of them, and parsing YAML is slow.
 
-    The whole file where it does not look as DVC writes it.
+    A file that does not look as DVC writes it is returned whole.
     """
     head = b"schema: '2.0'\nstages:\n"
     if lock.startswith(head) and all(line.startswith(b"  ") or not line for line in lock[len(head) :].split(b"\n")):
@@ -376,7 +376,7 @@ def _packed(key: str, arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -
         if array.dtype.kind not in "biufc":
             raise TypeError(f"array {name!r} of a unit must hold numbers (is {array.dtype})")
     try:
-        # safetensors copies memory as it lies, so it has to lie in C order
+        # safetensors copies memory as it is, so arrays have to be in C order
         payload = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, {"facts": json.dumps(facts)})
     except SafetensorError as error:
         raise TypeError(f"safetensors: {error}") from None
@@ -384,7 +384,7 @@ def _packed(key: str, arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -
 
 
 def _unpacked(key: str, data: bytes) -> Unit | None:
-    """A unit from its file; None where it is not what was written under this key."""
+    """Read a unit from its file's content; None where it is not what was written under this key."""
     seal, payload = data[:_DIGEST], data[_DIGEST:]
     if seal != _seal(key, payload):
         return None
@@ -407,7 +407,7 @@ def _checked(key: str) -> str:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """The value as JSON data."""
+    """Convert a value to JSON data."""
     match value:
         case Enum():
             return _plain(value.value, where)
@@ -421,7 +421,7 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _sources(name: str, root: Path) -> list[Path]:
-    """The files of a module, or of a package and all below it."""
+    """List the files of a module, or of a package and all below it."""
     parts = name.split(".")[name.split(".")[0] == "taskonomy" :]
     path = root.joinpath(*parts)
     if all(part.isidentifier() for part in parts):

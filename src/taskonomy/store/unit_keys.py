@@ -1,4 +1,4 @@
-"""What determines a unit's result, beside its parameters: data and code. No torch is loaded to find out that a unit is known."""
+"""What determines a unit's result, besides its parameters: data and code. Torch is not loaded to find out that a unit is finished."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +11,13 @@ from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.store.store import code_digest, digest_of, key_of
 
-# Folders whose code decides what a unit's numbers are. A changed comment changes none, so it trains nothing again.
+# Folders whose code decides a unit's numbers. Comments do not count, so that editing one trains nothing again.
 UNIT_CODE = ("taskonomy.dataset", "taskonomy.labels", "taskonomy.models", "taskonomy.numeric", "taskonomy.training")
 _JUDGED_BY = ("validation", "test_affinity", "test_policy")
 
 
 def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.ndarray, " samples"], *, images: bool) -> str:
-    """Of the samples that a unit is trained on, selected by and tested with: labels, masks, and images where its network sees them.
+    """Compute a digest of the samples that a unit is trained, selected and tested with: labels, masks, and images where its network sees them.
 
     The version of torch counts as data: another one gives other bits.
     """
@@ -34,11 +34,11 @@ def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.nda
 
 
 def network_key(prepared: Prepared, task: PreparedTask, config: TaskConfig, train: Int[np.ndarray, " samples"], kind: str) -> str:
-    """Of a network trained on these samples. The codes that are made of it later do not belong to it."""
+    """Compute the key of a network trained on these samples. Codes that are computed with it later have no part in it."""
     settings = {name: value for name, value in config.as_json().items() if name != "codes"}
     return key_of(kind=kind, card=settings, data=data_digest(prepared, task, train, images=True), code=code_digest(*UNIT_CODE))
 
 
 def prepared_files(prepared: Path, *tasks: str) -> tuple[Path, ...]:
-    """What of the prepared data is read to train on the labels of these tasks."""
+    """List the prepared files that are read to train on the labels of these tasks."""
     return (prepared / "index.csv", prepared / "images.npy", prepared / "masks", *(prepared / "tasks" / task for task in tasks))

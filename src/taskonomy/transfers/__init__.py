@@ -1,1 +1,1 @@
-"""Which networks and transfers a run trains, and the files that stages write of them."""
+"""Which networks and transfers a run trains, and the files in which stages write them."""

@@ -1,4 +1,4 @@
-"""Which sets of sources to try next (paper section 3.2): there are too many of them to try all."""
+"""Which sets of sources to try next (paper section 3.2), as there are too many to try all."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -6,16 +6,16 @@ from itertools import combinations
 from taskonomy.config.params import Beam
 from taskonomy.training.transfer_context import Sources
 
-# The released measurements: all pairs and triples of the five best sources, all fours of the six best, and from order 5 on the k best.
+# As in the released measurements: all pairs and triples of the 5 best sources, all sets of 4 of the 6 best, and from order k = 5 on the k best.
 PAPER = {2: 5, 3: 5, 4: 6}
 
 
 def candidates(order: int, affinity: Mapping[Sources, float], pool: Sequence[str], beam: Beam | int) -> list[Sources]:
-    """Sets of `order` sources to train, given what those of lower orders are worth.
+    """List the sets of `order` sources to train, given the affinities of lower orders.
 
     Args:
-        order: Above 1.
-        affinity: Of every set tried so far, its sources in sorted order.
+        order: Number of sources, above 1.
+        affinity: Affinity of every set tried so far, its sources in sorted order.
         pool: Sources that sets may be made of; each was tried alone.
         beam: `paper`: all subsets of the best single sources; a number w: the w best sets of the order below, each with one more source (1: greedy
             forward selection); `all`: every subset.
@@ -38,5 +38,5 @@ def _subsets(pool: Sequence[str], order: int) -> list[Sources]:
 
 
 def _best(sets: Sequence[Sources], affinity: Mapping[Sources, float], width: int) -> list[Sources]:
-    """The sets of highest affinity; of equals, those whose names come first."""
+    """Return the sets of highest affinity; ties go to those whose names come first."""
     return sorted(sets, key=lambda sources: (-affinity[sources], sources))[:width]

@@ -29,11 +29,11 @@ class RunContext:
     params: TransferParams
 
     def resolved(self) -> "RunContext":
-        """Return the same with what `precision: auto` means on this machine, whichever one the units are trained on."""
+        """Return the same context with the precision that `auto` means on this machine, so that it holds wherever the units are trained."""
         return replace(self, params=self.params.model_copy(update={"precision": self.params.precision.here()}))
 
     def config(self, task: str) -> TaskConfig:
-        """Read what determines a task's network."""
+        """Read the configuration of a task's network."""
         return read_task_config(self.cards / f"{task}.json")
 
     def to(self, target: str, sources: tuple[str, ...] = ()) -> TransferContext:

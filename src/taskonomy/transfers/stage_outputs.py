@@ -43,7 +43,7 @@ class CurveLog:
         self._epochs, self._name = config.schedule.epochs, config.task
 
     def __enter__(self) -> "CurveLog":
-        """Start to log."""
+        """Start logging."""
         from dvclive.live import Live
         from scmrepo.exceptions import SCMError
         from tqdm import tqdm
@@ -56,7 +56,7 @@ class CurveLog:
         return self
 
     def told(self, epoch: int, curve: "Curve") -> None:
-        """Of a finished epoch."""
+        """Log a finished epoch."""
         self._live.log_metric("train", curve.train[epoch])
         self._live.log_metric("validation", curve.validation[epoch])
         self._live.next_step()
@@ -64,19 +64,19 @@ class CurveLog:
         self._bar.update()
 
     def copy_to(self, folder: Path) -> None:
-        """The files."""
+        """Copy the files to a folder."""
         if (self._folder / "curves/plots").is_dir():
             shutil.copytree(self._folder / "curves/plots/metrics", folder)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing stays behind."""
+        """Stop logging, and remove the temporary files."""
         self._bar.close()
         self._live.end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def write_network(model: Path, codes: Path, trained: "Trained", curves: CurveLog) -> None:
-    """A task's network and the codes of its encoder."""
+    """Write a task's network and the codes of its encoder."""
     from taskonomy.training.checkpoint import save_weights
 
     with whole_folder(codes) as folder:
@@ -92,7 +92,7 @@ def write_network(model: Path, codes: Path, trained: "Trained", curves: CurveLog
 
 
 def write_transfers(transfers: Path, model: Path, done: Transferred) -> None:
-    """All transfers to a target, beside its own network."""
+    """Write all transfers to a target, beside its own network."""
     with whole_folder(transfers) as folder:
         for split in TESTS:
             candidates, losses = done.losses(split)

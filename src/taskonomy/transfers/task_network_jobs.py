@@ -1,4 +1,4 @@
-"""A task network as a unit of work: trained by whichever engine, in this process where that is one of this machine."""
+"""Task networks as units of work, trained by the executor in use: in this process where that is the local one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,10 @@ from taskonomy.training.trainer import Curve
 
 @dataclass(frozen=True)
 class NetworkJob:
-    """A task network; small, because it travels between processes.
+    """A task network to train; small, because it travels between processes.
 
     Attributes:
-        config: The task's.
+        config: The task's configuration.
         prepared: Folder of the prepared data.
         store: Folder of the finished units.
     """
@@ -30,12 +30,12 @@ class NetworkJob:
 
 
 def supervised(job: NetworkJob, each_epoch: EachEpoch, engine: Executor = LOCAL) -> Trained:
-    """Train a task's network and its best constant, and encode images, as `train_task` says.
+    """Train a task's network and its best constant, and encode images, as `train_task` does.
 
     Args:
-        job: Which.
-        each_epoch: Told of each epoch, as it ends on this machine, or all at once when another one has trained the network.
-        engine: Sees to it.
+        job: The network to train.
+        each_epoch: Called after each epoch on this machine, or for all epochs at once when another machine has trained the network.
+        engine: Executor that trains it.
     """
     if engine.here:
         return train_task(Prepared(job.prepared), job.config, Store(job.store), each_epoch)
@@ -55,12 +55,12 @@ def _work_of(job: NetworkJob) -> Work:
     if task.task.label is not None:
         train = task.of_split("train")
         keys = network_key(prepared, task, config, train, "self"), constant_key(task, config, train)
-    known = [Store(job.store).path(key) for key in keys if Store(job.store).has(key)]  # their images may still have to be encoded
+    known = [Store(job.store).path(key) for key in keys if Store(job.store).has(key)]  # finished, but their images may still have to be encoded
     reads = (*prepared_files(job.prepared, config.task), *known)
     return Work(f"network {config.task}", WorkKind.NETWORK, _train, job, reads, job.store, keys)
 
 
 def _train(job: NetworkJob) -> Trained:
     trained = train_task(Prepared(job.prepared), job.config, Store(job.store))
-    trained.network.cpu()  # whoever asked may have no GPU
+    trained.network.cpu()  # the process that receives it may have no GPU
     return trained

@@ -1,4 +1,4 @@
-"""Transfers (paper section 3.2): from the codes of one or more frozen encoders to a target, each a unit of work."""
+"""Transfers (paper section 3.2), from the codes of one or more frozen encoders to a target, each a unit of work."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class Transferred:
 
     Attributes:
         units: Sources -> the unit; `SCRATCH` is the network trained from scratch on the same images.
-        keys: Of the units in the store.
+        keys: Keys of the units in the store.
     """
 
     units: dict[Sources, Unit]
     keys: dict[Sources, str]
 
     def table(self) -> pd.DataFrame:
-        """One row a unit: its key, its sources joined by +, its order (0: from scratch), the epoch chosen, and that epoch's mean losses."""
+        """Build a table, a row per unit: its key, sources joined by +, order (0: from scratch), the epoch chosen, and that epoch's mean losses."""
         rows = []
         for sources, unit in self.units.items():
             chosen = unit.facts["chosen"]
@@ -43,21 +43,21 @@ class Transferred:
         return pd.DataFrame(rows)
 
     def losses(self, split: str) -> tuple[list[str], Float[np.ndarray, "candidates images"]]:
-        """Candidates and their losses on one half of the test split."""
+        """Return the candidates and their losses on one half of the test split."""
         sets = [sources for sources in self.units if sources != SCRATCH]
         return ["+".join(sources) for sources in sets], np.stack([self.units[sources].arrays[split] for sources in sets])
 
 
 def transfers_to(context: TransferContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> Transferred:
-    """Train every transfer to a target that the parameters ask for, order by order; what the store knows is not trained again.
+    """Train every transfer to a target that the parameters ask for, order by order; those in the store are not trained again.
 
     Args:
         context: The target.
-        told: Called with the number of units that are there, as they come.
-        engine: Sees to what is missing.
+        told: Called with the number of units that have been finished since the last call.
+        engine: Executor that trains missing units.
 
     Raises:
-        TaskonomyError: A source's codes are not there or do not fit; a loss that is not finite.
+        TaskonomyError: A source's codes are missing or do not fit, or a loss is not finite.
     """
     context = shared(context.resolved())
     target, params, sources = context.config.task, context.params, sorted(context.sources)
@@ -72,12 +72,12 @@ def transfers_to(context: TransferContext, told: Callable[[int], object] = lambd
 
 
 def _learnt(name: str) -> bool:
-    """Return whether a network has learnt the task: some built-in ones have no label, custom ones always have one."""
+    """Return whether a network has learnt the task: some built-in tasks have no label, custom ones always have one."""
     return name not in BUILT_IN or BUILT_IN[name].label is not None
 
 
 def _units(context: TransferContext, todo: Sequence[Sources], told: Callable[[int], object], engine: Executor) -> dict[Sources, Unit]:
-    """From the store, or trained side by side; in the order asked for."""
+    """Read units from the store, or train them side by side; return them in the order of `todo`."""
     store = context.units
     known = {sources: unit for sources in todo if (unit := store.read(context.key(sources))) is not None}
     told(len(known))
@@ -93,14 +93,14 @@ def _units(context: TransferContext, todo: Sequence[Sources], told: Callable[[in
 
 
 def _worth(units: dict[Sources, Unit], target: str) -> dict[Sources, float]:
-    """Affinity of every set tried so far, among themselves, on the images that affinities are measured on."""
+    """Compute the affinity of every set tried so far, compared with each other, on the images that affinities are measured on."""
     sets = [sources for sources in units if sources != SCRATCH]
     losses = np.stack([units[sources].arrays["test_affinity"] for sources in sets])
     return dict(zip(sets, affinities(win_rates(losses, target, ["+".join(sources) for sources in sets])).tolist(), strict=True))
 
 
 def _train(work: tuple[TransferContext, Sources]) -> None:
-    """Train one unit; torch is loaded here, where it is needed."""
+    """Train one unit; torch is loaded here, as only training needs it."""
     from taskonomy.training.task_networks import train_scratch
     from taskonomy.training.train_transfer import train_transfer
 
@@ -113,7 +113,7 @@ def _train(work: tuple[TransferContext, Sources]) -> None:
 
 
 def transfer_work(context: TransferContext, sources: Sources) -> Work:
-    """Describe a unit, to be handed over."""
+    """Describe a transfer as a unit of work for an executor."""
     name = f"transfer {'+'.join(sources)} -> {context.config.task}"
     codes = [] if sources == SCRATCH else [context.codes_path(source) for source in sources]
     reads = (*prepared_files(context.prepared, context.config.task), *codes)

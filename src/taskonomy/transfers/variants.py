@@ -1,11 +1,11 @@
-"""Transfers that `transfer.more` asks for beside those of the stage `transfer`: transitive (`a>b`) and fine-tuned (`a@0.02`), in any number.
+"""The transfers of `transfer.more`, beside those of the stage `transfer`: transitive (`a>b`) and fine-tuned (`a@0.02`), any number of them.
 
 ```
-data/more/TARGET/SPLIT.npz   losses [candidates, images], candidates; of targets that have some
-data/more/units.csv          key, target, sources; a transfer a -> b that kept its weights stands as (b, a), its representations as (b, a>b)
+data/more/TARGET/SPLIT.npz   losses [candidates, images], candidates; only for targets that have some
+data/more/units.csv          key, target, sources; a transfer a -> b that kept its weights is written as (b, a), its representations as (b, a>b)
 ```
 
-Each is a unit of work, and so is what it needs: of a>b, the transfer a -> b with its weights, and the representation of b that this gives, which all
+Each is a unit of work, and so is what it needs: for a>b, the transfer a -> b with its weights, and the representation of b that this gives, which all
 targets that see the same images share.
 """
 
@@ -43,10 +43,10 @@ class Planned:
 
     Attributes:
         target: Task that is solved.
-        variant: How.
-        key: Of its unit.
-        through: Of the transfer source -> intermediate; empty of a fine-tuned one.
-        middle: Of the representation of the intermediate; empty of a fine-tuned one.
+        variant: How it is solved.
+        key: Key of the transfer's unit.
+        through: Key of the transfer source -> intermediate; empty for a fine-tuned one.
+        middle: Key of the representation of the intermediate; empty for a fine-tuned one.
     """
 
     target: str
@@ -58,18 +58,18 @@ class Planned:
 
 @dataclass(frozen=True)
 class More:
-    """What became of a job.
+    """The finished transfers of `transfer.more`.
 
     Attributes:
         planned: Each transfer, target by target in the order of the parameters.
-        units: Key -> unit, of the transfers themselves.
+        units: Key -> unit, for the transfers themselves.
     """
 
     planned: tuple[Planned, ...]
     units: Mapping[str, Unit]
 
     def table(self) -> pd.DataFrame:
-        """One row a unit: key, target, sources; those that transfers took come last."""
+        """Build a table, a row per unit: key, target, sources; units that the transfers needed come last."""
         rows = [(one.key, one.target, one.variant.written) for one in self.planned]
         rows += [(one.through, one.variant.intermediate or "", one.variant.source) for one in self.planned if one.through]
         rows += [(one.middle, one.variant.intermediate or "", one.variant.written) for one in self.planned if one.middle]
@@ -77,23 +77,23 @@ class More:
 
 
 def more_transfers(run: RunContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> More:
-    """Every transfer that `transfer.more` asks for; what the store knows is not trained again.
+    """Train every transfer that `transfer.more` asks for; those in the store are not trained again.
 
-    A target is not transferred to by way of itself: where it is a token's source or intermediate, it has no such row.
+    A target is not transferred to by way of itself: it has no row for a token whose source or intermediate it is.
 
     Args:
-        run: Where everything is, with the section `transfer`.
-        told: Called with the number of units that are there, as they come.
-        engine: Sees to what is missing.
+        run: The run's folders, and the section `transfer`.
+        told: Called with the number of units that have been finished since the last call.
+        engine: Executor that trains missing units.
 
     Raises:
-        TaskonomyError: Codes or weights of a source are not there or do not fit; a loss that is not finite.
+        TaskonomyError: Codes or weights of a source are missing or do not fit, or a loss is not finite.
     """
     run = run.resolved()
     planned, store = _planned(run), Store(run.store)
     units = {one.key: unit for one in planned if (unit := store.read(one.key)) is not None}
     told(len(units))
-    # Keyed: units that several ask for are trained once, and those that only known units asked for are not trained at all.
+    # By key, so that a unit that several transfers need is trained once. Units that only finished transfers need are skipped.
     missing = {one.key: one for one in planned if one.key not in units}
     middles = {one.middle: one for one in missing.values() if one.middle and store.read(one.middle) is None}
     throughs = {one.through: one for one in middles.values() if store.read(one.through) is None}
@@ -104,7 +104,7 @@ def more_transfers(run: RunContext, told: Callable[[int], object] = lambda done:
 
 
 def write_more(path: Path, done: More) -> None:
-    """The folder of the stage `more`, whole or not at all."""
+    """Write the folder of the stage `more`, whole or not at all."""
     with whole_folder(path) as folder:
         for target in dict.fromkeys(one.target for one in done.planned):
             here = [one for one in done.planned if one.target == target]
@@ -116,19 +116,19 @@ def write_more(path: Path, done: More) -> None:
 
 
 def few_samples(task: PreparedTask, share: float, batch: int, seed: int) -> Int[np.ndarray, " chosen"]:
-    """A random share of a target's train split, one batch at least, sorted; smaller shares lie within larger ones."""
+    """Choose a random share of a target's train split, at least one batch, sorted; smaller shares are subsets of larger ones."""
     train = task.of_split("train")
     return chosen_samples(train, max(batch, round(share * len(train))), seed, f"fine-tuned {task.task.name}")
 
 
 def encoder_weights(model: Path) -> dict[str, np.ndarray]:
-    """The weights of a source's encoder, by name.
+    """Read the weights of a source's encoder, by name.
 
     Args:
-        model: What the stage `train` wrote for the source.
+        model: Folder that the stage `train` wrote for the source.
 
     Raises:
-        TaskonomyError: They are not there, or are damaged.
+        TaskonomyError: The weights are missing or damaged.
     """
     path = model / _WEIGHTS
     try:
@@ -136,14 +136,14 @@ def encoder_weights(model: Path) -> dict[str, np.ndarray]:
     except (OSError, SafetensorError, ValueError) as error:
         raise TaskonomyError(f"{path}: no readable weights ({error}); the stage `train` writes them") from None
     encoder = {name.removeprefix("encoder."): array for name, array in weights.items() if name.startswith("encoder.")}
-    return encoder or weights  # of a task without a label the encoder is all there is
+    return encoder or weights  # a task without a label has an encoder only
 
 
 def _planned(run: RunContext) -> list[Planned]:
     params = run.params
     wanted = params.variants()
     steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
-    # Task by task: what all transfers to a task share is opened once.
+    # Task by task, so that what all transfers to a task share is opened once.
     kept = {(into, source): key_of(kind="kept", transfer=shared(run.to(into)).key((source,))) for into, source in steps}
     weights = cache(lambda source: weights_digest(encoder_weights(run.models / source)))
     found = []
@@ -173,7 +173,7 @@ def _fine_tuned_key(opened: TransferContext, one: Variant, weights: str) -> str:
 
 
 def _fine_tuned_config(opened: TransferContext) -> TaskConfig:
-    """The target's, trained as transfers are: by their schedule, without an adversarial term."""
+    """Return the target's configuration with the schedule, precision and seed of transfers, without an adversarial term."""
     params = opened.params
     how = {"schedule": params.schedule, "precision": params.precision.here(), "adversarial": None, "seed": params.seed}
     return opened.config.model_copy(update=how)
@@ -184,13 +184,13 @@ def _samples(opened: TransferContext, one: Variant) -> Int[np.ndarray, " chosen"
 
 
 def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
-    """Of an encoder's weights, by name."""
+    """Compute a digest of an encoder's weights, by name."""
     names: Sequence[str] = sorted(weights)
     return key_of(names=names, arrays=digest_of(*(weights[name] for name in names)))
 
 
 def _through(run: RunContext, one: Planned) -> Work:
-    """The transfer source -> intermediate, to be handed over; those below likewise."""
+    """Describe the transfer source -> intermediate as a unit of work for an executor; the functions below do the same for the other units."""
     source, intermediate = one.variant.source, str(one.variant.intermediate)
     reads = (*_files(run, intermediate), run.to(intermediate).codes_path(source))
     return Work(f"transfer {source} -> {intermediate}, kept", WorkKind.TRANSFER, _make_through, (run, one), reads, run.store, (one.through,))
@@ -215,7 +215,7 @@ def _files(run: RunContext, target: str) -> tuple[Path, ...]:
 
 
 def _make_through(work: tuple[RunContext, Planned]) -> None:
-    """Train a transfer source -> intermediate, and keep its weights; torch is loaded here and below, where it is needed."""
+    """Train a transfer source -> intermediate, and keep its weights; torch is loaded here and below, as only training needs it."""
     from taskonomy.training.train_transfer import train_transfer
 
     run, one = work

@@ -1,4 +1,4 @@
-"""Hours and memory of a run, from what its networks take of this machine."""
+"""Hours and memory of a run, from the speed of its networks on this machine."""
 
 import resource
 import time
@@ -14,21 +14,21 @@ from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_i
 from taskonomy.training.dataloader import KEPT_BYTES
 from taskonomy.training.task_networks import CONSTANT, CONSTANT_STEPS
 
-# Of a process in the default run: to render, annotate and prepare a view of 64 px of the built-in world; to load what stages load.
+# Seconds of a process in the default run: to render, annotate and prepare a view of 64 px of the built-in world; to load what stages load.
 WORLD_SECONDS, START_SECONDS = 0.096, 3.0
-UNIT_SECONDS = 0.05  # of a unit beside its training: keys, labels, reading and writing
-BASE_MEMORY = 0.45 * 2**30  # of a process that has loaded torch
+UNIT_SECONDS = 0.05  # per unit besides its training: keys, labels, reading and writing
+BASE_MEMORY = 0.45 * 2**30  # bytes of a process that has loaded torch
 
 
 @dataclass(frozen=True)
 class Timed:
-    """What was found.
+    """Hours and memory that were estimated.
 
     Attributes:
-        hours: Of one process, by groups of units.
+        hours: Time of one process, by groups of units.
         memory: Bytes of the largest process.
-        weights: Of all task networks.
-        measured: How, in words.
+        weights: Number of weights of all task networks.
+        measured: What was measured, in words.
     """
 
     hours: list[Hours]
@@ -38,7 +38,7 @@ class Timed:
 
 
 def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str, int], seconds: float) -> Timed:
-    """Measure for so many seconds, and multiply."""
+    """Measure for so many seconds, and extrapolate to the run."""
     began = time.perf_counter()
     clock = _Clock(params, images, seconds)
     spent = time.perf_counter() - began
@@ -62,7 +62,7 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
 
 
 class _Clock:
-    """Rates of all networks: measured, or by their arithmetic from those that were."""
+    """Rates of all networks: measured, or estimated by their arithmetic from those that were."""
 
     def __init__(self, params: Params, images: ImageCounts, seconds: float) -> None:
         until = time.perf_counter() + seconds
@@ -74,7 +74,7 @@ class _Clock:
         self._constants = {kind.maps: self.nets.constant(kind) for kind in self.rates if not kind.transfer}
 
     def rate(self, kind: NetworkKind) -> Rate:
-        """Measured, or as those of the same form that were."""
+        """Return a network's measured rate, or estimate it from the measured ones of the same form."""
         if kind in self.rates:
             return self.rates[kind]
         like = [one for one in self.rates if (one.transfer, one.maps) == (kind.transfer, kind.maps)]
@@ -82,7 +82,7 @@ class _Clock:
         return Rate(share * sum(self.rates[one].train for one in like), share * sum(self.rates[one].test for one in like))
 
     def trained(self, what: str, kinds: Sequence[NetworkKind], count: int, samples: int) -> Hours:
-        """So many units, evenly of these kinds, each trained on so many samples."""
+        """Estimate the time of `count` units, spread evenly over these kinds, each trained on `samples` samples."""
         each, seconds, flop = count / max(len(kinds), 1), 0.0, 0.0
         for kind in kinds:
             rate, epochs = self.rate(kind), self.nets.schedule(kind).epochs
@@ -92,18 +92,18 @@ class _Clock:
         return Hours(what, count, each * seconds, each * flop / 1e12)
 
     def constant(self, kind: NetworkKind, samples: int) -> float:
-        """Seconds of a task's best constant."""
+        """Compute the seconds that a task's best constant takes."""
         rate = self._constants[kind.maps]
         epochs = max(CONSTANT.epochs, ceil(CONSTANT_STEPS / ceil(samples / CONSTANT.batch)))
         return epochs * samples * rate.train + (epochs * self.images.of["validation"] + self.images.tested) * rate.test
 
     def memory(self) -> float:
-        """Bytes of the largest process: a step of the largest network and the labels that it keeps, or what measuring took."""
+        """Compute the bytes of the largest process: a step of the largest network and the labels that it keeps, or what measuring took."""
         width = 2 if self.nets.precision.value == "bfloat16" else 4
         step = max(self.sizes[kind].memory(self.nets.schedule(kind).batch, width) for kind in self.sizes)
         registry = self.params.registry
         labels = [label for name in self.params.data.tasks if (label := registry[name].label) is not None]
         samples = self.images.of["train"] + self.images.of["validation"]
         kept = [samples * prod(label.array_shape(self.params.data.resolution)) * 4 for label in labels]
-        encoded = max((one for one in kept if one <= KEPT_BYTES), default=0)  # more than it may keep is not kept at all
+        encoded = max((one for one in kept if one <= KEPT_BYTES), default=0)  # labels larger than KEPT_BYTES are not kept at all
         return max(BASE_MEMORY + step + encoded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0)

@@ -1,4 +1,4 @@
-"""A plan of a run: what it makes, and what that takes of disk, memory and time."""
+"""An estimate of a run: what it makes, and the disk, memory and time that this takes."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -9,9 +9,9 @@ from taskonomy.data.prepare.arrays import disk_needed, needs
 from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs, images_of, read_bytes_of, stages_of, units_of
 from taskonomy.machine.cores import cores
 
-WORLD_BYTES = 80_000  # of a view of 64 px of the built-in world, all its files
-RELEASED_BYTES = {"png8": 250_000, "png16": 120_000, "npy": 4_000, "json": 2_000}  # of a released file of 512 px, where nobody has counted them
-UNIT_BYTES = 4_096  # of a unit in the store beside its losses: names, curves, what a file takes at least
+WORLD_BYTES = 80_000  # all files of a 64 px view of the built-in world
+RELEASED_BYTES = {"png8": 250_000, "png16": 120_000, "npy": 4_000, "json": 2_000}  # a released file of 512 px, where the real sizes are not known
+UNIT_BYTES = 4_096  # a unit in the store besides its losses: names, curves, the minimum size of a file
 AT_PEAK = 0.14  # share of a GPU's bfloat16 peak that training at the paper's sizes reached, one process (benchmarks/transfers.py --rates)
 GPU, GPU_TFLOPS = "H100", 989
 
@@ -22,15 +22,15 @@ class RunEstimate:
 
     Attributes:
         where: Which parameters.
-        stages: By name.
-        units: Of work.
-        images: Of each split.
-        disk: What, and bytes.
-        hours: Of processes, by groups of units; empty where nothing was measured.
+        stages: Number of stages, by name.
+        units: Units of work.
+        images: Images of each split.
+        disk: What is stored -> bytes.
+        hours: Time of processes, by groups of units; empty where nothing was measured.
         memory: Bytes of the largest process; None where nothing was measured.
-        measured: How many networks were, of how many, and in how many seconds.
+        measured: How many networks were measured, of how many, and in how many seconds.
         cores: Processes at once.
-        warnings: What is not in the numbers.
+        warnings: What the numbers leave out.
     """
 
     where: str
@@ -46,16 +46,16 @@ class RunEstimate:
 
     @property
     def seconds(self) -> float:
-        """Of the whole run, on this machine's processes side by side."""
+        """Compute the seconds of the whole run, on this machine's processes side by side."""
         return sum(one.seconds for one in self.hours) / self.cores
 
     @property
     def gpu_hours(self) -> float:
-        """Of one GPU, at a stated share of its peak."""
+        """Compute the hours of one GPU, at a stated share of its peak."""
         return sum(one.tflop for one in self.hours) / (AT_PEAK * GPU_TFLOPS) / 3600
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the estimate as JSON data."""
         units = {"networks": self.units.networks, "constants": self.units.constants, "scratch": self.units.scratch, "more": self.units.more}
         units |= {f"transfers of order {order}": count for order, count in self.units.transfers.items()} | {"steps": self.units.steps}
         return {
@@ -72,10 +72,10 @@ class RunEstimate:
 
 
 def make_plan(params: Params, where: str, *, views: int | None = None, seconds: float = 0.0, pipeline: Path = Path("dvc.yaml")) -> RunEstimate:
-    """Count, and measure for so many seconds; 0: nothing that needs torch.
+    """Estimate a run from its parameters, and measure for so many seconds; 0: nothing that needs torch.
 
     Raises:
-        TaskonomyError: No pipeline here; a root that is none; too few buildings.
+        TaskonomyError: There is no pipeline here, the data root is invalid, or there are too few buildings.
     """
     images, units = images_of(params, views), units_of(params)
     plan = RunEstimate(where, stages_of(params, pipeline), units, images, _disk(params, images, units), cores=cores(), warnings=_warnings(params))
@@ -89,7 +89,7 @@ def make_plan(params: Params, where: str, *, views: int | None = None, seconds: 
 
 
 def code_bytes(params: Params) -> int:
-    """Of one image from one source."""
+    """Compute the bytes of one image's code from one source."""
     side = params.data.resolution // params.train.encoder.stride
     return params.train.encoder.channels * side**2 * (2 if params.transfer.codes == "float16" else 4)
 

@@ -1,10 +1,10 @@
-"""A plan as text."""
+"""An estimate of a run as text."""
 
 from taskonomy.estimate.estimate import AT_PEAK, GPU, RunEstimate
 
 
 def render(plan: RunEstimate) -> str:
-    """What people read before they start a run."""
+    """Format an estimate for people to read before they start a run."""
     units, images = plan.units, plan.images
     named = [f"{name} x{count}" if count > 1 else name for name, count in plan.stages.items() if count]
     by_order = ", ".join(f"{count:,} of order {order}" for order, count in units.transfers.items())
@@ -32,7 +32,7 @@ def render(plan: RunEstimate) -> str:
 
 
 def human(size: float) -> str:
-    """Bytes."""
+    """Format a number of bytes."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
@@ -41,7 +41,7 @@ def human(size: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A duration."""
+    """Format a duration in seconds."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7200:

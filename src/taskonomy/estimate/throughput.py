@@ -1,4 +1,4 @@
-"""How fast this machine trains the networks of a run: real steps of real networks on made-up images, and the arithmetic that one takes."""
+"""How fast this machine trains a run's networks: timed steps of the real networks on made-up images, and the operations that a step takes."""
 
 import tempfile
 import time
@@ -27,37 +27,37 @@ from taskonomy.training.gpu_cache import resident
 from taskonomy.training.train_unit import ConstantPredictor, NoInput
 from taskonomy.training.trainer import autocast, fit, losses_of
 
-# Dense bfloat16, TFLOP/s.
+# Peak of dense bfloat16 arithmetic, TFLOP/s.
 PEAKS = {"H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125}
-STEP = 1.5e11  # FLOP of a step that calibrates: large networks are measured in smaller batches
+STEP = 1.5e11  # FLOP of a measured step: large networks are measured in smaller batches
 STEPS = 3
-GPU_STEPS = 40  # of an epoch on a GPU, where the first ones of all are computed plainly
-SAMPLES = 64  # made-up images, of which batches are drawn
+GPU_STEPS = 40  # steps of an epoch on a GPU, where the very first ones run before the recording
+SAMPLES = 64  # made-up images that batches are drawn from
 
 
 def now() -> float:
-    """Seconds, of which only differences count: of the clock, or where processors do the work, of work done, whoever else uses them meanwhile."""
+    """Return a time in seconds, of which only differences count: the clock's, or the processor time used where processors do the work."""
     return time.perf_counter() if fastest().type == "cuda" else time.process_time()
 
 
 class Stamps(list[float]):
-    """When it was made, and when each epoch ended, its validation included."""
+    """The time of its creation, and of the end of each epoch, validation included."""
 
     def __init__(self) -> None:
         super().__init__([now()])
 
     def __call__(self, epoch: int, curve: object) -> None:
-        """As `fit` tells of an epoch."""
+        """Note the end of an epoch; `fit` calls this."""
         self.append(now())
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What one sample takes of a process.
+    """The time of one sample in one process.
 
     Attributes:
-        train: Seconds of a step, over its samples.
-        test: Seconds to judge one.
+        train: Seconds of a training step, divided by its samples.
+        test: Seconds to test one sample.
     """
 
     train: float
@@ -69,9 +69,9 @@ class NetworkSize:
     """What a network takes of arithmetic and memory.
 
     Attributes:
-        flop: Of a training step, per sample: forwards and backwards.
-        weights: How many.
-        outputs: Numbers that all layers give for one sample: a step keeps most of them until it has gone backwards.
+        flop: Floating point operations of a training step, per sample: forward and backward.
+        weights: Number of weights.
+        outputs: Numbers that all layers output for one sample: a step keeps most of them until its backward pass.
     """
 
     flop: float
@@ -79,7 +79,7 @@ class NetworkSize:
     outputs: int
 
     def memory(self, batch: int, width: int) -> float:
-        """Bytes of a step: weights, their gradients, both moments of Adam and the best weights so far; and outputs of so many bytes a number."""
+        """Compute the bytes of a step: weights, gradients, Adam's two moments, the best weights so far, and outputs of `width` bytes a number."""
         return self.weights * 4 * 5 + batch * self.outputs * width
 
 
@@ -92,9 +92,9 @@ def train_rate(
     precision: Precision,
     steps: int = STEPS,
 ) -> Rate:
-    """Seconds per sample in an epoch that is not the first.
+    """Measure the seconds per sample in an epoch that is not the first.
 
-    Batches are made as they are needed; on a GPU threads make them ahead, but for codes, which are small enough to lie there with their labels.
+    Batches are made as they are needed; on a GPU threads make them ahead, except for codes, which are small enough to be kept there with labels.
     """
     assert task.task.loss is not None
     device, labels = fastest(), Labels(task)
@@ -119,7 +119,7 @@ def train_rate(
 
 
 def flop_of_step(network: nn.Module, seen: torch.Tensor, precision: Precision) -> float:
-    """Floating point operations of convolutions and products, forwards and backwards, on whatever device these are."""
+    """Count the floating point operations of convolutions and products, forward and backward, on whatever device the network is."""
     with FlopCounterMode(display=False) as counter:
         with autocast(seen.device, precision) if seen.device.type != "meta" else nullcontext():
             output = network.train()(seen)
@@ -128,7 +128,7 @@ def flop_of_step(network: nn.Module, seen: torch.Tensor, precision: Precision) -
 
 
 def size_of(network: nn.Module, seen: torch.Tensor) -> NetworkSize:
-    """Of a network on the device `meta`, which holds no numbers and computes none."""
+    """Compute the size of a network on the device `meta`, which holds no numbers and computes none."""
     outputs = 0
 
     def count(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
@@ -147,8 +147,8 @@ class NetworkKind:
     """One network of a run.
 
     Attributes:
-        name: Of its task.
-        transfer: Whether it is a transfer to the task; else the task's own network.
+        name: Name of its task.
+        transfer: Whether it is a transfer to the task; if not, it is the task's own network.
         maps: Whether its output is a map.
     """
 
@@ -158,7 +158,7 @@ class NetworkKind:
 
 
 class Nets:
-    """The networks that a run's parameters ask for, without a world."""
+    """The networks that a run's parameters ask for, built without its data."""
 
     def __init__(self, params: Params) -> None:
         self.params, self.registry, self.side = params, params.registry, params.data.resolution
@@ -166,12 +166,12 @@ class Nets:
         self.encoder, self.decoder = params.train.encoder, params.train.decoder
 
     def kinds(self) -> list[NetworkKind]:
-        """Task networks, then transfers."""
+        """List the task networks, then the transfers."""
         own = [NetworkKind(name, False, not head.layers) for name in self.params.data.tasks if (head := self.registry[name].head) is not None]
         return own + [NetworkKind(one.name, True, one.maps) for one in own if one.name in self.params.transfer.targets]
 
     def network(self, kind: NetworkKind) -> nn.Module:
-        """Fresh."""
+        """Build a fresh network of this kind."""
         task = self.task(kind.name).task
         if kind.transfer:
             return transfer_network(task, 1, self.encoder, self.decoder, self.side)
@@ -179,11 +179,11 @@ class Nets:
         return task_network(task, self.encoder, self.decoder, self.side, tile_side=tile_side)
 
     def schedule(self, kind: NetworkKind) -> ScheduleParams:
-        """How it is trained."""
+        """Return the schedule that a network of this kind is trained by."""
         return self.params.transfer.schedule if kind.transfer else self.params.train.schedule_of(kind.name)
 
     def size(self, kind: NetworkKind) -> NetworkSize:
-        """On no device."""
+        """Compute a network's size on the device `meta`."""
         task = self.task(kind.name).task
         with torch.device("meta"):
             side = task.input_side(self.side, self.params.train.tile_side)
@@ -192,7 +192,7 @@ class Nets:
             return size_of(self.network(kind), torch.zeros(2, task.tiles, shape[0], shape[1], shape[1]))
 
     def task(self, name: str) -> PreparedTask:
-        """With the head that the parameters give it, and made-up labels: whatever they are, a step takes the same time."""
+        """Build a task with the head of the parameters and made-up labels, whose values do not matter for the time of a step."""
         task, rng = self.registry[name], np.random.default_rng(0)
         label, head = task.label, task.head
         assert label is not None and head is not None  # noqa: PT018
@@ -206,7 +206,7 @@ class Nets:
         return replace(made, task=task_config(task, self.params).definition)
 
     def inputs(self, kind: NetworkKind) -> NetworkInputs:
-        """What the network reads."""
+        """Build made-up inputs of a network."""
         rng, task = np.random.default_rng(0), self.registry[kind.name]
         if kind.transfer:
             side = self.side // self.encoder.stride
@@ -216,7 +216,7 @@ class Nets:
         return ImageInputs(images, task.input, self.params.train.tile_side if task.input is Input.TILES else None)
 
     def rate(self, kind: NetworkKind, size: NetworkSize) -> Rate:
-        """Measured, in batches that are smaller where a step would take long."""
+        """Measure a network's rate, in smaller batches where a step would take long."""
         plan = self.schedule(kind)
         plan = plan.model_copy(update={"batch": max(2, min(plan.batch, int(STEP / size.flop)))})
         network = self.network(kind).to(fastest())
@@ -224,7 +224,7 @@ class Nets:
         return train_rate(network, self.task(kind.name), self.inputs(kind), np.arange(SAMPLES), plan, self.precision, steps)
 
     def constant(self, kind: NetworkKind) -> Rate:
-        """Of the best constant for a task."""
+        """Measure the rate of a task's best constant."""
         task = self.task(kind.name)
         head = task.task.head
         assert head is not None
@@ -240,7 +240,7 @@ class Nets:
         return now() - began
 
     def encoding(self) -> tuple[NetworkSize, float]:
-        """An encoder's size, and the seconds in which it encodes one image."""
+        """Compute an encoder's size, and the seconds in which it encodes one image."""
         with torch.device("meta"):
             size = size_of(make_encoder(self.encoder), torch.zeros(2, 3, self.side, self.side))
         encoder = make_encoder(self.encoder).eval().to(fastest(), memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -249,7 +249,7 @@ class Nets:
 
 
 def calibrated(nets: Nets, sizes: dict[NetworkKind, NetworkSize], seconds: float) -> Iterator[tuple[NetworkKind, Rate]]:
-    """Rates of as many networks as the time allows, one of each form first; whose step would take too long is left out."""
+    """Yield the rates of as many networks as the time allows, one of each form first; those whose step would take too long are left out."""
     torch.set_num_threads(1)
     until = time.perf_counter() + seconds
     first = list({(kind.transfer, kind.maps): kind for kind in reversed(list(sizes))}.values())[::-1]

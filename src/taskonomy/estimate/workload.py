@@ -1,4 +1,4 @@
-"""Stages, units of work and images of a run, from its parameters alone."""
+"""The stages, units of work and images of a run, from its parameters alone."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from taskonomy.release.split_lists import SPLITS as LISTS
 from taskonomy.transfers.beam_search import PAPER
 
 WORLD = "data/world"
-BUILDING = "building{:04}"  # as taskonomy.world.generate names them, which would load the renderer; a test holds both together
-# What the paper had of images where a root is not there to be counted: 120,000 to train networks, 16,000 for transfers, 17,000 to test.
+BUILDING = "building{:04}"  # as in taskonomy.world.generate, whose import would load the renderer; a test checks that both agree
+# The paper's numbers of images, used where a root cannot be counted: 120,000 to train networks, 16,000 for transfers, 17,000 to test.
 PAPERS = {"train": 120_000, "val": 16_000, "test": 17_000}
 
 
@@ -30,7 +30,7 @@ class ImageCounts:
     """How many views each split has.
 
     Attributes:
-        of: Split -> views.
+        of: Split -> number of views.
         known: Where the numbers are from.
     """
 
@@ -39,29 +39,29 @@ class ImageCounts:
 
     @property
     def total(self) -> int:
-        """Of all splits."""
+        """Return the number of views of all splits together."""
         return sum(self.of.values())
 
     @property
     def coded(self) -> int:
-        """Those that have codes: all but what networks are trained on."""
+        """Return the number of views that have codes: all but those that networks are trained on."""
         return self.total - self.of["train"]
 
     @property
     def tested(self) -> int:
-        """Both halves of test."""
+        """Return the number of views of both halves of the test split."""
         return self.of["test_affinity"] + self.of["test_policy"]
 
 
 @dataclass(frozen=True)
 class Hours:
-    """Of one group of units.
+    """The time of one group of units.
 
     Attributes:
-        what: Which.
-        count: How many.
-        seconds: Of one process, for all of them.
-        tflop: Of their arithmetic.
+        what: Name of the group.
+        count: Number of units.
+        seconds: Seconds of one process, for all of them.
+        tflop: Their arithmetic, TFLOP.
     """
 
     what: str
@@ -78,9 +78,9 @@ class Units:
         networks: Task networks that are trained.
         constants: Best constants, a baseline.
         scratch: Networks trained from scratch on a transfer's images, the other baseline.
-        transfers: By order, to all targets together; where a beam of numbers decides, at most so many.
+        transfers: Order -> transfers to all targets together; with a numeric beam, an upper bound.
         more: Transitive and fine-tuned transfers.
-        steps: Units that those take besides: kept transfers, and what they make of codes.
+        steps: Further units that those need: transfers whose weights are kept, and representations computed from codes.
         exact: Whether no number depends on results.
     """
 
@@ -94,12 +94,12 @@ class Units:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Return the number of all units."""
         return self.networks + self.constants + self.scratch + sum(self.transfers.values()) + self.more + self.steps
 
 
 def units_of(params: Params) -> Units:
-    """Units of work of a run from nothing; a run that finds some of them in the store makes the others."""
+    """Count the units of work of a run with an empty store; a run makes only those that it does not find there."""
     registry, plan, targets = params.registry, params.transfer, params.transfer.targets
     labelled = [name for name in params.data.tasks if registry[name].label is not None]
     transfers = {1: len(params.data.tasks) * len(targets)}
@@ -113,7 +113,7 @@ def units_of(params: Params) -> Units:
 
 
 def sets_of(order: int, pool: int, beam: Beam | int) -> int:
-    """Sets of sources of an order above 1 to one target, out of so many; at most, where a beam's best sets may share their continuations."""
+    """Count the sets of sources of an order above 1 to one target, out of `pool` sources; an upper bound where sets of a beam may coincide."""
     if beam is Beam.ALL:
         return comb(pool, order)
     if beam is Beam.PAPER:
@@ -121,18 +121,18 @@ def sets_of(order: int, pool: int, beam: Beam | int) -> int:
     width, below = int(beam), pool
     for size in range(2, order + 1):
         kept = min(width, below)
-        # Of pairs it is known how many are one: two of the kept singles, from either side.
+        # For pairs the number is exact: a pair of two kept singles is reached from both.
         below = comb(pool, 2) - comb(pool - kept, 2) if size == 2 else min(kept * max(pool - size + 1, 0), comb(pool, size))
     return below
 
 
 def code_inputs(params: Params) -> int:
-    """In how many forms images are encoded: as they are, and as single targets change them."""
+    """Count the forms in which images are encoded: as they are, and as single targets change them."""
     return len(inputs_of_targets(params.transfer.targets, params.registry))
 
 
 def stages_of(params: Params, pipeline: Path = Path("dvc.yaml")) -> Counter[str]:
-    """Stages by name, those of a matrix or foreach counted.
+    """Count the stages by name, each item of a matrix or foreach separately.
 
     Raises:
         TaskonomyError: There is no pipeline here.
@@ -142,7 +142,7 @@ def stages_of(params: Params, pipeline: Path = Path("dvc.yaml")) -> Counter[str]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         raise TaskonomyError(f"{pipeline}: no pipeline; run from the project's root") from None
     values = params.model_dump(mode="json")
-    return +Counter({name: _times(stage, values) for name, stage in stages.items()})  # without stages that are there for nobody
+    return +Counter({name: _times(stage, values) for name, stage in stages.items()})  # + drops stages with no items
 
 
 def _times(stage: Mapping[str, Any], values: Mapping[str, Any]) -> int:
@@ -160,14 +160,14 @@ def _resolved(what: Any, values: Any) -> Any:
 
 
 def images_of(params: Params, views: int | None = None) -> ImageCounts:
-    """Views of each split, exactly where they can be counted.
+    """Count the views of each split, exactly where they can be counted.
 
     Args:
-        params: Of the run.
-        views: How many there will be, where the root is not there yet; None: as many as the paper had.
+        params: Parameters of the run.
+        views: Number of views to expect where the root does not exist yet; None: as many as the paper had.
 
     Raises:
-        TaskonomyError: The root is there, and is none; a split would stay empty.
+        TaskonomyError: The root exists, but is not a valid one; or a split would be empty.
     """
     data, known = params.data, f"counted in {params.data.root}"
     if views is not None:
@@ -182,18 +182,18 @@ def images_of(params: Params, views: int | None = None) -> ImageCounts:
 
 
 def read_bytes_of(params: Params) -> int | None:
-    """What an index says of the size of its root; None where there is none to say it."""
+    """Read the size of a root from its index; None where there is no index."""
     path = Path(params.data.root)
     return sum(row[4] for row in read_index(path)["shelves"]) if path.is_file() else None
 
 
 def world_sizes(world: WorldParams) -> dict[str, int]:
-    """Views of each building of the built-in world."""
+    """Return the number of views of each building of the built-in world."""
     return {BUILDING.format(number): world.points * world.views for number in range(world.buildings)}
 
 
 def world_splits(world: WorldParams) -> dict[str, str]:
-    """Its split list."""
+    """Return the split list of the built-in world: building -> split."""
     shares = [getattr(world.splits, name) for name in LISTS]
     parts = divide(dict.fromkeys(world_sizes(world), 1), shares, world.seed, "world")
     return {name: LISTS[part] for name, part in parts.items()}

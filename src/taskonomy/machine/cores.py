@@ -1,4 +1,4 @@
-"""Work on every core: one process per core and one thread per process, so that results do not depend on how many there are."""
+"""Work on every core: one process per core and one thread per process, so that results do not depend on the number of cores."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """Processes to use: what this process may run on, or fewer by the environment variable TASKONOMY_CORES."""
+    """Return the number of processes to use: the cores that this process may run on, or fewer by the environment variable TASKONOMY_CORES."""
     wanted = os.environ.get("TASKONOMY_CORES", "")
     if wanted and not (wanted.isdigit() and int(wanted) >= 1):
         raise TaskonomyError(f"TASKONOMY_CORES must be a whole number >= 1 (is {wanted!r})")
@@ -27,16 +27,16 @@ def cores() -> int:
 def on_every_core(
     function: Callable[[Item], Result], items: Iterable[Item], processes: int | None = None, *, long: bool = False
 ) -> Iterator[tuple[Item, Result]]:
-    """Call `function` on every item, here and in processes of their own; yields as they finish, in no order.
+    """Call `function` on every item, here and in other processes; yield items and results as they finish, in no order.
 
-    In a stage of `taskonomy repro` a process of its own works only while it holds a core's token; until one is free, it is not started.
-    An error in one ends them all. At most two results per process wait to be seen, so they do not pile up.
+    In a stage of `taskonomy repro` another process works only while it holds a core's token, and is not started before one is free.
+    An error in one ends them all. At most two results per process wait to be yielded, so they do not pile up.
 
     Args:
         function: Importable by name; its arguments and results travel between processes, so items hold all that it needs to know.
         items: What to call it on.
-        processes: How many, this one included; None: as many as `cores`.
-        long: Whether each item is known to take longer than a process takes to start; else that is seen from the first ones.
+        processes: Number of processes, this one included; None: as many as `cores`.
+        long: Whether each item is known to take longer than a process takes to start; if not, the first items are timed to find out.
 
     Raises:
         TaskonomyError: A process was killed.
@@ -58,5 +58,5 @@ def on_every_core(
 
 
 def progress(total: int, what: str, unit: str) -> "tqdm[Any]":
-    """A bar with rate on standard error; silent where nobody looks."""
+    """Build a progress bar with rate on standard error, silent where that is not a terminal."""
     return tqdm(total=total, desc=what, unit=f" {unit}", disable=not sys.stderr.isatty(), mininterval=0.5)

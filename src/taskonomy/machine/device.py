@@ -1,6 +1,6 @@
-"""Where networks compute. Apart from the code that decides their numbers: moving a training elsewhere trains nothing again.
+"""Where networks compute. This is kept apart from the code that decides their numbers, so that computing elsewhere trains nothing again.
 
-`execution.device` and `execution.deterministic` reach whatever trains as environment variables: the processes that a stage starts inherit them, and a
+`execution.device` and `execution.deterministic` are passed on as environment variables: the processes that a stage starts inherit them, and a
 cluster sets them for its workers.
 """
 
@@ -15,10 +15,10 @@ from taskonomy.machine.environment import COMPILE, DETERMINISTIC, DEVICE, PER_GP
 
 
 def fastest() -> torch.device:
-    """Where to train: by `execution.device`. Weights are drawn on the processor, so that they are the same anywhere.
+    """Return the device to train on, by `execution.device`. Weights are drawn on the processor, so that they are the same on every device.
 
     Raises:
-        TaskonomyError: A GPU is asked for that is not there.
+        TaskonomyError: The parameters ask for a GPU that is not there.
     """
     device = device_of(os.environ.get(DEVICE, "auto"), torch.cuda.device_count() if torch.cuda.is_available() else 0)
     if device.type == "cuda" and os.environ.get(DETERMINISTIC) != "0":
@@ -27,10 +27,10 @@ def fastest() -> torch.device:
 
 
 def device_of(wanted: str, gpus: int) -> torch.device:
-    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means where there are this many GPUs.
+    """Return the device that `auto`, `cpu`, `cuda` or `cuda:N` means on a machine with this many GPUs.
 
     Raises:
-        TaskonomyError: It is not there.
+        TaskonomyError: The device is not there.
     """
     if wanted == "auto":
         wanted = "cuda" if gpus else "cpu"
@@ -42,9 +42,9 @@ def device_of(wanted: str, gpus: int) -> torch.device:
 
 
 def same_bits_each_time(environment: MutableMapping[str, str]) -> None:
-    """Let CUDA compute by algorithms that give the same bits each time; torch warns of an operation that has none.
+    """Make CUDA use algorithms that give the same bits each time; torch warns of an operation that has none.
 
-    It has to come before the first product of matrices on the GPU.
+    This has to be called before the first product of matrices on the GPU.
     """
     environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -53,17 +53,17 @@ def same_bits_each_time(environment: MutableMapping[str, str]) -> None:
 
 
 def compiles() -> bool:
-    """Whether long trainings compile their networks: `execution.compile`."""
+    """Return whether long trainings compile their networks: `execution.compile`."""
     return os.environ.get(COMPILE) != "0"
 
 
 def at_once() -> int | None:
-    """Processes of this machine that train side by side: `execution.per_gpu` of them where they share a GPU; None: one a core."""
+    """Return how many processes of this machine train side by side: `execution.per_gpu` where they share a GPU; None: one per core."""
     return int(os.environ.get(PER_GPU, "1")) if fastest().type == "cuda" else None
 
 
 def threads_for(device: torch.device) -> int:
-    """How many threads make batches for a GPU: this machine's cores, shared by the processes that train on it. None for a processor: it trains."""
+    """Return the number of threads that make a GPU's batches: this machine's cores, shared by the processes that train on it; 0 without a GPU."""
     if device.type != "cuda":
         return 0
     return max(1, cores() // int(os.environ.get(PER_GPU, "1")))

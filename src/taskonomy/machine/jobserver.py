@@ -1,7 +1,7 @@
-"""Cores as tokens that processes share: whoever computes on a core holds its token, as the jobs of make do.
+"""Cores as tokens that processes share: a process that computes on a core holds its token, as the jobs of make do.
 
-A token is a file's lock, so the kernel gives it back when its holder dies, however that happens. A stage is started with a token of its own; it takes
-more where some are free, one for each further process and for one item of work at a time, so a stage that is to start waits for an item at most.
+A token is the lock of a file, so the kernel gives it back when its holder dies, however that happens. A stage is started with a token of its own; it
+borrows further ones where some are free, each for one more process and one item of work, so that a stage about to start waits for one item at most.
 """
 
 import fcntl
@@ -12,10 +12,10 @@ TOKENS = "TASKONOMY_TOKENS"  # environment variable: the folder of the tokens; i
 
 
 class Jobserver:
-    """Jobserver in a folder.
+    """The tokens in a folder.
 
     Args:
-        folder: Whoever shares them names the same.
+        folder: Processes that share tokens name the same folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,7 +24,7 @@ class Jobserver:
 
     @classmethod
     def make(cls, folder: Path, count: int) -> "Jobserver":
-        """This many, all free: for one run at a time in a folder."""
+        """Create `count` free tokens in a folder, which only one run may use at a time."""
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*.token"):
             left.unlink()  # a process of a killed run may still hold its lock
@@ -34,11 +34,11 @@ class Jobserver:
         return cls(folder)
 
     def take(self) -> int | None:
-        """A token, for a stage; None where none is free. It is given back by `give_back`, or by the end of this process and those forked off it."""
+        """Take a token for a stage; None where none is free. `give_back` frees it, or the end of this process and of those forked off it."""
         return next((token for path in self._paths if (token := _locked(path)) is not None), None)
 
     def borrow(self) -> int | None:
-        """A token for one more process: none where none is free, or where a stage waits for one."""
+        """Take a token for one more process; None where none is free, or where a stage waits for one."""
         if (gate := _locked(self._claim, fcntl.LOCK_SH)) is None:
             return None
         try:
@@ -47,12 +47,12 @@ class Jobserver:
             give_back(gate)
 
     def claim(self) -> int | None:
-        """From now on none is borrowed, until this is given back; None: not now, ask again."""
+        """Reserve free tokens for a stage: none can be borrowed until this is given back; None where that is not possible now."""
         return _locked(self._claim)
 
 
 def give_back(token: int) -> None:
-    """For good, even if a process that was forked in between shares the file."""
+    """Free a token, even if a process that was forked in between shares the file."""
     fcntl.flock(token, fcntl.LOCK_UN)
     os.close(token)
 

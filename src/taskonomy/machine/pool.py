@@ -19,29 +19,29 @@ from taskonomy.stage.snapshot import InputSnapshot, begin, begun
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-START = 6.0  # seconds that a process takes to start, torch and its compiler included: no less work is worth one
-FIRST = 10.0  # seconds of the first item, which may load what all need, after which nobody waits for its end to judge
-_AGAIN = 0.05  # seconds after which a token is asked for again
+START = 6.0  # seconds that a process takes to start, torch and its compiler included; less work is not worth one
+FIRST = 10.0  # seconds; a first item that takes longer makes a process worth starting (its time is not counted otherwise: it may load modules)
+_AGAIN = 0.05  # seconds between two attempts to borrow a token
 
 
 class WorkerPool(Generic[Item, Result]):
-    """Up to `count` processes, each with a thread here that hands it items.
+    """Up to `count` processes, each with a thread in this process that passes items to it.
 
     Args:
-        function: What they call.
-        items: On what; this process takes its share by `next`.
-        count: The most of them.
-        tokens: Of the cores; None: there is a core for each.
-        long: Whether any item is worth a process.
+        function: The function that they call.
+        items: What to call it on; this process takes its share by `next`.
+        count: Maximum number of processes.
+        tokens: The cores' tokens; None: there is a core for each process.
+        long: Whether any single item is worth a process.
     """
 
     def __init__(self, function: Callable[[Item], Result], items: Iterable[Item], count: int, tokens: Jobserver | None, *, long: bool) -> None:
         self._function, self._left, self._tokens = function, deque(items), tokens
-        self._done: Queue[tuple[Item, Result] | BaseException] = Queue(count)  # no larger: results can be large
-        self._under_way = 0  # items that helpers have taken and this process has not seen again
+        self._done: Queue[tuple[Item, Result] | BaseException] = Queue(count)  # limited, as results can be large
+        self._under_way = 0  # items that helpers have taken and whose results this process has not read
         self._taking, self._asking, self._stop = Lock(), Lock(), Event()
-        self._began = self._second = monotonic()  # of this process's first item and of its second
-        self._mine = 0  # items that this process has begun
+        self._began = self._second = monotonic()  # start of this process's first item, and of its second
+        self._mine = 0  # number of items that this process has begun
         self._long = long
         self._processes: list[_Process[Item, Result]] = []
         self._threads = [Thread(target=self._hand_out, daemon=True) for _ in range(count)]
@@ -57,13 +57,13 @@ class WorkerPool(Generic[Item, Result]):
             for process in list(self._processes):
                 process.end()
             for thread in self._threads:
-                self._drain()  # it may wait for room
+                self._drain()  # a thread may wait for room in the queue
                 thread.join(_AGAIN)
         for process in self._processes:
             process.end()
 
     def next(self) -> tuple[Item] | None:
-        """An item that nobody else has taken; None: there is none left."""
+        """Take an item that no other process has taken; None: there are no more."""
         with self._taking:
             if self._mine == 1:
                 self._second = monotonic()
@@ -71,11 +71,11 @@ class WorkerPool(Generic[Item, Result]):
             return (self._left.popleft(),) if self._left else None
 
     def finished(self) -> Iterator[tuple[Item, Result]]:
-        """What helpers have finished since last time."""
+        """Yield the results that helpers have finished since the last call."""
         yield from map(self._seen, self._drain())
 
     def rest(self) -> Iterator[tuple[Item, Result]]:
-        """What helpers still have to finish, as they do."""
+        """Yield the results that helpers still have to finish, as they do."""
         while self._under_way:
             yield self._seen(self._done.get())
 
@@ -111,7 +111,7 @@ class WorkerPool(Generic[Item, Result]):
                     process = _Process(self._function)
                     self._processes.append(process)
                 done = item, process.call(item)
-            except BaseException as error:  # raised where results are seen
+            except BaseException as error:  # raised where results are read
                 done = error
             finally:
                 if self._tokens is not None:
@@ -121,7 +121,7 @@ class WorkerPool(Generic[Item, Result]):
                 return
 
     def _worth_a_process(self) -> bool:
-        """Whether what is left would keep this process busy for longer than another takes to start, judged by all its items but the first."""
+        """Return whether the rest would keep this process busy for longer than another one takes to start, judged by all its items but the first."""
         with self._taking:
             now, left = monotonic(), len(self._left)
             if self._long:
@@ -131,8 +131,8 @@ class WorkerPool(Generic[Item, Result]):
             return (now - self._second) / max(self._mine - 2, 1) * left >= START
 
     def _core(self) -> int | None:
-        """The token of a core, when there is one; None: nothing is left to do on it."""
-        with self._asking:  # one asks for all
+        """Wait for the token of a core and return it; None: there are no items left."""
+        with self._asking:  # only one thread asks at a time
             while self._left and not self._stop.is_set():
                 core = 0 if self._tokens is None else self._tokens.borrow()
                 if core is not None:
@@ -170,9 +170,9 @@ def _begun() -> InputSnapshot | None:
 
 
 def _serve(pipe: "Connection[tuple[bool, object], Item]", function: Callable[[Item], object], seen: InputSnapshot | None) -> None:
-    """Answer item by item, until the other end is closed or dies; how the stage began there is known here."""
+    """Answer item by item, until the other end is closed or dies; `seen` is what the stage's input files were when it began."""
     begin(seen)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the other end decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes: the other end decides what happens
     Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:

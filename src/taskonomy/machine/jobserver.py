@@ -47,7 +47,7 @@ class Jobserver:
             give_back(gate)
 
     def claim(self) -> int | None:
-        """Reserve free tokens for a stage: none can be borrowed until this is given back; None where that is not possible now."""
+        """Stop all borrowing until this is given back, for a stage that waits for a token; None: not possible now, try again."""
         return _locked(self._claim)
 
 

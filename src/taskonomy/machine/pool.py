@@ -38,7 +38,7 @@ class WorkerPool(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result], items: Iterable[Item], count: int, tokens: Jobserver | None, *, long: bool) -> None:
         self._function, self._left, self._tokens = function, deque(items), tokens
         self._done: Queue[tuple[Item, Result] | BaseException] = Queue(count)  # limited, as results can be large
-        self._under_way = 0  # items that helpers have taken and whose results this process has not read
+        self._under_way = 0  # items that worker processes have taken and whose results this process has not read
         self._taking, self._asking, self._stop = Lock(), Lock(), Event()
         self._began = self._second = monotonic()  # start of this process's first item, and of its second
         self._mine = 0  # number of items that this process has begun
@@ -71,11 +71,11 @@ class WorkerPool(Generic[Item, Result]):
             return (self._left.popleft(),) if self._left else None
 
     def finished(self) -> Iterator[tuple[Item, Result]]:
-        """Yield the results that helpers have finished since the last call."""
+        """Yield the results that worker processes have finished since the last call."""
         yield from map(self._seen, self._drain())
 
     def rest(self) -> Iterator[tuple[Item, Result]]:
-        """Yield the results that helpers still have to finish, as they do."""
+        """Yield the results that worker processes still have to finish, as they do."""
         while self._under_way:
             yield self._seen(self._done.get())
 

@@ -156,7 +156,7 @@ class Store:
         self._keep(key, data)
 
     def identity(self) -> Path:
-        """Return the marker file that identifies this store: a worker that sees the same file at the same path shares this file system."""
+        """Return the marker file that identifies this store, created if needed: a worker that sees the same file there shares this file system."""
         path = self.root / ".identity"
         if not path.exists():
             write_bytes(path, uuid4().hex.encode())

@@ -1,1 +1,1 @@
-"""The DVC pipeline: stages side by side, experiments, the check of a clean clone."""
+"""Run the DVC pipeline: stages in parallel, experiments, and the verification of a clean clone."""

@@ -1,7 +1,8 @@
-"""What DVC remembers of files lies in the project: by itself, DVC keeps it in /var/tmp/dvc, a folder that every user of the machine can write.
+"""Keep DVC's state (its memory of file hashes) inside the project; by default it lies in /var/tmp/dvc, a folder that every user can write to.
 
-DVC takes a relative path from whatever folder it is called in (and `dvc exp run --temp` fails with one), so each clone has the whole path, in
-.dvc/config.local; DVC hands that on to the workspaces of `--temp`. The folder itself comes with the clone: DVC would make one that all can write.
+DVC resolves a relative path against the current folder (and `dvc exp run --temp` fails with one), so each clone gets an absolute path in
+.dvc/config.local, which DVC passes on to the workspaces of `--temp`. The clone brings the folder itself: DVC would create one that everyone can
+write to.
 """
 
 import os
@@ -10,11 +11,11 @@ from pathlib import Path
 STATE = "state"  # in .dvc
 IGNORE = "# Here, so that git makes this folder: DVC would make one that everybody can write.\n*\n!.gitignore\n"
 _SETTING, _VARIABLE = "site_cache_dir", "DVC_SITE_CACHE_DIR"
-_OTHERS = 0o002  # may write
+_OTHERS = 0o002  # permission bit: others may write
 
 
 def keep_state_in(dvc: Path) -> None:
-    """Set it up in a project, unless somebody has said otherwise; a project that was moved or copied gets its own.
+    """Set DVC's state folder of a project, unless the user configured another one; a project that was moved or copied gets its own.
 
     Args:
         dvc: The project's folder `.dvc`.

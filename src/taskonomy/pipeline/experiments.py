@@ -1,6 +1,6 @@
-"""The paper's experiments that train: each is a profile, run as an experiment of DVC beside the workspace, and held against the committed run.
+"""Run the paper's experiments that train: each is a profile, run as a DVC experiment outside the workspace and compared with the committed run.
 
-`dvc exp run --temp -n NAME $(taskonomy profile experiments/NAME)` does the same, one stage after another; here stages run side by side.
+`dvc exp run --temp -n NAME $(taskonomy profile experiments/NAME)` does the same, one stage after another; here stages run in parallel.
 """
 
 import re
@@ -28,12 +28,12 @@ STAGES = ("agreement", "evaluate@measured", "studies@measured")
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What an experiment gave, or the run that all are held against.
+    """The tables of one experiment, or of the committed run that experiments are compared with.
 
     Attributes:
-        affinities: Its table.
-        held_out: The same transfers on the other half of the test images.
-        images: That its transfers were trained on.
+        affinities: Table of affinities.
+        held_out: Table of the same transfers on the held-out half of the test images.
+        images: Number of images that its transfers were trained on.
     """
 
     affinities: pd.DataFrame
@@ -42,16 +42,17 @@ class ExperimentResult:
 
 
 def titles() -> dict[str, str]:
-    """Name of every experiment, and the first line of its profile, which says what it asks."""
+    """Return the name of every experiment with the first line of its profile, which states its question."""
     files = {name.removeprefix(GROUP): path for name, path in known_profiles().items() if name.startswith(GROUP)}
     return {name: path.read_text().splitlines()[0].removeprefix("#").strip() for name, path in files.items()}
 
 
 def run(names: Sequence[str], jobs: int) -> None:
-    """Run experiments on what is committed, each in a clone of its own that shares cache and units, and bring them home as experiments of DVC.
+    """Run experiments on the committed code, each in its own clone that shares cache and trained units, and store the results as DVC experiments
+    here.
 
     Raises:
-        TaskonomyError: There is no such experiment, this is no clone, or a run failed.
+        TaskonomyError: No such experiment, not inside a git clone, or a run failed.
     """
     if strange := set(names) - titles().keys():
         raise unknown("experiment", sorted(strange), titles())
@@ -63,7 +64,7 @@ def run(names: Sequence[str], jobs: int) -> None:
             git("clone", "--quiet", str(Path.cwd()), str(root))
             write_text(root / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
             keep_state_in(root / ".dvc")
-            run_in_clone(root, "dvc", "checkout", "--quiet", "--allow-missing")  # DVC saves whole workspaces: what is not run stays as committed
+            run_in_clone(root, "dvc", "checkout", "--quiet", "--allow-missing")  # DVC saves whole workspaces: what does not run stays as committed
             run_in_clone(root, "taskonomy", "profile", f"{GROUP}{name}", "--write")
             run_in_clone(root, "taskonomy", "repro", "--jobs", str(jobs), *STAGES)
             run_in_clone(root, "dvc", "exp", "save", "--force", "--name", name)
@@ -74,7 +75,7 @@ def run(names: Sequence[str], jobs: int) -> None:
 
 
 def same(path: Path, now: pd.DataFrame, key: str, value: str) -> bool:
-    """Whether a table that was written earlier has the same rows as now where `key` is `value`: those of the run that all are held against."""
+    """Return whether the table written earlier has the same rows as now where `key` is `value`, that is, for the common baseline run."""
     if not path.exists():
         return False
     old, new = _as_written(path), _as_written(StringIO(now.to_csv(index=False)))
@@ -82,7 +83,7 @@ def same(path: Path, now: pd.DataFrame, key: str, value: str) -> bool:
 
 
 def beside(path: Path, now: pd.DataFrame, key: str) -> pd.DataFrame:
-    """What this clone knows, and of the table that was written earlier the rows of other experiments: another clone has run those."""
+    """Combine this clone's rows with the rows of other experiments in the table written earlier, which another clone has run."""
     old, new = _as_written(path), _as_written(StringIO(now.to_csv(index=False)))
     return pd.concat([new, old[~old[key].isin(new[key])]], ignore_index=True)
 
@@ -92,17 +93,17 @@ def _as_written(file: Path | StringIO) -> pd.DataFrame:
 
 
 def found(name: str) -> ExperimentResult | None:
-    """What an experiment gave; None where it was not run.
+    """Read the tables of an experiment; None where it was not run.
 
     Raises:
-        TaskonomyError: Its tables are not in DVC's cache.
+        TaskonomyError: Its tables are missing from DVC's cache.
     """
     refs = _refs(name)
     return _found(name, refs[0]) if refs else None
 
 
 def committed() -> ExperimentResult:
-    """What the last commit gave.
+    """Read the tables of the last commit.
 
     Raises:
         TaskonomyError: As `found`.
@@ -121,7 +122,7 @@ def _found(name: str, ref: str) -> ExperimentResult:
 
 
 def _refs(name: str, root: Path = Path(".")) -> list[str]:
-    """Of DVC's experiments of this name, the newest first."""
+    """Return the git references of DVC's experiments of this name, newest first."""
     text = git("-C", str(root), "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/exps")
     return [line for line in text.split() if re.fullmatch(rf"refs/exps/[0-9a-f]{{2}}/[0-9a-f]+/{re.escape(name)}", line)]
 

@@ -1,4 +1,4 @@
-"""`dvc repro` appends stages to dvc.lock, and outputs to .gitignore, in the order in which it visits them; so do we, in the end."""
+"""Keep dvc.lock and .gitignore in the order in which `dvc repro` would write them: stages and outputs are appended as it visits them."""
 
 import json
 import os
@@ -14,46 +14,46 @@ Entries = dict[str, dict[str, str]]  # file -> entry -> its text, in the order o
 
 @dataclass(frozen=True)
 class LockFile:
-    """In which order the entries of dvc.lock files and .gitignore files would be added.
+    """The order in which `dvc repro` would add the entries of dvc.lock files and .gitignore files.
 
     Attributes:
-        locks: The names of stages, for each dvc.lock.
-        ignores: The lines of outputs, for each .gitignore.
+        locks: Names of stages, by dvc.lock file.
+        ignores: Lines of outputs, by .gitignore file.
     """
 
     locks: Mapping[str, Sequence[str]]
     ignores: Mapping[str, Sequence[str]]
 
     def entries(self) -> dict[str, list[str]]:
-        """The entries that each file has now, in its order."""
+        """Return the entries that each file has now, in its order."""
         return {path: list(_split(path)[1]) for path in (*self.locks, *self.ignores)}
 
     def restore(self, before: Mapping[str, Sequence[str]]) -> None:
-        """Put what was added since `before` into the order in which `dvc repro` adds; nobody may write these files meanwhile."""
+        """Sort the entries added since `before` into the order of `dvc repro`; nothing else may write these files meanwhile."""
         for path, wanted in {**self.locks, **self.ignores}.items():
             head, entries, tail = _split(path)
             old = [name for name in entries if name in before.get(path, ())]
             new = entries.keys() - set(old)
-            # a name that nobody expects was added by some other command: it goes last
+            # an entry that is not in the plan was added by another command: it goes last
             new_in_order = [*(name for name in dict.fromkeys(wanted) if name in new), *(name for name in entries if name in new - set(wanted))]
             if old + new_in_order != list(entries):
                 _replace(Path(path), head + "".join(entries[name] for name in old + new_in_order) + tail)
 
 
 def write_entry(path: str, name: str, text: str) -> bool:
-    """Put a stage into a dvc.lock as DVC would, which reads and writes the whole of it anew: seconds of pure Python for each stage.
+    """Write a stage's entry into a dvc.lock without parsing the whole file, which takes DVC seconds of pure Python for each stage.
 
     Args:
-        path: Of the file; nobody else may write it meanwhile.
-        name: Of the stage.
-        text: A dvc.lock that DVC would write of this stage alone.
+        path: The file; nothing else may write it meanwhile.
+        name: Name of the stage.
+        text: The dvc.lock that DVC would write for this stage alone.
 
     Returns:
-        Whether it could be done; not where the file is not as DVC writes it.
+        Whether the entry was written; False where the file is not laid out as DVC writes it.
     """
     head, entries, tail = _split(path)
     new = _parts(text, lock=True)[1].get(name)
-    if not entries or new is None or tail[:1].isspace():  # a line that a kill or a full disk has cut
+    if not entries or new is None or tail[:1].isspace():  # the last line was cut off by a kill or a full disk
         return False
     if entries.get(name) != new:
         _replace(Path(path), head + "".join((entries | {name: new}).values()) + tail)
@@ -61,11 +61,11 @@ def write_entry(path: str, name: str, text: str) -> bool:
 
 
 class Unfinished:
-    """What a run that did not end well leaves behind, so that the run that ends its work gives the bytes of one run.
+    """A record of an interrupted run, so that the run that finishes its work writes the same bytes as a single run.
 
     Args:
-        path: Where that is kept.
-        order: The files that are watched.
+        path: File of the record.
+        order: The files whose order is kept.
     """
 
     def __init__(self, path: Path, order: LockFile) -> None:
@@ -75,15 +75,15 @@ class Unfinished:
         self.before, self.resumed = earlier or now, earlier is not None
 
     def note(self, running: Iterable[str]) -> None:
-        """Stages have ended or started."""
+        """Record which stages are running, after some have ended or started."""
         self.path.write_text(json.dumps({"before": self.before, "after": self.order.entries(), "running": sorted(running)}))
 
     def tidy(self) -> None:
-        """Put the files in order, under DVC's lock."""
+        """Restore the order of the files, under DVC's lock."""
         self.order.restore(self.before)
 
     def close(self, *, finished: bool) -> None:
-        """Put the files in order; forget about them if the run did all that it was asked for."""
+        """Restore the order of the files; delete the record if the run completed."""
         self.tidy()
         if finished:
             self.path.unlink(missing_ok=True)
@@ -91,20 +91,20 @@ class Unfinished:
             self.note(())
 
     def _earlier(self, now: Mapping[str, Sequence[str]]) -> dict[str, list[str]] | None:
-        """What was there before the run that left its work undone, unless something else than that run's stages has been added since."""
+        """Return the entries from before the interrupted run; None if anything but that run's stages has been added since."""
         try:
             left = json.loads(self.path.read_text())
             before, after, running = left["before"], left["after"], {name.rpartition(":")[2] for name in left["running"]}
             same = after.keys() == now.keys() and all(
                 now[path][: len(after[path])] == after[path] and running.issuperset(now[path][len(after[path]) :]) for path in self.order.locks
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or torn by a kill: the order is a nicety, never an error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing or truncated: the order is a nicety, never an error
             return None
         return before if same else None
 
 
 def _split(path: str) -> tuple[str, dict[str, str], str]:
-    """The text before the entries of a file, each entry's text by its name, and the text after them."""
+    """Split a file into the text before its entries, the text of each entry by name, and the text after them."""
     try:
         text = Path(path).read_text()
     except FileNotFoundError:
@@ -114,11 +114,11 @@ def _split(path: str) -> tuple[str, dict[str, str], str]:
 
 def _parts(text: str, *, lock: bool) -> tuple[str, dict[str, str], str]:
     if lock and re.search(r"(: |- )[&*]\w", text):
-        return text, {}, ""  # lists that params.yaml shares between keys: one entry may name what another one holds
+        return text, {}, ""  # YAML anchors that share a list between keys: one entry may define what another one refers to
     if lock:
         stages = re.search(r"^stages:\n((?: .*\n|\n)*)", text, re.MULTILINE)
         start, end = stages.span(1) if stages else (len(text), len(text))
-        # DVC writes this file by itself: a stage's name stands alone, two spaces in; whatever belongs to it, further in
+        # DVC writes this file itself: a stage's name stands alone, indented by two spaces, and its content further in
         found = [
             (name.strip("'\""), f"  {name}:\n{body}") for name, body in re.findall(r"^  (\S.*):\n((?:    .*\n|\n)*)", text[start:end], re.MULTILINE)
         ]
@@ -126,17 +126,17 @@ def _parts(text: str, *, lock: bool) -> tuple[str, dict[str, str], str]:
         start, end = 0, len(text)
         seen = Counter[str]()
         found = []
-        for line in text.splitlines(keepends=True):  # empty ones, for instance, may be there twice
+        for line in text.splitlines(keepends=True):  # lines may repeat, for instance empty ones
             seen[line] += 1
             found.append((line.rstrip("\n") + f" ({seen[line]})" * (seen[line] > 1), line))
     entries = dict(found)
     if "".join(entries.values()) != text[start:end]:
-        return text, {}, ""  # not as DVC writes it: hands off
+        return text, {}, ""  # not laid out as DVC writes it: leave it alone
     return text[:start], entries, text[end:]
 
 
 def _replace(path: Path, text: str) -> None:
-    """Whole or not at all; not by `taskonomy.atomic_io`, which loads what a process that is forked from should not."""
+    """Replace a file atomically; not with `taskonomy.atomic_io`, whose imports must stay out of a process that stages are forked from."""
     new = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     new.write_text(text)
     shutil.copymode(path, new)

@@ -1,4 +1,4 @@
-"""What `dvc repro` would visit, in its order, and what of it is unchanged: asked of DVC once, in this process."""
+"""Find out which stages `dvc repro` would visit, in its order, and which of them are unchanged: DVC is asked once, in this process."""
 
 import json
 import os
@@ -30,9 +30,9 @@ from taskonomy.pipeline.lockfile import LockFile
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
 
-TITLE = "taskonomy repro"  # what DVC notes as the command that uses a file
+TITLE = "taskonomy repro"  # the command that DVC records as the holder of a file lock
 
-tqdm.monitor_interval = 0  # no thread that watches DVC's progress bars: stages are forked off this process
+tqdm.monitor_interval = 0  # no monitor thread of DVC's progress bars: stages are forked off this process
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class PipelinePlan:
         scratch: DVC's folder for files that are no part of the project.
         names: Every stage that `dvc repro` would visit, in its order.
         needs: The stages of `names` that must come before a stage.
-        pending: Which may have to run, and why; every other stage is unchanged.
-        order: In which order `dvc repro` writes them down.
-        stages: DVC's own objects as they were read: a process forked for a stage need not read dvc.yaml and dvc.lock again.
+        pending: Stages that may have to run, each with the reason; every other stage is unchanged.
+        order: The order in which `dvc repro` writes them to dvc.lock.
+        stages: DVC's objects as they were read, so that a process forked for a stage need not read dvc.yaml and dvc.lock again.
     """
 
     root: Path
@@ -58,11 +58,12 @@ class PipelinePlan:
     stages: "Mapping[str, Stage]"
 
     def looked_at(self, ends: Mapping[str, int], began: int) -> dict[str, int]:
-        """Every file and folder that decides whether a stage is unchanged, and the time by which it was as dvc.lock has it; {}: not all are local.
+        """Return every file and folder that decides whether a stage is unchanged, with the latest time at which it matched dvc.lock; {}: not all are
+        local.
 
         Args:
-            ends: When the stages that ran were done, in nanoseconds since 1970.
-            began: When the run began, which has looked at all others.
+            ends: When the stages that ran ended, in nanoseconds since 1970.
+            began: When the run began, which is when all other files were checked.
         """
         outs = {out.fs_path: ends.get(name, began) for name, stage in self.stages.items() for out in stage.outs}
         limits = dict(outs)
@@ -76,10 +77,10 @@ class PipelinePlan:
                 limits[dep.fs_path] = max(within, default=began)
             limits[stage.path] = began
         limits |= dict.fromkeys((*self._repo.config.files.values(), str(self.root / ".dvcignore")), began)
-        return limits | dict.fromkeys(self.order.locks, sys.maxsize)  # no command but ours writes these during a run
+        return limits | dict.fromkeys(self.order.locks, sys.maxsize)  # during a run nothing but this program writes these
 
     def objects(self) -> set[str]:
-        """Every file of DVC's cache that dvc.lock names, those in its folders included."""
+        """Return every file in DVC's cache that dvc.lock names, including those inside folders."""
         cache, found = self._repo.cache.local, set()
         for lock in self.order.locks:
             for name in re.findall(r"^ +md5: (\S+)$", Path(lock).read_text(), re.MULTILINE):
@@ -94,16 +95,16 @@ class PipelinePlan:
 
 
 def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: bool = False, pull: bool = False, alone: bool = False) -> PipelinePlan:
-    """The stages that the targets need, and which of them may have to run.
+    """Read the stages that the targets need, and which of them may have to run.
 
-    A stage counts as unchanged only if all that it needs are: what follows a stage that runs is looked at when that one is done.
+    A stage counts as unchanged only if everything it needs is unchanged: stages after one that runs are checked when that one has ended.
 
     Args:
         targets: Stages, groups of stages (`train`), files such as `dvc.yaml`, or outputs; none: the whole of `dvc.yaml`.
-        force: Nothing counts as unchanged.
-        downstream: The targets and what needs them, instead of what they need.
+        force: Treat no stage as unchanged.
+        downstream: Take the targets and the stages that need them, instead of the stages that the targets need.
         pull: Fetch the run cache from DVC's remote first.
-        alone: No other run is going on in this workspace: files that DVC holds for one are let go.
+        alone: No other run is active in this workspace, so DVC's leftover file locks of a killed run are released.
 
     Raises:
         TaskonomyError: No such target, a `dvc.yaml` that DVC does not accept, or DVC files in use by another command.
@@ -132,16 +133,16 @@ def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: b
 
 
 def let_go(scratch: Path) -> None:
-    """Give back the files that DVC holds for a run of ours that was killed; to be called under DVC's lock, when none is going on.
+    """Release the file locks that DVC still holds for a killed run; call it under DVC's lock, when no other run is active.
 
-    DVC would take them for busy if a new process has the number of the killed one, as is usual in a container.
+    DVC would take the files for busy if a new process has the process id of the killed one, which is common in containers.
     """
     path = scratch / RWLOCK_FILE
     try:
         held = json.loads(path.read_text())
     except OSError:
         return
-    except ValueError:  # it is written under DVC's lock, which we have: only a kill tears it
+    except ValueError:  # it is written under DVC's lock, which this process holds: only a kill can truncate it
         path.unlink()
         return
     read = {file: [user for user in users if user["cmd"] != TITLE] for file, users in held.get("read", {}).items()}
@@ -167,10 +168,10 @@ def _one_holds_the_other(path: str, other: str) -> bool:
 
 
 def ranks(plan: PipelinePlan, seconds: Mapping[str, float]) -> dict[str, int]:
-    """Which of the stages that are ready to start first: 0 before 1. It changes how long a run takes, never its result.
+    """Rank the stages by which ready one should start first (0 first). This changes how long a run takes, never its result.
 
-    First the stage with the longest way to the end of the run, by the seconds that stages took last time (a stage without takes
-    the mean of its group, or of all); then the one that most stages wait for; then DVC's order.
+    First comes the stage with the longest remaining path to the end of the run, by the seconds that stages took last time (a stage without a time
+    takes the mean of its group, or of all); then the one that most stages wait for; then DVC's order.
     """
     of_group: dict[str, list[float]] = {}
     for name, value in seconds.items():
@@ -178,7 +179,7 @@ def ranks(plan: PipelinePlan, seconds: Mapping[str, float]) -> dict[str, int]:
     usual = mean(seconds.values()) if seconds else 1.0
     way: dict[str, float] = {}
     after: dict[str, set[str]] = {name: set() for name in plan.names}
-    for name in reversed(plan.names):  # needs come before what needs them, so this meets dependants first
+    for name in reversed(plan.names):  # a stage comes after what it needs, so the reverse order meets its dependants first
         guess = seconds.get(name, mean(of_group.get(group(name), [usual])))
         way[name] = way.get(name, 0.0) + (guess if name in plan.pending else 0.0)
         for need in plan.needs[name]:
@@ -189,12 +190,12 @@ def ranks(plan: PipelinePlan, seconds: Mapping[str, float]) -> dict[str, int]:
 
 
 def group(name: str) -> str:
-    """`train` of `train@normal`: the entry of dvc.yaml that a stage comes from."""
+    """Return the entry of dvc.yaml that a stage comes from: `train` for `train@normal`."""
     return name.partition("@")[0]
 
 
 def _collect(repo: Repo, target: str) -> "Iterable[Stage]":
-    """As DVC finds a target, but without reading dvc.lock (a second of pure Python) once more for what the index has."""
+    """Resolve a target as DVC does, but without reading dvc.lock again (a second of pure Python), as the index already holds it."""
     stages: list[Stage] = repo.index.stages
     path = os.path.abspath(target)
     return (
@@ -206,7 +207,7 @@ def _collect(repo: Repo, target: str) -> "Iterable[Stage]":
 
 
 def _needs(repo: Repo, names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Which stages come before which. DVC visits a frozen stage wherever it likes: there, its order decides."""
+    """Return which stages must come before each stage. DVC visits frozen stages in no fixed place, so for these its order decides."""
     place = {name: number for number, name in enumerate(names)}
     needs: dict[str, set[str]] = {name: set() for name in names}
     for edge in repo.index.graph.edges:
@@ -219,7 +220,7 @@ def _needs(repo: Repo, names: Sequence[str]) -> dict[str, frozenset[str]]:
 
 @contextmanager
 def _reading(repo: Repo, stages: "Iterable[Stage]") -> Iterator[None]:
-    """Hold all files of the stages for reading, at once: DVC by itself would do so three times per stage."""
+    """Hold DVC's read locks on all files of the stages at once: DVC itself would take them three times per stage."""
     items = [item for stage in stages for item in (*stage.deps, *stage.outs)]
     paths = sorted({item.fs_path for item in items if not isinstance(item, RepoDependency | AbstractDependency)})
     with rwlock(repo.tmp_dir, repo.fs, TITLE, paths, [], repo.config["core"].get("hardlink_lock", False)):
@@ -228,7 +229,7 @@ def _reading(repo: Repo, stages: "Iterable[Stage]") -> Iterator[None]:
 
 @contextmanager
 def _parameters_once() -> Iterator[None]:
-    """Parse each file of parameters once: DVC by itself would do so for every stage."""
+    """Parse each file of parameters once: DVC itself would parse it for every stage."""
     parse, parsed = param.load_path, {}
 
     def once(path: str, *others: object, **options: object) -> object:
@@ -257,7 +258,7 @@ def _pending(stages: "Mapping[str, Stage]", needs: Mapping[str, frozenset[str]],
 
 
 def _changed(stage: "Stage", known: dict[Hashable, bool]) -> bool:
-    """`stage.changed()`, less the locks that `_reading` holds, and with each folder walked once, however many stages read it."""
+    """Return `stage.changed()`, but without the locks that `_reading` holds and with each folder walked once, however many stages read it."""
     if stage.changed_stage():
         return True
     if not stage.frozen and (stage.is_callback or stage.always_changed or any(_dep_changed(dep, known) for dep in stage.deps)):
@@ -266,7 +267,7 @@ def _changed(stage: "Stage", known: dict[Hashable, bool]) -> bool:
 
 
 def _dep_changed(dep: Dependency, known: dict[Hashable, bool]) -> bool:
-    if type(dep) is not Dependency or dep.protocol != "local":  # parameters and the like have more to them than a path and a hash
+    if type(dep) is not Dependency or dep.protocol != "local":  # parameters and similar dependencies compare more than a path and a hash
         return bool(dep.status())
     key = (dep.fs_path, dep.hash_name, dep.hash_info.name, dep.hash_info.value)
     if key not in known:
@@ -288,8 +289,8 @@ def _order(stages: "Iterable[Stage]") -> LockFile:
 
 
 def _pull_run_cache() -> None:
-    with Repo() as repo, lock_repo(repo):  # a repo of its own: what talks to a remote does not survive a fork
+    with Repo() as repo, lock_repo(repo):  # a Repo object of its own: connections to a remote do not survive a fork
         try:
             repo.stage_cache.pull(None)
-        except RunCacheNotSupported as error:  # DVC goes on without, too
+        except RunCacheNotSupported as error:  # DVC continues without a run cache, too
             print(f"warning: the run cache cannot be pulled: {error}", file=sys.stderr)

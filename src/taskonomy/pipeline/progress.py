@@ -1,4 +1,4 @@
-"""What runs now, on one screen: live lines on a terminal, a line per event elsewhere."""
+"""Show which stages run: live lines on a terminal, elsewhere a line per event."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f]")
 
 @dataclass(frozen=True)
 class Line:
-    """A stage that runs: its name, when it started (`time.monotonic`), and its log."""
+    """A running stage: its name, its start (`time.monotonic`) and its log."""
 
     name: str
     started: float
@@ -26,8 +26,8 @@ class Screen:
 
     Args:
         stream: Where to show it.
-        total: How many stages the run has.
-        done: How many of them needed nothing.
+        total: Number of stages of the run.
+        done: Number of stages that were unchanged.
     """
 
     def __init__(self, stream: TextIO, total: int, done: int = 0) -> None:
@@ -37,24 +37,24 @@ class Screen:
         self._began = self._last = time.monotonic()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays on the screen."""
         self._clear()
         self.stream.write(f"{text}\n")
         self.stream.flush()
 
     def started(self, name: str) -> None:
-        """A stage has started; its live line says so on a terminal."""
+        """Report that a stage has started; on a terminal its live line shows it."""
         if not self.live:
             self.say(f"{'start':<10}{name}")
 
     def ended(self, name: str, what: str, seconds: float) -> None:
-        """A stage has ended."""
+        """Report that a stage has ended."""
         self.done += 1
         self.say(f"{what:<10}{name}  {clock(seconds)}  [{self.done}/{self.total}]")
         self._last = 0.0
 
     def draw(self, running: Sequence[Line]) -> None:
-        """Show what runs; cheap to call often."""
+        """Draw the live lines of the running stages; cheap enough to be called often."""
         now = time.monotonic()
         if not self.live or now - self._last < 0.2:
             return
@@ -77,7 +77,7 @@ class Screen:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people read them."""
+    """Format seconds for people."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, left = divmod(round(seconds), 60)
@@ -86,7 +86,7 @@ def clock(seconds: float) -> str:
 
 
 def last_line(log: Path, besides: tuple[str, ...] = (), within: int = 4096) -> str:
-    """The last line of a log that says something and does not begin as one of `besides`; '' if there is none in its last bytes."""
+    """Return the last line of a log that is not empty and starts with none of `besides`; '' if its last `within` bytes hold none."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - within))

@@ -1,4 +1,4 @@
-"""The stages of a plan side by side, each as soon as what it needs is done."""
+"""Run the stages of a plan in parallel, each as soon as the stages that it needs are done."""
 
 import fcntl
 import multiprocessing
@@ -30,9 +30,9 @@ from taskonomy.pipeline.timings import Time, as_csv, read_seconds, table, write_
 from taskonomy.pipeline.unchanged import STILL, UNFINISHED, remember
 
 INTERRUPTED = 130
-_BEHIND = 50_000_000  # nanoseconds by which the clock of a file system may be behind
-_ECHO = 1.0  # seconds within which a signal is taken for the one before: a terminal and the programs in between may each pass on the same one
-_PATIENCE = 10.0  # seconds that a stage has to end by itself when it is told to: DVC may still be storing what it made
+_BEHIND = 50_000_000  # nanoseconds that a file system's clock may lag behind
+_ECHO = 1.0  # seconds within which a signal is the one before: the terminal and programs in between may each deliver it
+_PATIENCE = 10.0  # seconds that a stage may take to end after it was told to: DVC may still be storing its outputs
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Request:
     """What to run, and how.
 
     Attributes:
-        targets: Stages, groups, dvc.yaml files or outputs, with all they need; none: everything.
-        jobs: The most stages at once.
-        force: PipelineRun stages that are unchanged, too.
+        targets: Stages, groups, dvc.yaml files or outputs, with the stages that they need; none: the whole pipeline.
+        jobs: Maximum number of stages at once.
+        force: Run unchanged stages, too.
         pull: Fetch missing data and the run cache from DVC's remote.
-        downstream: The targets and what needs them, instead of what they need.
-        times: A CSV file to write.
+        downstream: Run the targets and the stages that need them, instead of the stages that the targets need.
+        times: A CSV file to write the stages' times to.
     """
 
     targets: Sequence[str] = ()
@@ -57,10 +57,10 @@ class Request:
 
 
 def dry(request: Request) -> str:
-    """The stages that may run, in DVC's order, and why; a stage after others runs only if they change what it needs.
+    """Return the stages that may run, in DVC's order, each with the reason; a stage after others runs only if they change one of its dependencies.
 
     Raises:
-        TaskonomyError: As `read_plan`.
+        TaskonomyError: See `read_plan`.
     """
     plan = read_plan(request.targets, force=request.force, downstream=request.downstream)
     wide = max(map(len, plan.pending), default=0)
@@ -69,10 +69,10 @@ def dry(request: Request) -> str:
 
 
 def repro(request: Request) -> int:
-    """PipelineRun what changed, and say how it went; returns the exit status: 0, 1 if a stage failed, 130 if interrupted.
+    """Run the changed stages, report on them, and return the exit status: 0, 1 if a stage failed, 130 if interrupted.
 
     Raises:
-        TaskonomyError: As `read_plan`; or another run is going on in this workspace.
+        TaskonomyError: See `read_plan`; or another run is active in this workspace.
     """
     began, at = time.monotonic(), time.time_ns() - _BEHIND
     with _alone():
@@ -94,13 +94,13 @@ def repro(request: Request) -> int:
 
 
 class PipelineRun:
-    """One run under way.
+    """A run in progress.
 
     Args:
         plan: Its stages.
         request: How to run them.
         began: When the run began, by `time.monotonic`.
-        unfinished: What is noted as the run goes on.
+        unfinished: The record that is updated as the run proceeds.
     """
 
     def __init__(self, plan: PipelinePlan, request: Request, began: float, unfinished: Unfinished) -> None:
@@ -112,20 +112,20 @@ class PipelineRun:
         self.running: dict[str, Running] = {}
         self.failed: dict[str, Path] = {}
         self.times: list[Time] = []
-        self.ends: dict[str, int] = {}  # when stages were done, in nanoseconds since 1970
+        self.ends: dict[str, int] = {}  # when stages ended, in nanoseconds since 1970
         self.signals = 0
         self.screen = Screen(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
         self.tokens = Jobserver.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
-        self.held: list[int] = []  # a token for each stage that runs
-        self.claim: int | None = None  # while a stage that could start has none
+        self.held: list[int] = []  # one token for each running stage
+        self.claim: int | None = None  # set while a stage that is ready has no token
 
     @property
     def well(self) -> bool:
-        """Every stage is done."""
+        """Return whether every stage is done and none failed."""
         return not (self.left or self.running or self.failed)
 
     def all(self) -> None:
-        """Start stages and wait for them, until none is left that can run."""
+        """Start stages and wait for them until no more can run."""
         told, stop_by = 0, float("inf")
         if self.left and self.screen.done:
             self.screen.say(f"{self.screen.done} of {self.screen.total} stages are unchanged")
@@ -148,7 +148,7 @@ class PipelineRun:
             self.screen.draw([Line(one.job.name, one.started, one.job.log) for one in self.running.values()])
 
     def report(self) -> int:
-        """Say how it went."""
+        """Print how the run went and return the exit status."""
         seconds = clock(time.monotonic() - self.began)
         if self.times:
             print(table(self.times))
@@ -167,7 +167,7 @@ class PipelineRun:
         return INTERRUPTED if self.signals else int(bool(self.failed))
 
     def _start(self) -> bool:
-        """Start what is ready, each with a token; all other cores are for whatever runs."""
+        """Start the stages that are ready, each with a token; the other cores are left to the stages that run."""
         stuck = self.left | self.running.keys() | self.failed.keys()
         ready = sorted((name for name in self.left if not self.plan.needs[name] & stuck), key=self.rank.__getitem__)
         ready = ready[: self._with_tokens(min(self.request.jobs, len(self.running) + len(ready))) - len(self.running)]
@@ -188,7 +188,7 @@ class PipelineRun:
         return bool(ready)
 
     def _with_tokens(self, wanted: int) -> int:
-        """For how many stages there are tokens: that of a stage that has ended goes to the next, before any other may borrow it."""
+        """Return for how many stages there are tokens: an ended stage's token goes to the next stage before any other process can borrow it."""
         while len(self.held) < wanted and (token := self.tokens.take()) is not None:
             self.held.append(token)
         while len(self.held) > wanted:
@@ -206,7 +206,7 @@ class PipelineRun:
         self.ends[one.job.name] = time.time_ns()
         seconds, status = time.monotonic() - one.started, one.process.exitcode
         outcome = Outcome(status) if status in list(Outcome) else Outcome.FAILED
-        if outcome is Outcome.FAILED:  # what it has started does not go on without it
+        if outcome is Outcome.FAILED:  # processes that the stage started must not outlive it
             one.tell(signal.SIGKILL)
         if outcome is Outcome.FAILED and self.signals:
             self.left.add(one.job.name)
@@ -224,7 +224,7 @@ class PipelineRun:
 
 @dataclass(frozen=True)
 class Running:
-    """A stage that runs: its job, its process, and when it started."""
+    """A running stage: its job, its process, and when it started."""
 
     job: StageJob
     process: BaseProcess
@@ -232,7 +232,7 @@ class Running:
 
     @classmethod
     def begin(cls, job: StageJob) -> "Running":
-        """Fork it off: DVC is loaded already. Signals wait until the child knows what to do about them."""
+        """Fork the stage's process, in which DVC is loaded already; signals are blocked until the child has set its handlers."""
         process = multiprocessing.get_context("fork").Process(target=work, args=(job,), name=job.name)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -240,20 +240,20 @@ class Running:
         try:
             process.start()
             with suppress(ProcessLookupError, PermissionError):
-                os.setpgid(process.pid or 0, process.pid or 0)  # here and in the child: whoever comes first
+                os.setpgid(process.pid or 0, process.pid or 0)  # both parent and child call this, as either may come first
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return cls(job, process, time.monotonic())
 
     def tell(self, number: int) -> None:
-        """Send a signal to the stage and to all that it has started."""
+        """Send a signal to the stage and to all processes that it has started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid or 0, number)
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One run in a workspace at a time; the stages of a killed one hold its lock until they have ended."""
+    """Ensure that a workspace has one run at a time; the stages of a killed run hold its lock until they have ended."""
     with one_line_of_dvc():
         keep_state_in(dvc := Path(Repo.find_dvc_dir()))
         scratch = dvc / "tmp"
@@ -272,7 +272,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _signals(run: PipelineRun) -> Iterator[None]:
-    """Signals are counted, and seen to between two events: none comes in the middle of a start."""
+    """Record signals and handle them between two events, so that none interrupts the start of a stage."""
 
     last = float("-inf")
 

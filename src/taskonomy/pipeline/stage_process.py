@@ -1,4 +1,4 @@
-"""One stage, in a process forked for it, as `dvc repro --single-item` runs it."""
+"""Run one stage in a process forked for it, as `dvc repro --single-item` does."""
 
 import fcntl
 import logging
@@ -32,17 +32,17 @@ from taskonomy.stage.snapshot import InputSnapshot, told
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
 
-OF_DVC = ("Running stage ", "> ", "failed to run: ")  # what DVC, not the stage, says of a command that failed
+OF_DVC = ("Running stage ", "> ", "failed to run: ")  # how lines begin that DVC, not the stage, prints about a command that failed
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Outcome(IntEnum):
-    """How a stage's process ended: its exit status."""
+    """How a stage's process ended, as its exit status."""
 
     RAN = 0
     FAILED = 1
     UNCHANGED = 10
-    CACHED = 11  # its outputs came out of DVC's cache
+    CACHED = 11  # its outputs came from DVC's cache
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class StageJob:
     """One stage to run.
 
     Attributes:
-        stage: DVC's object.
-        log: Where its output goes.
-        turn: The file whose lock the stages of one run hold while they hold DVC's.
-        tokens: The folder of the tokens of cores; the run holds one for it.
+        stage: DVC's object of the stage.
+        log: File for its output.
+        turn: The file that the stages of one run lock before they take DVC's lock.
+        tokens: Folder of the core tokens; the run holds one for this stage.
         force: Run it even if it is unchanged.
         pull: Fetch missing data from DVC's remote.
-        tidy: Put dvc.lock and .gitignore into DVC's order; done for each stage, as a stage that reads a folder reads its .gitignore.
+        tidy: Restores the order of dvc.lock and .gitignore; called for each stage, as a stage that reads a folder reads its .gitignore.
     """
 
     stage: "Stage"
@@ -69,42 +69,42 @@ class StageJob:
 
     @property
     def name(self) -> str:
-        """The stage's name."""
+        """Return the stage's name."""
         return str(self.stage.addressing)
 
 
 class Turn:
-    """DVC's lock of the workspace, which the stages of one run take in turn: DVC by itself would try twice a second.
+    """DVC's lock of the workspace, taken in turn by the stages of one run: DVC itself would retry only twice a second.
 
-    It also knows what is going on: a stage that is told to stop does not start its command, but if the command is done, or its
-    result is being stored, that goes to its end.
+    It also records how far the stage is. A stage that is told to stop does not start its command, but once the command has ended, or while its
+    result is being stored, the stage completes.
 
     Args:
         inner: DVC's lock.
-        path: The file by which the stages of one run wait for each other.
+        path: The file on which the stages of one run wait for each other.
     """
 
     def __init__(self, inner: Any, path: Path) -> None:
         self._inner = inner
-        self._file = os.open(path, os.O_CREAT | os.O_WRONLY)  # opened here: a file that is forked shares its lock
+        self._file = os.open(path, os.O_CREAT | os.O_WRONLY)  # opened here, not before the fork: forked file descriptors share one lock
         self.stop = False
         self.commanded = False
 
     @property
     def is_locked(self) -> bool:
-        """This process holds DVC's lock."""
+        """Return whether this process holds DVC's lock."""
         return self._inner.is_locked
 
     @property
     def running(self) -> bool:
-        """The command is running, and nothing of DVC's is half done."""
+        """Return whether the command is running and DVC has nothing half done."""
         return self.commanded and not self._inner.is_locked
 
     def lock(self) -> None:
-        """Wait for it.
+        """Wait for the lock.
 
         Raises:
-            TaskonomyError: Told to stop, and the command has not been started.
+            TaskonomyError: The stage was told to stop before its command started.
         """
         while True:
             if self.stop and not self.commanded:
@@ -116,16 +116,16 @@ class Turn:
                 continue
             try:
                 self._inner.lock()
-            except LockError:  # after some seconds in which another dvc command has held it
+            except LockError:  # another dvc command has held it for some seconds
                 fcntl.flock(self._file, fcntl.LOCK_UN)
             else:
                 return
 
     def unlock(self) -> None:
-        """Let go while the command runs: DVC calls this just before it starts it.
+        """Release the lock while the command runs: DVC calls this just before it starts the command.
 
         Raises:
-            TaskonomyError: Told to stop.
+            TaskonomyError: The stage was told to stop.
         """
         if self.stop:
             raise TaskonomyError("stopped before it started")
@@ -144,20 +144,20 @@ class Turn:
 
 
 def work(job: StageJob) -> None:
-    """Run the stage and exit with an `Outcome`; all that it and DVC print goes to the log."""
+    """Run the stage and exit with an `Outcome`; everything that it and DVC print goes to the log."""
     parent = os.getppid()
     with suppress(PermissionError):
-        os.setpgid(0, 0)  # so that the stage and all that it starts can be stopped together
+        os.setpgid(0, 0)  # a process group of its own, so that the stage and all that it starts can be stopped together
     _redirect(job.log)
     os.environ[TOKENS] = str(job.tokens)
     sys.argv = [TITLE]
     try:
         with job.stage.repo as repo:
             repo.lock = turn = Turn(repo.lock, job.turn)
-            threading.Thread(target=_watch, args=(parent,), daemon=True).start()  # signals are still blocked, and stay so in it
+            threading.Thread(target=_watch, args=(parent,), daemon=True).start()  # signals are still blocked, and stay blocked in this thread
             _listen(turn)
             outcome = _reproduce(turn, job)
-    except StageCmdFailedError as error:  # the command may have said why
+    except StageCmdFailedError as error:  # the command itself may have printed the reason
         print(error)
         outcome = Outcome.FAILED
     except (DvcException, TaskonomyError, OSError) as error:
@@ -167,7 +167,7 @@ def work(job: StageJob) -> None:
 
 
 def _reproduce(turn: Turn, job: StageJob) -> Outcome:
-    """What DVC does for one stage of `dvc repro`, less the graph."""
+    """Reproduce one stage as `dvc repro` does, without building the graph."""
     stage = job.stage
     with lock_repo(stage.repo), stage.repo.scm_context(quiet=True):
         with _recording_what_was_used(stage, turn):
@@ -180,10 +180,10 @@ def _reproduce(turn: Turn, job: StageJob) -> Outcome:
 
 @contextmanager
 def _recording_what_was_used(stage: "Stage", turn: Turn) -> Iterator[None]:
-    """Compare once more when DVC has hashed what the stage depends on: between that and the end of a command anything may happen.
+    """Check after DVC has hashed the stage's dependencies that they did not change: they may have while its command ran.
 
     Raises:
-        TaskonomyError: It has changed since before DVC looked at it for the first time; nothing is recorded, and what was made is removed.
+        TaskonomyError: A dependency changed after DVC first looked at it; nothing is recorded, and the outputs are removed.
     """
     seen, save = InputSnapshot.now(of_dvc(stage)), stage.save_deps
 
@@ -201,7 +201,7 @@ def _recording_what_was_used(stage: "Stage", turn: Turn) -> Iterator[None]:
 
 
 def _write_down(stage: "Stage") -> None:
-    """`stage.dump(update_pipeline=False)`, but that what dvc.lock has of other stages is not read and written anew."""
+    """Record the stage as `stage.dump(update_pipeline=False)` does, but without rewriting the entries of other stages in dvc.lock."""
     path = f"{os.path.splitext(stage.path)[0]}.lock"
     if write_entry(path, stage.name, dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)})):
         stage.repo.scm_context.track_file(os.path.relpath(path))
@@ -212,7 +212,7 @@ def _write_down(stage: "Stage") -> None:
 def _redirect(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(os.devnull) as nothing, open(log, "w") as file:
-        os.dup2(nothing.fileno(), 0)  # a stage that asks the terminal would stop for good: it is in the background
+        os.dup2(nothing.fileno(), 0)  # the process runs in the background, where a stage that reads from the terminal would be stopped for ever
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -221,7 +221,7 @@ def _redirect(log: Path) -> None:
 
 
 def _listen(turn: Turn) -> None:
-    """SIGINT (which the command gets as well) asks for an end; SIGTERM makes one as soon as nothing of DVC's is half done."""
+    """Install the signal handlers: SIGINT (which the command receives too) asks for an end; SIGTERM forces it once DVC has nothing half done."""
 
     def ask(number: int, _frame: object) -> None:
         turn.stop = True
@@ -234,7 +234,7 @@ def _listen(turn: Turn) -> None:
 
 
 def _watch(parent: int) -> None:
-    """When the process that started us is killed, end as it would have ended us."""
+    """End the stage when the process that started it is killed, as that process would have ended it."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.killpg(0, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""How long stages took: a table per group, a CSV, and the seconds of last time."""
+"""Record how long stages took: a table per group, a CSV file, and the seconds for the next run."""
 
 import csv
 import io
@@ -13,13 +13,13 @@ from taskonomy.pipeline.progress import clock
 
 @dataclass(frozen=True)
 class Time:
-    """A stage that ended well in this run.
+    """The time of a stage that completed in this run.
 
     Attributes:
         stage: Its name.
-        seconds: How long it took.
-        start: Seconds from the start of the run.
-        cached: Its outputs came out of DVC's cache.
+        seconds: Its duration.
+        start: When it started, in seconds from the start of the run.
+        cached: Whether its outputs came from DVC's cache.
     """
 
     stage: str
@@ -29,7 +29,7 @@ class Time:
 
 
 def table(times: Iterable[Time]) -> str:
-    """A line per group of stages: how many ran, how many came out of the cache, seconds in total, and the longest."""
+    """Format a line per group of stages: how many ran, how many came from the cache, total seconds, and the longest."""
     groups: dict[str, list[Time]] = {}
     for time in sorted(times, key=lambda time: time.start):
         groups.setdefault(group(time.stage), []).append(time)
@@ -46,7 +46,7 @@ def table(times: Iterable[Time]) -> str:
 
 
 def as_csv(times: Iterable[Time]) -> str:
-    """The times as CSV, in order of start."""
+    """Format the times as CSV, in order of start."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("stage", "seconds", "start", "cached"))
@@ -56,13 +56,13 @@ def as_csv(times: Iterable[Time]) -> str:
 
 
 def read_seconds(path: Path) -> dict[str, float]:
-    """The seconds that stages took when they last ran; none where nothing is known."""
+    """Read the seconds that stages took when they last ran; {} where none are known."""
     try:
         return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # none yet, or torn by a kill: a hint, never an error
+    except (OSError, ValueError, TypeError, AttributeError):  # missing, or truncated by a kill: times are only a hint, never an error
         return {}
 
 
 def write_seconds(path: Path, known: Mapping[str, float], times: Iterable[Time]) -> None:
-    """Remember what ran for the next run."""
+    """Record the times of this run for the next one."""
     path.write_text(json.dumps({**known, **{time.stage: round(time.seconds, 3) for time in times if not time.cached}}, indent=1))

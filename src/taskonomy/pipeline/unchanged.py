@@ -1,7 +1,7 @@
-"""Whether anything has been touched since all was known to be unchanged, by what the file system says of every file that DVC would look at.
+"""Check whether any file has been touched since DVC last found everything unchanged, by the file system's metadata of all files it would look at.
 
-DVC takes seconds to say that nothing is to do, most of them for reading its own files. As in DVC's own memory of hashes, time, size and inode stand
-for contents. The slightest difference, also one that means nothing, is for DVC to judge.
+DVC takes seconds to find that there is nothing to do, most of them for reading its own files. As in DVC's own cache of hashes, time, size and inode
+stand for contents. Any difference, even one without meaning, leaves the decision to DVC.
 """
 
 import fcntl
@@ -16,21 +16,21 @@ from pathlib import Path
 
 from taskonomy.pipeline.progress import clock
 
-STILL, UNFINISHED = "taskonomy-still.json", "taskonomy-unfinished.json"  # in DVC's folder for files that are no part of the project
-IGNORED = "__pycache__"  # by .dvcignore, and written by whoever runs Python
+STILL, UNFINISHED = "taskonomy-still.json", "taskonomy-unfinished.json"  # in DVC's temporary folder of the project
+IGNORED = "__pycache__"  # also in .dvcignore: written by every Python process
 
 
 @dataclass(frozen=True)
 class Still:
-    """What was unchanged.
+    """A record of a workspace in which all stages were unchanged.
 
     Attributes:
-        root: The workspace: a copy of it has files of its own.
-        targets: Of the run.
-        stages: How many they are, with all they need.
-        paths: Files and folders, all that is in them included.
-        objects: Files of DVC's cache that hold their outputs.
-        digest: What the file system said of them.
+        root: The workspace, as a copy of it has files of its own.
+        targets: Targets of the run.
+        stages: Number of stages that the targets need, themselves included.
+        paths: Files and folders, with all that is in them.
+        objects: Files of DVC's cache that hold the outputs.
+        digest: Digest of the file system's metadata of all of them.
     """
 
     root: str
@@ -42,13 +42,13 @@ class Still:
 
 
 def remember(path: Path, targets: Sequence[str], stages: int, limits: Mapping[str, int], objects: Iterable[str]) -> None:
-    """Note that all is unchanged, unless a file may have been touched since it was last looked at.
+    """Record that all stages are unchanged, unless a file may have been touched since it was last checked.
 
     Args:
-        path: Where to note it, of the workspace in which we are.
-        targets: Of the run.
-        stages: How many they are.
-        limits: Of each file or folder, the time (nanoseconds since 1970) by which it was as DVC knows it.
+        path: File of the record, in the current workspace.
+        targets: Targets of the run.
+        stages: Number of stages that the targets need.
+        limits: File or folder -> the latest time (nanoseconds since 1970) at which it matched DVC's record.
         objects: Files of DVC's cache that hold the outputs.
     """
     path.unlink(missing_ok=True)
@@ -69,9 +69,9 @@ def remember(path: Path, targets: Sequence[str], stages: int, limits: Mapping[st
 
 
 def untouched(targets: Sequence[str]) -> str | None:
-    """What a run would say that finds nothing to do, if nothing was touched since all was known to be unchanged; None: ask DVC.
+    """Return the message of a run that finds nothing to do, if no file was touched since all stages were known to be unchanged; None: ask DVC.
 
-    To be called in the root of a workspace; anywhere else nothing is known.
+    Must be called in the root of a workspace; anywhere else the answer is None.
     """
     began = time.monotonic()
     scratch = Path(".dvc/tmp")
@@ -85,7 +85,7 @@ def untouched(targets: Sequence[str]) -> str | None:
                 digest.update(text.encode())
         for name in still.objects:
             digest.update(_said_of_one(name)[0].encode())
-    except (OSError, ValueError, TypeError):  # none yet, torn by a kill, or something is in the way: DVC will say what
+    except (OSError, ValueError, TypeError):  # missing, truncated by a kill, or not readable: DVC reports the reason
         return None
     if digest.hexdigest() != still.digest:
         return None
@@ -93,7 +93,7 @@ def untouched(targets: Sequence[str]) -> str | None:
 
 
 def _said_of(name: str) -> Iterable[tuple[str, int]]:
-    """Of a file, or of a folder and all that is in it: what is said of it, and when it was last touched."""
+    """Yield the metadata of a file, or of a folder and all that is in it, each with the time of its last change."""
     yield _said_of_one(name)
     for folder, folders, files in os.walk(name):
         folders[:] = sorted(set(folders) - {IGNORED})
@@ -104,15 +104,15 @@ def _said_of(name: str) -> Iterable[tuple[str, int]]:
 def _said_of_one(name: str) -> tuple[str, int]:
     try:
         now = os.stat(name)
-    except OSError:  # not there, or not for us to see
+    except OSError:  # missing or not readable
         return f"{name} none\n", 0
     return f"{name} {now.st_mode} {now.st_ino} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}\n", max(now.st_mtime_ns, now.st_ctime_ns)
 
 
 def _busy(scratch: Path) -> bool:
-    """Another run of ours or a command of DVC's is going on."""
+    """Return whether another run or a DVC command is active in the workspace."""
     with open(scratch / "taskonomy.lock", "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an OSError: busy
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises OSError where the lock is held
     with suppress(FileNotFoundError):
         return bool(json.loads((scratch / "rwlock").read_text()).get("write"))
     return False

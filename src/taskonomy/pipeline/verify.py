@@ -1,4 +1,4 @@
-"""Does a clean clone give what is committed? The same bits on the same kind of machine, metrics within stated tolerances elsewhere."""
+"""Verify that a clean clone reproduces what is committed: the same bits on the same kind of machine, metrics within stated tolerances elsewhere."""
 
 import os
 import platform
@@ -26,18 +26,18 @@ from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.numeric import cpu_info as processor
 
 FOLDER = Path("profiles/references")
-DEFAULT = "params"  # the reference of params.yaml as it is: its bits and metrics are those that are committed
+DEFAULT = "params"  # the reference for params.yaml without a profile: the committed bits and metrics
 NUMERICS = ("torch", "torchvision", "numpy", "scipy", "numba", "llvmlite", "embreex", "opencv-python-headless", "scikit-image", "pandas", "swiglpk")
-EXACT = 1e-9  # tolerance of a metric that no pattern names
+EXACT = 1e-9  # tolerance of a metric that no pattern matches
 
 Lock = Mapping[str, Mapping[str, Any]]  # the stages of a dvc.lock
 
 
 class Snapshot(BaseModel):
-    """What a run has made of what.
+    """Inputs and outputs of a run, as digests and numbers.
 
     Attributes:
-        outs: Digest of every output of every stage, the stages in the order of the pipeline.
+        outs: Digest of every output of every stage, stages in the order of the pipeline.
         inputs: Digest of every dependency that no stage makes.
         params: Value of every parameter that a stage reads.
         metrics: Number by `file:key`.
@@ -51,12 +51,12 @@ class Snapshot(BaseModel):
 
 
 class Reference(BaseModel):
-    """What a clean run has to give.
+    """The expected result of a clean run.
 
     Attributes:
-        machine: Where it was made.
-        tolerances: On another kind of machine a metric may differ by so much; patterns of `file:key`, the first that fits counts.
-        snapshot: None: that of the commit itself, its dvc.lock and its metrics.
+        machine: The kind of machine that it was made on.
+        tolerances: Pattern of `file:key` -> how much such a metric may differ on another kind of machine; the first matching pattern counts.
+        snapshot: Expected snapshot; None: that of the commit itself, from its dvc.lock and its metrics.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,19 +65,19 @@ class Reference(BaseModel):
     snapshot: Snapshot | None = None
 
     def tolerance(self, metric: str) -> float:
-        """Of one metric."""
+        """Return the tolerance of a metric."""
         return next((value for pattern, value in self.tolerances.items() if fnmatch(metric, pattern)), EXACT)
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A stage whose outputs are not those of the reference.
+    """A stage whose outputs differ from those of the reference.
 
     Attributes:
         stage: Its name.
-        outs: Which outputs.
-        inputs: Which of its own inputs differ too: code, data, parameters.
-        first: No stage before it differs, so that it began here.
+        outs: The outputs that differ.
+        inputs: Those of its own inputs that differ too: code, data, parameters.
+        first: Whether no stage before it differs, so that the difference began here.
     """
 
     stage: str
@@ -88,14 +88,14 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a run compares with its reference.
+    """The comparison of a run with its reference.
 
     Attributes:
-        machine: What is of another kind here, in words; empty on the same kind of machine.
+        machine: How this machine is of another kind, in words; empty on the same kind.
         differences: Stages with other bits, in the order of the pipeline.
-        beyond: Metrics that differ by more than they may there.
-        largest: The metric that differs most, measured by its tolerance.
-        outs: Outputs compared.
+        beyond: Metrics that differ by more than their tolerances.
+        largest: The metric with the largest difference relative to its tolerance.
+        outs: Number of outputs compared.
     """
 
     machine: tuple[str, ...]
@@ -106,11 +106,11 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Identical, or as near as another kind of machine comes."""
+        """Return whether the outputs are identical or, on another kind of machine, all metrics are within their tolerances."""
         return not self.differences or (bool(self.machine) and not self.beyond)
 
     def lines(self) -> Iterator[str]:
-        """The verdict in words."""
+        """Yield the verdict in words, line by line."""
         if self.machine:
             yield f"another kind of machine: {'; '.join(self.machine)}"
         if not self.differences:
@@ -133,18 +133,18 @@ class Verdict:
 
 
 def machine() -> dict[str, str]:
-    """What decides on bits: the processor, the system's C library, and the libraries that compute."""
+    """Describe what determines the bits of results: the processor, the system's C library, and the numerical libraries."""
     kind = {"system": f"{platform.system()} {platform.machine()}", "libc": " ".join(platform.libc_ver())}
     kind["python"] = ".".join(platform.python_version_tuple()[:2])
     return kind | _processor() | {name: version(name) for name in NUMERICS}
 
 
 def snapshot(root: Path, lock: Lock | None = None) -> Snapshot:
-    """What the last run in a workspace has made.
+    """Take the snapshot of what the last run in a workspace has made.
 
     Args:
         root: The workspace.
-        lock: The stages of its dvc.lock, if they are read already.
+        lock: The stages of its dvc.lock, if they have been read already.
     """
     stages = read_lock((root / "dvc.lock").read_text()) if lock is None else lock
     made = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
@@ -157,13 +157,13 @@ def snapshot(root: Path, lock: Lock | None = None) -> Snapshot:
 
 
 def compare(reference: Reference, expected: Snapshot, found: Snapshot, lock: Lock, here: Mapping[str, str]) -> Verdict:
-    """The verdict on a run.
+    """Compare a run with its reference.
 
     Args:
         reference: Machine and tolerances.
-        expected: What the run has to give.
+        expected: What the run must give.
         found: What it gave.
-        lock: The stages of its dvc.lock: what each reads.
+        lock: The stages of its dvc.lock, with their dependencies.
         here: The machine that it ran on.
     """
     kinds = sorted(reference.machine.keys() | here.keys())
@@ -199,15 +199,15 @@ def compare(reference: Reference, expected: Snapshot, found: Snapshot, lock: Loc
 
 
 def check(profile: str | None, jobs: int, *, write: bool = False) -> Verdict:
-    """Clone what is committed, run it from nothing, and compare; or write down what it gave as the reference.
+    """Clone the commit, run it from scratch, and compare the result with the reference, or write the result as the new reference.
 
     Args:
-        profile: Laid over params.yaml; None: params.yaml as it is.
-        jobs: Stages at once.
-        write: Make what the run gives the reference.
+        profile: Overrides of params.yaml; None: params.yaml as it is.
+        jobs: Maximum number of stages at once.
+        write: Write the result of the run as the reference instead of comparing.
 
     Raises:
-        TaskonomyError: There is no such reference or profile, this is no clone, or the run failed.
+        TaskonomyError: No such reference or profile, not inside a git clone, or the run failed.
     """
     name = profile or DEFAULT
     path = FOLDER / f"{name}.yaml"
@@ -221,9 +221,9 @@ def check(profile: str | None, jobs: int, *, write: bool = False) -> Verdict:
     with TemporaryDirectory(prefix="taskonomy-check-") as folder:
         root = Path(folder) / "clone"
         git("clone", "--quiet", str(Path.cwd()), str(root))
-        write_text(root / ".dvc/config.local", "[cache]\n    dir = cache\n")  # its own, and empty, whatever this machine's settings say
+        write_text(root / ".dvc/config.local", "[cache]\n    dir = cache\n")  # an empty cache of its own, whatever this machine's settings say
         committed = None if profile else snapshot(root)
-        (root / "dvc.lock").unlink(missing_ok=True)  # else DVC takes an output for known whose bits another stage has just made
+        (root / "dvc.lock").unlink(missing_ok=True)  # else DVC would take an output as cached if another stage has just made the same bits
         if profile:
             run_in_clone(root, "taskonomy", "profile", profile, "--write")
         run_in_clone(root, "taskonomy", "repro", "--jobs", str(jobs))
@@ -239,7 +239,7 @@ def check(profile: str | None, jobs: int, *, write: bool = False) -> Verdict:
 
 
 def read_lock(text: str) -> dict[str, Any]:
-    """The stages of a dvc.lock."""
+    """Parse the stages of a dvc.lock."""
     return dict((yaml.safe_load(text) or {}).get("stages", {}))
 
 
@@ -254,7 +254,7 @@ def _read(path: Path) -> Reference:
 
 
 def _within(path: str, outs: Any) -> list[str]:
-    """Those outputs that are the path, lie in it, or hold it."""
+    """Return the outputs that equal the path, lie in it, or contain it."""
     return [out for out in outs if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")]
 
 
@@ -272,7 +272,7 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 
 def _processor() -> dict[str, str]:
-    """Its name, which alone says little of a virtual machine's, its model, and the vector instructions that programs choose between."""
+    """Describe the processor: its name (of little use on a virtual machine), its model, and the vector instructions that libraries choose between."""
     facts = processor.facts()
     if not facts:
         return {"processor": platform.processor()}
@@ -282,10 +282,10 @@ def _processor() -> dict[str, str]:
 
 
 def run_in_clone(root: Path, program: str, *arguments: str) -> None:
-    """A clone's own program (taskonomy or dvc), on the clone's own code, in this environment; what it says goes to standard error.
+    """Run a clone's own program (taskonomy or dvc) on the clone's code, in this environment; its output goes to standard error.
 
     Raises:
-        TaskonomyError: It failed.
+        TaskonomyError: The program failed.
     """
     source = f"{root.absolute() / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
     command = (sys.executable, "-c", "from taskonomy.cli.main import main; main()") if program == "taskonomy" else (sys.executable, "-m", program)
@@ -298,7 +298,7 @@ def run_in_clone(root: Path, program: str, *arguments: str) -> None:
 
 @contextmanager
 def _handed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Who ends this process ends that one, and waits for it; a terminal's Ctrl-C reaches both by itself."""
+    """Pass signals that end this process on to the other one, and wait for it; a terminal's Ctrl-C reaches both anyway."""
     before = {number: signal.signal(number, lambda number, _frame: process.send_signal(number)) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
@@ -308,10 +308,10 @@ def _handed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 
 def git(*arguments: str) -> str:
-    """What git prints.
+    """Run git and return its output.
 
     Raises:
-        TaskonomyError: It failed.
+        TaskonomyError: git failed.
     """
     done = subprocess.run(("git", *arguments), capture_output=True, text=True)
     if done.returncode:

@@ -1,1 +1,1 @@
-"""A process with the libraries loaded, whose forks become stages."""
+"""A fork server: a process with the large libraries loaded, whose forks become stages."""

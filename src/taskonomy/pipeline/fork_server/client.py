@@ -1,6 +1,7 @@
-"""The `python` of the stages of a run: the warm process takes the command over (see `warm`), and this program waits for it as if it were the stage.
+"""Stand in for the `python` of a run's stages: the fork server (see `daemon`) runs the command, and this program waits for it as if it were the
+stage.
 
-Only what Python itself brings is imported here, and little of that: it is started for every stage.
+It imports little, and only from the standard library, because it is started for every stage.
 """
 
 import json
@@ -14,29 +15,29 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(real: str, address: str, arguments: list[str]) -> int:
-    """Run `python ARGUMENTS`; returns its exit status.
+    """Run `python ARGUMENTS` and return its exit status.
 
     Args:
-        real: The interpreter, for all that the warm process does not take.
-        address: Where that listens.
-        arguments: Of the command.
+        real: The interpreter, for commands that the fork server does not run.
+        address: Socket of the fork server.
+        arguments: Arguments of the command.
     """
     status = _handed_over(address, arguments) if arguments and arguments[0].endswith(".py") else None
     if status is None:
         os.execv(real, [real, *arguments])  # noqa: S606  # what the command asks for, as it is
-    if status < 0:  # by a signal, and so do we
-        with suppress(OSError):  # SIGKILL cannot be set
+    if status < 0:  # the stage was ended by a signal: end this process by the same one
+        with suppress(OSError):  # the handler of SIGKILL cannot be set
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
 
 
 def _handed_over(address: str, arguments: list[str]) -> int | None:
-    """How the stage ended: its exit status, or less than 0, the signal that ended it; None: it is not taken."""
+    """Run the command on the fork server and return its exit status, or minus the signal that ended it; None: the fork server does not run it."""
     request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd(), "group": os.getpgid(0)}
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}  # the stage is in our group: that is told, and we wait for it
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}  # the stage is in this process group and gets them itself
     stage, status = "", ""
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as warm:  # it is still loading, or was killed
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as warm:  # the fork server is still loading, or was killed
         warm.connect(address)
         socket.send_fds(warm, [b"?"], [0, 1, 2])
         warm.sendall(json.dumps(request).encode() + b"\n")

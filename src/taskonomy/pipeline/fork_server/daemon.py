@@ -1,14 +1,14 @@
-"""A process that has the large libraries loaded, from which the stages of a run are forked: loading torch and pandas anew takes each of them seconds.
+"""Fork the stages of a run off a process that has the large libraries loaded, as importing torch and pandas takes each stage seconds.
 
-DVC runs `python stages/train.py ...` as ever, but the `python` it finds first (`python.py`) hands its arguments, environment and open files over to
-this process, whose fork becomes the stage. Libraries alone are loaded beforehand: a stage reads the project's own code as it is when it starts, which
-is what DVC has hashed. A command that wants the libraries themselves otherwise (PYTHONPATH, OMP_NUM_THREADS) is not taken.
+DVC runs `python stages/train.py ...` as usual, but the `python` that it finds first (`client.py`) hands its arguments, environment and open files
+over to this process, whose fork becomes the stage. Only libraries are loaded beforehand: a stage reads the project's own code as it is when it
+starts, which is what DVC has hashed. A command whose environment changes how libraries load (PYTHONPATH, OMP_NUM_THREADS) is not run here.
 """
 
 import os
 import sys
 
-if __name__ == "__main__":  # started by its path, so that nothing of the project's own is loaded, or found beside it
+if __name__ == "__main__":  # started by its path, so that no module of the project is loaded, or found beside this file
     del sys.path[0]
 
 import gc
@@ -27,10 +27,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-LEAST = 3  # stages for which it pays
-LONGEST = 90  # bytes of its folder's path: that of a socket has at most 104 on some systems
+LEAST = 3  # number of stages from which on it pays
+LONGEST = 90  # bytes of its folder's path: a socket's path has at most 104 on some systems
 LIBRARIES = ("numpy", "pandas", "pydantic", "yaml", "tqdm", "psutil", "jaxtyping", "dvclive.live")
-OF_TRAINING = ("torch", "torch._dynamo", "safetensors.torch")  # loaded when the first of these stages comes
+OF_TRAINING = ("torch", "torch._dynamo", "safetensors.torch")  # imported when the first stage that trains is requested
 TRAINING = ("train.py", "transfer.py", "more.py", "samples.py", "export.py")
 READ_AS_LOADED = ("PYTHON", "LD_", "OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "CUDA_", "TORCH")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,13 +38,13 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def python(commands: Iterable[str]) -> Iterator[None]:
-    """The `python` that stages find while this lasts is this environment's; if `LEAST` or more ask for it, by way of a warm process.
+    """Put a `python` first on the path of stages: this environment's or, for `LEAST` or more commands, the client of a fork server.
 
     Args:
-        commands: Those that may run.
+        commands: The commands that may run.
     """
     before = os.environ.get("PATH", os.defpath)
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # so that the last line of a log is of now
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # else a log would lag behind what the stage printed
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
     try:
         with _warm() if sum(command.startswith("python ") for command in commands) >= LEAST else nullcontext():
@@ -75,7 +75,7 @@ def _warm() -> Iterator[None]:
 
 
 def wait_for_stages(folder: Path) -> tuple[dict[str, Any], list[int]]:
-    """Serve until the run is over; only forks return: what they are to become, and its open files."""
+    """Serve requests until the run is over; only forks return, with the request that they are to become and its open files."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     started_with = dict(os.environ)
@@ -85,7 +85,7 @@ def wait_for_stages(folder: Path) -> tuple[dict[str, Any], list[int]]:
     os.set_blocking(wakes, False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.set_wakeup_fd(wakes)
-    waiting: dict[int, socket.socket] = {}  # process -> who waits for its end
+    waiting: dict[int, socket.socket] = {}  # process -> connection of the client that waits for its end
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "socket"))
     listener.listen()
@@ -121,7 +121,7 @@ def wait_for_stages(folder: Path) -> tuple[dict[str, Any], list[int]]:
             elif key.fileobj == 0:  # the run is over, or was killed
                 events.unregister(0)
                 over = True
-            else:  # who waits was killed
+            else:  # the client that waits was killed
                 with suppress(ProcessLookupError):
                     os.kill(key.data, signal.SIGKILL)
                 events.unregister(key.fileobj)
@@ -138,14 +138,14 @@ def wait_for_stages(folder: Path) -> tuple[dict[str, Any], list[int]]:
 
 def _load(names: tuple[str, ...]) -> None:
     for name in names:
-        with suppress(ImportError):  # a stage that needs it will say so
+        with suppress(ImportError):  # a stage that needs it reports the error
             importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # forks share what is never looked at again
+    gc.freeze()  # keeps the garbage collector from touching, and so copying, memory that forks share
 
 
 def _request(client: socket.socket, started_with: dict[str, str]) -> tuple[dict[str, Any] | None, list[int]]:
-    """What a command wants to become, and its open files; None: not here."""
+    """Read a client's request and its open files; None: the command is not run here."""
     files: list[int] = []
     try:
         _mark, files, _flags, _address = socket.recv_fds(client, 1, 3)
@@ -174,7 +174,7 @@ def _ended(waiting: dict[int, socket.socket]) -> Iterator[tuple[int, int]]:
 
 
 def become(request: dict[str, Any], files: list[int]) -> None:
-    """Be the process that a command would have been, up to its script."""
+    """Set this process up as the requested command's, up to the start of its script."""
     os.setpgid(0, request["group"])
     for number, file in enumerate(files):
         os.dup2(file, number)

@@ -1,1 +1,1 @@
-"""A chosen policy in use: its networks as files, images to answers, the graph that other programs read, and what it all costs to run."""
+"""Use a chosen policy: export its networks, run them on images, convert them to ONNX graphs, and compute what they cost to run."""

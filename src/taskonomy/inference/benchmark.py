@@ -1,4 +1,4 @@
-"""A policy's speed: all targets once on the same images, the three ways of `taskonomy.inference.inference_cost`."""
+"""Measure a policy's speed: all targets once on the same images, in the three ways of `taskonomy.inference.inference_cost`."""
 
 import statistics
 import time
@@ -16,35 +16,35 @@ from taskonomy.labels.encodings import Head
 from taskonomy.models.networks import task_network
 from taskonomy.tasks import Task
 
-IMAGES = 3  # of the largest sample
+IMAGES = 3  # images of the largest sample
 
 
 @runtime_checkable
 class Solves(Protocol):
-    """One target's part of a policy."""
+    """The networks of one target of a policy."""
 
     @property
     def encoders(self) -> Mapping[str, Encoder]:
-        """Of its sources."""
+        """Return the encoders of its sources."""
         ...
 
     @property
     def readout(self) -> Readout:
-        """From their codes to its output."""
+        """Return the readout from the sources' codes to its output."""
         ...
 
 
 @torch.no_grad()
 def solve_all(targets: Sequence[Solves], images: Float[Tensor, "images 3 side side"], *, share: bool) -> None:
-    """Every target's output once: tasks of one image on the first image, of several on as many.
+    """Compute every target's output once: each task takes as many of the images as its samples have, from the first on.
 
     Args:
-        targets: Of the policy.
-        images: As many as the largest sample has.
-        share: Whether an encoder sees an image once for all targets, or once for each.
+        targets: Targets of the policy.
+        images: As many images as the largest sample has.
+        share: Whether an encoder processes an image once for all targets, or once for each.
     """
     known: dict[str, Tensor] = {}
-    for one in sorted(targets, key=lambda one: -one.readout.images):  # those of fewer images find the codes of more
+    for one in sorted(targets, key=lambda one: -one.readout.images):  # largest samples first, so that the other targets find the codes computed
         taken = one.readout.images
         codes = known if share else {}
         for source, encoder in one.encoders.items():
@@ -54,7 +54,7 @@ def solve_all(targets: Sequence[Solves], images: Float[Tensor, "images 3 side si
 
 
 def own_network(task: Task, shapes: dict[str, Any]) -> nn.Module:
-    """What would solve a target without a policy, with weights that were never trained; `shapes` as in its card."""
+    """Build the network that would solve a target without a policy, with untrained weights; `shapes` as in the target's card."""
     task = replace(task, head=Head(**shapes["head"]))
     encoder, decoder = EncoderParams(**shapes["encoder"]), DecoderParams(**shapes["decoder"])
     return task_network(task, encoder, decoder, shapes["side"], tile_side=shapes["tile_side"]).eval().requires_grad_(False)
@@ -63,14 +63,14 @@ def own_network(task: Task, shapes: dict[str, Any]) -> nn.Module:
 def milliseconds(
     targets: Sequence[Solves], own: Sequence[tuple[Task, nn.Module]], side: int, device: torch.device, repeats: int = 20
 ) -> dict[str, float]:
-    """Of all targets once, the median of some runs, taken in turns.
+    """Measure the time to solve all targets once: the median over the repeats, in ms, for each way; the ways are measured in turns.
 
     Args:
-        targets: Of the policy, on the device.
-        own: Their tasks, with a network of their own each, on the device.
-        side: Of the images, pixels.
+        targets: Targets of the policy, on the device.
+        own: Each target's task with a network of its own, on the device.
+        side: Side of the images in pixels.
         device: Where to measure.
-        repeats: Runs of each way.
+        repeats: Runs of each way, besides one to warm up.
     """
     images = torch.rand(IMAGES, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
     seen = [(network, images[None, : task.tiles, : task.in_channels]) for task, network in own]
@@ -92,6 +92,6 @@ def milliseconds(
             run()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-            if number:  # the first warms up
+            if number:  # the first run warms up
                 taken[way].append(1000 * (time.perf_counter() - started))
     return {way: statistics.median(times) for way, times in taken.items()}

@@ -1,4 +1,4 @@
-"""A policy's networks, put together: images to the sources' codes, and from these to the answer. Every part is frozen."""
+"""Compose a policy's networks: images to the sources' codes, and from these to the output. Every part is frozen."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ class Encoder(nn.Module):
     """A source's encoder, from images in [0, 1].
 
     Args:
-        encoder: Reads channels in [-1, 1].
+        encoder: Network that reads channels in [-1, 1].
         grey: Whether it reads lightness alone.
     """
 
@@ -28,20 +28,20 @@ class Encoder(nn.Module):
         self.encoder, self.grey = encoder, grey
 
     def forward(self, images: Float[Tensor, "images 3 side side"]) -> Float[Tensor, "images channels height width"]:
-        """The code of each image."""
+        """Compute the code of each image."""
         if not self.grey:
             return self.encoder(images * 2 - 1)
-        with images.device:  # its constants are made where the images are
+        with images.device:  # constants of the conversion are created on the images' device
             return self.encoder(lightness(images[:, None])[:, 0])
 
 
 class Readout(nn.Module):
-    """From the codes of all sources to a target's output: what `TransferNetwork` and `TaskNetwork` do behind their encoders.
+    """The network from the codes of all sources to a target's output: what `TransferNetwork` and `TaskNetwork` do after their encoders.
 
     Args:
-        transfer: Codes of one image to the decoder's inputs; nothing where the target is solved by its own network.
-        decoder: All images' to the task's output.
-        images: How many a sample has.
+        transfer: From the codes of one image to the decoder's inputs; the identity where the target is solved by its own network.
+        decoder: From the inputs of all images of a sample to the task's output.
+        images: Number of images of a sample.
     """
 
     def __init__(self, transfer: nn.Module, decoder: nn.Module, images: int) -> None:
@@ -49,17 +49,17 @@ class Readout(nn.Module):
         self.transfer, self.decoder, self.images = transfer, decoder, images
 
     def forward(self, codes: Float[Tensor, "batch {self.images} sources_channels height width"]) -> Float[Tensor, "batch outputs *side"]:
-        """A map, or numbers, of each sample."""
-        # Sizes are written so that graphs of this keep the batch open.
+        """Compute the output of each sample: a map, or numbers."""
+        # Sizes are written so that exported graphs keep the batch size open.
         return self.decoder(self.transfer(codes.flatten(0, 1)).unflatten(0, (-1, self.images)).flatten(1, 2))
 
 
 class Whole(nn.Module):
-    """One target by itself: images to its output.
+    """The complete network of one target, from images to its output.
 
     Args:
-        encoders: Of each source, in the order in which the transfer reads them.
-        readout: Of the target.
+        encoders: Encoders of the sources, in the order in which the transfer reads them.
+        readout: The target's readout.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], readout: Readout) -> None:
@@ -67,24 +67,24 @@ class Whole(nn.Module):
         self.encoders, self.readout = nn.ModuleList(encoders.values()), readout
 
     def forward(self, images: Float[Tensor, "batch images 3 side side"]) -> Float[Tensor, "batch outputs *map"]:
-        """A map, or numbers, of each sample."""
+        """Compute the output of each sample: a map, or numbers."""
         flat = images.flatten(0, 1)
         codes = cat([encoder(flat) for encoder in self.encoders], 1)
         return self.readout(codes.unflatten(0, (-1, self.readout.images)))
 
 
 def fresh_encoder(source: Task, shape: EncoderParams) -> Encoder:
-    """Build a source's encoder, without its weights."""
+    """Build a source's encoder with untrained weights."""
     return Encoder(make_encoder(shape, source.in_channels), grey=source.input is Input.LIGHTNESS)
 
 
 def fresh_readout(target: Task, sources: int, shapes: dict[str, Any]) -> Readout:
-    """A target's readout, without its weights.
+    """Build a target's readout with untrained weights.
 
     Args:
-        target: Its entry.
-        sources: How many; 0: the decoder of its own network.
-        shapes: Of the card: head, encoder, decoder, side, tile_side.
+        target: The target's task.
+        sources: Number of sources; 0: the decoder of its own network.
+        shapes: As in the target's card: head, encoder, decoder, side, tile_side.
     """
     task = replace(target, head=Head(**shapes["head"]))
     encoder, decoder, side = EncoderParams(**shapes["encoder"]), DecoderParams(**shapes["decoder"]), shapes["side"]

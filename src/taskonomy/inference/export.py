@@ -1,4 +1,4 @@
-"""A policy's predictors, written: the few transfers that were chosen, with their weights, behind the encoders that they share."""
+"""Write a policy's predictors: its few transfers with their weights, and the encoders that they share."""
 
 import hashlib
 import json
@@ -43,8 +43,8 @@ class Chosen:
 
     Attributes:
         target: The task it solves.
-        sources: As tables write them; `self`: the target's own network.
-        metrics: Affinity, gain and quality, as the policy has them.
+        sources: Sources as tables write them; `self`: the target's own network.
+        metrics: Affinity, gain and quality, as in the policy.
     """
 
     target: str
@@ -53,18 +53,18 @@ class Chosen:
 
     @property
     def own(self) -> bool:
-        """Whether the target is solved by its own fully supervised network."""
+        """Return whether the target is solved by its own fully supervised network."""
         return self.sources == (SELF,)
 
     @property
     def left_out(self) -> str:
-        """Why it is not exported; empty: it is."""
+        """Return why the transfer is not exported; empty if it is."""
         other = next((source for source in self.sources if variant(source) is not None), None)
         return "" if other is None else f"{self.target} is solved by {other}: only transfers from frozen encoders and own networks are exported"
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Tasks whose encoders it starts from."""
+        """Return the tasks whose encoders it starts from."""
         return (self.target,) if self.own else self.sources
 
 
@@ -72,7 +72,7 @@ def read_chosen(path: Path, registry: Registry) -> tuple[dict[str, Any], list[Ch
     """Read the policy that the stage `policy` wrote, and its transfers.
 
     Raises:
-        TaskonomyError: It is not there or damaged, or names tasks that there are not.
+        TaskonomyError: The file is missing or damaged, or names unknown tasks.
     """
     try:
         policy = json.loads(path.read_text(encoding="utf-8"))
@@ -89,21 +89,21 @@ def read_chosen(path: Path, registry: Registry) -> tuple[dict[str, Any], list[Ch
 def export(
     run: RunContext, policy: Path, held_out: Path, output: Path, registry: Registry, told: Callable[[int], object] = lambda done: None
 ) -> dict[str, Any]:
-    """Write the predictors of a policy; transfers whose weights the store does not have are trained once more, with the bits that were measured.
+    """Write the predictors of a policy; transfers whose weights the store lacks are trained again, with the bits that were measured.
 
     Args:
-        run: Where everything is.
-        policy: What the stage `policy` wrote.
-        held_out: The table of gain and quality on the images that the policy was not chosen on.
-        output: Folder to write, whole or not at all.
-        registry: Tasks.
-        told: Called with 1 as each target's weights are there.
+        run: Folders and parameters of the run.
+        policy: File that the stage `policy` wrote.
+        held_out: Table of gain and quality on the images that the policy was not chosen on.
+        output: Folder to write, atomically.
+        registry: Registry of tasks.
+        told: Called with 1 whenever a target's weights are available.
 
     Returns:
         The index. Targets whose transfer is of a form that is not exported (`a>b`, `a@0.02`) stand in it under `left_out`, with the reason.
 
     Raises:
-        TaskonomyError: As `read_chosen`; weights that are not there or do not fit.
+        TaskonomyError: As `read_chosen`; or weights are missing or do not fit.
     """
     facts, all_of_them = read_chosen(policy, registry)
     chosen = [one for one in all_of_them if not one.left_out]
@@ -129,7 +129,7 @@ def export(
 
 
 def headline(index: dict[str, Any]) -> str:
-    """An export in one sentence."""
+    """Summarise an export in one sentence."""
     shared, independent = (index["cost"][way] for way in ("shared", "independent"))
     amounts = [
         f"{shared[name]:,} {unit} ({shared[name] / independent[name]:.0%} of independent networks)" if independent[name] else f"no {unit}"
@@ -146,7 +146,7 @@ def _train(work: tuple[RunContext, Chosen]) -> None:
 
 
 def _write_encoder(run: RunContext, task: Task, folder: Path) -> Card:
-    """Write a source's encoder, and return what the index says of it."""
+    """Write a source's encoder, and return its entry of the index."""
     source = task.name
     shape = run.config(source).encoder
     encoder = fresh_encoder(task, shape)
@@ -166,7 +166,7 @@ def _write_encoder(run: RunContext, task: Task, folder: Path) -> Card:
 
 
 def _write_target(run: RunContext, one: Chosen, title: str, elsewhere: Any, folder: Path, encoders: dict[str, Card]) -> Card:
-    """A target's transfer and decoder; returns its card."""
+    """Write a target's transfer and decoder, and return its card."""
     opened = shared(run.to(one.target))
     task, side = opened.task.task, int(opened.dataset.images.shape[1])
     if task.head is None:
@@ -193,12 +193,12 @@ def _write_target(run: RunContext, one: Chosen, title: str, elsewhere: Any, fold
         "data": data_digest(opened.dataset, opened.task, opened.train, images=False),
         "unit": found["unit"],
         "readout": size_of(readout, codes).as_dict(),
-        "own_network": own.as_dict(),  # what would be trained without a policy
+        "own_network": own.as_dict(),  # the network that would be trained without a policy
     }
 
 
 def _transferred(run: RunContext, one: Chosen, readout: Readout) -> dict[str, Any]:
-    """The weights of a transfer, and what its training measured."""
+    """Load the weights of a transfer into its readout, and return what its training measured."""
     from taskonomy.training.train_transfer import transfer_with_weights
 
     to = run.to(one.target)
@@ -211,7 +211,7 @@ def _transferred(run: RunContext, one: Chosen, readout: Readout) -> dict[str, An
 
 
 def _own(run: RunContext, target: str, readout: Readout) -> dict[str, Any]:
-    """The decoder of a target's own network, and what its training measured."""
+    """Load the decoder of a target's own network into its readout, and return what its training measured."""
     model, opened = run.models / target, shared(run.to(target))
     network = network_of(opened.config, opened.dataset)
     epoch = load_weights(model / "network.safetensors", network)["epoch"]
@@ -222,7 +222,7 @@ def _own(run: RunContext, target: str, readout: Readout) -> dict[str, Any]:
 
 
 def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card], targets: list[Card]) -> dict[str, Any]:
-    """What is known of all predictors together."""
+    """Build the index of all predictors."""
     sizes = {name: ModelSize(card["parameters"], card["flops"]) for name, card in encoders.items()}
     by_part = {part: {card["task"]: ModelSize(**card[part]) for card in targets} for part in ("readout", "own_network")}
     sources = {card["task"]: card["encoders"] for card in targets}
@@ -251,7 +251,7 @@ def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card]
 
 
 def file_digest(path: Path) -> str:
-    """MD5 of a file, as DVC names its content."""
+    """Compute the MD5 digest of a file, as DVC does."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

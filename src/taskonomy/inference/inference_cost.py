@@ -1,4 +1,4 @@
-"""What a policy costs to run, against independent networks: weights, arithmetic, and, measured where it is asked, milliseconds.
+"""Compute what it costs to run a policy, compared with independent networks: weights, arithmetic and, optionally, measured milliseconds.
 
 Every target is solved once, on the same images: tasks of one image on the first, pairs on the first two, egomotion on all three. Three ways:
 
@@ -20,23 +20,23 @@ from taskonomy.models.networks import parameters
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Of a part of a policy.
+    """The size of a part of a policy.
 
     Attributes:
-        parameters: Weights.
-        flops: Of one pass, on one image or one sample, as `torch.utils.flop_counter` counts them: a multiplication and an addition are two.
+        parameters: Number of weights.
+        flops: Operations of one pass on one image or sample, as `torch.utils.flop_counter` counts them: a multiplication and an addition are two.
     """
 
     parameters: int
     flops: int
 
     def as_dict(self) -> dict[str, int]:
-        """As cards have it."""
+        """Return the size as cards hold it."""
         return {"parameters": self.parameters, "flops": self.flops}
 
 
 def size_of(module: nn.Module, *inputs: Tensor) -> ModelSize:
-    """Of a module, on these inputs."""
+    """Measure the size of a module on these inputs."""
     module.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(*inputs)
@@ -50,16 +50,16 @@ def together(
     sources: Mapping[str, Iterable[str]],
     images: Mapping[str, int],
 ) -> dict[str, Any]:
-    """All targets once, the three ways.
+    """Compute the cost of solving all targets once, in each of the three ways.
 
     Args:
-        encoders: Source -> its encoder, on one image.
-        readouts: Target -> its transfer and decoder, on one sample.
-        own: Target -> its own network, on one sample.
+        encoders: Source -> size of its encoder, on one image.
+        readouts: Target -> size of its transfer and decoder, on one sample.
+        own: Target -> size of its own network, on one sample.
         sources: Target -> the sources it is solved from.
         images: Target -> images of a sample.
     """
-    # An encoder is wanted on as many of the common images as the largest sample has that is solved from it.
+    # An encoder runs on as many of the common images as the largest sample has among the targets that are solved from it.
     wanted = {name: max(images[target] for target in sources if name in sources[target]) for name in encoders}
     passes = {target: [(name, images[target]) for name in sources[target]] for target in sources}
     read = ModelSize(sum(one.parameters for one in readouts.values()), sum(one.flops for one in readouts.values()))

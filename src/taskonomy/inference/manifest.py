@@ -26,12 +26,12 @@ _NAME = re.compile(r"[\w-]+")  # a name in an index becomes part of a path
 
 @dataclass(frozen=True)
 class Exported:
-    """A folder of predictors.
+    """A folder of predictors that the stage `export` wrote.
 
     Attributes:
         root: The folder.
         index: Its `index.json`.
-        registry: Tasks.
+        registry: Registry of tasks.
     """
 
     root: Path
@@ -40,19 +40,19 @@ class Exported:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Tasks that there is a predictor for."""
+        """Return the tasks that have a predictor."""
         return tuple(self.index["targets"])
 
     @cached_property
     def side(self) -> int:
-        """Of the images that the networks read, pixels."""
+        """Return the side of the images that the networks read, in pixels."""
         return int(self.index["side"])
 
     def card(self, target: str) -> dict[str, Any]:
-        """A predictor's card.
+        """Read a predictor's card.
 
         Raises:
-            TaskonomyError: There is none for this task, with the task that may have been meant; the card is damaged.
+            TaskonomyError: There is no predictor for this task (the error suggests the one that may have been meant), or the card is damaged.
         """
         if target not in self.index["targets"]:
             if target in self.index["left_out"]:
@@ -73,11 +73,11 @@ class Exported:
         return self.registry[name]
 
     def encoder(self, source: str) -> Path:
-        """File of a source's encoder."""
+        """Return the path of a source's encoder."""
         return self.root / "encoders" / f"{source}.safetensors"
 
     def readout(self, target: str) -> Path:
-        """File of a target's transfer and decoder."""
+        """Return the path of a target's transfer and decoder."""
         return self.root / "targets" / f"{target}.safetensors"
 
 
@@ -86,10 +86,10 @@ def open_export(root: Path = FOLDER, registry: Registry = BUILT_IN) -> Exported:
 
     Args:
         root: The folder.
-        registry: Tasks that they may be of.
+        registry: Tasks that the predictors may solve.
 
     Raises:
-        TaskonomyError: There are none yet, or what is there is damaged or of another version.
+        TaskonomyError: There are no predictors yet, or they are damaged or of another version.
     """
     root = Path(root)
     if not (root / "index.json").is_file():

@@ -1,4 +1,4 @@
-"""Predictors as ONNX graphs, for programs that have no torch: from images to a target's output, weights included."""
+"""Write predictors as ONNX graphs, for programs without torch: from images to a target's output, weights included."""
 
 import json
 import warnings
@@ -15,18 +15,18 @@ from taskonomy.inference.predictor import Predictor
 
 OPSET = 17
 INPUT, OUTPUT = "images", "output"
-# Largest difference between the two, relative to the largest output (or 1): both compute in float32, in other orders.
+# Largest allowed difference, relative to the largest output (or 1): both compute in float32, but not in the same order.
 TOLERANCE = 1e-4
 
 
 def write_graph(predictor: Predictor, path: Path) -> None:
     """Write a graph: `images` [batch, images, 3, side, side], float32 in [0, 1], to `output` [batch, ...], as the network gives it.
 
-    The graph carries the task, its title and the statistics that decode its output, as properties.
+    The graph's properties hold the task, its title and the statistics that decode its output.
 
     Args:
-        predictor: On the processor.
-        path: The file, written whole or not at all.
+        predictor: A predictor on the CPU.
+        path: The file, written atomically.
 
     Raises:
         TaskonomyError: The package onnx is not installed.
@@ -35,7 +35,7 @@ def write_graph(predictor: Predictor, path: Path) -> None:
     example = torch.zeros(1, predictor.task.images, 3, predictor.side, predictor.side)
     buffer = BytesIO()
     with warnings.catch_warnings():
-        # The exporter that needs no onnxscript announces its age; that constants are constants is meant.
+        # The exporter that works without onnxscript warns of its age, and of constants that are meant to be constant.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             predictor.network, (example,), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
@@ -51,7 +51,7 @@ def write_graph(predictor: Predictor, path: Path) -> None:
 
 
 def difference(predictor: Predictor, path: Path, samples: int = 2) -> float:
-    """Largest difference between a graph and its predictor on random images, relative to the largest output, or to 1.
+    """Compute the largest difference between a graph and its predictor on random images, relative to the largest output, or to 1.
 
     Raises:
         TaskonomyError: The package onnxruntime is not installed.

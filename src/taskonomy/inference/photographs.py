@@ -1,4 +1,4 @@
-"""A user's images, as the networks read them: of any size, the central square, resized as the stage `prepare` does it."""
+"""Read a user's images of any size as the networks need them: the central square, resized as in the stage `prepare`."""
 
 import re
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 
 def read_image(path: Path) -> Image:
-    """An image file, RGB; grey is repeated, transparency dropped, and a photograph turned as its camera was held.
+    """Read an image file as RGB; grey is repeated, transparency dropped, and a photograph turned upright by its orientation tag.
 
     Raises:
-        TaskonomyError: It is not there, or cannot be decoded.
+        TaskonomyError: The file is missing, or cannot be decoded.
     """
     import cv2
 
@@ -37,7 +37,7 @@ def read_image(path: Path) -> Image:
 
 
 def central_square(image: Image) -> UInt8[np.ndarray, "side side 3"]:
-    """What is seen of an image: its central square. Nothing is squeezed."""
+    """Crop an image to its central square, without distortion."""
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -45,10 +45,10 @@ def central_square(image: Image) -> UInt8[np.ndarray, "side side 3"]:
 
 
 def found_images(paths: Sequence[Path]) -> list[Path]:
-    """Files as given; of folders, their images in the order of their names, in which numbers count as numbers.
+    """List image files: files as given, and the images of folders in natural order of their names (numbers by value).
 
     Raises:
-        TaskonomyError: Nothing there, or a folder without images.
+        TaskonomyError: A path does not exist, or a folder holds no images.
     """
     found: list[Path] = []
     for path in paths:

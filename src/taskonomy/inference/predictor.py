@@ -1,4 +1,4 @@
-"""Predictors: what the stage `export` wrote, loaded and run on a user's images."""
+"""Load the predictors that the stage `export` wrote, and run them on a user's images."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -28,17 +28,17 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 class Predictor:
-    """One target's network.
+    """The network of one target.
 
     Args:
-        exported: The folder.
+        exported: The folder of predictors.
         target: The task.
-        encoders: Loaded ones, which predictors share; those that it needs are added.
-        device: Where it computes.
+        encoders: Encoders loaded so far, shared by predictors; missing ones are added.
+        device: Device to compute on.
 
     Attributes:
-        task: The target's entry, with the head of its network.
-        card: What the stage `export` says of it: metrics, sources, data, parameters.
+        task: The target's task, with the head of its network.
+        card: What the stage `export` recorded about it: metrics, sources, data, parameters.
     """
 
     def __init__(self, exported: Exported, target: str, encoders: dict[str, Encoder], device: torch.device) -> None:
@@ -57,23 +57,23 @@ class Predictor:
         _loaded(self.readout, exported.readout(target)).to(device)
 
     def __call__(self, *images: Given) -> Prediction:
-        """The answer for one sample.
+        """Predict the target for one sample.
 
         Args:
-            images: Files, or RGB arrays, of any size: as many as the task takes, 1, 2 or 3.
+            images: Files or RGB arrays, of any size: 1, 2 or 3, as many as the task takes.
 
         Raises:
-            TaskonomyError: Another number of images; one that cannot be read.
+            TaskonomyError: Wrong number of images, or one that cannot be read.
         """
         return next(predict([self], [images]))[0]
 
     @property
     def network(self) -> Whole:
-        """From images [batch, images, 3, side, side] in [0, 1] to outputs, as one module."""
+        """Build the network from images [batch, images, 3, side, side] in [0, 1] to outputs as one module."""
         return Whole(self.encoders, self.readout).eval()
 
     def check(self, images: int) -> None:
-        """That it is asked with as many images as it takes.
+        """Check that the number of images is the one that the task takes.
 
         Raises:
             TaskonomyError: It is not.
@@ -83,7 +83,7 @@ class Predictor:
             raise TaskonomyError(f"{self.task.name} takes {takes} (got {images})")
 
     def answer(self, codes: dict[str, Tensor], squares: tuple[Picture, ...]) -> Prediction:
-        """From the codes of a sample's images, [images, channels, height, width] by source."""
+        """Predict from the codes of a sample's images: source -> [images, channels, height, width]."""
         with torch.no_grad():
             output = self.readout(torch.cat([codes[source] for source in self.encoders], 1)[None])[0]
         mine = {source: codes[source].float().cpu().numpy() for source in self.encoders}
@@ -95,12 +95,12 @@ def load_predictor(task: str, folder: Path | str = FOLDER, device: str = "auto",
 
     Args:
         task: The target.
-        folder: Which the stage `export` wrote.
+        folder: Folder that the stage `export` wrote.
         device: cpu, cuda, or auto: a GPU where there is one.
-        registry: Tasks that there are, where a predictor is of a custom one: `read_params(...).registry` of the run.
+        registry: Registry of tasks; for predictors of custom tasks `read_params(...).registry` of the run.
 
     Raises:
-        TaskonomyError: There are no predictors, none of this task, damaged weights, or no such device.
+        TaskonomyError: There are no predictors or none of this task, weights are damaged, or there is no such device.
     """
     return load_predictors([task], folder, device, registry)[0]
 
@@ -108,18 +108,18 @@ def load_predictor(task: str, folder: Path | str = FOLDER, device: str = "auto",
 def load_predictors(
     tasks: Iterable[str] | None = None, folder: Path | str = FOLDER, device: str = "auto", registry: Registry = BUILT_IN
 ) -> list[Predictor]:
-    """Load several targets' predictors, None: all; encoders that some of them share are loaded once."""
+    """Load the predictors of several targets (None: all); encoders that several use are loaded once."""
     exported, encoders, where = open_export(Path(folder), registry), dict[str, Encoder](), device_of(device)
     return [Predictor(exported, task, encoders, where) for task in (exported.targets if tasks is None else tasks)]
 
 
 def predict(predictors: Sequence[Predictor], samples: Iterable[Sequence[Given]], *, share: bool = True) -> Iterator[list[Prediction]]:
-    """Each sample's answers, one for each predictor.
+    """Yield the predictions for each sample, one for each predictor.
 
     Args:
-        predictors: That take as many images as a sample has.
-        samples: Files or arrays.
-        share: Whether an encoder that several predictors read runs once on an image. The answers are the same.
+        predictors: Predictors that take as many images as a sample has.
+        samples: The images of each sample, as files or arrays.
+        share: Whether an encoder that several predictors read runs once on an image; the predictions are the same either way.
     """
     for sample in samples:
         for one in predictors:
@@ -137,20 +137,20 @@ def predict(predictors: Sequence[Predictor], samples: Iterable[Sequence[Given]],
 
 @torch.no_grad()
 def encode(encoders: dict[str, Encoder], images: Float[Tensor, "images 3 side side"], known: dict[str, Tensor]) -> None:
-    """Add the codes of images by these encoders to those that are known."""
+    """Compute the codes of images by the encoders that `known` lacks, and add them to it."""
     for source, encoder in encoders.items():
         if source not in known:
             known[source] = encoder(images)
 
 
 def as_seen(squares: Sequence[UInt8[np.ndarray, "_ _ 3"]], side: int) -> Float[Tensor, "images 3 {side} {side}"]:
-    """Squares of any size at the networks' side: averaged when smaller, bilinear when larger, as prepared images are; in [0, 1]."""
+    """Resize squares to the networks' side as prepared images are (averaged when shrunk, bilinear when enlarged); values in [0, 1]."""
     images = np.stack([resized(square, side) for square in squares])
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
 
 
 def device_of(name: str) -> torch.device:
-    """A device by name.
+    """Return the device of this name.
 
     Raises:
         TaskonomyError: There is no such device.

@@ -1,4 +1,4 @@
-"""A network's output for people: as a picture, as JSON, as an array."""
+"""Render a network's output for people: as a picture, as JSON, as an array."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,14 +22,14 @@ PAIRS = ("1-2", "1-3", "2-3")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a predictor says about one sample.
+    """A predictor's output for one sample.
 
     Attributes:
-        task: Its entry.
-        images: The central squares of the sample's images.
-        output: Of the network: [channels, height, width], or [numbers].
-        statistics: That decode it.
-        codes: The representation it was computed from: source -> [images, channels, height, width].
+        task: The task.
+        images: Central squares of the sample's images.
+        output: The network's output: [channels, height, width], or [numbers].
+        statistics: Statistics that decode the output.
+        codes: Codes that it was computed from: source -> [images, channels, height, width].
     """
 
     task: Task
@@ -40,24 +40,24 @@ class Prediction:
 
     @cached_property
     def label(self) -> Any:
-        """The output in the terms of the task's label: `taskonomy.tasks.decode` describes it."""
+        """Decode the output into the units of the task's label: see `taskonomy.tasks.decode`."""
         return decode(self.task, self.output, self.statistics)
 
     def picture(self, side: int = SIDE) -> UInt8[np.ndarray, "side side 3"]:
-        """A drawing, RGB. Axes and boxes are drawn as a camera of 60 degrees sees them: nothing is known of the user's."""
+        """Draw the output, RGB. Axes and boxes assume a camera with a field of view of 60 degrees, as the user's camera is unknown."""
         from taskonomy.tasks.visualize import Sample, label_picture
 
         return np.ascontiguousarray(label_picture(self.task, Sample(self.label, list(self.images), None, side, names=self.task.classes)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Named values, to be written as JSON; of a map, what it holds in sum."""
+        """Return named values for JSON; for a map, a summary of its values."""
         return {"task": self.task.name, **_NAMED.get(self.task.picture, _numbers)(self)}
 
     def save(self, path: Path | str, side: int = SIDE) -> None:
-        """Write it, whole or not at all: `.png` a picture, `.json` named values, `.npy` the label as an array.
+        """Write the output atomically: `.png` a picture, `.json` named values, `.npy` the label as an array.
 
         Raises:
-            TaskonomyError: Another ending.
+            TaskonomyError: Any other file extension.
         """
         path = Path(path)
         if path.suffix not in _WRITERS:
@@ -65,7 +65,7 @@ class Prediction:
         _WRITERS[path.suffix](self, path, side)
 
     def save_codes(self, path: Path | str) -> None:
-        """The representation, as an .npz with an array for each source."""
+        """Write the codes as an .npz file with an array for each source."""
         from io import BytesIO
 
         buffer = BytesIO()
@@ -133,13 +133,13 @@ def _box(answer: Prediction) -> dict[str, Any]:
 
 
 def _directions(answer: Prediction) -> dict[str, Any]:
-    """Of unit length, as labels are."""
+    """Name the axes, each a vector of unit length as in labels."""
     axes = np.reshape(answer.label, (3, 3))
     return {name: _rounded(axis / max(float(np.linalg.norm(axis)), 1e-9)) for name, axis in zip("xyz", axes, strict=True)}
 
 
 def _poses(answer: Prediction) -> dict[str, Any]:
-    """Of the first image's camera in the frame of the second's."""
+    """Name the poses of each pair: the first image's camera in the frame of the second's."""
     poses = np.reshape(answer.label, (-1, 6))
     return {pair: {"rotation_rad": _rounded(one[:3]), "translation_m": _rounded(one[3:])} for pair, one in zip(PAIRS, poses, strict=False)}
 

@@ -1,4 +1,4 @@
-"""Which targets are asked about which images, and where each answer goes: settled before anything is computed. No torch here."""
+"""Plan which targets are predicted for which images and where the predictions are written, before anything is computed; imports no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ IN_FOLDERS = (".png", ".json")
 
 @dataclass(frozen=True)
 class PredictionWork:
-    """Targets that take as many images, and what they are asked about.
+    """Targets that take the same number of images, and the samples to predict them for.
 
     Attributes:
         tasks: The targets.
         samples: Images of each sample.
-        names: Of each sample's answers.
+        names: Names of each sample's outputs.
     """
 
     tasks: tuple[str, ...]
@@ -28,19 +28,19 @@ class PredictionWork:
 
     @property
     def answers(self) -> int:
-        """How many there will be."""
+        """Return the number of predictions."""
         return len(self.tasks) * len(self.samples)
 
 
 @dataclass(frozen=True)
 class PredictionPlan:
-    """All that one command does.
+    """All predictions of one command.
 
     Attributes:
-        work: By number of images.
+        work: Number of images of a sample -> the work.
         left: Targets that take another number of images.
-        output: A file for a single answer, a folder for several; None: a single answer is only told.
-        in_folder: Which of the two.
+        output: A file for a single prediction, a folder for several; None: a single prediction is only printed.
+        in_folder: Whether the output is a folder.
     """
 
     work: tuple[PredictionWork, ...]
@@ -50,33 +50,32 @@ class PredictionPlan:
 
     @property
     def answers(self) -> int:
-        """How many there will be."""
+        """Return the number of predictions."""
         return sum(one.answers for one in self.work)
 
     def files(self, name: str, task: str) -> list[Path]:
-        """Where an answer goes; nowhere if it is only told."""
+        """Return the files that a prediction is written to; none if it is only printed."""
         if self.output is None:
             return []
         return [self.output / f"{name}_{task}{ending}" for ending in IN_FOLDERS] if self.in_folder else [self.output]
 
     def representation(self, name: str, task: str) -> Path:
-        """Where the codes behind an answer go."""
+        """Return the file that the codes behind a prediction are written to."""
         first = self.files(name, task)[0]
         return first.with_name(f"{first.stem}_representation.npz")
 
 
 def plan(exported: Exported, tasks: Sequence[str], images: Sequence[Path], output: Path | None) -> PredictionPlan:
-    """What is asked about images.
+    """Plan the predictions for images.
 
     Args:
         exported: The predictors.
-        tasks: Targets; none: all that take so many images.
-        images: Files, which are one sample where a task takes several, or folders, of whose images each so many neighbours are one.
-        output: Where to.
+        tasks: Targets; none: all that take this number of images.
+        images: Files, which form one sample where a task takes several, or folders, whose successive images form samples.
+        output: File or folder to write to.
 
     Raises:
-        TaskonomyError: A target that there is no predictor for, another number of images than it takes, outputs that would not fit or would
-            overwrite an input.
+        TaskonomyError: A target without a predictor, the wrong number of images, or an output that does not fit or would overwrite an input.
     """
     for name in tasks:
         exported.card(name)

@@ -1,4 +1,4 @@
-"""Predictions as pictures: every task network's, and those of some transfers, beside the ground truth.
+"""Draw predictions of every task network and of some transfers beside the ground truth.
 
 ```
 samples.json   what is shown, in words and numbers; pictures by file name
@@ -42,22 +42,22 @@ from taskonomy.training.transfer_context import SCRATCH, shared
 from taskonomy.transfers.run_context import RunContext
 
 MEASURED_ON, SHOWN_ON = "test_affinity", "test_policy"
-METRES = {"mean": 0.0, "std": 1.0}  # people read metres and radians, not z-scores
-WITHOUT_LOSS = 101  # OpenCV's quality above 100; two thirds of the PNG
+METRES = {"mean": 0.0, "std": 1.0}  # pictures show metres and radians, not z-scores
+WITHOUT_LOSS = 101  # OpenCV's quality above 100 means lossless; two thirds of the PNG's size
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
 
 def write_samples(path: Path, run: RunContext, transfers: Path, params: Params) -> None:
-    """Write the folder of the stage `samples`, whole or not at all.
+    """Write the folder of the stage `samples`, atomically.
 
     Args:
         path: The folder.
-        run: Where networks and codes are.
+        run: The run with its networks and codes.
         transfers: Folder with the losses of all transfers.
         params: All parameters.
 
     Raises:
-        TaskonomyError: Something that an earlier stage writes is missing or damaged.
+        TaskonomyError: A file that an earlier stage writes is missing or damaged.
     """
     torch.set_num_threads(1)
     prepared = Prepared(run.prepared)
@@ -72,29 +72,29 @@ def write_samples(path: Path, run: RunContext, transfers: Path, params: Params) 
 
 
 class PictureAlbum:
-    """Draws what is shown, and keeps each picture once.
+    """Draws samples, and keeps each picture once.
 
     Args:
         folder: Where pictures are written.
-        prepared: The data.
-        registry: Tasks.
+        prepared: The prepared data.
+        registry: Registry of tasks.
         params: The section `samples`.
     """
 
     def __init__(self, folder: Path, prepared: Prepared, registry: Registry, params: SamplesParams) -> None:
         self.folder, self.prepared, self.registry, self.params = folder, prepared, registry, params
-        # One order of all views: every task shows those of its samples whose first images come first, so that tasks show the same images.
+        # One random order of all views: every task shows the samples whose first images come first in it, so that tasks show the same images.
         self._order = generator(params.seed, "samples").permutation(len(prepared.index)).argsort()
         cameras = prepared.root / "cameras.npy"
         self._cameras = np.load(cameras, mmap_mode="r") if cameras.is_file() else None
 
     def chosen(self, task: PreparedTask) -> Int[np.ndarray, " views"]:
-        """The samples that are shown of a task."""
+        """Choose the samples that are shown for a task."""
         positions = task.of_split(SHOWN_ON)
         return positions[self._order[task.samples[positions, 0]].argsort(kind="stable")][: self.params.views]
 
     def keep(self, picture: Picture) -> str:
-        """A picture's file name."""
+        """Store a picture and return its file name."""
         data = cv2.imencode(".webp", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, WITHOUT_LOSS])[1].tobytes()
         name = f"{blake2b(data, digest_size=8).hexdigest()}.webp"
         if not (self.folder / name).exists():
@@ -102,16 +102,16 @@ class PictureAlbum:
         return name
 
     def truth(self, task: PreparedTask, sample: int) -> str:
-        """A sample's label, drawn."""
+        """Draw a sample's label."""
         return self.keep(label_picture(task.task, self._sample(task, sample, self._label(task, sample))))
 
     def prediction(self, task: PreparedTask, sample: int, output: Tensor) -> str:
-        """What a network gave for a sample, drawn as its label is."""
+        """Draw a network's output for a sample, like its label."""
         found = decode(task.task, output.float().numpy(), task.statistics)
         return self.keep(label_picture(task.task, self._sample(task, sample, found, like=self._label(task, sample))))
 
     def seen(self, task: PreparedTask, images: Any) -> str | None:
-        """What a network saw of a sample: [images, channels, height, width] in [-1, 1]; None where its drawn label holds the images."""
+        """Draw a network's input for a sample, [images, channels, height, width] in [-1, 1]; None where the drawn label contains the images."""
         if task.task.images > 1:
             return None
         pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
@@ -135,7 +135,7 @@ class PictureAlbum:
 
 
 def _network(album: PictureAlbum, run: RunContext, name: str) -> dict[str, Any]:
-    """A task's own network: what it saw, what is right, what it gave."""
+    """Describe the samples of a task's own network: its input, the label, and its output."""
     config = run.config(name)
     task = prepared_task(album.prepared, config)
     network = _trained(run, config, album.prepared)
@@ -150,7 +150,9 @@ def _network(album: PictureAlbum, run: RunContext, name: str) -> dict[str, Any]:
 
 
 def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Params, target: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """Some transfers to a target, best first, between its own network and the one from scratch; and the units that keep their weights."""
+    """Describe some transfers to a target, best first, between its own network and the one from scratch; also return the units that keep their
+    weights.
+    """
     context = shared(run.to(target, params.data.tasks))
     config, task = context.config, context.task
     chosen, gains = album.chosen(task), _gains(losses / f"{SHOWN_ON}.npz", target)
@@ -178,12 +180,12 @@ def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Param
 
 
 def chosen_transfers(path: Path, target: str, count: int) -> list[tuple[str, ...]]:
-    """The best transfer from several sources, then transfers from so many single ones, evenly spread from the best to the worst by affinity.
+    """Choose the best transfer from several sources, then `count` transfers from single ones, evenly spread from best to worst by affinity.
 
     Args:
         path: The target's losses on the images that affinities are measured on.
-        target: Its name; its own encoder is none of the sources.
-        count: How many single sources.
+        target: Its name; its own encoder is excluded as a source.
+        count: Number of single sources.
     """
     with open_losses(path, target) as losses:
         worth = dict(zip(losses.candidates, affinities(win_rates(losses.losses, target, losses.candidates)).tolist(), strict=True))
@@ -208,6 +210,6 @@ def _trained(run: RunContext, config: TaskConfig, prepared: Prepared) -> nn.Modu
 
 @torch.no_grad()
 def _outputs(network: nn.Module, task: PreparedTask, inputs: NetworkInputs, chosen: Int[np.ndarray, " views"]) -> tuple[Tensor, Tensor]:
-    """What a network saw of these samples, and what it gave."""
+    """Compute a network's inputs and outputs for these samples."""
     batch = Batches(Labels(task), inputs, chosen, len(chosen)).of(chosen, TESTING)
     return batch.seen, network.cpu()(batch.seen)

@@ -1,1 +1,1 @@
-"""A new task with a few labels: transfers from every task of a run, ranked."""
+"""Rank transfers from every task of a run to a new task with few labels."""

@@ -1,4 +1,4 @@
-"""Codes of images that the run has not encoded: each is a unit of work, so no image passes a source's encoder twice."""
+"""Encode images that the run has not encoded; the codes are units of work, so a source's encoder processes no image twice."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ CODES = "codes"
 
 
 def codes_key(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> str:
-    """Of the codes of these images by a source's encoder."""
+    """Compute the key of these images' codes by a source's encoder."""
     how, read = query.task.input.value, query.registry[source].input.value
     weights = _weights_digest(query.models / source)
     images = _images_digest(query.context.prepared, rows.tobytes())
@@ -31,7 +31,7 @@ def codes_key(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> str:
 
 
 def codes_of_rows(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> np.ndarray:
-    """The codes of these images, from the store or computed."""
+    """Return the codes of these images, from the store or newly computed."""
     store, key = Store(query.context.store), codes_key(query, source, rows)
     if (unit := store.read(key)) is None:
         encode((query, source, key, tuple(rows.tolist())))
@@ -42,7 +42,7 @@ def codes_of_rows(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> 
 
 
 def encode_all(query: Query) -> dict[str, str]:
-    """Write the codes of every source that has none of these images, as the stage `train` writes them.
+    """Write the codes of every source that lacks them for these images, as the stage `train` writes them.
 
     Returns:
         Source -> key of the unit.
@@ -60,7 +60,7 @@ def encode_all(query: Query) -> dict[str, str]:
 
 
 def encode(work: tuple[Query, str, str, tuple[int, ...]]) -> None:
-    """Make a unit of codes; torch is loaded here, where it is needed."""
+    """Make a unit of codes; torch is imported here, in the process that needs it."""
     import torch
 
     from taskonomy.machine.device import fastest

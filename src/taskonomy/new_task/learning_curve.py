@@ -1,4 +1,4 @@
-"""The learning curve: the best transfer, the same source with its encoder unfrozen, and no source at all, on the same labelled images."""
+"""Train the learning curve: the best transfer, the same source with its encoder unfrozen, and no source at all, on the same labelled images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from taskonomy.transfers.variants import encoder_weights, weights_digest
 
 
 class Way(StrEnum):
-    """How a network for the new task starts."""
+    """How a network for the new task is initialised."""
 
     TRANSFER = "transfer"
     FINE_TUNED = "fine-tuned"
@@ -35,10 +35,10 @@ class CurvePoint:
     """One network of the learning curve.
 
     Attributes:
-        way: How it starts.
-        images: Labelled samples that it learns from.
-        sources: Where it starts.
-        key: Of its unit.
+        way: How it is initialised.
+        images: Number of labelled samples that it is trained on.
+        sources: The sources that it starts from.
+        key: Key of its unit.
     """
 
     way: Way
@@ -48,14 +48,14 @@ class CurvePoint:
 
 
 class LearningCurveContext:
-    """The new task with more or fewer samples to learn from than those that rank its sources.
+    """The new task with a training set of any size, not only the samples that rank its sources.
 
-    Samples of the train split have no stored codes; those of the few sources that a learning curve needs are made for it.
+    Samples of the train split have no stored codes; those of the few sources that a learning curve needs are computed for it.
 
     Attributes:
-        query: What it is about.
-        images: Samples to learn from.
-        context: The transfers to the task, from so many samples.
+        query: The query.
+        images: Number of samples to train on.
+        context: The transfers to the task, trained on this number of samples.
         more: Rows of the samples of the train split among them.
     """
 
@@ -66,7 +66,7 @@ class LearningCurveContext:
         self.more: Int[np.ndarray, " rows"] = rows[self.context.dataset.splits[rows] == SPLITS.index("train")]
 
     def key(self, sources: Sources) -> str:
-        """Compute the key of a transfer; that of the context, where there are codes of all samples."""
+        """Compute the key of a transfer; where all samples have stored codes, it is the key in the context."""
         key = self.context.key(sources)
         if sources == SCRATCH or not len(self.more):
             return key
@@ -74,30 +74,31 @@ class LearningCurveContext:
 
     @property
     def fine_tuned_config(self) -> TaskConfig:
-        """Return the task's own: a fine-tuned network differs from the one from scratch in where its encoder starts, and in nothing else.
+        """Return the task's own configuration: a fine-tuned network differs from the one from scratch only in its encoder's initial weights.
 
-        Transfers to all targets (`transfer.more`) are fine-tuned by the schedule of transfers instead. The second term is for networks alone.
+        Transfers to all targets (`transfer.more`) are fine-tuned by the schedule of transfers instead. The adversarial term applies to task networks
+        only.
         """
         return self.context.config.model_copy(update={"adversarial": None})
 
     def fine_tuned_key(self, source: str, weights: str) -> str:
-        """Compute the key of the network whose encoder starts from a source's.
+        """Compute the key of the network whose encoder starts from a source's weights.
 
         Args:
-            source: Part of every seed.
-            weights: Digest of its encoder.
+            source: The source, part of every seed.
+            weights: Digest of the weights of its encoder.
         """
         context = self.context
         network = network_key(context.dataset, context.task, self.fine_tuned_config, context.train, "fine-tuned")
         return key_of(kind="fine-tuned", network=network, source=source, weights=weights, code=code_digest(*UNIT_CODE))
 
     def all_codes(self, source: str) -> np.ndarray:
-        """Return the codes of the run, and below them those of the samples of the train split."""
+        """Return the codes of the run, followed by those of the samples of the train split."""
         stored = self.context.stored_codes(source)
         return np.concatenate([stored, codes_of_rows(self.query, source, self.more)]) if len(self.more) else stored
 
     def all_rows(self) -> Int[np.ndarray, " views"]:
-        """Find the row of each view among those; -1: none."""
+        """Find the row of each view among all codes; -1: none."""
         rows = self.context.code_rows.copy()
         rows[self.more] = (rows >= 0).sum() + np.arange(len(self.more))
         return rows
@@ -105,7 +106,7 @@ class LearningCurveContext:
 
 @dataclass(frozen=True)
 class _Nested(TransferContext):
-    """Transfers whose samples go on into the train split."""
+    """Transfers whose training samples extend into the train split."""
 
     @cached_property
     def train(self) -> Int[np.ndarray, " samples"]:
@@ -113,17 +114,17 @@ class _Nested(TransferContext):
 
 
 def can_be_fine_tuned(source: str, target: str, registry: Registry) -> bool:
-    """Return whether the source's encoder reads what the target's would: grey images or colours."""
+    """Return whether the source's encoder reads the same input as the target's would: grey images or colours."""
     return (registry[source].input is Input.LIGHTNESS) == (registry[target].input is Input.LIGHTNESS)
 
 
 def planned(query: Query, best: Sources, tuned: str | None) -> list[CurvePoint]:
-    """The points of the curve, each size with all ways.
+    """List the points of the curve, each size with every way.
 
     Args:
-        query: What it is about.
+        query: The query.
         best: Sources of the best transfer.
-        tuned: The source whose encoder is trained on; None: there is none of the right form.
+        tuned: The source whose encoder is fine-tuned; None: no source has the right input.
     """
     points = []
     weights = "" if tuned is None else weights_digest(encoder_weights(query.models / tuned))
@@ -136,7 +137,7 @@ def planned(query: Query, best: Sources, tuned: str | None) -> list[CurvePoint]:
 
 
 def units_of(query: Query, points: list[CurvePoint], told: Callable[[int], object]) -> dict[CurvePoint, Unit]:
-    """From the store, or trained side by side, those that take longest first."""
+    """Return the units of the points, from the store or trained in parallel, longest first."""
     store = query.context.units
     known = {point: unit for point in points if (unit := store.read(point.key)) is not None}
     told(len(known))
@@ -151,7 +152,7 @@ def units_of(query: Query, points: list[CurvePoint], told: Callable[[int], objec
 
 
 def _train(work: tuple[Query, CurvePoint]) -> None:
-    """Train one network; torch is loaded here, where it is needed."""
+    """Train one network; torch is imported here, in the process that needs it."""
     from taskonomy.training.fine_tuned import train_fine_tuned
     from taskonomy.training.task_networks import train_scratch
     from taskonomy.training.train_transfer import train_transfer

@@ -1,4 +1,4 @@
-"""One self-contained page for one query: works from disk, offline. And its figures, in plotly."""
+"""Build a self-contained page for one query that works offline, with its plotly figures."""
 
 import json
 from html import escape
@@ -25,7 +25,7 @@ _MOST_ROWS = 30
 
 
 def page(found: QueryResult) -> str:
-    """The answer as one HTML file."""
+    """Render the result of a query as one HTML file."""
     orders = {order: found.ranking[found.ranking["order"] == order] for order in sorted(found.ranking["order"].unique().tolist())}
     ends = found.ranking[["affinity", "low", "high"]].to_numpy(float)
     span = float(np.log10(np.nanmin(ends))) - 0.05, float(np.log10(np.nanmax(ends))) + 0.05
@@ -57,13 +57,13 @@ def ranking_figure(rows: pd.DataFrame, span: tuple[float, float], registry: Regi
     """Draw affinities of one order with their intervals, the best on top; sources of one family in its colour.
 
     Args:
-        rows: The best first.
-        span: Of the axis, decadic logarithms: affinities are ratio scores (the odds of winning), and span decades.
-        registry: Tasks.
+        rows: Rows of the ranking, best first.
+        span: Range of the axis in decadic logarithms: affinities are ratio scores (the odds of winning), and span decades.
+        registry: Registry of tasks.
     """
     rows = rows.head(_MOST_ROWS)
     sources = [tuple(one) for one in rows["sources"]]
-    names = [escape(titles(one, registry)) for one in sources]  # plotly reads markup in labels
+    names = [escape(titles(one, registry)) for one in sources]  # plotly interprets markup in labels
     colours = [FAMILY_COLOURS[registry.family(one[0])] if len(set(map(registry.family, one))) == 1 else MUTED for one in sources]
     hover = [
         f"{name}<br>affinity {row.affinity:.4g} ({row.low:.4g} to {row.high:.4g})<br>gain on held-out images {row.gain_held_out:.2f}"
@@ -92,7 +92,7 @@ def ranking_figure(rows: pd.DataFrame, span: tuple[float, float], registry: Regi
 
 
 def curve_figure(curve: pd.DataFrame, measure: str) -> go.Figure:
-    """The learning curve: mean loss, or the share of held-out images on which a network beats the one from scratch."""
+    """Draw the learning curve: mean loss, or the share of held-out images on which a network beats the one from scratch."""
     figure = go.Figure()
     for way, colour in COLOURS.items():
         rows = curve[curve["way"] == way].sort_values("images")
@@ -121,7 +121,7 @@ def _row(found: QueryResult, sources: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _curve(curve: pd.DataFrame) -> dict[int, dict[str, dict[str, Any]]]:
-    """Size -> way -> its row."""
+    """Group the rows of the curve: size -> way -> row."""
     rows = [{str(name): value for name, value in row.items()} for row in curve.to_dict("records")]
     return {images: {row["way"]: row for row in rows if row["images"] == images} for images in sorted(curve["images"].unique().tolist())}
 

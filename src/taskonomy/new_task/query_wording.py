@@ -1,4 +1,4 @@
-"""The answer in words, for the terminal and the page."""
+"""Phrase the result of a query, for the terminal and the page."""
 
 from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.ranking import QueryResult
@@ -12,12 +12,12 @@ HOW = {
 
 
 def titles(sources: tuple[str, ...] | str, registry: Registry) -> str:
-    """Join what people read."""
+    """Join the sources' titles with plus signs."""
     return " + ".join(registry.title(name) for name in (sources.split("+") if isinstance(sources, str) else sources))
 
 
 def verdict(found: QueryResult) -> str:
-    """The one sentence."""
+    """State in one sentence what to start from."""
     best = found.verdict()
     if best["way"] == Way.SCRATCH.value:
         return f"With {best['images']:,} labelled samples nothing beats training from scratch."
@@ -29,7 +29,7 @@ def verdict(found: QueryResult) -> str:
 
 
 def crossing(found: QueryResult, way: Way) -> str:
-    """Up to how many samples, or from how many on, a way is better than training from scratch; empty where there is no such network."""
+    """State up to, or from, how many samples a way beats training from scratch; empty where there is no such network."""
     rows = found.curve[found.curve["way"] == way.value].sort_values("images")
     if rows.empty:
         return ""
@@ -52,7 +52,7 @@ def crossing(found: QueryResult, way: Way) -> str:
 
 
 def lines(found: QueryResult) -> list[str]:
-    """What the terminal shows."""
+    """Format the result for the terminal."""
     out = [f"{found.registry.title(found.target)}: {verdict(found)}", ""]
     rows = found.ranking
     out.append(f"{'best of each order':<52}{'affinity':>9}{'interval':>18}{'best in':>9}{'gain':>6}")

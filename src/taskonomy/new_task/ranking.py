@@ -1,4 +1,4 @@
-"""From per-image losses to an answer: which sources, how sure, and from how many labelled images on none is needed."""
+"""Turn per-image losses into the result of a query: which sources, how certain, and from how many labelled images on none is needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ _BLOCK = 64  # resamples drawn at once
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What to start the new task from.
+    """The result of a query: what to start the new task from.
 
     Attributes:
         target: The task.
-        ranking: A row per transfer, the best first: `sources`, `order`, `affinity`, `low`, `high`, `best_of_order`, `gain`, `gain_held_out`.
-        best: The highest affinity of each order.
+        ranking: A row per transfer, best first: `sources`, `order`, `affinity`, `low`, `high`, `best_of_order`, `gain`, `gain_held_out`.
+        best: Sources of the highest affinity of each order.
         curve: A row per network: `way`, `sources`, `images`, `loss` (mean over held-out images) and `gain` (share of those on which it beats the
             network from scratch on the same samples), each with `_low` and `_high`.
-        crossings: Way -> at how many samples, by interpolation, it stops or starts to beat training from scratch.
-        samples: How many labelled samples there are for what.
-        registry: Tasks, by whose titles people read all of it.
+        crossings: Way -> the numbers of samples, by interpolation, at which it stops or starts to beat training from scratch.
+        samples: Number of labelled samples by purpose.
+        registry: Registry of tasks, with their titles.
     """
 
     target: str
@@ -50,17 +50,17 @@ class QueryResult:
 
     @property
     def winner(self) -> Sources:
-        """The transfer of the highest affinity."""
+        """Return the transfer of the highest affinity."""
         return ranked_first(self.ranking)
 
     def verdict(self) -> dict[str, Any]:
-        """The way that does best with all samples, by its gain; training from scratch has 0.5 against itself."""
+        """Return the way with the highest gain with all samples; training from scratch has 0.5 against itself."""
         last = self.curve[self.curve["images"] == self.curve["images"].max()]
         first = last.loc[last["gain"].idxmax()]
         return {name: first[name] for name in ("way", "sources", "images", "gain", "gain_low", "gain_high", "loss")}
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the result as a dictionary for JSON."""
         rows = self.ranking.assign(sources=self.ranking["sources"].map(join_sources)).set_index("sources")
         names = [join_sources(sources) for sources in self.best]
         return {
@@ -73,7 +73,8 @@ class QueryResult:
 
 
 def ranked(target: str, done: Transferred, params: NormalizeParams) -> pd.DataFrame:
-    """Every transfer, the best first, with bootstrap intervals from the images that affinities are measured on, and its gain on those and on others.
+    """Rank every transfer, best first, with bootstrap intervals from the images that affinities are measured on, and gain on those and on held-out
+    images.
 
     Args:
         target: The task.
@@ -95,23 +96,23 @@ def ranked(target: str, done: Transferred, params: NormalizeParams) -> pd.DataFr
 
 
 def ranked_first(ranking: pd.DataFrame) -> Sources:
-    """Sources of the highest affinity; of equals, those that were tried first."""
+    """Return the sources of the highest affinity; of equals, those that were tried first."""
     return tuple(ranking["sources"].iloc[0])
 
 
 def best_of_each_order(ranking: pd.DataFrame) -> tuple[Sources, ...]:
-    """Sources of the highest affinity of each order."""
+    """Return the sources of the highest affinity of each order."""
     return tuple(tuple(rows["sources"].iloc[0]) for _order, rows in ranking.groupby("order"))
 
 
 def best_to_fine_tune(ranking: pd.DataFrame, target: str, registry: Registry) -> str | None:
-    """Return the best single source whose encoder reads what the target's would; None: there is none."""
+    """Return the best single source whose encoder reads the same input as the target's would; None: there is none."""
     alone = [sources[0] for sources in ranking["sources"] if len(sources) == 1]
     return next((source for source in alone if can_be_fine_tuned(source, target, registry)), None)
 
 
 def curve_of(units: Mapping[CurvePoint, Unit], params: NormalizeParams) -> pd.DataFrame:
-    """Each network on the images that no choice was made by."""
+    """Evaluate each network on the held-out images, which no choice was based on."""
     scratch = {point.images: unit.arrays[HELD_OUT] for point, unit in units.items() if point.way is Way.SCRATCH}
     rows = []
     for point, unit in units.items():
@@ -130,7 +131,7 @@ def curve_of(units: Mapping[CurvePoint, Unit], params: NormalizeParams) -> pd.Da
 def interval(
     values: Float[np.ndarray, "rows images"], resamples: int, confidence: float, rng: np.random.Generator
 ) -> tuple[Shaped[np.ndarray, " rows"], Shaped[np.ndarray, " rows"]]:
-    """Percentile interval of each row's mean over bootstrap draws of the images; NaN without resamples."""
+    """Compute the percentile interval of each row's mean over bootstrap resamples of the images; NaN without resamples."""
     if not resamples:
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
     images = values.shape[1]
@@ -143,12 +144,12 @@ def interval(
 
 
 def crossings(curve: pd.DataFrame) -> dict[str, list[float]]:
-    """Way -> numbers of samples at which its gain over training from scratch passes one half, interpolated over their logarithm."""
+    """Find for each way the numbers of samples at which its gain over training from scratch crosses one half, interpolated over their logarithm."""
     found: dict[str, list[float]] = {}
     for way, rows in curve[curve["way"] != Way.SCRATCH.value].groupby("way", sort=False):
         rows = rows.sort_values("images")
         images, ahead = np.log(rows["images"].to_numpy(float)), rows["gain"].to_numpy(float) - 0.5
-        decided = np.flatnonzero(ahead).tolist()  # a draw on the way is no side
+        decided = np.flatnonzero(ahead).tolist()  # a point at exactly one half is on neither side
         turns = [one for one, other in pairwise(decided) if ahead[one] * ahead[other] < 0]
         at = [images[one] + (images[one + 1] - images[one]) * ahead[one] / (ahead[one] - ahead[one + 1]) for one in turns]
         found[str(way)] = [float(np.exp(point)) for point in at]

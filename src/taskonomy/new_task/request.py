@@ -1,4 +1,4 @@
-"""What a query is about: a task, its images and labels, and the finished run whose sources it is transferred from."""
+"""Set up a query: a task, its images and labels, and the finished run whose sources it is transferred from."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +22,7 @@ from taskonomy.training.transfer_context import TransferContext, chosen_samples
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished run of the pipeline. Nothing in it is changed.
+    """A finished run of the pipeline, only read.
 
     Attributes:
         root: Its workspace.
@@ -36,22 +36,22 @@ class FinishedRun:
 
     @property
     def prepared(self) -> Path:
-        """Folder of the prepared data."""
+        """Return the folder of the prepared data."""
         return self.root / "data/prepared"
 
     @property
     def codes(self) -> Path:
-        """Folder with the codes of each source."""
+        """Return the folder with the codes of each source."""
         return self.root / "data/codes"
 
     @property
     def models(self) -> Path:
-        """Folder with the network of each source."""
+        """Return the folder with the network of each source."""
         return self.root / "models"
 
     @cached_property
     def data(self) -> Path:
-        """Where its images and labels come from."""
+        """Return the folder that its images and labels come from."""
         return self.root / self.params.data.root
 
 
@@ -60,9 +60,9 @@ class Encoding:
     """How a run's encoders compute codes.
 
     Attributes:
-        shape: Of the encoders.
-        precision: Of their arithmetic, as it is on this machine.
-        dtype: As codes are stored.
+        shape: Shape of the encoders.
+        precision: Precision of their arithmetic on this machine.
+        dtype: Data type that codes are stored in.
     """
 
     shape: EncoderParams
@@ -72,15 +72,15 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Query:
-    """All transfers to a new task; small, because it travels between processes.
+    """All transfers to a new task; small, because it is sent between processes.
 
     Attributes:
-        context: The transfers that rank the sources, as the stage `transfer` would have them.
+        context: The transfers that rank the sources, set up as by the stage `transfer`.
         models: Folder with the network of each source.
         encoding: How the run's encoders compute codes.
-        images: Labelled samples of each point of the learning curve, ascending.
+        images: Numbers of labelled samples of the points of the learning curve, ascending.
         registry: The run's tasks and the new one.
-        to_encode: Sources whose codes of these images are not stored yet by the run; their folder is the context's.
+        to_encode: Sources for which the run has not stored the codes of these images yet; they are written to the folder of the context.
     """
 
     context: TransferContext
@@ -92,7 +92,7 @@ class Query:
 
     @property
     def target(self) -> str:
-        """The new task's name."""
+        """Return the new task's name."""
         return self.context.config.task
 
     @property
@@ -101,25 +101,25 @@ class Query:
         return self.registry[self.target]
 
     def with_images(self, images: int) -> TransferContext:
-        """Return the context with so many samples to learn from."""
+        """Return the context with this number of samples to train on."""
         return replace(self.context, params=self.context.params.model_copy(update={"images": images}))
 
 
 def ask(run: FinishedRun, name: str, asked: QueryTask, images: tuple[int, ...], work: Path) -> Query:
-    """The query for a task.
+    """Set up the query for a task.
 
-    A task of the run itself is held out: neither its network nor its codes are a source. Its labels are read where the run prepared them. Of a task
-    that the run left out the labels are prepared from the run's images, and those of any other folder with all its images.
+    A task of the run itself is held out: neither its network nor its codes are a source. Its labels are read where the run prepared them. For a task
+    that the run left out, labels are prepared from the run's images; for a task of another folder, from all images of that folder.
 
     Args:
-        run: With sources.
-        name: Of the task.
-        asked: Its images and labels: the run's own data, or a folder (`taskonomy.data.custom`); and what they are, where the run does not say.
-        images: Sizes asked for.
-        work: Folder for what is prepared; it has to live as long as the query.
+        run: The finished run with the sources.
+        name: Name of the task.
+        asked: Its images and labels: the run's own data, or a folder (`taskonomy.data.custom`); and their kind, where the run does not declare it.
+        images: Requested numbers of labelled samples.
+        work: Folder for prepared data; it must exist as long as the query.
 
     Raises:
-        TaskonomyError: No such task, one that is no target, no finished run.
+        TaskonomyError: No such task, a task that cannot be a target, or no finished run.
     """
     params, root = run.params, Path(asked.root)
     if asked.own is not None:
@@ -148,9 +148,9 @@ def ask(run: FinishedRun, name: str, asked: QueryTask, images: tuple[int, ...], 
 
 
 def nested_samples(task: PreparedTask, images: int, seed: int) -> Int[np.ndarray, " chosen"]:
-    """So many labelled samples, sorted; fewer lie within more.
+    """Choose this number of labelled samples, sorted; smaller sets are subsets of larger ones.
 
-    Those of the transfer split come first, as the stage `transfer` takes them, then those of the train split, which the sources' encoders have seen.
+    Samples of the transfer split come first, as in the stage `transfer`, then those of the train split, which the sources' encoders were trained on.
     """
     first, name = task.of_split("transfer"), task.task.name
     if images <= len(first):
@@ -160,17 +160,18 @@ def nested_samples(task: PreparedTask, images: int, seed: int) -> Int[np.ndarray
 
 
 def sizes(task: PreparedTask, asked: tuple[int, ...]) -> tuple[int, ...]:
-    """The sizes asked for that there are labelled samples for; where one is too large, all samples stand in for it."""
+    """Return the requested sizes for which there are enough labelled samples; a size that is too large becomes the number of all samples."""
     there = len(task.of_split("transfer")) + len(task.of_split("train"))
     return tuple(sorted({min(size, there) for size in asked}))
 
 
 def _prepared(params: Params, name: str, root: Path, folder: Path, *, elsewhere: bool) -> Path:
-    """The task's labels, with their images. Of another folder no image is one that the sources' encoders were trained on, so all of them that are not
-    for validation or tests are for transfers."""
+    """Prepare the task's labels with their images. The sources' encoders were trained on no image of another folder, so there all images outside
+    validation and test are available for transfers.
+    """
     changed: dict[str, Any] = {"root": str(root), "tasks": (name,)}
     if elsewhere:
-        # Of `val` most chooses among epochs: in a run it is there for transfers, here those have `train`.
+        # Most of `val` chooses among epochs: a run keeps part of it for transfers, but here those have `train`.
         changed |= {"splits": params.query.splits, "transfer_share": 0.1}
     prepare(root, folder, params.data.model_copy(update=changed))
     if elsewhere:
@@ -180,7 +181,7 @@ def _prepared(params: Params, name: str, root: Path, folder: Path, *, elsewhere:
 
 
 def _same_images(one: Path, other: Path) -> bool:
-    """Whether two prepared folders have the same views in the same rows: then codes of one are those of the other."""
+    """Return whether two prepared folders hold the same views in the same rows, so that codes of one fit the other."""
     if one == other:
         return True
     if (one / "index.csv").read_bytes() != (other / "index.csv").read_bytes():
@@ -190,5 +191,5 @@ def _same_images(one: Path, other: Path) -> bool:
 
 
 def _have_codes(folder: Path, sources: tuple[str, ...], how: str) -> bool:
-    """Whether the run stored what the task's images look like to every source: those of a target of noise it has only where it was a target."""
+    """Return whether the run stored every source's codes of the task's images; for a task that is given noise it did so only where it was a target."""
     return all((folder / source / f"{how}.npy").is_file() for source in sources)

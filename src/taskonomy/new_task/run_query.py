@@ -1,4 +1,4 @@
-"""A query from end to end: transfers, ranking, learning curve, page. What the store knows is not trained again.
+"""Run a query from end to end: transfers, ranking, learning curve, page. Units in the store are not trained again.
 
 ```
 ranking.csv                            every transfer with its interval, the best first
@@ -35,13 +35,13 @@ from taskonomy.transfers.transfers import Transferred, transfers_to
 
 @dataclass(frozen=True)
 class QueryOutcome:
-    """What became of a query.
+    """The outcome of a query.
 
     Attributes:
-        answer: The answer.
-        transferred: The transfers behind it.
-        units: `key` and `name` of every unit that it took.
-        new: How many of these were not known before.
+        answer: The result.
+        transferred: The transfers that it is based on.
+        units: `key` and `name` of every unit that was used.
+        new: How many of these were not in the store before.
     """
 
     answer: QueryResult
@@ -51,15 +51,15 @@ class QueryOutcome:
 
 
 def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] = lambda done: None) -> QueryOutcome:
-    """The answer to a query.
+    """Answer a query.
 
     Args:
-        query: Which.
+        query: The query.
         params: The section `normalize`.
-        told: Called with the number of units that are there, as they come.
+        told: Called with the number of units that became available.
 
     Raises:
-        TaskonomyError: Codes or weights of a source are not there or do not fit; a loss that is not finite.
+        TaskonomyError: Codes or weights of a source are missing or do not fit, or a loss is not finite.
     """
     before = set(Store(query.context.store).keys())
     encoded = encode_all(query)
@@ -77,7 +77,7 @@ def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] 
 
 
 def samples_of(query: Query) -> dict[str, int]:
-    """How many labelled samples there are for what: those that rank the sources, all that may be learned from, and those that choose and judge."""
+    """Count the labelled samples by purpose: those that rank the sources, all that can be trained on, and those for validation and tests."""
     context = query.context
     task = context.task
     counts = {split: len(task.of_split(split)) for split in ("validation", *TESTS)}
@@ -87,7 +87,7 @@ def samples_of(query: Query) -> dict[str, int]:
 def run_query(
     run: Path, task: str, asked: QueryTask | None = None, images: tuple[int, ...] | None = None, output: Path | None = None
 ) -> QueryOutcome:
-    """QueryResult a query and write it, whole or not at all.
+    """Answer a query and write the result atomically.
 
     Args:
         run: Workspace of a finished run.
@@ -97,7 +97,7 @@ def run_query(
         output: Folder to write; None: results/query/TASK.
 
     Raises:
-        TaskonomyError: As `ask` and `answer` say.
+        TaskonomyError: See `ask` and `answer`.
     """
     params = read_params(run / "params.yaml")
     known = FinishedRun(run, params, store_root(run))

@@ -1,1 +1,1 @@
-"""What a policy and a table are worth: significance, labels saved, the similarity tree, agreement and sanity checks (paper section 4)."""
+"""Evaluate policies and tables: significance, labels saved, the similarity tree, agreement and sanity checks (paper section 4)."""

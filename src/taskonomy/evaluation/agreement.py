@@ -1,4 +1,4 @@
-"""Do two affinity tables rank the same sources first? (paper section 4 compares rankings across data sets and architectures)"""
+"""Measure whether two affinity tables rank the same sources first (paper section 4 compares rankings across data sets and architectures)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,20 +15,22 @@ TOPS = (1, 5)
 
 
 def agreement(table: pd.DataFrame, reference: pd.DataFrame, *, own: bool = True) -> dict[str, Any]:
-    """Agreement of the first-order rows of two tables, per target and on average, beside what random orderings would give.
+    """Compute the agreement of two tables' first-order rows, per target and on average, with what random orderings would give.
 
-    Only what both tables measured counts: their common targets and, of each, the common sources; never the row `self`.
+    Only what both tables measured counts: their common targets and, for each, the common sources; never the row `self`.
 
     Args:
-        own: keep the row `t -> t`, a target's own frozen encoder.
+        table: Affinities.
+        reference: Affinities to compare with.
+        own: Keep the row `t -> t`, a target's own frozen encoder.
 
     Returns:
-        `targets`: per target `sources` (how many), `spearman` (NaN where either table ranks all of them equal), and `top1` and `top5`:
-        the share of the reference's best sources that are among the table's best. `mean` is over the targets, `by_chance` the mean
-        under random orderings: 0 for Spearman's rho and k of n for the k best. `sources` are those common to both tables.
+        `targets`: per target `sources` (their number), `spearman` (NaN where either table ranks all of them equal), and `top1` and `top5`: the share
+        of the reference's best sources that are among the table's best. `mean` is over the targets, `by_chance` the mean under random orderings: 0
+        for Spearman's rho and k of n for the k best. `sources` are those common to both tables.
 
     Raises:
-        TaskonomyError: if no target has two common sources.
+        TaskonomyError: No target has two common sources.
     """
     ours, theirs = first_order(table), first_order(reference)
     sources = sorted(set(ours.columns) & set(theirs.columns))
@@ -47,7 +49,7 @@ def agreement(table: pd.DataFrame, reference: pd.DataFrame, *, own: bool = True)
 
 
 def headline(found: dict[str, Any]) -> dict[str, Any]:
-    """What `dvc metrics show` compares."""
+    """Select the numbers for `dvc metrics show`."""
     mean, chance = found["mean"], found["by_chance"]
     return {
         "mean_spearman": mean["spearman"],
@@ -68,7 +70,7 @@ def _compared(ours: Float64[np.ndarray, " sources"], theirs: Float64[np.ndarray,
 
 
 def _spearman(one: Float64[np.ndarray, " sources"], other: Float64[np.ndarray, " sources"]) -> float:
-    """Pearson's correlation of the ranks, ties at their mean rank."""
+    """Compute Spearman's rho: Pearson's correlation of the ranks, ties at their mean rank."""
     ranks = np.stack([rankdata(one), rankdata(other)])
     if (ranks.min(axis=1) == ranks.max(axis=1)).any():
         return float("nan")
@@ -76,7 +78,7 @@ def _spearman(one: Float64[np.ndarray, " sources"], other: Float64[np.ndarray, "
 
 
 def _chance_among_best(values: Float64[np.ndarray, " sources"], k: int) -> Float64[np.ndarray, " sources"]:
-    """The probability of each source to be among the k best when ties are broken at random: broken by name, two tables would agree too well."""
+    """Compute each source's probability to be among the k best when ties are broken at random; broken by name, ties would inflate the agreement."""
     above = rankdata(-values, method="min") - 1
     tied = rankdata(-values, method="max") - above
     return np.clip((k - above) / tied, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Does the similarity tree find the families again? (paper figure 13: 3D, 2D and semantic tasks each stand together)"""
+"""Measure whether the similarity tree recovers the task families (paper figure 13: 3D, 2D and semantic tasks form clusters)."""
 
 from itertools import combinations
 
@@ -8,16 +8,16 @@ from scipy.spatial.distance import squareform
 from taskonomy.evaluation.tree import Tree
 from taskonomy.tasks import BUILT_IN
 
-# Families of tasks that are alike; `self-supervised` says only where labels come from, and `other` nothing.
+# Families of similar tasks; `self-supervised` says only where labels come from, and `other` nothing.
 ALIKE = ("3D", "2D", "geometric", "semantic")
 CHANCE = 1 / 3
 
 
 def family_triplets(tree: Tree) -> dict[str, float]:
-    """Triplet agreement of the tree with the families: of two tasks of one family and one of another, how often do the two join first?
+    """Compute the triplet agreement of the tree with the families: of two tasks of one family and one of another, how often the two join first.
 
-    Every such triplet counts once, for the family of its two; one whose three tasks join at the same distance counts a third. Under a
-    random assignment of tasks to leaves, each pair of a triplet is as likely to join first: 1/3.
+    Every such triplet counts once, for the family of its two; one whose three tasks join at the same distance counts a third. Under a random
+    assignment of tasks to leaves, each pair of a triplet is equally likely to join first: 1/3.
 
     Returns:
         The share per family with at least two tasks in the tree, and `overall`, of all triplets; empty where there are none.
@@ -31,7 +31,7 @@ def family_triplets(tree: Tree) -> dict[str, float]:
         own = joined_at[first, second]
         for third, other in enumerate(family):
             if other in ALIKE and other != family[first]:
-                # In a tree the two largest of three distances are equal, so a pair that is as near as another means all three.
+                # In a tree the two largest of three distances are equal, so if two pairs tie at the smallest, all three are equal.
                 nearest = min(joined_at[first, third], joined_at[second, third])
                 outcomes.setdefault(family[first], []).append(1.0 if own < nearest else CHANCE if own == nearest else 0.0)
     every = [outcome for name in outcomes for outcome in outcomes[name]]

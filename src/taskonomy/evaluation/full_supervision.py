@@ -1,4 +1,4 @@
-"""What full supervision is: its quality, and the labelled images that it takes."""
+"""Define full supervision: its quality, and the labelled images that it takes."""
 
 from collections.abc import Collection, Iterable
 
@@ -7,9 +7,9 @@ FULL_QUALITY = 0.5
 
 
 def labels_share(targets: Iterable[str], sources: Collection[str], full: int, transfer: int) -> float:
-    """Labelled images that a policy needs, over those for training each of its targets by itself.
+    """Compute the number of labelled images that a policy needs, divided by the number for training each of its targets independently.
 
-    A source needs `full` images with its label. A target that is no source needs `transfer`; one that is has them already.
+    A source needs `full` images with its label. A target that is not a source needs `transfer` images; one that is a source has them already.
     """
     solved = list(targets)
     return (full * len(sources) + transfer * sum(target not in sources for target in solved)) / (full * len(solved))

@@ -1,4 +1,4 @@
-"""Gain and quality on images that the affinities were not measured on: what was chosen on some images is held to others."""
+"""Evaluate policies by gain and quality on images that the affinities were not measured on."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ _SHOWN = 3
 
 
 def held_out(problem: Problem, table: pd.DataFrame) -> Problem:
-    """The same problem with the gain and quality of another table; affinities, and so objectives, stay.
+    """Return the problem with the gain and quality of another table; affinities, and so objectives, stay.
 
     A policy that `read_policy` looks up in it, and random policies drawn from it, have the gain and quality of that table.
 
     Raises:
-        TaskonomyError: naming the transfers that the table lacks, or has no gain or quality for where the problem has one.
+        TaskonomyError: Transfers are missing from the table, or lack a gain or quality that the problem has; it names them.
     """
     # As sets: the order in which a table writes a transfer's sources means nothing.
     rows = {(row.target, frozenset(row.sources)): (float(row.gain), float(row.quality)) for row in table.itertuples()}  # type: ignore[arg-type]

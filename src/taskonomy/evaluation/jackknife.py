@@ -1,8 +1,9 @@
-"""How sure are a policy's gain and quality? They are means over a few test buildings, and another draw of buildings would give others.
+"""Estimate confidence intervals of a policy's gain and quality, which are means over a few test buildings and would differ for other buildings.
 
-Views of one building are alike, so images are no independent observations: drawing them anew would give intervals that are far too narrow. Buildings
-are independent. Each is left out in turn (the jackknife over clusters), all targets at once, as they are judged on the same images; the spread of
-what remains gives the standard error, and Student's t with one degree of freedom less than there are buildings makes up for their small number.
+Views of one building are alike, so images are not independent observations: resampling images would give intervals that are far too narrow.
+Buildings are independent. Each is left out in turn (the jackknife over clusters), for all targets at once, as they are evaluated on the same images;
+the spread of these estimates gives the standard error, and Student's t with one degree of freedom less than there are buildings accounts for their
+small number.
 """
 
 from collections.abc import Iterable
@@ -21,11 +22,11 @@ Chosen = tuple[str, tuple[str, ...]]  # a target, and the sources of the transfe
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean win rate.
+    """A mean win rate with its confidence interval.
 
     Attributes:
-        value: On all held-out images.
-        low, high: Of the interval, within [0, 1]; NaN of fewer than 2 buildings.
+        value: The mean on all held-out images.
+        low, high: Ends of the interval, within [0, 1]; NaN for fewer than 2 buildings.
     """
 
     value: float
@@ -37,8 +38,8 @@ class Buildings:
     """Gain and quality of every transfer on the held-out images of each building.
 
     Args:
-        table: As `taskonomy.affinity.by_building.by_building` gives it.
-        confidence: Share of the intervals that hold the true value.
+        table: Table of `taskonomy.affinity.by_building.by_building`.
+        confidence: Probability that an interval covers the true value.
     """
 
     def __init__(self, table: pd.DataFrame, confidence: float) -> None:
@@ -52,14 +53,14 @@ class Buildings:
 
     @property
     def images(self) -> int:
-        """How many held-out images the target with the most of them has."""
+        """Return the largest number of held-out images that any target has."""
         return int(self._images.sum(1).max())
 
     def interval(self, chosen: Iterable[Chosen], measure: str) -> Interval | None:
-        """The mean win rate of these transfers, one a target; None where it was not measured.
+        """Compute the mean win rate of these transfers, one per target; None where it was not measured.
 
         Args:
-            chosen: Of a policy.
+            chosen: The transfers of a policy.
             measure: `gain` or `quality`.
 
         Raises:
@@ -79,7 +80,7 @@ class Buildings:
 
 
 def jackknife(value: float, left_out: Float64[np.ndarray, " buildings"], confidence: float) -> tuple[float, float]:
-    """The interval around a value from what it is without each building in turn; NaN of fewer than 2."""
+    """Compute the jackknife interval around a value from the estimates without each building; NaN for fewer than 2."""
     count = len(left_out)
     if count < 2:
         return float("nan"), float("nan")
@@ -89,7 +90,7 @@ def jackknife(value: float, left_out: Float64[np.ndarray, " buildings"], confide
 
 
 def _left_out(wins: Float64[np.ndarray, "targets buildings"], images: Float64[np.ndarray, "targets buildings"]) -> Float64[np.ndarray, " seen"]:
-    """The mean over the targets without each building; a target that is judged in that building alone does not count there."""
+    """Compute the mean over the targets without each building; a target that is evaluated in that building alone is left out there."""
     rest = images.sum(1, keepdims=True) - images
     rates = np.divide(wins.sum(1, keepdims=True) - wins, rest, out=np.full(wins.shape, np.nan), where=rest > 0)
     seen = ~np.isnan(rates).all(0)

@@ -1,4 +1,4 @@
-"""How many labels does transfer save, and at what quality? (paper abstract: about two thirds, for ten tasks)"""
+"""Compute how many labels transfer saves, and at what quality (paper abstract: about two thirds, for ten tasks)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from taskonomy.tasks import BUILT_IN, Registry
 
 @dataclass(frozen=True)
 class Reached:
-    """The smallest budget whose policy's mean quality is a share of full supervision's, or None where no budget does."""
+    """The smallest budget at which the policy's mean quality reaches a share of full supervision's; None where no budget does."""
 
     level: float
     budget: float | None
@@ -26,7 +26,7 @@ class Reached:
 
 
 def smallest_budgets(points: list[FrontPoint], levels: Iterable[float]) -> list[Reached]:
-    """Read off a front of one order, cheapest first."""
+    """Find the smallest budget for each quality level on a front of one order, cheapest first."""
     reached = []
     for level in levels:
         enough = next((p.policy for p in points if p.policy.mean_quality >= level * FULL_QUALITY), None)
@@ -47,10 +47,10 @@ def random_sets(
     progress: Callable[[range], Iterable[int]] = lambda draws: draws,
     registry: Registry = BUILT_IN,
 ) -> pd.DataFrame:
-    """The claim for random sets of tasks, as a distribution.
+    """Solve random sets of tasks, for the distribution of what transfer saves.
 
-    Each draw takes `set_size` targets at random; every task may be a source, in the set or not. All budgets up to the size of the set
-    are solved with `self_edge: gold`.
+    Each draw takes `set_size` targets at random; every task may be a source, in the set or not. All budgets up to the size of the set are solved
+    with `self_edge: gold`.
 
     Returns:
         One row per draw and budget: `draw`, `budget`, `labels` (share of training each independently), `gain`, `quality`.
@@ -74,7 +74,7 @@ def random_sets(
 
 
 def summary(sets: pd.DataFrame, levels: Iterable[float]) -> dict[str, object]:
-    """Quantiles (5, 50, 95 %) over the random sets: quality at about a third of the labels, and labels needed per level of quality."""
+    """Compute quantiles (5, 50, 95 %) over the random sets: quality at about a third of the labels, and labels needed per level of quality."""
     result: dict[str, object] = {}
     third = sets[sets["labels"] <= 1 / 3].sort_values("budget").groupby("draw").last()
     result["a third of the labels"] = {
@@ -92,7 +92,7 @@ def summary(sets: pd.DataFrame, levels: Iterable[float]) -> dict[str, object]:
 
 
 def _for_subset(params: PolicyParams, chosen: set[str], table: pd.DataFrame) -> PolicyParams:
-    """The same rules without the names that a table of these targets no longer holds."""
+    """Remove from the parameters the names that a table of these targets does not contain."""
     tasks = chosen | {labelled(name) for sources in table.loc[table["target"].isin(chosen), "sources"] for name in sources}
     return params.model_copy(
         update={

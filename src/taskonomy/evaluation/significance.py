@@ -1,4 +1,4 @@
-"""Is a policy better than chance? Held against random feasible policies of the same budget and order (paper figure 11)."""
+"""Test whether a policy is better than random feasible policies of the same budget and order (paper figure 11)."""
 
 import math
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ MEASURES = ("objective", "gain", "quality")
 class Draw(StrEnum):
     """How a random policy is drawn.
 
-    Both start from random sources: the required ones, then others in random order for as long as the budget pays for them, drawn again
-    if some target cannot be served. Then each target takes
+    Both start from random sources: the required ones, then others in random order as long as the budget permits, drawn again if some target cannot
+    be solved. Then each target takes
 
-        connections: any of the transfers that these sources allow, with equal chances (the paper's random connectivity);
-        sources: the one of them with the highest affinity, so that only the choice of sources is random. The harder opponent.
+        connections: any of the transfers that these sources allow, with equal probability (the paper's random connectivity);
+        sources: the one of them with the highest affinity, so that only the choice of sources is random. This is the stronger baseline.
     """
 
     CONNECTIONS = "connections"
@@ -36,7 +36,7 @@ class Draw(StrEnum):
 
 @dataclass(frozen=True)
 class RandomPolicies:
-    """Objective, mean gain and mean quality of random feasible policies."""
+    """Objectives, mean gains and mean qualities of random feasible policies."""
 
     objective: Float64[np.ndarray, " draws"]
     gain: Float64[np.ndarray, " draws"]
@@ -44,10 +44,10 @@ class RandomPolicies:
 
 
 def random_policies(problem: Problem, budget: float, count: int, draw: Draw, seed: int) -> RandomPolicies:
-    """Draw `count` feasible policies.
+    """Draw `count` random feasible policies.
 
     Raises:
-        TaskonomyError: if random sources hardly ever serve every target.
+        TaskonomyError: Random sources hardly ever solve every target.
     """
     rng = generator(seed, "random policies", draw.value, float(budget))
     needs = np.array([[source in transfer.needs for source in problem.sources] for transfer in problem.transfers], dtype=np.float32)
@@ -72,7 +72,7 @@ def random_policies(problem: Problem, budget: float, count: int, draw: Draw, see
 
 
 def significance(policy: Policy, problem: Problem, count: int, seed: int) -> dict[str, Any]:
-    """Percentile, p-value and the random policies' mean and spread, per way of drawing and per measure.
+    """Compute percentile, p-value and the random policies' mean and spread, per way of drawing and per measure.
 
     The p-value is (1 + number of random policies at least as good) / (1 + count), so it is never 0.
     """
@@ -85,7 +85,7 @@ def significance(policy: Policy, problem: Problem, count: int, seed: int) -> dic
 
 
 def headline(found: dict[str, Any]) -> dict[str, Any]:
-    """What `dvc metrics show` compares: the policy's values, percentiles and p-values."""
+    """Select the numbers for `dvc metrics show`: the policy's values, percentiles and p-values."""
     names = ("policy", "percentile", "p_value", "random_mean")
     return {draw: {measure: {name: held[name] for name in names} for measure, held in by.items()} for draw, by in found.items()}
 
@@ -105,7 +105,7 @@ def _held_against(own: float, drawn: Float64[np.ndarray, " draws"]) -> dict[str,
 
 
 def _random_sources(problem: Problem, budget: float, rng: np.random.Generator) -> Bool[np.ndarray, "draws sources"]:
-    unit = denominator([*problem.costs.values(), problem.fixed])  # times it, costs are whole, and sums of them exact
+    unit = denominator([*problem.costs.values(), problem.fixed])  # multiplied by it, costs are integers, and sums of them exact
     cost = np.array([int(problem.costs[source] * unit) for source in problem.sources], dtype=object)
     limit = math.floor(as_written(budget) * unit)
     required = np.array([source in problem.required for source in problem.sources])

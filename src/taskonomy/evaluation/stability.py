@@ -1,4 +1,4 @@
-"""Runs held against one another: regimes of data, and how stable a taxonomy is (paper sections 4 and the supplement's stability tests)."""
+"""Compare runs: data regimes, and the stability of the taxonomy (paper section 4 and the supplement's stability tests)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,11 +17,11 @@ OTHER_IMAGES = "other test images"
 
 
 def regimes(runs: Iterable[tuple[int, pd.DataFrame, pd.DataFrame]], params: PolicyParams) -> Iterator[dict[str, Any]]:
-    """The best single source of every target by the number of images that transfers, and networks from scratch, were trained on.
+    """Find the best single source of every target by the number of images that transfers, and networks from scratch, were trained on.
 
     Args:
-        runs: Images, affinities, and gain and quality of the same transfers on held-out images.
-        params: Which tasks may be sources.
+        runs: Number of images, affinities, and the gain and quality of the same transfers on held-out images.
+        params: Parameters that say which tasks may be sources.
 
     Yields:
         A row for each run and target; gain is against a network from scratch on the same images.
@@ -33,10 +33,11 @@ def regimes(runs: Iterable[tuple[int, pd.DataFrame, pd.DataFrame]], params: Poli
 
 
 def crossing(images: Float64[np.ndarray, " runs"], gain: Float64[np.ndarray, " runs"]) -> float | None:
-    """Images from which on training from scratch is as good as the transfer: where gain last falls to 0.5, on a logarithmic scale of images.
+    """Find the number of images from which on training from scratch is as good as the transfer: where gain last falls to 0.5, interpolated over the
+    logarithm of the number.
 
     Returns:
-        None where transfers win at the most images that were tried; the fewest where they never win.
+        The number; None where transfers win at the largest number tried; the smallest number where they never win.
     """
     order = np.argsort(images)
     x, y = np.log(images[order]), gain[order]
@@ -51,11 +52,11 @@ def crossing(images: Float64[np.ndarray, " runs"], gain: Float64[np.ndarray, " r
 
 
 def stability(base: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> Iterator[dict[str, Any]]:
-    """How much of a taxonomy stays when something is changed: per target, whether the first-order sources are ranked alike.
+    """Compare taxonomies after a change: per target, whether the first-order sources are ranked alike.
 
     Args:
-        base: The affinity table that all are held against.
-        others: Tables by what was changed.
+        base: The affinity table that all are compared with.
+        others: Name of the change -> table.
     """
     for name, table in others.items():
         for target, row in agreement(table, base)["targets"].items():
@@ -63,5 +64,5 @@ def stability(base: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> Iterato
 
 
 def by_gain(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose affinities are the win rates against scratch: what can be compared between two halves of the test images."""
+    """Replace a table's affinities by the win rates against scratch, which can be compared between two halves of the test images."""
     return table.assign(affinity=table["gain"])

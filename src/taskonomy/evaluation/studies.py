@@ -1,4 +1,4 @@
-"""The paper's experiments that need no more than an affinity table: novel tasks, budgets against chance, orders, other ways to transfer."""
+"""Run the paper's experiments that need only an affinity table: novel tasks, budgets against chance, orders, other ways to transfer."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -29,15 +29,15 @@ def against_chance(
     seed: int,
     registry: Registry = BUILT_IN,
 ) -> Iterator[dict[str, Any]]:
-    """The policy of each budget against random feasible ones (paper figure 11), on held-out images.
+    """Compare the policy of each budget with random feasible ones (paper figure 11), on held-out images.
 
     Args:
         table: Affinities.
         held: Gain and quality of the same transfers on other images.
-        params: What policies may do; the budget is not looked at.
-        budgets: Which; those that cannot serve every target are passed over.
-        count: Random policies of either kind for each budget.
-        seed: Of the draws.
+        params: What policies may do; its budget is ignored.
+        budgets: The budgets; those too small to solve every target are skipped.
+        count: Number of random policies per budget and way of drawing.
+        seed: Seed of the draws.
         registry: Tasks that exclusions and prices may name, whether or not the table has them.
 
     Yields:
@@ -63,7 +63,7 @@ def against_chance(
 
 
 def novel_tasks(table: pd.DataFrame, held: pd.DataFrame, params: PolicyParams) -> Iterator[dict[str, Any]]:
-    """Each target as if it were new: never a source itself, all others at hand (paper figure 10).
+    """Evaluate each target as if it were new: never a source itself, with all others available (paper figure 10).
 
     Yields:
         A row for each target and way to solve it: the best transfer and the best single source (by affinity), each self-supervised source and random
@@ -83,7 +83,7 @@ def novel_tasks(table: pd.DataFrame, held: pd.DataFrame, params: PolicyParams) -
 
 
 def by_order(table: pd.DataFrame, held: pd.DataFrame, params: PolicyParams) -> Iterator[dict[str, Any]]:
-    """What more sources buy: of each target and order, the transfer with the highest affinity, with gain and quality on held-out images."""
+    """Select the transfer of the highest affinity for each target and order, with gain and quality on held-out images."""
     for target, rows in _rows_by_target(table, held):
         others = _from_others(rows, target, params)
         others = others[others["sources"].map(lambda sources: all(variant(name) is None for name in sources))]
@@ -92,7 +92,7 @@ def by_order(table: pd.DataFrame, held: pd.DataFrame, params: PolicyParams) -> I
 
 
 def other_ways(table: pd.DataFrame, held: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Transitive and fine-tuned transfers, each against the plain transfer from the same source, on held-out images."""
+    """Compare transitive and fine-tuned transfers with the plain transfer from the same source, on held-out images."""
     for target, rows in _rows_by_target(table, held):
         plain = {sources[0]: row for sources, row in zip(rows["sources"], rows.to_dict("records"), strict=True) if len(sources) == 1}
         for written, row in plain.items():
@@ -107,7 +107,7 @@ def other_ways(table: pd.DataFrame, held: pd.DataFrame) -> Iterator[dict[str, An
 
 
 def as_frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """Rows as a table that has its columns even where there is no row."""
+    """Build a table that has its columns even if there are no rows."""
     return pd.DataFrame(list(rows), columns=list(columns))
 
 
@@ -120,7 +120,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 def _rows_by_target(table: pd.DataFrame, held: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The measured rows, with gain and quality of the held-out table."""
+    """Yield each target's measured rows, with gain and quality of the held-out table."""
     elsewhere = dict(zip(_keys(held), held[["gain", "quality"]].to_numpy(), strict=True))
     keys = _keys(table)
     if missing := [f"{join_sources(sorted(sources))} -> {target}" for target, sources in keys if (target, sources) not in elsewhere]:
@@ -132,18 +132,18 @@ def _rows_by_target(table: pd.DataFrame, held: pd.DataFrame) -> Iterator[tuple[s
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, frozenset[str]]]:
-    """Sources as sets: the order in which a table writes them means nothing."""
+    """Return target and set of sources of each row: the order in which a table writes sources means nothing."""
     return list(zip(table["target"], map(frozenset, table["sources"]), strict=True))
 
 
 def _from_others(rows: pd.DataFrame, target: str, params: PolicyParams) -> pd.DataFrame:
-    """Rows whose sources are other tasks that may be sources, of an allowed order."""
+    """Select rows of an allowed order whose sources are other tasks that may be sources."""
     barred = {SELF, target, *params.exclude}
     return rows[[len(sources) <= params.max_order and not barred & set(map(labelled, sources)) for sources in rows["sources"]]]
 
 
 def _best(rows: pd.DataFrame) -> dict[str, Any]:
-    """The row with the highest affinity; of equal ones the first by name."""
+    """Return the row with the highest affinity; of equal ones the first by name."""
     written = rows["sources"].map(join_sources)
     best = rows.assign(sources=written).sort_values(["affinity", "sources"], ascending=[False, True]).iloc[0]
     return {name: best[name] for name in ("sources", "affinity", "gain", "quality")}

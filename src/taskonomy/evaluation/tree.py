@@ -1,4 +1,4 @@
-"""The task similarity tree: tasks that transfer to the same others alike stand close together (paper figure 13)."""
+"""Build the task similarity tree: tasks with similar transfer patterns are close together (paper figure 13)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ class Tree:
     merges: Float64[np.ndarray, "merges 4"]
 
     def newick(self) -> str:
-        """The tree in Newick form; branch lengths are half the distance at which two clusters join."""
+        """Write the tree in Newick form; branch lengths are half the distance at which two clusters join."""
         root = to_tree(self.merges)
         return f"{self._written(root, root.dist)};\n"
 
     def as_dict(self) -> dict[str, Any]:
-        """The tree as JSON keeps it; `from_dict` reads it back."""
+        """Return the tree for JSON; `from_dict` reads it back."""
         return {"tasks": list(self.tasks), "merges": self.merges.tolist()}
 
     @staticmethod
     def from_dict(written: dict[str, Any]) -> "Tree":
-        """The inverse of `as_dict`."""
+        """Build the tree from the result of `as_dict`."""
         return Tree(tuple(written["tasks"]), np.array(written["merges"], dtype=np.float64))
 
     def _written(self, node: ClusterNode, parent: float) -> str:
@@ -44,9 +44,9 @@ class Tree:
 
 
 def first_order(table: pd.DataFrame) -> pd.DataFrame:
-    """First-order affinities, targets x sources, each target's measured row scaled to sum 1; NaN where a pair was not measured.
+    """Build the matrix of first-order affinities, targets x sources, each target's measured row scaled to sum 1; NaN where a pair was not measured.
 
-    Transitive and fine-tuned transfers are left out: they are no tasks, and not every table has the same ones.
+    Transitive and fine-tuned transfers are left out: their sources are not tasks, and tables differ in which ones they have.
     """
     frozen = table["sources"].map(lambda sources: len(sources) == 1 and labelled(sources[0]) == sources[0])
     single = table[frozen & ~is_gold(table)]
@@ -59,7 +59,7 @@ def without_sources(table: pd.DataFrame, names: Iterable[str], registry: Registr
     """Keep the rows that use none of these tasks as a source; a task of the registry that the table never uses changes nothing.
 
     Raises:
-        TaskonomyError: for a name that is neither a source of the table nor in the registry.
+        TaskonomyError: A name is neither a source of the table nor in the registry.
     """
     dropped, known = set(names), set(task_names(table)[1])
     if missing := sorted(dropped - known - registry.keys()):
@@ -68,20 +68,21 @@ def without_sources(table: pd.DataFrame, names: Iterable[str], registry: Registr
 
 
 def similarity_tree(table: pd.DataFrame, *, method: str = "complete", metric: str = "correlation", beta: float = 20.0) -> Tree:
-    """Agglomerative clustering of transferring-out patterns, the columns of the first-order affinity matrix.
+    """Cluster the tasks agglomeratively by their transfer patterns, the columns of the first-order affinity matrix.
 
     Args:
-        method, metric: of scipy's `linkage` and `pdist`.
-        beta: patterns are exp(-beta * affinity), as the paper shows them, so that one dominant target does not decide alone.
+        table: Affinities.
+        method, metric: Options of scipy's `linkage` and `pdist`.
+        beta: Patterns are exp(-beta * affinity), as in the paper's figure, so that one dominant target does not decide alone.
 
     Raises:
-        TaskonomyError: for fewer than 2 sources, or a source that was not measured for every target.
+        TaskonomyError: There are fewer than 2 sources, or a source was not measured for every target.
     """
     matrix = first_order(table)
     if matrix.shape[1] < 2:
         raise TaskonomyError(f"a tree needs at least 2 sources with first-order rows (there are {matrix.shape[1]})")
     own = matrix.index.to_numpy()[:, None] == matrix.columns.to_numpy()
-    # A task into itself may be unmeasured where there is no self edge; its pattern then takes the target's mean there.
+    # A task's transfer to itself may be unmeasured where there is no self edge; its pattern then takes the target's mean there.
     filled = matrix.mask(own & matrix.isna().to_numpy(), matrix.mean(axis=1), axis=0)
     if gaps := [f"{source} -> {target}" for source in filled for target in filled.index[filled[source].isna()]]:
         raise TaskonomyError(f"a tree needs every first-order transfer; not measured: {', '.join(gaps[:5])} ({len(gaps)} in all)")

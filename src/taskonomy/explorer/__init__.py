@@ -1,1 +1,1 @@
-"""`taskonomy explore`: the solver as a page on one's own machine. What stands in the fields is solved; nothing is computed in advance."""
+"""Serve `taskonomy explore`: the solver as a local web page. Each setting of the fields is solved on demand; nothing is precomputed."""

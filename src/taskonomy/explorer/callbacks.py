@@ -1,4 +1,4 @@
-"""The page's reactions: fields -> program -> what is shown."""
+"""Connect the page's events: fields -> program -> what is shown."""
 
 import time
 from collections import OrderedDict
@@ -21,13 +21,13 @@ from taskonomy.explorer.page_layout import FILES, layout
 from taskonomy.explorer.solver import Solver
 from taskonomy.policy.planner import Policy
 
-_FIELDS = (*GENERAL, "tasks", "solver")  # that have a place for problems
-_PAGES = 100  # open at a time
+_FIELDS = (*GENERAL, "tasks", "solver")  # fields with a place for problems
+_PAGES = 100  # pages open at a time
 _TYPES = {"policy.json": "application/json", "policy.csv": "text/csv", "params.yaml": "application/yaml"}
 
 
 class Explorer:
-    """One table's page: what a set of fields gives, as text and components; no browser and no server in it."""
+    """The page of one table: what a set of fields gives, as text and components, independent of browser and server."""
 
     def __init__(self, opened: LoadedTable) -> None:
         self.opened = opened
@@ -36,7 +36,7 @@ class Explorer:
         self._order = Lock()
 
     def is_latest(self, page: str, number: int) -> bool:
-        """Whether no later question of this page has come: answers travel side by side, and an old one may not take a new one's place."""
+        """Return whether this is the page's latest request: requests are answered concurrently, and an old result must not replace a newer one."""
         with self._order:
             latest = self._latest[page] = max(number, self._latest.pop(page, number))
             while len(self._latest) > _PAGES:
@@ -44,14 +44,14 @@ class Explorer:
         return number == latest
 
     def begin(self) -> None:
-        """Solve what the page starts with, aside: whoever opens it need not wait for what is loaded only once."""
+        """Solve the initial fields in the background, so that the first visitor need not wait for what is loaded only once."""
         self.solver.prepare(self.opened.start)
 
     def solved(self, choices: Choices) -> tuple[PolicyParams, Policy]:
-        """The parameters and the policy of the fields.
+        """Return the parameters and the policy of the fields.
 
         Raises:
-            RefusedError: naming each field that is wrong, or the one that makes the program infeasible.
+            RefusedError: Some fields are wrong, or one makes the program infeasible; it names each.
         """
         params = params_of(choices, self.opened)
         try:
@@ -60,17 +60,17 @@ class Explorer:
             raise RefusedError({field_of(str(error)): str(error)}) from None
 
     def linked(self, query: str | None) -> tuple[PolicyParams, Policy] | None:
-        """As `solved`, of a link; None where it has no policy."""
+        """Return parameters and policy as `solved` does, for a link; None where the link has no policy."""
         try:
             return None if query is None else self.solved(from_query(query, self.opened))
         except (RefusedError, TaskonomyError):
             return None
 
     def file(self, name: str, query: str) -> str:
-        """One of the files to export.
+        """Return one of the files to export.
 
         Raises:
-            TaskonomyError: if the link has no policy.
+            TaskonomyError: The link has no policy.
         """
         try:
             params, policy = self.solved(from_query(query, self.opened))
@@ -86,14 +86,14 @@ class Explorer:
 
 
 def choices_of(opened: LoadedTable, general: dict[str, Any], may: list[list[str]], importance: list[str | None], cost: list[str | None]) -> Choices:
-    """What the browser sends of the fields; rows stand in the order of the tasks."""
+    """Build the fields from the browser's values; rows are in the order of the tasks."""
     rows = zip(opened.tasks, may, importance, cost, strict=True)
     tasks = {name: TaskChoice(frozenset(ticked or ()), weight or "", price or "") for name, ticked, weight, price in rows}
     return Choices(**{name: str(general[name] or "") for name in GENERAL}, tasks=tasks)
 
 
 def build(explorer: Explorer) -> Dash:
-    """The application; everything it serves lies on this machine."""
+    """Build the Dash application; everything that it serves is local."""
     opened = explorer.opened
     app = Dash(
         "taskonomy.explorer",
@@ -115,8 +115,8 @@ def build(explorer: Explorer) -> Dash:
 
 
 def _complete(server: Flask) -> None:
-    """Do ahead what Dash does in its first request: it takes it for done as soon as it is begun, so that another page, asked for meanwhile, would
-    come without its scripts and styles, and never ask for a policy.
+    """Finish the setup that Dash leaves to its first request: it counts as done once begun, so a page requested meanwhile would lack its scripts and
+    styles, and never ask for a policy.
     """
     with server.test_request_context():
         server.preprocess_request()
@@ -135,7 +135,7 @@ def _load(app: Dash, opened: LoadedTable) -> None:
         prevent_initial_call=True,
     )
     def load(search: str | None) -> list[Any]:
-        """A link, a reload, the browser's Back: the fields as the address says."""
+        """Set the fields from the address: after a link, a reload, or the browser's Back."""
         problem = ""
         try:
             choices = from_query(search or "", opened)
@@ -209,7 +209,7 @@ def _problems(opened: LoadedTable, problems: dict[str, str]) -> dict[str, Any]:
 def _alternatives(app: Dash, explorer: Explorer) -> None:
     @app.callback(Output("alternatives", "children"), Input("good", "data"), prevent_initial_call=True)
     def alternatives(good: str) -> Any:
-        """After the answer, which they take several times as long as."""
+        """List the alternatives after the policy is shown, as they take several times as long."""
         if (found := explorer.linked(good)) is None:
             return ""
         params, policy = found

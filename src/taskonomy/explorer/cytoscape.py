@@ -1,4 +1,4 @@
-"""The policy as elements of cytoscape: what is labelled left, what is solved right, coloured by family as in the report."""
+"""Draw the policy as elements of cytoscape: sources on the left, targets on the right, coloured by family as in the report."""
 
 from functools import partial
 from typing import Any
@@ -17,9 +17,9 @@ Element = dict[str, Any]
 
 
 def elements(policy: Policy, registry: Registry) -> list[Element]:
-    """Make nodes and edges with their places; ids are numbers, never names.
+    """Make nodes and edges with their positions; ids are numbers, never names.
 
-    A task that is both stands on both sides. Sources stand at the middle of what they feed, so that few edges cross.
+    A task that is both source and target appears on both sides. Each source is placed at the middle of its targets, so that few edges cross.
     """
     targets = {name: number for number, name in enumerate(by_family([one.target for one in policy.transfers], registry))}
     feeds: dict[str, list[int]] = {name: [] for name in policy.sources}
@@ -47,12 +47,12 @@ def elements(policy: Policy, registry: Registry) -> list[Element]:
 
 
 def height(rows: int) -> int:
-    """Pixels for so many sources or targets, whichever are more."""
+    """Compute the height in pixels for the larger number of sources or targets."""
     return max(8, rows) * ROW + 20
 
 
 def stylesheet(theme: str) -> list[Element]:
-    """For `light` or `dark`: a canvas follows no style sheet of the page."""
+    """Return the styles for `light` or `dark`, as a canvas ignores the page's style sheet."""
     text = {"color": _INK[theme], "font-family": "system-ui, sans-serif", "font-size": 12, "text-valign": "center"}
     cut = {"text-wrap": "ellipsis", "text-max-width": f"{_TITLE}px"}
     node = {"label": "data(title)", "width": 11, "height": 11, "background-color": "data(colour)", **text, **cut}
@@ -68,7 +68,7 @@ def stylesheet(theme: str) -> list[Element]:
 
 
 def _bend(rise: float) -> dict[str, list[float]]:
-    """Two points that make an S of the edge, level at both ends, as cytoscape wants them: parts of the way along the edge, and pixels aside of it."""
+    """Compute the two control points of an S-shaped edge, level at both ends, in cytoscape's terms: fractions along it, and pixels beside it."""
     length = (WIDTH**2 + rise**2) ** 0.5
     reach = 0.4 * WIDTH
     along, aside = reach * WIDTH / length**2, -reach * rise / length

@@ -1,4 +1,4 @@
-"""The policy as files: as the stage `policy` writes it, as a table, and as the section of params.yaml that gives it again."""
+"""Export the policy: as the stage `policy` writes it, as a table, and as the section of params.yaml that reproduces it."""
 
 import csv
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from taskonomy.tables.table import OPTIONAL, REQUIRED, join_sources
 
 
 def as_json(policy: Policy, alternatives: Sequence[Policy]) -> str:
-    """As results/*/policy.json."""
+    """Format the policy as results/*/policy.json."""
     return to_json({**policy.reproducible(), "alternatives": [one.reproducible() for one in alternatives]})
 
 
 def as_csv(policy: Policy) -> str:
-    """The chosen transfers in the form of an affinity table, which holds nothing else then."""
+    """Format the chosen transfers as an affinity table with no other rows."""
     text = StringIO()
     lines = csv.writer(text, lineterminator="\n")
     names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality")))
@@ -30,5 +30,5 @@ def as_csv(policy: Policy) -> str:
 
 
 def as_section(params: PolicyParams) -> str:
-    """The section `policy` of params.yaml, every key of it."""
+    """Format the section `policy` of params.yaml with every key."""
     return yaml.safe_dump({"policy": params.model_dump(mode="json")}, sort_keys=False, allow_unicode=True)

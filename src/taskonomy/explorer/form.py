@@ -1,4 +1,4 @@
-"""What stands in the page's fields, as typed: to parameters, to a link, and back."""
+"""Convert the text in the page's fields to parameters, to a link, and back."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,14 +18,14 @@ _WHERE = "explorer"
 
 
 class _Section(BaseModel):
-    """So that errors name `policy.budget`, as they do for params.yaml."""
+    """The section `policy` by itself, so that errors name `policy.budget` as they do for params.yaml."""
 
     model_config = ConfigDict(extra="forbid")
     policy: PolicyParams
 
 
 class RefusedError(Exception):
-    """Fields that cannot be: field -> the pipeline's line about it. Fields of a task are `importance.NAME` and `cost.NAME`."""
+    """Fields with invalid values: field -> the pipeline's error message. Fields of a task are `importance.NAME` and `cost.NAME`."""
 
     def __init__(self, problems: dict[str, str]) -> None:
         super().__init__("; ".join(problems.values()))
@@ -37,8 +37,8 @@ class TaskChoice:
     """One task's row.
 
     Attributes:
-        may: Of `source`, `target`, `must` (it must be among the sources), what is ticked.
-        importance, cost: As typed; nothing typed is 1.
+        may: The ticked boxes: `source`, `target`, `must` (it must be among the sources).
+        importance, cost: As typed; empty means 1.
     """
 
     may: frozenset[str]
@@ -48,7 +48,7 @@ class TaskChoice:
 
 @dataclass(frozen=True)
 class Choices:
-    """All fields."""
+    """The values of all fields."""
 
     budget: str
     max_order: str
@@ -58,12 +58,12 @@ class Choices:
 
 
 def may_be(opened: LoadedTable, task: str) -> frozenset[str]:
-    """What the table lets a task be."""
+    """Return the roles that the table permits for a task."""
     return frozenset([SOURCE] * (task in opened.sources) + [TARGET] * (task in opened.targets))
 
 
 def start(opened: LoadedTable) -> Choices:
-    """The fields for the parameters that the page starts with."""
+    """Return the fields for the parameters that the page starts with."""
     params = opened.start
     tasks = {}
     for name in opened.tasks:
@@ -76,10 +76,10 @@ def start(opened: LoadedTable) -> Choices:
 
 
 def params_of(choices: Choices, opened: LoadedTable) -> PolicyParams:
-    """The section `policy` that says the same.
+    """Convert the fields to the section `policy`.
 
     Raises:
-        RefusedError: with each field that does not hold what it should.
+        RefusedError: Some fields are invalid; it names each.
     """
     values = {name: getattr(choices, name) for name in GENERAL}
     weights = {key: {name: text for name, row in choices.tasks.items() if (text := getattr(row, key).strip())} for key in WEIGHTS}
@@ -106,7 +106,7 @@ def params_of(choices: Choices, opened: LoadedTable) -> PolicyParams:
 
 
 def field_of(line: str) -> str:
-    """The field that one of the pipeline's lines speaks of; `tasks` for what follows from the rows together, `solver` for none."""
+    """Return the field that one of the pipeline's messages is about; `tasks` for errors of the rows together, `solver` where there is none."""
     for name in GENERAL:
         if line.startswith(f"policy.{name} "):
             return name
@@ -114,7 +114,7 @@ def field_of(line: str) -> str:
 
 
 def to_query(choices: Choices, opened: LoadedTable) -> str:
-    """The fields as a link holds them: every general one, and what a task's row holds other than usual."""
+    """Encode the fields as a link: every general field, and the values of a task's row that differ from the default."""
     pairs = [(name, getattr(choices, name)) for name in GENERAL]
     for name, row in choices.tasks.items():
         if row.may - {MUST} != may_be(opened, name):
@@ -126,10 +126,10 @@ def to_query(choices: Choices, opened: LoadedTable) -> str:
 
 
 def from_query(query: str, opened: LoadedTable) -> Choices:
-    """The fields that a link holds; those of the start where it holds none at all.
+    """Decode the fields of a link; an empty link gives the initial fields.
 
     Raises:
-        TaskonomyError: for keys, roles and tasks nobody knows.
+        TaskonomyError: The link has unknown keys, roles or tasks.
     """
     pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
     general = {name: getattr(start(opened), name) for name in GENERAL}
@@ -181,5 +181,5 @@ def _line(error: TaskonomyError) -> str:
 
 
 def _written(number: float) -> str:
-    """A number as people write it, every digit of it."""
+    """Format a number without a trailing `.0`, with every digit."""
     return repr(float(number)).removesuffix(".0")

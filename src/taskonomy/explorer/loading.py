@@ -1,4 +1,4 @@
-"""What is explored: an affinity table, alone or from a run, and the parameters that the page starts with."""
+"""Load what is explored: an affinity table, alone or from a run, and the parameters that the page starts with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,13 @@ class LoadedTable:
     """One table, read and checked once.
 
     Attributes:
-        title: What the page calls it.
-        tasks: All tasks in the order in which people read them: by family, then by title.
-        sources: The tasks that some row needs labelled.
-        targets: The tasks that rows lead to.
-        start: What the fields hold at first.
-        notes: What a reader of gain and quality should know.
-        registry: Tasks, by whose titles people read all of it.
+        title: The page's name for it.
+        tasks: All tasks, sorted by family, then by title.
+        sources: Tasks that some row needs labels of.
+        targets: Tasks that rows transfer to.
+        start: The initial parameters.
+        notes: Remarks on how gain and quality were measured.
+        registry: Registry of tasks, with their titles.
     """
 
     title: str
@@ -40,13 +40,14 @@ class LoadedTable:
 
 
 def open_path(path: Path, time_limit: float) -> LoadedTable:
-    """A table's file, or a run: a folder with params.yaml and results/measured.
+    """Open a table's file, or a run: a folder with params.yaml and results/measured.
 
     Args:
-        time_limit: Seconds for one program; nobody waits for a page as long as for a stage.
+        path: The file or folder.
+        time_limit: Seconds for one program; the user of a page waits less long than a stage may take.
 
     Raises:
-        TaskonomyError: naming what is missing or wrong.
+        TaskonomyError: Something is missing or wrong; it is named.
     """
     if not path.is_dir():
         return opened(read_table(path), path.name, time_limit)
@@ -67,7 +68,7 @@ def opened(
     notes: tuple[str, ...] = (),
     registry: Registry = BUILT_IN,
 ) -> LoadedTable:
-    """Open as `open_path` does, from a table in memory."""
+    """Open a table in memory as `open_path` does."""
     targets, sources = task_names(table)
     own = table.loc[table["sources"] == (SELF,), "target"]  # gold: a target's own network needs the target's labels
     usable, tasks = {*sources, *own}, tuple(by_family(sorted({*targets, *sources}), registry))
@@ -82,12 +83,12 @@ def opened(
 
 
 def _baselines(tasks: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
-    """Select tasks without a network of their own to train: random weights, and a part of another task. No sources at first."""
+    """Select tasks without a network of their own to train, random weights and parts of other tasks; initially they are no sources."""
     return tuple(name for name in tasks if name in registry and registry[name].label is None)
 
 
 def _with_held_out(table: pd.DataFrame, run: Path) -> pd.DataFrame:
-    """The table with the gain and quality of the images that no affinity was measured on."""
+    """Replace the table's gain and quality by those on the held-out images, which no affinity was measured on."""
     other = read_table(run / HELD_OUT)
     # As sets: the order in which a table writes a transfer's sources means nothing.
     rows = {(row.target, frozenset(row.sources)): (float(row.gain), float(row.quality)) for row in other.itertuples()}  # type: ignore[arg-type]

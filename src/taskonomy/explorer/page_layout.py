@@ -1,4 +1,4 @@
-"""The page before anything is solved: its fields, and the places for what is shown of a policy."""
+"""Lay out the page before anything is solved: its fields, and the places where a policy is shown."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from taskonomy.explorer.loading import LoadedTable
 from taskonomy.report.figures import FAMILY_COLOURS
 from taskonomy.tasks import FAMILIES
 
-TYPING = 0.3  # seconds without a key before what was typed is solved
+TYPING = 0.3  # seconds after the last key press until the fields are solved
 FILES = {"policy.json": "JSON", "policy.csv": "CSV", "params.yaml": "params.yaml"}
 COLUMNS = {
     "source": "It may be labelled in full, and others transferred from it",
@@ -27,11 +27,11 @@ _BALANCES = {Balance.NONE: "as measured", Balance.SUM: "to sum 1", Balance.PEAK:
 
 _LIVE: dict[str, Any] = {"aria-live": "polite"}
 
-Component = Any  # html's and dcc's have only a generated base in common
+Component = Any  # html's and dcc's classes share only a generated base class
 
 
 def layout(opened: LoadedTable, choices: Choices) -> Component:
-    """Names are text to React, never markup."""
+    """Build the page; names are passed as text to React, never as markup."""
     about = f"{opened.title}: {len(opened.tasks)} tasks, {len(opened.table):,} transfers"
     styles = dcc.Store(id="styles", data={theme: stylesheet(theme) for theme in ("light", "dark")})
     stores = [*(dcc.Store(id=name) for name in ("address", "asked", "good", "dark")), styles]
@@ -41,7 +41,7 @@ def layout(opened: LoadedTable, choices: Choices) -> Component:
 
 
 def problem(key: str | dict[str, Any]) -> Component:
-    """Where a field's problem is said, and read out."""
+    """Build the place for a field's problem, which screen readers announce."""
     return html.Div(id=key, className="problem", role="alert")
 
 
@@ -72,7 +72,7 @@ def _field(name: str, label: str, meaning: str, control: Component) -> Component
 
 
 def _typed(name: str, value: str) -> Component:
-    """A number, typed or stepped; text, so that what is no number comes to be answered."""
+    """Build a field for a number, with buttons to step; the value is text, so that input that is no number gets an error message."""
     field = dcc.Input(id=name, value=value, type="text", debounce=TYPING, autoComplete="off")
     steps = [html.Button(sign, id=f"{name}-{what}", **_named(f"{name}: one {what}")) for sign, what in (("\u2212", "less"), ("+", "more"))]
     return html.Div([steps[0], field, steps[1]], className="stepped")
@@ -98,7 +98,7 @@ def _row(opened: LoadedTable, choices: Choices, number: int, name: str) -> Compo
 
 def _weight(what: str, label: str, number: int, title: str, value: str, usable: bool) -> Component:
     key = _key(what, number)
-    as_dom = json.dumps(key, sort_keys=True, separators=(",", ":"))  # what dash makes of such an id
+    as_dom = json.dumps(key, sort_keys=True, separators=(",", ":"))  # the id as Dash writes it into the DOM
     field = dcc.Input(id=key, value=value, type="text", placeholder="1", debounce=TYPING, disabled=not usable, autoComplete="off")
     return html.Div([html.Label(f"{title}: {label}", htmlFor=as_dom, className="unseen"), field])
 
@@ -138,7 +138,7 @@ def _results(opened: LoadedTable) -> Component:
 
 
 def _named(label: str) -> dict[str, Any]:
-    """For readers of the screen."""
+    """Return the label for screen readers."""
     return {"aria-label": label}
 
 

@@ -1,4 +1,4 @@
-"""What changed from one policy to another."""
+"""Compare two policies."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from taskonomy.policy.problem import Transfer
 
 @dataclass(frozen=True)
 class Rerouted:
-    """A target that another transfer solves now."""
+    """A target that another transfer solves in the later policy."""
 
     before: Transfer
     after: Transfer
@@ -16,7 +16,7 @@ class Rerouted:
 
 @dataclass(frozen=True)
 class PolicyDifference:
-    """From one policy to another; numbers are the later minus the earlier, NaN where one was not measured."""
+    """The difference of two policies; numbers are the later minus the earlier, NaN where one was not measured."""
 
     sources_added: tuple[str, ...]
     sources_removed: tuple[str, ...]
@@ -30,12 +30,12 @@ class PolicyDifference:
 
     @property
     def none(self) -> bool:
-        """Whether both label the same and solve every target alike."""
+        """Return whether both label the same tasks and solve every target by the same transfer."""
         return not (self.sources_added or self.sources_removed or self.targets_added or self.targets_removed or self.rerouted)
 
 
 def difference(before: Policy, after: Policy) -> PolicyDifference:
-    """Targets that only one of them has are no rerouted ones."""
+    """Compare two policies; targets that only one of them has do not count as rerouted."""
     old, new = ({one.target: one for one in policy.transfers} for policy in (before, after))
     return PolicyDifference(
         sources_added=tuple(sorted(set(after.sources) - set(before.sources))),

@@ -1,4 +1,4 @@
-"""What the page shows of a policy that was solved."""
+"""Render a solved policy for the page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from taskonomy.report.figures import FAMILY_COLOURS, by_family
 from taskonomy.tables.table import SELF, labelled
 from taskonomy.tasks import Registry
 
-_SHOWN = 3  # rerouted targets by name; the table marks them all
+_SHOWN = 3  # rerouted targets listed by name; the table marks all of them
 Component = Any
 
 
 def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Component]:
-    """The policy in a few numbers; `currency` is that of its costs, None: they count tasks."""
+    """Summarise the policy in a few numbers; `currency` is that of its costs, None: they count tasks."""
     cost, budget = money(policy.cost, currency), money(policy.budget, currency)
     told = (
         (f"{len(policy.sources)}", f"labelled in full; cost {cost} of {budget}", "sources"),
@@ -31,7 +31,7 @@ def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Componen
 
 
 def changed(before: Policy | None, after: Policy, currency: str | None, registry: Registry) -> list[Component]:
-    """Tell what is other than in the policy before; costs as in `tiles`."""
+    """Describe what differs from the previous policy; costs as in `tiles`."""
     if before is None:
         return [html.Span("Change a field: what changes in the policy is told here.")]
     found = difference(before, after)
@@ -60,7 +60,7 @@ def _rerouted(found: PolicyDifference, registry: Registry) -> str:
 
 
 def transfers(before: Policy | None, policy: Policy, registry: Registry) -> Component:
-    """Show every target with the transfer that solves it; those that were rerouted are marked, with what they were."""
+    """Show every target with the transfer that solves it; those that were rerouted are marked, with their previous transfer."""
     old = {} if before is None else {one.target: one for one in before.transfers}
     by_target = {one.target: one for one in policy.transfers}
     head = html.Tr([html.Th(name, scope="col") for name in ("Target", "transferred from", "gain", "quality")])

@@ -1,4 +1,4 @@
-"""Who is answered, and what: requests of this page alone, and calls in the form in which it makes them. All others get one line."""
+"""Check requests: only this page's are answered, and only calls in the form in which it makes them. All others get a one-line error."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,8 +14,8 @@ from taskonomy.explorer.form import GENERAL, MUST, SOURCE, TARGET
 from taskonomy.explorer.page_layout import FILES
 
 CALLS = "/_dash-update-component"
-_NAMES = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")  # of this machine; any port: one may be forwarded here from another machine
-_BYTES, _BYTES_PER_TASK = 2**16, 2**10  # of a body; the page's own take a tenth of it
+_NAMES = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")  # of this machine; any port, as one may be forwarded here from another machine
+_BYTES, _BYTES_PER_TASK = 2**16, 2**10  # limits of a request's body; the page's own need a tenth of it
 
 
 class _Form(BaseModel):
@@ -23,7 +23,7 @@ class _Form(BaseModel):
 
 
 class _Property(_Form):
-    """One value that a call brings; without `value`: it has none yet."""
+    """One value in a call; `value` is missing while it has none yet."""
 
     id: str
     property: str
@@ -31,7 +31,7 @@ class _Property(_Form):
 
 
 class _Call(_Form):
-    """What Dash's renderer sends."""
+    """A call of Dash's renderer."""
 
     output: str
     outputs: Any
@@ -46,7 +46,7 @@ _Texts = list[str | None]
 
 
 class _Asked(_Form):
-    """What the page's `ask` makes of its fields."""
+    """The fields as the page's function `ask` encodes them."""
 
     page: Annotated[str, Field(max_length=100)]
     number: Annotated[int, Field(ge=0, lt=2**53)]
@@ -60,10 +60,10 @@ _VALUES: dict[str, TypeAdapter[Any]] = {"address": TypeAdapter(str | None), "ask
 
 
 def guard(app: Dash, tasks: int) -> None:
-    """Refuse other sites' requests by whatever method, bodies too large, and calls that the page does not make.
+    """Refuse requests of other sites by any method, bodies that are too large, and calls that the page does not make.
 
-    Other sites get nothing, neither under a name of theirs that leads here, nor by a request of theirs to this address: browsers say of every
-    request whether it is one (Sec-Fetch-Site), and older ones of some (Origin, Referer).
+    Other sites are refused both under a host name of theirs that resolves to this machine and by cross-site requests to this address: browsers mark
+    every such request (Sec-Fetch-Site), and older ones some of them (Origin, Referer).
     """
     server: Flask = app.server
     calls = _calls(app, tasks)
@@ -105,7 +105,7 @@ def _in_one_line(server: Flask) -> None:
 
 
 def _allowed(error: HTTPException) -> list[tuple[str, str]]:
-    """The methods that there are, where another was used."""
+    """Return the allowed methods, where another was used."""
     return [pair for pair in error.get_headers() if pair[0] == "Allow"]
 
 
@@ -123,7 +123,7 @@ def _is_ours() -> bool:
 
 
 def _calls(app: Dash, tasks: int) -> dict[str, tuple[Any, list[str], list[str]]]:
-    """Of each call that is answered here: its outputs, inputs and state, as the page writes them."""
+    """Map each call that is answered here to its outputs, inputs and state, as the page writes them."""
     places: dict[str, Iterable[Any]] = {"task": range(tasks), "name": FILES}
 
     def written(output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The page's server: on this machine only, and for pages of its own only."""
+"""Serve the page: on this machine only, and to its own pages only."""
 
 import socket
 import threading
@@ -16,16 +16,16 @@ HOST = "127.0.0.1"
 
 
 class _Quiet(WSGIRequestHandler):
-    """No line per request."""
+    """A handler that logs no requests."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing."""
+        """Log nothing."""
 
     def log_error(self, format: str, *args: object) -> None:  # noqa: A002, its name in the library
-        """Nothing: whoever asked wrongly is told, and nobody else."""
+        """Log nothing: only the client is told of an invalid request."""
 
     def run_wsgi(self) -> None:
-        """Answer, unless the address is none."""
+        """Answer the request, unless its address is invalid."""
         try:
             urlsplit(self.path)
         except ValueError:
@@ -35,10 +35,10 @@ class _Quiet(WSGIRequestHandler):
 
 
 class Server:
-    """One table's page. It listens from construction on, and answers while `run` runs.
+    """The server of one table's page. It listens from construction on, and answers while `run` runs.
 
     Raises:
-        TaskonomyError: if the port cannot be had.
+        TaskonomyError: The port is not available.
     """
 
     def __init__(self, opened: LoadedTable, port: int) -> None:
@@ -48,19 +48,19 @@ class Server:
         self._explorer.begin()
         app = build(self._explorer)
         guard(app, len(opened.tasks))
-        # Debugger and reloader are those of app.run(), which is never called.
+        # Debugger and reloader belong to app.run(), which is never called.
         self._server: BaseWSGIServer = make_server(HOST, 0, app.server, threaded=True, request_handler=_Quiet, fd=self._socket.fileno())
 
     def run(self) -> None:
-        """Until interrupted, or stopped from another thread."""
+        """Answer requests until interrupted, or until `stop` is called in another thread."""
         self._server.serve_forever()
 
     def stop(self) -> None:
-        """From another thread than that of `run`, which returns."""
+        """Make `run`, which must be running in another thread, return."""
         self._server.shutdown()
 
     def close(self) -> None:
-        """Give back the port, and free every program."""
+        """Release the port, and free every program."""
         self._server.server_close()
         self._socket.close()
         self._explorer.solver.close()
@@ -80,7 +80,7 @@ def serve(opened: LoadedTable, port: int, *, browser: bool) -> None:
 
 def _listening(port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was closed a moment ago is free
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # makes a port available that was closed a moment ago
     try:
         listening.bind((HOST, port))
         listening.listen()

@@ -1,4 +1,4 @@
-"""The real program, solved in one thread of its own; what was solved is kept."""
+"""Solve the programs, all in one dedicated thread, and keep the policies."""
 
 import gc
 import logging
@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 class Solver:
     """Policies of one table.
 
-    GLPK keeps its memory per thread, so one thread makes, uses and frees every program; a web server has many. Errors cross over as text: as
-    exceptions they would hold on to a planner, and free it in another thread.
+    GLPK's memory belongs to a thread, so one thread creates, uses and frees every program, while a web server has many threads. Errors are passed
+    between threads as text: an exception would hold a reference to a planner, and free it in another thread.
     """
 
     def __init__(self, table: pd.DataFrame, registry: Registry = BUILT_IN) -> None:
@@ -33,13 +33,13 @@ class Solver:
         self._planners: OrderedDict[str, Planner] = OrderedDict()
         self._policies: OrderedDict[str, Policy | str] = OrderedDict()
         self._alternatives: OrderedDict[str, list[Policy] | str] = OrderedDict()
-        self._begun: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # those of the alternatives that are being found, and how far
+        self._begun: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # searches for alternatives in progress, with those found so far
 
     def policy(self, params: PolicyParams) -> Policy:
-        """The policy that `taskonomy.policy.planner.plan` gives for the same table.
+        """Return the policy that `taskonomy.policy.planner.plan` gives for the same table.
 
         Raises:
-            TaskonomyError: as there, and where the solver fails on the numbers.
+            TaskonomyError: As there, and where the solver fails on the numbers.
         """
         found = self._ask(self._policy, params)
         if isinstance(found, str):
@@ -47,10 +47,10 @@ class Solver:
         return found
 
     def alternatives(self, params: PolicyParams) -> list[Policy]:
-        """The next-best policies that `plan` gives, one after the other: a policy that is asked for meanwhile waits for one of them at most.
+        """Return the next-best policies that `plan` gives, found one at a time: a policy requested meanwhile waits for at most one of them.
 
         Raises:
-            TaskonomyError: as for the policy.
+            TaskonomyError: As for the policy.
         """
         while (found := self._ask(self._next_best, params)) is None:
             continue
@@ -59,19 +59,19 @@ class Solver:
         return found
 
     def prepare(self, params: PolicyParams) -> None:
-        """Begin to solve what will be asked for; nobody waits, and an error is told to whoever asks."""
+        """Start to solve parameters in the background; an error is reported to the request that asks for the result."""
         self._thread.submit(self._ahead, params)
         self._thread.submit(_keep_what_is_loaded)
 
     def close(self) -> None:
-        """Free every program, where it was made."""
-        self._thread.submit(self._forget)  # the last that it does
+        """Free every program, in the thread that made it."""
+        self._thread.submit(self._forget)  # the thread's last job
         self._thread.shutdown()
 
     def _ask(self, what: Callable[[PolicyParams], Value], params: PolicyParams) -> Value:
         try:
             return self._thread.submit(what, params).result()
-        except RuntimeError:  # a page still asks while the program ends
+        except RuntimeError:  # a page still asks while the server shuts down
             raise TaskonomyError("the explorer has ended") from None
 
     def _forget(self) -> None:
@@ -82,7 +82,7 @@ class Solver:
         return _kept(self._policies, params.model_dump_json(), _ANSWERS, lambda: _told(lambda: self._planner(params).policy(params.budget)))
 
     def _next_best(self, params: PolicyParams) -> list[Policy] | str | None:
-        """Find one more; all, once they are found."""
+        """Find one more alternative; return all of them once the search is complete."""
         if isinstance(best := self._policy(params), str):
             return best
         key = params.model_dump_json()
@@ -97,11 +97,11 @@ class Solver:
 
     def _ahead(self, params: PolicyParams) -> None:
         if self._next_best(params) is None:
-            with suppress(RuntimeError):  # closed meanwhile
+            with suppress(RuntimeError):  # the solver was closed meanwhile
                 self._thread.submit(self._ahead, params)
 
     def _planner(self, params: PolicyParams) -> Planner:
-        """One program serves every budget, and lends itself to other weights."""
+        """Return the planner for these parameters; one program serves every budget, and is adapted to other weights."""
         any_budget = params.model_copy(update={"budget": 0.0, "alternatives": 0})
         return _kept(
             self._planners,
@@ -112,14 +112,14 @@ class Solver:
 
 
 def _kept(kept: "OrderedDict[str, Value]", key: str, most: int, make: Callable[[], Value]) -> Value:
-    """What was made for a key, or is made now."""
+    """Return the value kept for a key, or make it."""
     if key not in kept:
         kept[key] = make()
     return _latest(kept, key, most)
 
 
 def _latest(kept: "OrderedDict[str, Value]", key: str, most: int) -> Value:
-    """What was made for a key; what was asked for longest ago makes room."""
+    """Return the value kept for a key; the least recently used is dropped."""
     kept.move_to_end(key)
     while len(kept) > most:
         kept.popitem(last=False)
@@ -127,18 +127,18 @@ def _latest(kept: "OrderedDict[str, Value]", key: str, most: int) -> Value:
 
 
 def _keep_what_is_loaded() -> None:
-    """Libraries stay as long as the process does. Else the garbage collector would go through all of them in the middle of one answer in ten."""
+    """Exempt loaded libraries from garbage collection: they live as long as the process, and collections would slow one answer in ten."""
     gc.collect()
     gc.freeze()
 
 
 def _told(solve: Callable[[], Value]) -> Value | str:
-    """The value, or why there is none."""
+    """Return the value, or the error message where there is none."""
     try:
         return solve()
     except TaskonomyError as error:
         return str(error)
     except (RuntimeError, ArithmeticError) as error:
-        # Numbers that overflow in the solver, such as costs of 1e308: the page stays, the terminal says where.
+        # Overflow in the solver, for instance for costs of 1e308: the page goes on, the terminal shows where it failed.
         _log.exception("the solver failed")
         return f"the solver failed on these numbers: {error}"

@@ -1,4 +1,4 @@
-"""How the page names things; plain text, which the page never reads as markup."""
+"""Format names and numbers for the page, as plain text that is never interpreted as markup."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ MINUS = "\u2212"
 
 
 def source_title(written: str, registry: Registry) -> str:
-    """Name a source as a table writes it, for people."""
+    """Name a source for people, from its form in a table."""
     if written == SELF:
         return "its own network"
     if (one := variant(written)) is None:
@@ -32,12 +32,12 @@ def listed(names: Iterable[str], registry: Registry) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A measured number; a dash where there is none."""
+    """Format a measured number; a dash where there is none."""
     return "\u2013" if value != value else f"{value:.{digits}f}"
 
 
 def change(value: float, digits: int = 3) -> str:
-    """A difference with its sign."""
+    """Format a difference with its sign."""
     if value != value:
         return "\u2013"
     shown = f"{abs(value):.{digits}f}"
@@ -50,7 +50,7 @@ def change_of_cost(value: float, currency: str | None) -> str:
 
 
 def instead(found: PolicyDifference, registry: Registry) -> str:
-    """Say in what an alternative's sources differ."""
+    """Describe how an alternative's sources differ."""
     if not (found.sources_added or found.sources_removed):
         return "the same sources, other transfers"
     return f"{listed(found.sources_added, registry) or 'nothing'} instead of {listed(found.sources_removed, registry) or 'nothing'}"

@@ -1,4 +1,4 @@
-"""`taskonomy ...`: the pipeline's functions for tables that do not come from it. Each command loads only what it uses."""
+"""Define the command `taskonomy`. Each subcommand imports only what it uses."""
 
 import sys
 from collections.abc import Iterable
@@ -107,7 +107,7 @@ def front(
     time_limit: TimeLimit = 60.0,
     json: Json = False,
 ) -> None:
-    """Solve every budget for each order, and say what one more label would buy."""
+    """Solve every budget for each order, and show what one more label gains."""
     params = _policy_params({**locals(), "budget": 0.0})
     from taskonomy.policy.front import as_frame, parse_numbers
     from taskonomy.policy.front import front as solve_front
@@ -139,7 +139,7 @@ def affinity(
         Path | None, typer.Option(help="JSON: consistency ratio, probability of being the best of its order.", show_default=False)
     ] = None,
 ) -> None:
-    """Affinities with bootstrap intervals from per-image losses."""
+    """Compute affinities with bootstrap intervals from per-image losses."""
     from taskonomy.affinity.losses_file import find_losses, open_losses
     from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
     from taskonomy.atomic_io import write_json
@@ -170,7 +170,7 @@ def tree(
     exclude: Exclude = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the tree as a figure.", show_default=False)] = None,
 ) -> None:
-    """The task similarity tree, in Newick form."""
+    """Print the task similarity tree in Newick form."""
     from taskonomy.config.params import EvaluateParams, checked
     from taskonomy.evaluation.tree import similarity_tree, without_sources
 
@@ -194,7 +194,7 @@ def explore(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     time_limit: Annotated[float, typer.Option(help="Seconds for one program.")] = 10.0,
 ) -> None:
-    """A page on this machine: choose sources, targets, costs and budget, and see the policy."""
+    """Open a local page to choose sources, targets, costs and budget, and see the policy."""
     from taskonomy.explorer.loading import open_path
     from taskonomy.explorer.server import serve
 
@@ -205,7 +205,7 @@ def explore(
 def import_published(
     files: Annotated[list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.")], output: Output
 ) -> None:
-    """One table from the authors' released result files; the pickles are read without running anything in them."""
+    """Combine the authors' released result files into one table; pickles are parsed without executing any code."""
     from taskonomy.tables.published_pickles import import_released
     from taskonomy.tables.table import unmeasured, write_table
 
@@ -216,7 +216,7 @@ def import_published(
 
 @app.command()
 def tasks() -> None:
-    """The dictionary: every task with its family, images, label, loss, head and roles."""
+    """List every task of the dictionary with its family, images, label, loss, head and roles."""
     from taskonomy.config.params import registry_here
     from taskonomy.tasks import FAMILIES
 
@@ -241,7 +241,7 @@ def annotate(
     fov: Annotated[float, typer.Option(help="Field of view of the camera, degrees.", show_default=False)],
     depth_unit: Annotated[float, typer.Option(help="Units per metre of the depth files.")] = 512.0,
 ) -> None:
-    """Ground truth of every geometric and 2D domain for your own images with depth; says of each whether it is what the release has."""
+    """Compute ground truth of every geometric and 2D domain for your own images with depth, and state which of it equals the release's."""
     from taskonomy.annotate.rgbd import annotate_folder
 
     found = annotate_folder(source, output, fov_degrees=fov, depth_unit=depth_unit, progress=_progress)
@@ -253,9 +253,9 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove the units that no revision uses.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="With --clear: remove all units, and all unfinished ones.")] = False,
 ) -> None:
-    """Finished units of work (networks trained or measured): how many are stored, and who uses them.
+    """Show how many finished units of work (networks trained or measured) are stored, and who uses them.
 
-    Clear while nothing runs: a stage names its units when it ends. A store that projects share knows the uses of this one only.
+    Clear only while nothing runs, as a stage records its units when it ends. If several projects share a store, only this project's uses are known.
     """
     from taskonomy.store.store import Store, store_root, usage
 
@@ -284,7 +284,7 @@ def profile(
     name: Annotated[str, typer.Argument(help="A file of profiles/, without its ending.")],
     write: Annotated[bool, typer.Option("--write", help="Set the values in params.yaml, instead of printing them.")] = False,
 ) -> None:
-    """What a profile changes, as options of dvc: `dvc exp run $(taskonomy profile tiny)`."""
+    """Print what a profile changes, as options of dvc: `dvc exp run $(taskonomy profile tiny)`."""
     from taskonomy.config.profiles import read_profile, write_profile
 
     if write:
@@ -306,7 +306,7 @@ def repro(
     times: Annotated[Path | None, typer.Option(help="CSV to write: stage,seconds,start,cached.", show_default=False)] = None,
     address: Annotated[str | None, typer.Option(help="Train on this Ray cluster: HOST:PORT, or auto.", show_default="params.yaml")] = None,
 ) -> None:
-    """Run what changed of the pipeline, many stages at once; the result is that of dvc repro."""
+    """Run the changed stages of the pipeline, several at once; the result is the same as that of dvc repro."""
     from taskonomy.pipeline.unchanged import untouched
 
     asked = force or dry or pull or downstream or address is not None
@@ -329,7 +329,7 @@ def repro(
 
 
 def _use_cluster(address: str) -> None:
-    """The stages of this run inherit it."""
+    """Set the cluster's address for this run; its stages inherit it."""
     import os
 
     from taskonomy.config.params import read_params
@@ -345,7 +345,7 @@ def check(
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
     write: Annotated[bool, typer.Option("--write", help="Make what the run gives the reference.")] = False,
 ) -> None:
-    """Run what is committed in a clean clone, from nothing: does it give the same bits, or on another machine the same metrics?"""
+    """Run the committed pipeline in a clean clone, from scratch, and check for the same bits or, on another kind of machine, the same metrics."""
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline.verify import check
 
@@ -373,7 +373,7 @@ def inspect(
     root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
     sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
 ) -> None:
-    """Layout, domains, counts, splits, and damage."""
+    """Show a dataset's layout, domains, counts, splits, and damaged files."""
     from taskonomy.data.datasets import Custom, Released, open_data
     from taskonomy.data.inspect import inspect as look
 
@@ -389,7 +389,7 @@ def index(
     root: Annotated[str, typer.Argument(help="A released dataset: folders or tars, also in object storage (s3://, gs://).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False)],
 ) -> None:
-    """A small file for data.root that stands for a large root: DVC compares it, and need not hash terabytes."""
+    """Write a small index file for data.root that stands for a large dataset: DVC compares it instead of hashing terabytes."""
     from taskonomy.release.index_file import write_index
 
     written = write_index(root, output, _progress)
@@ -404,7 +404,7 @@ def preview(
     views: Annotated[int, typer.Option(help="Views shown.", min=1)] = 2,
     side: Annotated[int, typer.Option(help="Side of one picture, pixels.", min=32)] = 160,
 ) -> None:
-    """A contact sheet: every task's label for some views."""
+    """Draw a contact sheet: every task's label for some views."""
     from taskonomy.atomic_io import write_bytes
     from taskonomy.config.params import registry_here
     from taskonomy.data.preview import sheet
@@ -415,7 +415,7 @@ def preview(
 
 
 def main() -> None:
-    """The console command: what the user can mend is one line and exit status 1."""
+    """Run the console command; errors that the user can correct become one line and exit status 1."""
     with one_line():
         try:
             sys.exit(with_strict_numbers(typer.main.get_command(app))(standalone_mode=False))
@@ -428,7 +428,7 @@ def main() -> None:
 
 
 def _policy_params(options: dict[str, Any]) -> "PolicyParams":
-    """The options that policy and front share, as the section `policy` of the parameters."""
+    """Build the section `policy` of the parameters from the options that policy and front share."""
     from taskonomy.config.params import PolicyParams, Role, checked
 
     roles = dict.fromkeys(_names(options["source_only"]), Role.SOURCE)
@@ -471,7 +471,7 @@ def _names(options: list[str] | None) -> tuple[str, ...]:
 def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
     values: dict[str, float] = {}
     for part in (one.strip() for option in options or () for one in option.split(",") if one.strip()):
-        task, equals, amount = part.rpartition("=")  # names may hold a = of their own
+        task, equals, amount = part.rpartition("=")  # a name may itself contain =
         name = normal(task.strip())
         if not (equals and name) or "+" in name:
             raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER, of one task")
@@ -505,7 +505,7 @@ def _print_json(value: object) -> None:
 
 
 def _objective(value: float) -> str:
-    """Six decimals, or six digits where that would show none."""
+    """Format an objective with six decimals, or six significant digits where these would all be zeros."""
     return f"{value:.6f}" if value >= 1e-3 or value == 0 else f"{value:.6g}"
 
 

@@ -1,4 +1,4 @@
-"""`taskonomy query`: what should a new task start from?"""
+"""Define `taskonomy query`: what should a new task start from?"""
 
 import time
 from pathlib import Path
@@ -25,7 +25,7 @@ def query(
     images: Annotated[str | None, typer.Option(help="Labelled samples of the learning curve, such as 200,500.", show_default="query.images")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write: tables, page.", show_default="results/query/TASK")] = None,
 ) -> None:
-    """A new task and its labelled images: which known tasks should it start from, and what does that save?"""
+    """Find out which known tasks a new task with few labelled images should start from, and what that saves."""
     from taskonomy.new_task.query_wording import lines
     from taskonomy.new_task.run_query import run_query
 
@@ -40,7 +40,7 @@ def query(
 
 
 def _asked(task: str, root: Path, own: str | None, run: Path) -> "QueryTask":
-    """The folder and what is said of its labels, checked as in params.yaml."""
+    """Read the task's declaration: its folder and the kind of its labels, checked as in params.yaml."""
     import yaml
 
     from taskonomy.config.params import QueryParams, checked, read_params, told

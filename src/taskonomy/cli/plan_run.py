@@ -1,4 +1,4 @@
-"""`taskonomy plan`: how large a run will be."""
+"""Define `taskonomy plan`: how large a run will be."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ def plan(
     seconds: Annotated[float, typer.Option(help="For how long.", min=1)] = 20.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Stages, units of work, disk, memory, hours and GPU hours of a run, before it runs."""
+    """Estimate stages, units of work, disk, memory, hours and GPU hours of a run before it starts."""
     from taskonomy.atomic_io import to_json
     from taskonomy.config.params import read_params
     from taskonomy.config.profiles import with_profile

@@ -1,4 +1,4 @@
-"""Commands that use an export: answers for images, what a policy costs to run, graphs for other programs."""
+"""Define the commands that use exported predictors: predict for images, compute what a policy costs to run, write ONNX graphs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,9 +31,9 @@ def predict(
     device: Device = "auto",
     predictors: Predictors = FOLDER,
 ) -> None:
-    """What a policy's predictors say about images: pictures for people, named values as JSON.
+    """Predict the targets of a policy for images: as pictures, or as named values in JSON.
 
-    The central square of an image is seen, resized to the networks' side. Inputs are never written to.
+    Only the central square of an image is used, resized to the networks' side. Inputs are never overwritten.
     """
     from taskonomy.atomic_io import to_json
     from taskonomy.inference.manifest import open_export
@@ -70,7 +70,7 @@ def predict(
 
 
 def _registry(predictors: Path) -> "Registry":
-    """Return the tasks of the run that the predictors are of: its parameters lie beside them."""
+    """Read the registry of the run that the predictors come from: its parameters lie beside them."""
     from taskonomy.config.params import registry_here
 
     return registry_here(predictors.parent / "params.yaml")
@@ -86,9 +86,9 @@ def cost(
     device: Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What all targets of a policy cost to run once on the same images: weights, arithmetic, and milliseconds measured now.
+    """Compute what it costs to run all targets of a policy once on the same images: weights, arithmetic, and milliseconds measured now.
 
-    With encoders shared, apart, and against independent networks.
+    Compares shared encoders, separate encoders, and independent networks.
     """
     from taskonomy.atomic_io import to_json
     from taskonomy.inference.benchmark import milliseconds, own_network
@@ -119,7 +119,7 @@ def export_onnx(
     task: Tasks = None,
     predictors: Predictors = FOLDER,
 ) -> None:
-    """Predictors as ONNX graphs, from image to output, each checked against torch where onnxruntime is installed; all unless tasks are named."""
+    """Write predictors as ONNX graphs, from image to output, each checked against torch where onnxruntime is installed; all unless tasks are named."""
     from importlib.util import find_spec
 
     from taskonomy.inference.onnx_export import TOLERANCE, difference, write_graph

@@ -1,4 +1,4 @@
-"""`taskonomy init` and `taskonomy stage`: projects of one's own images and tasks."""
+"""Define `taskonomy init` and `taskonomy stage`, for projects with your own images and tasks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ def init(
     root: Annotated[Path, typer.Argument(metavar="DIR", help="A folder, new or empty; with --upgrade, a project.")] = Path(),
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Only write the version of the installed code into params.yaml.")] = False,
 ) -> None:
-    """A ready pipeline for your own images and tasks, with an example: parameters, stages, git and DVC."""
+    """Create a ready-to-run pipeline for your own images and tasks, with an example: parameters, stages, git and DVC."""
     from taskonomy.project import init as laying
 
     if upgrade:
@@ -28,7 +28,7 @@ def stage(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="STAGE", help="Which, and what its script takes.")],
 ) -> None:
-    """Run one stage: what dvc.yaml of a project does that `taskonomy init` has laid down."""
+    """Run one stage, as dvc.yaml of a project created by `taskonomy init` does."""
     from taskonomy.project.code_version import run_stage
 
     run_stage(name, context.args)

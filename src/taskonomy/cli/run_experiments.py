@@ -1,4 +1,4 @@
-"""`taskonomy experiments`: the paper's experiments that train."""
+"""Define `taskonomy experiments`: the paper's experiments that train."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ WAYS = "other-ways"
 
 @app.command("list")
 def show() -> None:
-    """Every experiment: its name, what it asks, whether it was run, and how DVC runs it."""
+    """List every experiment: its name, its question, whether it was run, and how DVC runs it."""
     from taskonomy.pipeline.experiments import GROUP, found, titles
 
     for name, title in titles().items():
@@ -24,7 +24,7 @@ def run(
     names: Annotated[list[str] | None, typer.Argument(help="Which; none: all.", show_default=False)] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
 ) -> None:
-    """Run experiments on what is committed, stages side by side, and collect."""
+    """Run experiments on the committed code, several stages at once, and collect their results."""
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline import experiments
 
@@ -34,9 +34,9 @@ def run(
 
 @app.command()
 def collect() -> None:
-    """Hold all experiments that were run against the committed run, as tables for the report: commit them.
+    """Compare all experiments that were run with the committed run, in tables for the report; commit the tables.
 
-    What the tables hold of experiments of other clones stays, unless it was held against another run.
+    Rows of experiments that other clones ran are kept, unless they were compared with another run.
     """
     from taskonomy.atomic_io import write_csv
     from taskonomy.config.params import read_params

@@ -1,4 +1,4 @@
-"""Numbers of the command line: Typer takes more for one than people write."""
+"""Parse the command line's numbers strictly: Typer also accepts underscores and digits of other scripts."""
 
 import inspect
 import typing
@@ -12,7 +12,7 @@ from taskonomy.parsing.user_text import number, whole
 
 
 def with_strict_numbers(command: Any) -> Any:
-    """A command as Typer makes it, and all below it, that refuses numbers with underscores or other digits than 0-9, and names the option."""
+    """Make a command and its subcommands refuse numbers with underscores or digits other than 0-9; the error names the option."""
     for below in getattr(command, "commands", {}).values():
         with_strict_numbers(below)
     hints = typing.get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}

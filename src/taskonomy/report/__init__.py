@@ -1,1 +1,1 @@
-"""What people look at: figures and the page."""
+"""Build the report: its figures and its page."""

@@ -1,4 +1,4 @@
-"""Affinities, before and after the Analytic Hierarchy Process, and what they say of sources."""
+"""Show affinities before and after the Analytic Hierarchy Process, and what they say about sources."""
 
 from collections import Counter
 from typing import Any
@@ -13,7 +13,7 @@ from taskonomy.tasks import Registry
 
 
 def best_sources(table: pd.DataFrame, registry: Registry) -> str:
-    """Say which source is the best single one of most targets."""
+    """Name the sources that are the best single one for the largest number of targets."""
     matrix = first_order(table)
     others = matrix.mask(matrix.index.to_numpy()[:, None] == matrix.columns.to_numpy())
     best = others.dropna(how="all").idxmax(axis=1)
@@ -27,7 +27,7 @@ def best_sources(table: pd.DataFrame, registry: Registry) -> str:
 
 
 def before(losses: pd.DataFrame, registry: Registry) -> str:
-    """Say how far apart the targets' losses are, each in units of its own."""
+    """Describe the range of the targets' losses, each in its own units."""
     single = losses[~losses["sources"].str.contains("+", regex=False)]
     mean = single.groupby("target")["loss"].median().sort_values()
     low, high = registry.title(mean.index[0]), registry.title(mean.index[-1])
@@ -38,13 +38,13 @@ def before(losses: pd.DataFrame, registry: Registry) -> str:
 
 
 def matrix_before(losses: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
-    """Mean losses of first-order transfers, with the rows and columns of a matrix of affinities."""
+    """Build the matrix of mean losses of first-order transfers, with the rows and columns of a matrix of affinities."""
     single = losses[losses["sources"].isin(like.columns)]
     return single.pivot(index="target", columns="sources", values="loss").reindex(index=like.index, columns=like.columns)
 
 
 def nearest(tree: Tree, triplets: dict[str, float], registry: Registry) -> dict[str, Any]:
-    """Find the two tasks that are most alike, and how well the tree finds the families."""
+    """Name the two tasks with the most similar transfer patterns, and measure how well the tree recovers the families."""
     first = tree.merges[int(np.argmin(tree.merges[:, 2]))]
     pair = [tree.tasks[int(one)] for one in first[:2]]
     return {"see": f"{titles(pair, registry)} transfer to the same tasks most alike.", "triplets": triplets, "chance": percent(CHANCE)}

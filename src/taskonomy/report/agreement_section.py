@@ -1,4 +1,4 @@
-"""The run's affinities against the published ones: do they rank the same sources first?"""
+"""Compare how the run's affinities and the published ones rank sources."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from taskonomy.tasks import Registry
 
 
 def shown(found: dict[str, Any], registry: Registry) -> dict[str, Any]:
-    """Make bars of rank correlation, best first; and of all targets what is said."""
+    """Build bars of rank correlation, best first, and a summary over all targets."""
     rows = [
         {
             "title": registry.title(name),

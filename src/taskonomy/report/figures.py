@@ -1,4 +1,4 @@
-"""The figures that need no choice of the reader, in plotly. Names are escaped: plotly reads markup in labels."""
+"""Draw the figures without controls in plotly. Names are escaped, as plotly interprets markup in labels."""
 
 from html import escape
 from typing import Any
@@ -12,36 +12,36 @@ from scipy.cluster.hierarchy import dendrogram
 from taskonomy.evaluation.tree import Tree, first_order
 from taskonomy.tasks import BUILT_IN, FAMILIES, Registry
 
-# Okabe and Ito's palette: told apart by people with any colour vision.
+# Okabe and Ito's palette: distinguishable with any colour vision.
 FAMILY_COLOURS = dict(zip(FAMILIES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7f7f7f"), strict=True))
-# And beside every colour a mark, for those who see none of them and for paper.
+# Each colour also has a marker symbol, for readers who see no colours and for print.
 FAMILY_MARKS = dict(zip(FAMILIES, "■●◆▲★✚", strict=True))
 ACCENT, MUTED = "#0072B2", "#9aa5b1"
 
 
 def below(y: float) -> dict[str, Any]:
-    """A legend under a figure, its first row at this share of the height below the axis; more rows, on narrow screens, go further down."""
+    """Place a legend under a figure, its first row at this share of the height below the axis; further rows, on narrow screens, follow below."""
     return {"orientation": "h", "y": y, "yanchor": "top"}
 
 
 def label(title: str) -> str:
-    """A title as plotly may show it."""
+    """Escape a title for plotly."""
     return escape(title)
 
 
 def cut(title: str, longest: int = 28) -> str:
-    """Cut a title where it would push a figure aside."""
+    """Shorten a title that is too long for its place in a figure."""
     return title if len(title) <= longest else f"{title[: longest - 1]}…"
 
 
 def by_family(names: list[str], registry: Registry) -> list[str]:
-    """Sort tasks in the order in which people read figures: by family, then by title."""
+    """Sort tasks for figures: by family, then by title."""
     families = list(FAMILIES)
     return sorted(names, key=lambda name: (families.index(registry.family(name)), registry.title(name)))
 
 
 def affinity_matrix(table: pd.DataFrame, registry: Registry) -> pd.DataFrame:
-    """Take first-order affinities, targets x sources, both in the order of people's figures."""
+    """Build the matrix of first-order affinities, targets x sources, both sorted for figures."""
     matrix = first_order(table)
     return matrix.loc[by_family(list(matrix.index), registry), by_family(list(matrix.columns), registry)]
 
@@ -49,7 +49,7 @@ def affinity_matrix(table: pd.DataFrame, registry: Registry) -> pd.DataFrame:
 def heat_map(matrix: pd.DataFrame, registry: Registry) -> go.Figure:
     """Draw first-order affinities, each target's row relative to its best source (AHP affinities compare within a row only)."""
     relative = matrix.div(matrix.max(axis=1), axis=0)
-    # Rows span several powers of ten; from a thousandth down, all is equally hopeless.
+    # Rows span several powers of ten; from a thousandth of the best down, differences do not matter.
     shown = pd.DataFrame(np.log10(np.clip(relative.to_numpy(), 1e-3, 1)), matrix.index, matrix.columns)
     ticks = {"tickvals": [-3, -2, -1, 0], "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"]}
     named = _with_titles(matrix, registry)
@@ -57,7 +57,7 @@ def heat_map(matrix: pd.DataFrame, registry: Registry) -> go.Figure:
 
 
 def loss_map(matrix: pd.DataFrame, registry: Registry) -> go.Figure:
-    """Draw mean losses of first-order transfers as they are, in one colour scale over all rows: dark is low."""
+    """Draw mean losses of first-order transfers, unscaled, in one colour scale over all rows: dark is low."""
     values = matrix.to_numpy(float)
     positive = values[values > 0]
     floor = float(positive.min()) if positive.size else 1e-6
@@ -82,7 +82,7 @@ def _matrix(shown: pd.DataFrame, values: pd.DataFrame, what: str, limits: tuple[
     figure = go.Figure(
         go.Heatmap(
             z=shown.to_numpy(),
-            # Positions, not titles: two tasks may have one title, and long ones are cut.
+            # Positions, not titles: two tasks may have the same title, and long ones are cut.
             x=list(range(values.shape[1])),
             y=list(range(len(values))),
             text=hover,
@@ -132,7 +132,7 @@ def tree_figure(tree: Tree, registry: Registry = BUILT_IN) -> go.Figure:
 
 
 def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure:
-    """One measure of random policies, both ways of drawing, with the chosen policy as a line."""
+    """Draw the distribution of one measure over random policies, for both ways of drawing, with the chosen policy as a line."""
     figure = go.Figure()
     for draw, title, colour, pattern in (
         ("connections", "random sources and transfers", MUTED, ""),
@@ -166,7 +166,7 @@ def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure
 
 
 def savings_figure(sets: pd.DataFrame) -> go.Figure:
-    """Quality of random sets of tasks against the labels they need: median and the middle 90 %."""
+    """Draw the quality of random sets of tasks against the labels they need: median and the middle 90 %."""
     grouped = sets.groupby("budget")
     labels = 100 * grouped["labels"].median()
     low, middle, high = (grouped["quality"].quantile(level) for level in (0.05, 0.5, 0.95))
@@ -189,14 +189,14 @@ def savings_figure(sets: pd.DataFrame) -> go.Figure:
 
 
 def standalone(figure: go.Figure, title: str) -> str:
-    """One offline page with one figure."""
+    """Build an offline page with one figure."""
     body = figure.to_html(full_html=False, include_plotlyjs=False)
     head = f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
     return f"{head}<script>{get_plotlyjs()}</script></head><body><h1 style='font-family:sans-serif'>{escape(title)}</h1>{body}</body></html>\n"
 
 
 def plain(figure: go.Figure) -> go.Figure:
-    """Margins, fonts and a ground that suit light and dark pages."""
+    """Set margins, fonts and a background that suit light and dark pages."""
     figure.update_layout(
         template="none",
         margin={"l": 10, "r": 10, "t": 26, "b": 10},

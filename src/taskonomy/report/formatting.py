@@ -1,4 +1,4 @@
-"""Numbers and names as people read them. Nothing here is escaped: templates and plotly's labels do that where they show it."""
+"""Format numbers and names for people. Nothing is escaped here: templates and plotly's labels escape where they show it."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ SPACE = "\u00a0"
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """0.871 as 87 %."""
+    """Format a share in percent: 0.871 as 87 %."""
     return "n/a" if share is None or np.isnan(share) else f"{100 * share:.{digits}f}{SPACE}%"
 
 
 def titles(names: Sequence[str], registry: Registry, shown: int = 100) -> str:
-    """List tasks by title: all but so many are counted instead."""
+    """List tasks by title, at most `shown`; the rest are counted."""
     listed = [registry.title(name) for name in names]
     if len(listed) > shown:
         return f"{', '.join(listed[:shown])} and {len(listed) - shown} more"
@@ -24,12 +24,12 @@ def titles(names: Sequence[str], registry: Registry, shown: int = 100) -> str:
 
 
 def count(number: int, what: str, several: str | None = None) -> str:
-    """1 task, 2 tasks."""
+    """Format a number with its noun: 1 task, 2 tasks."""
     return f"{number:,} {what if number == 1 else several or what + 's'}"
 
 
 def among(interval: Interval | None) -> str:
-    """The bounds of an interval, in %, in brackets; empty where there are none."""
+    """Format the bounds of an interval, in %, in brackets; empty where there are none."""
     if interval is None or np.isnan(interval.low):
         return ""
     return f" ({100 * interval.low:.0f} to {100 * interval.high:.0f})"

@@ -1,4 +1,4 @@
-"""What a page shows of one affinity table: what every table has, and what only one that was measured here has."""
+"""Read what a page shows of one affinity table: results that every table has, and those that only a table measured by a run has."""
 
 import json
 from base64 import b64encode
@@ -17,28 +17,28 @@ from taskonomy.report.study_figures import Study, studies
 from taskonomy.tables.table import read_table
 from taskonomy.tasks import BUILT_IN, Registry
 
-STAGES = ("policy", "front", "savings", "evaluate")  # whose parameters every page tells
+STAGES = ("policy", "front", "savings", "evaluate")  # stages whose parameters every page shows
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the page shows of one affinity table. What is None is not known of it, and its part of the page is left out.
+    """The contents of a page for one affinity table. A part of the page is left out where its attribute is None.
 
     Attributes:
-        policy, front: As `--json` prints them; the reader chooses order and budget among those of the front.
-        significance: As `taskonomy.evaluation.significance` returns it.
+        policy, front: As printed by `--json`; the reader chooses order and budget among those of the front.
+        significance: Result of `taskonomy.evaluation.significance`.
         savings: Labels saved for the whole table and for random sets of tasks, whose draws are `task_sets`.
-        networks: As `taskonomy.affinity.table1` reads it.
+        networks: Win rates as read by `taskonomy.affinity.table1`.
         buildings: Gain and quality by building, on images that played no part in choosing the policy.
         losses: Mean losses: `target`, `sources`, `loss`.
         curves: Mean losses by epoch: `task`, `split`, `epoch`, `loss`.
-        agreement: As `taskonomy.evaluation.agreement` returns it.
-        samples: As the stage `samples` writes it, its pictures as data URIs.
-        facts: As `taskonomy.report.provenance` returns it, with the parameters of the run.
+        agreement: Result of `taskonomy.evaluation.agreement`.
+        samples: Contents of the stage `samples`, with pictures as data URIs.
+        facts: Result of `taskonomy.report.provenance`, with the parameters of the run.
         params: Parameters of what was computed from the table, by section.
-        images: Labelled images that a fully supervised network and a transfer take.
+        images: Numbers of labelled images that a fully supervised network and a transfer need.
         studies: The paper's experiments.
-        registry: Tasks, by whose titles people read all of it.
+        registry: Registry of tasks, with their titles.
     """
 
     table: pd.DataFrame
@@ -63,7 +63,7 @@ class Results:
 
 
 def read_results(table: Path, folder: Path, params: Params, networks: Path | None = None, experiments: Path | None = None) -> Results:
-    """Read what the earlier stages wrote into a folder, the win rates of the task networks, and what experiments that train gave.
+    """Read what earlier stages wrote into a folder, the win rates of the task networks, and the results of experiments that train.
 
     Raises:
         TaskonomyError: A file is damaged.
@@ -94,7 +94,7 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
 
 
 def _images(facts: dict[str, Any] | None, params: Params) -> tuple[int, int]:
-    """A run's own numbers; of a table from elsewhere those that the parameters assume."""
+    """Return the run's own numbers of images; for a table from elsewhere those that the parameters assume."""
     if facts is None:
         return params.savings.images_full, params.savings.images_transfer
     views = facts["data"]["views"]
@@ -109,7 +109,7 @@ def _json(path: Path) -> Any:
 
 
 def _with_pictures(value: Any, folder: Path) -> Any:
-    """Names of pictures replaced by the pictures themselves."""
+    """Replace file names of pictures by the pictures as data URIs."""
     match value:
         case dict():
             return {key: _with_pictures(one, folder) for key, one in value.items()}

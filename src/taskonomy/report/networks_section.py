@@ -1,4 +1,4 @@
-"""Did the task networks learn? Table 1, training curves, and what the networks answer."""
+"""Show whether the task networks learned: Table 1, training curves, and their predictions."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from taskonomy.report.formatting import count, percent, titles
 from taskonomy.tasks import Registry
 
 NO_BETTER = 0.55  # win rates below this are hardly better than a draw
-WIDE, HIGH = 150.0, 56.0  # of a curve's drawing, without its margins
+WIDE, HIGH = 150.0, 56.0  # size of a curve's drawing, without its margins
 
 
 def table(rates: pd.DataFrame, registry: Registry) -> dict[str, Any]:
-    """Make rows as people read them, by family, with None where nothing was measured; and the mean of each column."""
+    """Build the rows of Table 1 by family, with None where nothing was measured, and the mean of each column."""
     by_name = rates.set_index("task")
     rows = [
         {"title": registry.title(name), "family": registry.family(name), **{one: _known(by_name.loc[name, one]) for one in BASELINES}}
@@ -29,7 +29,7 @@ def table(rates: pd.DataFrame, registry: Registry) -> dict[str, Any]:
 
 
 def curves(losses: pd.DataFrame, registry: Registry) -> dict[str, Any]:
-    """Make small drawings of every task's losses by epoch, each on its own scale, with the paths of both splits."""
+    """Draw every task's losses by epoch as small curves, each on its own scale, with the paths of both splits."""
     panels, falls, late = [], [], []
     for task in by_family(sorted(set(losses["task"])), registry):
         here = {split: rows.sort_values("epoch") for split, rows in losses[losses["task"] == task].groupby("split")}
@@ -56,7 +56,7 @@ def curves(losses: pd.DataFrame, registry: Registry) -> dict[str, Any]:
 
 
 def answers(samples: list[dict[str, Any]], rates: pd.DataFrame | None, registry: Registry) -> dict[str, Any]:
-    """Collect every network's answers, by family."""
+    """Collect every network's predictions, by family."""
     by_name = {one["task"]: one for one in samples}
     beats = {} if rates is None else dict(zip(rates["task"], rates["average"], strict=True))
     cards = []

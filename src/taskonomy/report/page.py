@@ -1,4 +1,4 @@
-"""One self-contained page: works from disk, offline."""
+"""Build the report as one self-contained page that works offline."""
 
 import json
 from importlib.resources import files
@@ -33,11 +33,11 @@ from taskonomy.report.inputs import Results
 from taskonomy.tables.table import task_names
 from taskonomy.tasks import FAMILIES
 
-BESIDE = 16  # matrices of so many columns still stand beside each other, and the names below them apart
+BESIDE = 16  # matrices of up to this many columns fit side by side, with legible names below
 
 
 def page(title: str, results: Results) -> str:
-    """Write the report of one affinity table, as one HTML file."""
+    """Render the report of one affinity table as one HTML file."""
     registry = results.registry
     shown = decision.points(results)
     chosen = decision.chosen(results.policy, shown)
@@ -92,7 +92,7 @@ def page(title: str, results: Results) -> str:
 
 
 def embedded_json(value: object) -> str:
-    """JSON that stays inside its script element whatever the names in it."""
+    """Write JSON in which no name can end the script element that holds it."""
     text = json.dumps(value, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

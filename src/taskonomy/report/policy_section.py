@@ -1,4 +1,4 @@
-"""The policy: which tasks to label, what that saves, and how good it is. Once for every budget and order that the reader can choose."""
+"""Show the policy: which tasks to label, what that saves, and how good it is, for every budget and order that the reader can choose."""
 
 from collections import Counter
 from typing import Any
@@ -15,16 +15,18 @@ from taskonomy.tasks import Registry
 from taskonomy.tasks.transfer_spec import Variant, variant
 
 MEASURES = ("gain", "quality")
-ENOUGH = 0.95  # of the best gain that any budget reaches
+ENOUGH = 0.95  # share of the best gain of any budget
 
 
 def points(results: Results) -> list[dict[str, Any]]:
-    """The front, with gain and quality as judged and what is said of each point."""
+    """Prepare the points of the front, with gain and quality on held-out images and a description of each."""
     return [_point(point, results) for point in results.front]
 
 
 def chosen(policy: dict[str, Any], shown: list[dict[str, Any]]) -> int:
-    """Which point of the front is shown first: the one nearest to the pipeline's own policy, from below where its order or budget was not solved."""
+    """Choose the point of the front that is shown first: the nearest to the pipeline's own policy, from below where its order or budget was not
+    solved.
+    """
     orders = {point["max_order"] for point in shown}
     order = max((one for one in orders if one <= policy["max_order"]), default=min(orders))
     places = [place for place, point in enumerate(shown) if point["max_order"] == order]
@@ -32,7 +34,7 @@ def chosen(policy: dict[str, Any], shown: list[dict[str, Any]]) -> int:
 
 
 def how_sure(results: Results) -> str:
-    """Which images gain and quality are measured on, and what their intervals are."""
+    """Describe which images gain and quality are measured on, and what their intervals mean."""
     if results.buildings is None:
         return "The table has no losses of single images, so gain and quality come without intervals."
     names = len(results.buildings.names)
@@ -47,7 +49,7 @@ def how_sure(results: Results) -> str:
 
 
 def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
-    """How soon labels stop to pay, and what several sources at once bring."""
+    """Describe the budget from which on more labels gain little, and what transfers from several sources gain."""
     order = max(point["max_order"] for point in shown)
     reached = [point for point in shown if point["max_order"] == order and point["gain"][0] is not None]
     if not reached:
@@ -71,7 +73,7 @@ def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
 
 
 def labels_saved(results: Results) -> str:
-    """What random sets of tasks reach at a third of the labels."""
+    """Describe what random sets of tasks reach with a third of the labels."""
     third = results.savings["random sets"].get("a third of the labels", {})
     size = int(results.task_sets["budget"].max())
     if not third.get("sets") or third.get("quality") is None:
@@ -86,13 +88,13 @@ def labels_saved(results: Results) -> str:
 
 
 def variants(front: list[dict[str, Any]], registry: Registry) -> dict[str, dict[str, str]]:
-    """List sources of the front's transfers that are more than a task: as written -> the task, and how people read it."""
+    """Collect the transitive and fine-tuned sources of the front's transfers: as written -> the task and a title."""
     written = sorted({name for point in front for one in point["transfers"] for name in one["sources"]})
     return {one.written: {"source": one.source, "title": title_of_variant(one, registry)} for name in written if (one := variant(name)) is not None}
 
 
 def title_of_variant(one: Variant, registry: Registry) -> str:
-    """Say how people read a transitive or fine-tuned source."""
+    """Name a transitive or fine-tuned source for people."""
     if one.intermediate is not None:
         return f"{registry.title(one.source)} by way of {registry.title(one.intermediate)}"
     return f"{registry.title(one.source)} fine-tuned on {100 * (one.share or 0):g}{SPACE}% of the training images"
@@ -151,7 +153,7 @@ def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float |
 
 
 def _feeds(point: dict[str, Any], registry: Registry) -> str:
-    """Say which source helps most targets, and which help none but themselves."""
+    """Name the sources that are used by the largest number of targets, and those used by their own target only."""
     fed: Counter[str] = Counter()
     for one in point["transfers"]:
         fed.update({one["target"] if name == SELF else labelled(name) for name in one["sources"]})

@@ -1,4 +1,4 @@
-"""What a run was made of, for its page: counts of data and of trained networks, and fingerprints of what determined them.
+"""Summarise what a run consists of, for its page: counts of data and of trained networks, and fingerprints of their inputs.
 
 A unit's key is a digest of its data, its parameters, the code that trained it and torch's version; digests of all keys of a kind tell whether two
 runs trained the same networks on the same data. Nothing here depends on time or machine.
@@ -18,12 +18,12 @@ KINDS = {"self": "task networks", "average": "best constants"}
 
 
 def facts(prepared: Path, models: Path, transfers: Path, more: Path, tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
-    """Counts and fingerprints of a run.
+    """Compute the counts and fingerprints of a run.
 
     Args:
         prepared, models, transfers, more: Folders that earlier stages wrote.
-        tasks: With networks of their own.
-        targets: Of the transfers.
+        tasks: Tasks with networks of their own.
+        targets: Targets of the transfers.
 
     Returns:
         `data`: views and buildings of each split, and how many views were left out; `networks`: per kind, how many there are (`count`) and the
@@ -48,7 +48,7 @@ def facts(prepared: Path, models: Path, transfers: Path, more: Path, tasks: Sequ
 
 
 def fingerprint(texts: Iterable[str]) -> str:
-    """A digest of a set of texts, whatever their order."""
+    """Compute a digest of a set of texts, independent of their order."""
     return blake2b(json.dumps(sorted(set(texts))).encode(), digest_size=8).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What the page was made of: data, networks, parameters, and fingerprints to compare two pages by."""
+"""Show the page's provenance: data, networks, parameters, and fingerprints for comparing two pages."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from taskonomy.report.provenance import fingerprint
 
 
 def shown(results: Results) -> dict[str, Any]:
-    """Counts, fingerprints and parameters; of a table from elsewhere only its own."""
+    """Collect counts, fingerprints and parameters; for a table from elsewhere only the parameters used here."""
     table = results.table
     text = table.assign(sources=table["sources"].map("+".join)).to_csv(index=False)
     rows = [("affinity table", f"{count(len(table), 'transfer')} to {count(table['target'].nunique(), 'target')}", fingerprint([text]))]

@@ -1,4 +1,4 @@
-"""Significance: the policy against random ones."""
+"""Show the significance of the policy compared with random ones."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from taskonomy.report.formatting import SPACE
 
 
 def better_than_chance(significance: dict[str, Any]) -> str:
-    """How many random policies are as good, by the objective that the policy was chosen for."""
+    """State how many random policies are as good, by the objective that the policy was chosen for."""
     held = {draw: significance[draw]["objective"] for draw in ("connections", "sources")}
     said = []
     for draw, what in (("connections", "with random sources and transfers"), ("sources", "with random sources and the best transfers from them")):
@@ -18,7 +18,7 @@ def better_than_chance(significance: dict[str, Any]) -> str:
 
 
 def shown(significance: dict[str, Any]) -> list[dict[str, Any]]:
-    """Per measure that is known, what is said below its figure."""
+    """Write the caption of each measured figure."""
     rows = []
     for name in MEASURES:
         if name not in significance["connections"]:
@@ -33,7 +33,7 @@ def shown(significance: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def elsewhere(policy: dict[str, Any], significance: dict[str, Any]) -> dict[str, tuple[float | None, float]]:
-    """Where significance was evaluated on other images than the affinities: mean gain and quality on both, those of the policy first."""
+    """Compare the images of the affinities with those of the significance test, where they differ: the policy's mean gain and quality on both."""
     held = significance["connections"]
     both = {name: (policy[f"mean_{name}"], held[name]["policy"]) for name in ("gain", "quality") if name in held}
     return {name: (own, other) for name, (own, other) in both.items() if own is None or abs(own - other) > 1e-9}

@@ -1,4 +1,4 @@
-"""The paper's experiments as people see them: a figure each, and a sentence that says what to see in it. Plotly reads markup: names are escaped."""
+"""Draw the paper's experiments, each as a figure with a sentence on what it shows. Names are escaped, as plotly interprets markup."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Study:
     """One experiment.
 
     Attributes:
-        name: Of its place in the page.
-        title: As people read it.
-        sentence: What to see in the figure; plain text.
+        name: Anchor of its place in the page.
+        title: Its heading.
+        sentence: What the figure shows; plain text.
         figure: The figure.
     """
 
@@ -42,12 +42,12 @@ Draw = Callable[[pd.DataFrame], Study]
 
 
 def studies(results: Path, experiments: Path | None, registry: Registry) -> Iterator[Study]:
-    """Draw all that there are tables of, in the order in which people read them.
+    """Draw every experiment that has a table, in the order of the page.
 
     Args:
         results: Folder of the stage `studies`.
-        experiments: Folder of `taskonomy experiments collect`; what is not in it is left out.
-        registry: Tasks.
+        experiments: Folder of `taskonomy experiments collect`; experiments that are missing there are left out.
+        registry: Registry of tasks.
     """
     of_table: dict[str, Draw] = {"chance": _chance, "novel": partial(_novel, registry=registry), "orders": partial(_orders, registry=registry)}
     runs = {"regimes": _regimes, "ways": _ways, "stability": _stability}
@@ -61,7 +61,7 @@ def studies(results: Path, experiments: Path | None, registry: Registry) -> Iter
 
 
 def _chance(table: pd.DataFrame) -> Study:
-    """Figure 11 of the paper."""
+    """Draw the policy against random ones by budget (figure 11 of the paper)."""
     measures = [name for name in ("gain", "quality") if (table["measure"] == name).any()]
     figure = make_subplots(cols=len(measures), subplot_titles=[f"mean {name}" for name in measures])
     for column, measure in enumerate(measures, 1):
@@ -98,7 +98,7 @@ def _chance(table: pd.DataFrame) -> Study:
 
 
 def _novel(table: pd.DataFrame, registry: Registry) -> Study:
-    """Figure 10 of the paper."""
+    """Draw novel tasks (figure 10 of the paper)."""
     names, titled = by_family(sorted(set(table["target"])), registry), partial(_label, registry=registry)
     figure = go.Figure()
     others = table[~table["way"].isin(_WAYS)]
@@ -240,5 +240,5 @@ def _stability(table: pd.DataFrame, registry: Registry) -> Study:
 
 
 def _label(name: str, registry: Registry) -> str:
-    """A task's title, or what a run is called, as plotly may show it."""
+    """Return a task's title, or the label of a run, escaped for plotly."""
     return label(registry.title(name))

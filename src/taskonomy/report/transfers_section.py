@@ -1,16 +1,16 @@
-"""What transfers from several sources answer, as in the paper's figures 5 and 6."""
+"""Show the predictions of transfers from several sources, as in the paper's figures 5 and 6."""
 
 from typing import Any
 
 from taskonomy.report.formatting import percent
 from taskonomy.tasks import Registry
 
-ALIKE = 0.05  # gains nearer than this are not told apart
+ALIKE = 0.05  # gains that differ by less count as equal
 KINDS = {"own": "its own network, all labels", "scratch": "from scratch, the same few labels"}
 
 
 def shown(samples: list[dict[str, Any]], registry: Registry) -> list[dict[str, Any]]:
-    """Show per target: its columns from its own network over transfers, best first, to the network from scratch, as rows of pictures."""
+    """Build each target's pictures: columns from its own network over transfers, best first, to the network from scratch."""
     return [_target(one, registry) for one in samples]
 
 
@@ -24,7 +24,7 @@ def _target(one: dict[str, Any], registry: Registry) -> dict[str, Any]:
 
 
 def _see(single: list[dict[str, Any]], registry: Registry) -> str:
-    """Say how much the source matters, on the test images."""
+    """State how much the source matters, on the test images."""
     if len(single) < 2:
         return ""
     best, worst = (key(single, key=lambda column: column["gain"]) for key in (max, min))

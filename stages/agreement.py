@@ -1,4 +1,4 @@
-"""Stage `agreement`: two affinity tables -> do they rank the same sources first?"""
+"""Stage `agreement`: two affinity tables -> how well they agree on the ranking of sources."""
 
 import argparse
 from pathlib import Path

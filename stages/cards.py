@@ -1,4 +1,4 @@
-"""Stage `cards`: the tasks and the parameters -> one card per task, with all that its network depends on."""
+"""Stage `cards`: the tasks and the parameters -> one card per task, with everything that its network depends on."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Stage `evaluate`: policy -> its significance against random policies; affinity table -> the similarity tree, and whether it finds the families."""
+"""Stage `evaluate`: policy -> its significance against random policies; affinity table -> the similarity tree, and how well it recovers the
+families.
+"""
 
 import argparse
 from pathlib import Path

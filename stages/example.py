@@ -1,4 +1,4 @@
-"""Stage `example`, of projects that `taskonomy init` lays down: pictures of balls and boxes with a task of every kind."""
+"""Stage `example`, of projects created by `taskonomy init`: pictures of balls and boxes with a task of every kind."""
 
 import argparse
 from pathlib import Path

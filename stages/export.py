@@ -1,4 +1,4 @@
-"""Stage `export`: the chosen policy -> a predictor for each target: shared encoders, transfers, decoders, and what all of it costs to run."""
+"""Stage `export`: the chosen policy -> a predictor for each target: shared encoders, transfers, decoders, and what they cost to run."""
 
 import argparse
 from pathlib import Path

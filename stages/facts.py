@@ -1,4 +1,4 @@
-"""Stage `facts`: what earlier stages wrote -> what the run was made of, for its page."""
+"""Stage `facts`: outputs of earlier stages -> a summary of what the run consists of, for its page."""
 
 import argparse
 from pathlib import Path

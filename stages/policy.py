@@ -1,4 +1,4 @@
-"""Stage `policy`: affinity table -> supervision policy for `policy.budget`, with the next-best ones, and the bill of its labels."""
+"""Stage `policy`: affinity table -> supervision policy for `policy.budget`, the next-best policies, and the cost of the labels."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage `prepare`: images and labels of any layout, where data.root says, -> memory-mapped arrays, samples and splits."""
+"""Stage `prepare`: images and labels of any layout, from data.root, -> memory-mapped arrays, samples and splits."""
 
 import argparse
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Stage `query`: a new task and the sources of this run -> ranking, learning curve, page.
 
-Which task is what the stage is called by: a name of `query.tasks` that is in no command can do nothing there before it is checked.
+The task is taken from the stage's name rather than from the command, so that a name of `query.tasks` cannot affect a command before it is validated.
 """
 
 import argparse
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="Folder of all queries")
     args = parser.parse_args()
 
-    name = os.environ.get(DVC_STAGE, "")  # DVC names it to every command
+    name = os.environ.get(DVC_STAGE, "")  # DVC sets it for every command
     if not (task := name.partition("@")[2]):
         raise TaskonomyError(f"DVC_STAGE must be query@TASK, as DVC sets it (is {name!r}); by hand: taskonomy query TASK")
     run_query(Path(), task, output=args.results / task)

@@ -1,4 +1,4 @@
-"""Stage `report`: everything known of a table -> one page that works offline."""
+"""Stage `report`: all results of a table -> one page that works offline."""
 
 import argparse
 from pathlib import Path

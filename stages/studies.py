@@ -1,4 +1,4 @@
-"""Stage `studies`: affinity table -> the paper's experiments that train nothing: budgets against chance, novel tasks, orders, other ways."""
+"""Stage `studies`: affinity table -> the paper's experiments without training: budgets against chance, novel tasks, orders, other transfers."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage `world`: parameters -> buildings, rendered and annotated, as a released dataset would lie on disk; nothing, where other data is read."""
+"""Stage `world`: parameters -> buildings, rendered and annotated, laid out like a released dataset; nothing where other data is read."""
 
 import argparse
 from pathlib import Path

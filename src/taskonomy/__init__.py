@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 __all__ = ["load_predictor"]
 __version__ = "0.1.0"
 
-# One thread per process, before numpy loads: sums then come out the same however many processes run side by side, and two
-# processes of one thread beat one of two. Who sets these variables keeps them.
+# One thread per process, before numpy loads: sums are then the same however many processes run in parallel, and two
+# processes of one thread are faster than one of two. Variables that are set already are kept.
 for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_library, "1")
 
 
 def __getattr__(name: str) -> Any:
-    """`from taskonomy import load_predictor`, which loads torch, when it is asked for."""
+    """Provide `from taskonomy import load_predictor`, importing torch only when it is requested."""
     if name in __all__:
         from taskonomy.inference import predictor
 

@@ -1,4 +1,4 @@
-"""Outputs are written whole or not at all; those of a stage, only while what it depends on is as it was when it began."""
+"""Write outputs atomically; a stage's outputs only while everything it depends on is as it was when it began."""
 
 import fcntl
 import json
@@ -20,7 +20,7 @@ from taskonomy.stage.snapshot import refuse_changed
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, whole or not at all."""
+    """Write text as UTF-8, atomically."""
     _remove_leftovers(Path(path))
     write_bytes(path, text.encode())
 
@@ -43,7 +43,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill; it takes the place of `path` when all went well, and is removed otherwise."""
+    """Provide a new folder to fill; it replaces `path` on success, and is removed otherwise."""
     path = Path(path)
     _remove_leftovers(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
@@ -60,11 +60,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(path: Path, key: str) -> Iterator[Path]:
-    """A folder to fill that a killed or failed process leaves as it is, for the next one that wants the same; it takes the place of `path` whole.
+    """Provide a folder to fill that survives a kill or failure, so that the next process with the same key continues; on success it replaces `path`
+    atomically.
 
     Args:
-        path: Where it goes when all went well.
-        key: Of all that determines its content; what was left by a process that wanted something else is removed.
+        path: Final place of the folder.
+        key: Key of everything that determines its content; an unfinished folder with another key is removed.
 
     Raises:
         TaskonomyError: Another process is filling it.
@@ -94,12 +95,12 @@ def resumable_folder(path: Path, key: str) -> Iterator[Path]:
 
 
 def unfinished_of(path: Path) -> Path:
-    """Where `resumable_folder` fills a folder."""
+    """Return the path at which `resumable_folder` fills a folder."""
     return path.with_name(f".{path.name}.unfinished")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that every parser reads: what is not a number becomes null, keys keep their order."""
+    """Write JSON that every parser reads: NaN becomes null, keys keep their order."""
     write_text(path, to_json(value))
 
 
@@ -111,12 +112,12 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 
 def to_json(value: Any) -> str:
-    """JSON text, as `write_json` writes it."""
+    """Format JSON as `write_json` writes it."""
     return json.dumps(_without_nan(value), indent=2, allow_nan=False) + "\n"
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed have left of `path`: theirs are the only ones, as one process at a time writes an output."""
+    """Remove what killed processes have left of `path`; no others can be writing, as one process at a time writes an output."""
     if not path.parent.is_dir():
         return
     for left in path.parent.glob("*.unfinished"):

@@ -1,4 +1,4 @@
-"""Errors for the person who can mend them: one line, naming the file or the key and what would be right."""
+"""Define errors for the person who can correct them: one line that names the file or key and says what would be right."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,14 +7,14 @@ from difflib import get_close_matches
 
 
 class TaskonomyError(Exception):
-    """Something the user can mend: bad input, an infeasible request, a damaged file."""
+    """An error that the user can correct: bad input, an infeasible request, a damaged file."""
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
     """Turn expected failures into one line on standard error and exit status 1.
 
-    A full disk or an unreadable file (`OSError`) is expected too; anything else is a bug of ours and keeps its traceback.
+    A full disk or an unreadable file (`OSError`) is expected too; anything else is a bug in this package and keeps its traceback.
     """
     try:
         yield
@@ -26,7 +26,7 @@ def one_line() -> Iterator[None]:
 
 
 def unknown(what: str, names: Iterable[str], known: Iterable[str]) -> TaskonomyError:
-    """An error that lists names nobody knows, with the nearest known name of each."""
+    """Build an error that lists unknown names, with the nearest known name of each."""
     known = sorted(known)
     parts = []
     for name in names:

@@ -119,7 +119,7 @@ def export_onnx(
     task: Tasks = None,
     predictors: Predictors = FOLDER,
 ) -> None:
-    """Write predictors as ONNX graphs, from image to output, each checked against torch where onnxruntime is installed; all unless tasks are named."""
+    """Write predictors as ONNX graphs, from image to output, each checked against torch if onnxruntime is installed; all unless tasks are named."""
     from importlib.util import find_spec
 
     from taskonomy.inference.onnx_export import TOLERANCE, difference, write_graph

@@ -1,1 +1,1 @@
-"""What people type: names, numbers and YAML, in one form."""
+"""Parse what people type: names, numbers and YAML."""

@@ -1,4 +1,4 @@
-"""YAML as every reader of it understands it: what YAML 1.1 and 1.2 read as different numbers is refused, and so is a key that stands twice."""
+"""Parse only YAML that every parser reads alike: numbers that YAML 1.1 and 1.2 read differently are refused, and so are duplicate keys."""
 
 import re
 from typing import Any
@@ -7,15 +7,15 @@ import yaml
 
 from taskonomy.parsing.user_text import normal
 
-# 1_000, 010 and 1:30 are the numbers 1000, 8 and 90 of YAML 1.1; to YAML 1.2 the first and last are text, and the second is 10.
+# 1_000, 010 and 1:30 are the numbers 1000, 8 and 90 in YAML 1.1; in YAML 1.2 the first and last are text, and the second is 10.
 _OF_ONE_VERSION = re.compile(r"[+-]?(0\d+|.*[_:].*)", re.ASCII)
 
 
 def load_yaml(text: str) -> Any:
-    """The value of a YAML document, as `yaml.safe_load` gives it.
+    """Parse a YAML document as `yaml.safe_load` does, but strictly.
 
     Raises:
-        yaml.YAMLError: It is not valid, has a number that may mean two things, or a key twice; also in two Unicode forms.
+        yaml.YAMLError: It is invalid, contains an ambiguous number, or has a key twice, even in two Unicode forms.
     """
     return yaml.load(text, _Loader)  # noqa: S506, a safe loader
 

@@ -1,11 +1,11 @@
-"""Names, numbers and folders as people and their machines write them: what is one name, what is a number, and which files are nobody's data."""
+"""Normalise names, numbers and folders as people and their machines write them, and tell which files are not data."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-# What systems leave in folders beside what begins with a dot; in lower case, as they are found in any.
+# Files that systems leave in folders, besides those that begin with a dot; lower case, as their case varies.
 _OF_SYSTEMS = frozenset({
     "$recycle.bin", "@eadir", "__macosx", "desktop.ini", "ehthumbs.db", "icon\r", "lost+found", "system volume information", "thumbs.db",
 })  # fmt: skip
@@ -15,22 +15,22 @@ _NO_NUMBERS = frozenset({"nan", "inf", "infinity"})
 
 
 def normal(name: str) -> str:
-    """A name's normal form (Unicode NFC): an accent may be a letter's own or a sign of its own, as macOS writes file names; the name is one."""
+    """Return a name's Unicode normal form (NFC): macOS writes an accented letter of a file name as two characters, but the name is the same."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """The names of a list, separated by commas, or by + as transfers are printed."""
+    """Split a list of names at commas, or at + as transfers are printed."""
     return tuple(normal(name.strip()) for name in re.split(r"[,+]", text) if name.strip())
 
 
 def number(text: str) -> float:
-    """A number as it is written in every country: digits 0-9, a point, an exponent; also `nan` and `inf`, for which callers have words of their own.
+    """Parse a number with the digits 0-9, a point and an exponent; also `nan` and `inf`, for which callers have their own errors.
 
-    Python takes more for one: underscores, and the digits of every script.
+    Python itself also accepts underscores, and the digits of every script.
 
     Raises:
-        ValueError: Anything else; what it must be, and what it is.
+        ValueError: Anything else; the message says what is expected and what was given.
     """
     if _NUMBER.fullmatch(text):
         return float(text)
@@ -41,10 +41,10 @@ def number(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """A whole number, written with the digits 0-9.
+    """Parse an integer written with the digits 0-9.
 
     Raises:
-        ValueError: Anything else; what it must be, and what it is.
+        ValueError: Anything else; the message says what is expected and what was given.
     """
     given = text.strip()
     if not re.fullmatch(r"[+-]?\d+", given, re.ASCII):
@@ -53,17 +53,17 @@ def whole(text: str) -> int:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is nobody's data: its name begins with a dot, or is one that systems give."""
+    """Return whether a file or folder is not data: its name begins with a dot, or is one that systems create."""
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """Those that are somebody's, sorted."""
+    """Return the paths that are data, sorted."""
     return sorted(path for path in paths if not is_hidden(path.name))
 
 
 def _reads(text: str) -> bool:
-    """Whether Python would take it for a number."""
+    """Return whether Python would parse the text as a number."""
     try:
         float(text)
     except ValueError:

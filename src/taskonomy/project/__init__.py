@@ -1,1 +1,1 @@
-"""Projects with data of the user: `taskonomy init`."""
+"""Create projects with data of the user: `taskonomy init`."""

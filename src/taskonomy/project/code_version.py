@@ -1,4 +1,4 @@
-"""The installed code, as projects elsewhere know it: its stages, and a version that changes with every file of it."""
+"""Identify the installed code for projects elsewhere: its stages, and a version that changes with every file of it."""
 
 import runpy
 import sys
@@ -18,7 +18,7 @@ _KINDS = frozenset({".py", ".jinja", ".js", ".css", ".html"})
 
 
 def stages() -> dict[str, Path]:
-    """The script of every stage. They lie in the installed package, and in a checkout beside `src`."""
+    """Find the script of every stage: in the installed package, or in a checkout beside `src`."""
     folders = (_PACKAGE / "stages", _PACKAGE.parents[1] / "stages")
     found = {path.stem: path for folder in folders if folder.is_dir() for path in visible(folder.glob("*.py"))}
     if not found:
@@ -27,7 +27,7 @@ def stages() -> dict[str, Path]:
 
 
 def code_version() -> str:
-    """Version of the package, and a digest of all its files: two installations with one version may differ."""
+    """Return the version of the package with a digest of all its files, as two installations of one version may differ."""
     digest = blake2b(digest_size=6)
     files = [path for path in visible(_PACKAGE.rglob("*")) if path.suffix in _KINDS and "stages" not in path.parts[len(_PACKAGE.parts) :]]
     for name, path in [*((path.relative_to(_PACKAGE).as_posix(), path) for path in files), *sorted(stages().items())]:
@@ -37,17 +37,17 @@ def code_version() -> str:
 
 
 def run_stage(name: str, arguments: Sequence[str], params: Path = Path("params.yaml")) -> None:
-    """Run a stage in this process, as its script does, if the installed code is the one that the project asks for.
+    """Run a stage in this process as its script does, if the installed code has the version that the project requires.
 
     Raises:
-        TaskonomyError: No such stage; another version; parameters that the stage needs are not there.
+        TaskonomyError: No such stage, another version, or parameters that the stage needs are missing.
     """
     from taskonomy.stage.guard import note_installed
 
     known = stages()
     if name not in known:
         raise unknown("stage", [name], known)
-    note_installed(str(_PACKAGE), str(known[name]))  # before its digest is computed, and before any of it that decides results is loaded
+    note_installed(str(_PACKAGE), str(known[name]))  # before its digest is computed, and before any of it that affects results is loaded
     try:
         values = yaml.safe_load(text_as_begun(params))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The example of `taskonomy init`: small pictures of balls and boxes on a floor, with one task of every kind, laid out as anybody's data may be.
+"""Draw the example of `taskonomy init`: small pictures of balls and boxes on a floor, with a task of every kind, in the layout of a user's own data.
 
 ```
 images/s3_v1.png      scene 3 as its camera 1 sees it
@@ -31,13 +31,13 @@ Rays = Float[np.ndarray, "*rays 3"]
 
 @dataclass(frozen=True)
 class Scene:
-    """A floor, a wall, and what lies between.
+    """A floor, a wall, and the things between.
 
     Attributes:
-        things: Kind, centre and radius (of a box: half its side), metres.
-        colours: Of floor, its pattern, wall, and every thing.
-        pattern: Of the floor: 0 plain, 1 striped, 2 chequered.
-        light: Direction towards it.
+        things: Kind, centre and radius (for a box: half its side) of each thing, in metres.
+        colours: Colours of the floor, its pattern, the wall, and each thing.
+        pattern: Pattern of the floor: 0 plain, 1 striped, 2 chequered.
+        light: Direction towards the light.
     """
 
     things: tuple[tuple[int, Any, float], ...]
@@ -48,7 +48,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class DrawnImage:
-    """What rays meet: how far away, which part (`FLOOR` to `BOX`), which thing (-1: none), and the surface's direction."""
+    """The surfaces that rays meet: distance, part (`FLOOR` to `BOX`), thing (-1: none), and the surface's normal."""
 
     distance: Any
     part: Any
@@ -57,7 +57,7 @@ class DrawnImage:
 
 
 def write_example(root: Path, *, scenes: int = SCENES, views: int = VIEWS, seed: int = 0) -> None:
-    """Write the folder; it appears whole, and the same arguments give the same bytes."""
+    """Write the folder atomically; the same arguments give the same bytes."""
     with whole_folder(root) as folder:
         labels, moves = [], []
         for scene in range(scenes):
@@ -86,7 +86,7 @@ def _scene(rng: np.random.Generator) -> Scene:
 
 
 def _pictures(scene: Scene, eye: Rays, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    """The image (blue first, as OpenCV writes) and its labels."""
+    """Yield the image (channels in OpenCV's order, blue first) and its labels."""
     across, down = np.meshgrid((np.arange(WIDE) + 0.5) / WIDE - 0.5, (np.arange(HIGH) + 0.5) / WIDE - HIGH / WIDE / 2 + 0.16)
     rays = np.stack([across, -down, np.full_like(across, _FOCAL)], -1)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
@@ -102,13 +102,13 @@ def _pictures(scene: Scene, eye: Rays, rng: np.random.Generator) -> Iterator[tup
 
 
 def _floor(scene: Scene, place: Rays) -> Any:
-    """Which of its two colours the floor has there."""
+    """Choose between the floor's two colours at each place."""
     x, z = np.floor(place[..., 0] * 2).astype(int), np.floor(place[..., 2] * 2).astype(int)
     return (np.zeros_like(x), x % 2, (x + z) % 2)[scene.pattern]
 
 
 def _meet(scene: Scene, start: Rays, rays: Rays) -> DrawnImage:
-    """The nearest surface along each ray; the wall is everywhere behind, so that every ray ends."""
+    """Find the nearest surface along each ray; every ray ends, as the wall is behind everything."""
     with np.errstate(divide="ignore", invalid="ignore"):
         floor, wall = -start[..., 1] / rays[..., 1], (_BACK - start[..., 2]) / rays[..., 2]
         met = [_surface(np.where(floor > 0, floor, np.inf), FLOOR, (0.0, 1.0, 0.0)), _surface(np.where(wall > 0, wall, 1e6), WALL, (0.0, 0.0, -1.0))]

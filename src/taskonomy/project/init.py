@@ -1,4 +1,4 @@
-"""An empty folder becomes a project: parameters, pipeline, example, git and DVC."""
+"""Turn an empty folder into a project: parameters, pipeline, example, git and DVC."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.pipeline.dvc_state import STATE, keep_state_in
 from taskonomy.project.code_version import code_version
 
-# Of the folder `project` -> where it lies in a project.
+# File in the folder `project` -> its path in a project.
 LAID_DOWN = {
     "params.yaml": "params.yaml",
     "dvc.yaml": "dvc.yaml",
@@ -27,16 +27,16 @@ _VERSION = re.compile(r"^version: .*$", re.MULTILINE)
 
 
 def init(root: Path) -> list[str]:
-    """Lay down a project; nothing that is there already is touched.
+    """Create a project; existing files are never changed.
 
     Args:
-        root: A folder, new or with nothing in it that the project needs to write.
+        root: A folder, new or without any file that the project needs to write.
 
     Returns:
-        What people should know: what was made, and what was not possible.
+        What was created, and what was not possible, in messages for the user.
 
     Raises:
-        TaskonomyError: Something that would have to be written is there.
+        TaskonomyError: A file that would have to be written exists.
     """
     from taskonomy.project.example import write_example
 
@@ -74,7 +74,7 @@ def upgrade(root: Path) -> str:
 
 
 def _with_git(root: Path) -> str:
-    """A repository, where git is installed and the folder is in none."""
+    """Create a git repository, if git is installed and the folder is in none."""
     if shutil.which("git") is None:
         return "git is not installed: without a repository, DVC keeps no history"
     if (top := _top(root)) is not None:
@@ -84,7 +84,7 @@ def _with_git(root: Path) -> str:
 
 
 def _commit(root: Path) -> None:
-    """The first commit, which experiments and training curves of DVC start from; by whoever git knows, or by nobody in particular."""
+    """Make the first commit, which DVC's experiments and training curves start from, as the user that git knows or else a placeholder."""
     git = ["git", "-c", "commit.gpgsign=false"]
     if subprocess.run([*git, "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False).returncode:
         git += ["-c", "user.name=taskonomy init", "-c", "user.email=taskonomy@localhost"]
@@ -94,7 +94,7 @@ def _commit(root: Path) -> None:
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """With a variable, if it is not set otherwise."""
+    """Set an environment variable, unless it is set already."""
     if name in os.environ:
         yield
         return
@@ -106,7 +106,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 def _top(root: Path) -> Path | None:
-    """The root of the repository that a folder is in; None where there is no git or no repository."""
+    """Return the root of the repository that a folder is in; None where there is no git or no repository."""
     if shutil.which("git") is None:
         return None
     found = subprocess.run(["git", "rev-parse", "--show-toplevel"], cwd=root, capture_output=True, text=True, check=False)
@@ -114,7 +114,7 @@ def _top(root: Path) -> Path | None:
 
 
 def _with_dvc(root: Path) -> str:
-    """As `dvc init`, by hand of DVC itself; below the root of a repository as a project of its own, and without a repository where there is none."""
+    """Set up DVC through its Python interface, like `dvc init`: as a subproject below the root of a repository, without git where there is none."""
     from dvc.exceptions import DvcException  # type: ignore[import-untyped]
     from dvc.repo import Repo  # type: ignore[import-untyped]
 

@@ -1,1 +1,1 @@
-"""What every stage begins and ends with: its dependencies, and that they stay as they were."""
+"""Guard every stage: record its dependencies when it begins, and check in the end that they did not change."""

@@ -1,6 +1,6 @@
-"""What a stage depends on and makes, as dvc.yaml says: the same as DVC finds, in milliseconds, as every stage asks for it when it begins.
+"""Read what a stage depends on and makes from dvc.yaml: the same as DVC finds, but in milliseconds, as every stage asks when it begins.
 
-Templates of the usual kind are filled in here (`foreach`, `matrix`, keys of params.yaml); whatever else dvc.yaml may hold, DVC itself is asked for.
+Common templates are resolved here (`foreach`, `matrix`, keys of params.yaml); for anything else in dvc.yaml, DVC itself is asked.
 """
 
 import os
@@ -24,11 +24,11 @@ _KNOWN = {"desc", "cmd", "deps", "params", "outs", "metrics", "plots", "foreach"
 
 @dataclass(frozen=True)
 class DeclaredStage:
-    """One stage.
+    """Dependencies and outputs of one stage.
 
     Attributes:
         deps: Files and folders that it reads, absolute.
-        params: Keys that it reads, of each file of parameters (absolute); none: the whole file.
+        params: Keys that it reads, by file of parameters (absolute); none: the whole file.
         outs: Files and folders that it makes, absolute.
     """
 
@@ -38,18 +38,18 @@ class DeclaredStage:
 
 
 class _AskDvc(Exception):  # noqa: N818  # no error
-    """Something that is not understood here."""
+    """A template that only DVC itself can resolve."""
 
 
 def declared(name: str, folder: Path) -> DeclaredStage:
-    """Of the stage that DVC runs in a folder.
+    """Return the declaration of the stage that DVC runs in a folder.
 
     Args:
-        name: As DVC says it in DVC_STAGE: `train@normal`, with a path and a colon before it where dvc.yaml lies elsewhere than DVC was called.
-        folder: Where its command runs.
+        name: As in DVC_STAGE: `train@normal`, with a path and a colon before it where dvc.yaml lies outside the folder that DVC was called in.
+        folder: Folder that its command runs in.
 
     Raises:
-        TaskonomyError: No dvc.yaml there has this stage, as when it was edited since DVC has read it.
+        TaskonomyError: No dvc.yaml there has this stage, for instance as it was edited after DVC read it.
     """
     name = name.rpartition(":")[2]
     path = folder / PROJECT
@@ -60,7 +60,7 @@ def declared(name: str, folder: Path) -> DeclaredStage:
 
 
 def of_dvc(stage: "Stage") -> DeclaredStage:
-    """What DVC's own object says; what does not lie on this machine is left out."""
+    """Convert DVC's own object; what is not on this machine is left out."""
     from dvc.dependency.param import ParamsDependency  # type: ignore[import-untyped]
 
     deps, params = [], {}
@@ -120,7 +120,7 @@ def _resolved(name: str, project: Any, folder: Path) -> DeclaredStage:
 
 
 def _items(foreach: Any, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What `foreach` binds for each of its items, by the name that DVC gives it."""
+    """Return the values that `foreach` binds for each of its items, by the name that DVC gives the item."""
     foreach = _value(foreach, values)
     if isinstance(foreach, dict):
         return {str(key): {"key": key, "item": item} for key, item in foreach.items()}
@@ -147,7 +147,7 @@ def _item(known: Mapping[str, dict[str, Any]], key: str) -> dict[str, Any]:
 
 
 def _value(written: Any, values: Mapping[str, Any]) -> Any:
-    """A whole value: as it is written, or the one that its template names."""
+    """Resolve a value: as it is written, or the one that its template names."""
     if isinstance(written, str):
         if not (whole := _FILLED.fullmatch(written)):
             raise _AskDvc

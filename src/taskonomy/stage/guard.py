@@ -1,7 +1,7 @@
-"""What the script of every stage begins and ends with. Imported before all other code of the project, it notes what the stage depends on.
+"""Guard the script of every stage. Imported before all other code of the project, this module records what the stage depends on.
 
-A stage that finds in the end that some of it has changed says so in one line and fails, so that DVC records nothing; what it has written is
-removed, as DVC has removed what was there before. A script that is started by hand, not by DVC, depends on nothing that anybody records.
+A stage that finds at its end that a dependency has changed fails with a one-line error, so that DVC records nothing; its outputs are removed, as DVC
+had removed the earlier ones. A script that is started by hand, not by DVC, has no recorded dependencies.
 """
 
 import os
@@ -16,15 +16,15 @@ from taskonomy.errors import TaskonomyError, one_line
 from taskonomy.stage.declaration import DeclaredStage, declared
 from taskonomy.stage.snapshot import InputSnapshot, begin, begun, forget_stale_bytecode, told
 
-DVC_STAGE = "DVC_STAGE"  # the name of the stage, in the environment of its command
+DVC_STAGE = "DVC_STAGE"  # environment variable with the stage's name
 
 
 @contextmanager
 def stage() -> Iterator[None]:
-    """Run the stage's work; what the user can mend is one line on standard error and exit status 1.
+    """Run the stage's work; an error that the user can correct becomes one line on standard error and exit status 1.
 
     Raises:
-        SystemExit: It failed, or what it depends on has changed.
+        SystemExit: The stage failed, or a dependency has changed.
     """
     with one_line():
         if isinstance(_STAGE, TaskonomyError):
@@ -37,7 +37,7 @@ def stage() -> Iterator[None]:
             raise TaskonomyError(told([os.path.relpath(str(_main().__file__))]))
         try:
             yield
-        except Exception as error:  # which may be of code that does not fit together, or of a file that is gone
+        except Exception as error:  # it may come from code that does not fit together, or a missing file
             if names := seen.changed():
                 _remove(_STAGE)
                 said = " ".join(str(error).split())
@@ -50,10 +50,10 @@ def stage() -> Iterator[None]:
 
 
 def note(*more: str) -> DeclaredStage | TaskonomyError | None:
-    """Note what the stage that DVC runs here depends on; what it is, or why that cannot be said; None: DVC runs none here.
+    """Record what the stage that DVC runs here depends on; return it, or the error if it cannot be found; None: DVC runs no stage here.
 
     Args:
-        more: Files and folders that it depends on besides what dvc.yaml says.
+        more: Files and folders that it depends on besides those in dvc.yaml.
     """
     name = os.environ.get(DVC_STAGE)
     if not name or _helps_another():
@@ -68,7 +68,7 @@ def note(*more: str) -> DeclaredStage | TaskonomyError | None:
 
 
 def _helps_another() -> bool:
-    """This process was started by that of a stage, which hands on what it has noted."""
+    """Return whether a stage's process started this one; that process passes on what it has recorded."""
     spawn = sys.modules.get("multiprocessing.process")
     return spawn is not None and spawn.parent_process() is not None
 
@@ -86,13 +86,15 @@ def _main() -> ModuleType:
 
 
 def _script_changed(seen: InputSnapshot) -> bool:
-    """The script was read before anything could be noted: it runs as it is written if compiling it gives what runs."""
+    """Return whether the script has changed: it was read before anything could be recorded, so its compiled source is compared with the running
+    code.
+    """
     path = os.path.abspath(str(getattr(_main(), "__file__", "")))
     return _RUNS is not None and any(path in files for files in seen.folders.values()) and compile(Path(path).read_bytes(), path, "exec") != _RUNS
 
 
 def _what_runs() -> CodeType | None:
-    """The code of the script that imports this."""
+    """Return the code object of the script that imports this module."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and not (frame.f_globals.get("__name__") == "__main__" and frame.f_code.co_name == "<module>"):
         frame = frame.f_back
@@ -100,8 +102,8 @@ def _what_runs() -> CodeType | None:
 
 
 def note_installed(*code: str) -> None:
-    """For `taskonomy stage`: note files and folders of code as well; the script among them has not been read yet."""
-    global _RUNS, _STAGE  # of this process, as the stage that it is
+    """Record the files and folders of code as well, for `taskonomy stage`; the stage's script, among them, has not been read yet."""
+    global _RUNS, _STAGE  # one per process, as is the stage
     _RUNS, _STAGE = None, note(*code)
 
 

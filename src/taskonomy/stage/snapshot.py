@@ -1,10 +1,10 @@
-"""Whether what a stage depends on is still as it was when the stage began.
+"""Check that what a stage depends on is still as it was when the stage began.
 
-DVC looks at dependencies when a command is done, and takes it that the command has used what it finds then. So each stage notes what it finds when
-it begins, before it loads any code that decides its result (see `stage`), and compares: before each file that it puts in its place, and in the end.
+DVC hashes dependencies when a command has ended, and assumes that the command used what it finds then. So each stage records what it finds when it
+begins, before it loads any code that decides its result (see `stage`), and compares: before it moves each output into place, and at the end.
 
-As in DVC's own memory of hashes, time, size and inode stand for contents. Hashed as well are small files, as one that was touched and has the same
-bytes is the same, and files touched so lately that the clock of their file system may not tell the next edit from that.
+As in DVC's own cache of hashes, time, size and inode stand for contents. Two kinds of files are hashed as well: small ones, because a file that was
+touched but has the same bytes counts as unchanged, and files changed so recently that their file system's clock may not distinguish the next edit.
 """
 
 import json
@@ -22,29 +22,29 @@ from typing import Any
 from taskonomy.errors import TaskonomyError
 from taskonomy.stage.declaration import DeclaredStage
 
-_SMALL, _FEW = 1 << 20, 1000  # bytes of a file, and files of a folder, up to which they are hashed: all code is; 10 ms in all
-_MANY = 10_000  # files of a folder that is looked at in the end only: a second for each 200,000 of them
-_BEHIND = 50_000_000  # nanoseconds by which the clock of a file system may be behind
-_SECOND = 1_000_000_000  # nanoseconds; compiled code knows its source's time by the second
-_NOT_OURS = frozenset({"__pycache__", ".git", ".hg", ".dvc"})  # written by Python; no part of a dependency for DVC
+_SMALL, _FEW = 1 << 20, 1000  # largest file in bytes, and number of files of a folder, that are hashed: includes all code, takes 10 ms in all
+_MANY = 10_000  # files; larger folders are checked at the end only: a second for each 200,000 files
+_BEHIND = 50_000_000  # nanoseconds that a file system's clock may lag behind
+_SECOND = 1_000_000_000  # nanoseconds; bytecode records its source's time to the second
+_NOT_OURS = frozenset({"__pycache__", ".git", ".hg", ".dvc"})  # written by Python; DVC ignores them in dependencies
 _UNFINISHED = ".unfinished"
 _TOLD = 3  # names in a message
-_NOTHING = "\0"  # the value of a key that is not there
+_NOTHING = "\0"  # the value of a missing key
 
 Stat = tuple[int, int, int]  # bytes, time of the last change (nanoseconds since 1970), inode
 
 
 @dataclass(frozen=True)
 class InputSnapshot:
-    """What a stage depends on, as it was at one moment.
+    """The state of everything that a stage depends on, at one moment.
 
     Attributes:
-        folders: For each dependency, its files (path: size, time, inode).
-        digests: Of files that are small or were touched lately.
-        lately: Those of them for which size, time and inode do not tell.
-        params: For each file of parameters, the values of the keys that are read.
-        texts: The files of parameters themselves.
-        root: The folder of the project: what names in messages start from.
+        folders: Dependency -> its files (path: size, time, inode).
+        digests: Digests of files that are small or were changed recently.
+        lately: Recently changed files, for which size, time and inode do not suffice.
+        params: File of parameters -> values of the keys that are read.
+        texts: Contents of the files of parameters.
+        root: Folder of the project; names in messages are relative to it.
     """
 
     folders: Mapping[str, dict[str, Stat]]
@@ -56,13 +56,13 @@ class InputSnapshot:
 
     @classmethod
     def now(cls, stage: DeclaredStage, more: Iterable[str] = ()) -> "InputSnapshot":
-        """All that a stage depends on.
+        """Take a snapshot of everything that a stage depends on.
 
         Args:
-            stage: What dvc.yaml says of it.
-            more: Files and folders that it depends on besides.
+            stage: Its declaration in dvc.yaml.
+            more: Files and folders that it depends on besides those.
         """
-        texts = {path: _text(path) for path in stage.params}  # read first: what is compared later is not newer than it
+        texts = {path: _text(path) for path in stage.params}  # read first, so that values compared later are not newer than these
         whole = [path for path, keys in stage.params.items() if not keys or not path.endswith((".yaml", ".yml", ".json"))]
         folders = {path: _files(path) for path in dict.fromkeys((*stage.deps, *more, *whole))}
         moment = time.time_ns() - _BEHIND
@@ -73,10 +73,10 @@ class InputSnapshot:
         return cls(folders, digests, frozenset(lately), params, texts)
 
     def changed(self, *, all_files: bool = True) -> list[str]:
-        """The files, and keys of parameters, that are not as they were.
+        """Return the files and keys of parameters that have changed.
 
         Args:
-            all_files: Folders of very many files as well.
+            all_files: Whether to check folders of very many files as well.
         """
         found: dict[str, None] = {}
         for folder, before in self.folders.items():
@@ -94,7 +94,7 @@ class InputSnapshot:
         return [*(_not_ignored(names, self.root) if names else ()), *keys]
 
     def of_few(self) -> "InputSnapshot":
-        """Without folders of very many files: for other processes that write parts of the result."""
+        """Return the snapshot without folders of very many files, for other processes that write parts of the result."""
         return replace(self, folders={folder: files for folder, files in self.folders.items() if len(files) <= _MANY})
 
     def _same_bytes(self, path: str) -> bool:
@@ -109,62 +109,64 @@ class InputSnapshot:
         yield from (f"{key} of {name}" for key in before if before[key] != now[key])
 
 
-_begun: InputSnapshot | None = None  # in this process
+_begun: InputSnapshot | None = None  # of this process
 
 
 def begin(seen: InputSnapshot | None) -> None:
-    """From now on, what this process writes depends on this."""
-    global _begun  # one for a process, as the stage that it is
+    """Set the snapshot that everything this process writes from now on depends on."""
+    global _begun  # one per process, as is the stage
     _begun = seen
 
 
 def begun() -> InputSnapshot | None:
-    """What was found when the stage began; None: no stage of DVC's runs in this process."""
+    """Return the snapshot taken when the stage began; None: DVC runs no stage in this process."""
     return _begun
 
 
 def refuse_changed(path: Path | str = "") -> None:
-    """To be called before anything is kept that a later run may use.
+    """Check that nothing the stage depends on has changed; call it before anything is stored that a later run may use.
 
     Args:
-        path: The file or folder that is to be put in its place; nothing is done for one in a folder that will be by itself.
+        path: The file or folder that is to be moved into place; one inside a folder that will itself be moved is not checked.
 
     Raises:
-        TaskonomyError: What the stage depends on has changed.
+        TaskonomyError: A dependency has changed.
     """
     if _begun is not None and _UNFINISHED not in os.path.dirname(path) and (names := _begun.changed(all_files=False)):
         raise TaskonomyError(told(names))
 
 
 def text_as_begun(path: Path | str) -> str:
-    """The text of a file of parameters: in a stage, as it was when the stage began.
+    """Return the text of a file of parameters; within a stage, as it was when the stage began.
 
     Raises:
-        OSError, UnicodeDecodeError: It cannot be read.
+        OSError, UnicodeDecodeError: The file cannot be read.
     """
     known = None if _begun is None else _begun.texts.get(os.path.abspath(path))
     return Path(path).read_text(encoding="utf-8") if known is None else known.decode()
 
 
 def told(names: list[str], why: str = "") -> str:
-    """What a stage says of which something has changed."""
+    """Format the message of a stage whose dependencies have changed."""
     more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
     return f"{', '.join(names[:_TOLD])}{more} changed while the stage ran{why}; run it again"
 
 
 def forget_stale_bytecode(seen: InputSnapshot) -> None:
-    """Remove compiled code that may be of an earlier source: Python knows that by second and size, so not after two edits within a second."""
+    """Remove bytecode that may belong to an earlier source: Python compares times by the second and sizes, so it misses a second edit within a
+    second.
+    """
     for files in seen.folders.values():
         for path, (_size, touched, _inode) in files.items():
             if path.endswith(".py"):
                 compiled = cache_from_source(path)
-                with suppress(OSError):  # there is none, or it is not ours to remove
+                with suppress(OSError):  # there is none, or this user may not remove it
                     if os.stat(compiled).st_mtime_ns < (touched // _SECOND + 1) * _SECOND:
                         os.unlink(compiled)
 
 
 def _files(path: str) -> dict[str, Stat]:
-    """A file, or all files in a folder and in those below it; as for DVC, a link to a folder is no folder."""
+    """List a file, or all files in a folder and its subfolders; as in DVC, links to folders are not followed."""
     found: dict[str, Stat] = {}
     folders = [path]
     while folders:
@@ -173,7 +175,7 @@ def _files(path: str) -> dict[str, Stat]:
         except NotADirectoryError:
             stat = os.stat(path)
             return {path: (stat.st_size, stat.st_mtime_ns, stat.st_ino)}
-        except FileNotFoundError:  # it is gone
+        except FileNotFoundError:  # it has been removed
             continue
         with entries:
             for entry in entries:
@@ -184,7 +186,7 @@ def _files(path: str) -> dict[str, Stat]:
                     continue
                 try:
                     stat = entry.stat()
-                except FileNotFoundError:  # it is gone, or a link to nothing
+                except FileNotFoundError:  # it has been removed, or is a dangling link
                     continue
                 if S_ISREG(stat.st_mode):
                     found[entry.path] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
@@ -210,13 +212,13 @@ def _text(path: str) -> bytes:
 
 
 def _values(text: bytes, keys: Iterable[str]) -> dict[str, Any]:
-    """The values of dotted keys."""
+    """Return the values of dotted keys."""
     import yaml
 
     try:
         whole = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # a safe one
     except yaml.YAMLError:
-        whole = None  # so that each key has changed
+        whole = None  # so that each key counts as changed
     return {key: _comparable(_looked_up(whole, key)) for key in keys}
 
 
@@ -229,12 +231,12 @@ def _looked_up(value: Any, key: str) -> Any:
 
 
 def _comparable(value: Any) -> Any:
-    """With numbers that are none equal to themselves."""
+    """Make a value comparable: NaN, which differs from itself, becomes equal to itself."""
     return value if value == value else json.dumps(value)
 
 
 def _not_ignored(names: list[str], root: str) -> list[str]:
-    """Without what DVC leaves out by .dvcignore: that is nobody's dependency. DVC itself is asked (a second), as something has changed anyway."""
+    """Drop names that .dvcignore excludes, as DVC ignores them too. DVC itself is asked, which takes a second, but only after a change was found."""
     from dvc.fs import localfs  # type: ignore[import-untyped]
     from dvc.ignore import DvcIgnoreFilter  # type: ignore[import-untyped]
 

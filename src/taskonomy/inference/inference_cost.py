@@ -2,7 +2,7 @@
 
 Every target is solved once, on the same images: tasks of one image on the first, pairs on the first two, egomotion on all three. Three ways:
 
-    shared       each source's encoder sees each image once, whoever reads its code
+    shared       each source's encoder sees each image once, however many targets read its code
     apart        every target runs the encoders of its own sources
     independent  every target has its own fully supervised network, as without a policy
 """

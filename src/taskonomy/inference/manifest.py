@@ -2,7 +2,7 @@
 
 ```
 predictors/index.json                    the policy, the encoders, the targets, what all of it costs to run
-predictors/encoders/SOURCE.safetensors   a source's encoder: once, whoever uses it
+predictors/encoders/SOURCE.safetensors   a source's encoder, stored once however many targets use it
 predictors/targets/TARGET.safetensors    transfer and decoder; of a target that is solved by its own network, the decoder
 predictors/targets/TARGET.json           card: metrics, sources, data, shapes, parameters
 predictors/units.csv                     key, target, sources: units of work that hold the same weights

@@ -38,7 +38,7 @@ def write_graph(predictor: Predictor, path: Path) -> None:
         # The exporter that works without onnxscript warns of its age, and of constants that are meant to be constant.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            predictor.network, (example,), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
+            predictor.network, (example,), buffer, dynamo=False,  # type: ignore[arg-type]  # it accepts buffers
             opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],
             dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
         )  # fmt: skip

@@ -191,5 +191,5 @@ def _same_images(one: Path, other: Path) -> bool:
 
 
 def _have_codes(folder: Path, sources: tuple[str, ...], how: str) -> bool:
-    """Return whether the run stored every source's codes of the task's images; for a task that is given noise it did so only where it was a target."""
+    """Return whether the run stored every source's codes of the task's images; for a task on noise it did so only where it was a target."""
     return all((folder / source / f"{how}.npy").is_file() for source in sources)

@@ -37,7 +37,7 @@ class DeclaredStage:
     outs: tuple[str, ...]
 
 
-class _AskDvc(Exception):  # noqa: N818  # no error
+class _AskDvc(Exception):  # noqa: N818  # a signal, not an error
     """A template that only DVC itself can resolve."""
 
 
@@ -77,7 +77,7 @@ def _yaml(text: str) -> Any:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, loader)  # noqa: S506  # a safe one
+        return yaml.load(text, loader)  # noqa: S506  # a safe loader
     except yaml.YAMLError:
         raise _AskDvc from None
 

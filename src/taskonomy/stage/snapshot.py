@@ -216,7 +216,7 @@ def _values(text: bytes, keys: Iterable[str]) -> dict[str, Any]:
     import yaml
 
     try:
-        whole = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # a safe one
+        whole = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # a safe loader
     except yaml.YAMLError:
         whole = None  # so that each key counts as changed
     return {key: _comparable(_looked_up(whole, key)) for key in keys}

@@ -24,7 +24,7 @@ def main(real: str, address: str, arguments: list[str]) -> int:
     """
     status = _handed_over(address, arguments) if arguments and arguments[0].endswith(".py") else None
     if status is None:
-        os.execv(real, [real, *arguments])  # noqa: S606  # what the command asks for, as it is
+        os.execv(real, [real, *arguments])  # noqa: S606  # the command's own arguments, unchanged
     if status < 0:  # the stage was ended by a signal: end this process by the same one
         with suppress(OSError):  # the handler of SIGKILL cannot be set
             signal.signal(-status, signal.SIG_DFL)

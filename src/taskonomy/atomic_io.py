@@ -60,8 +60,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(path: Path, key: str) -> Iterator[Path]:
-    """Provide a folder to fill that survives a kill or failure, so that the next process with the same key continues; on success it replaces `path`
-    atomically.
+    """Provide a folder that replaces `path` on success, and survives a kill or failure for the next process with the same key to continue.
 
     Args:
         path: Final place of the folder.

@@ -33,8 +33,7 @@ def regimes(runs: Iterable[tuple[int, pd.DataFrame, pd.DataFrame]], params: Poli
 
 
 def crossing(images: Float64[np.ndarray, " runs"], gain: Float64[np.ndarray, " runs"]) -> float | None:
-    """Find the number of images from which on training from scratch is as good as the transfer: where gain last falls to 0.5, interpolated over the
-    logarithm of the number.
+    """Find from how many images on training from scratch is as good as the transfer: where gain last falls to 0.5, on a logarithmic scale.
 
     Returns:
         The number; None where transfers win at the largest number tried; the smallest number where they never win.

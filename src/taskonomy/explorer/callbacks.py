@@ -115,8 +115,9 @@ def build(explorer: Explorer) -> Dash:
 
 
 def _complete(server: Flask) -> None:
-    """Finish the setup that Dash leaves to its first request: it counts as done once begun, so a page requested meanwhile would lack its scripts and
-    styles, and never ask for a policy.
+    """Finish the setup that Dash leaves to its first request.
+
+    Dash counts it as done once begun, so a page requested meanwhile would lack its scripts and styles, and never ask for a policy.
     """
     with server.test_request_context():
         server.preprocess_request()

@@ -150,9 +150,7 @@ def _network(album: PictureAlbum, run: RunContext, name: str) -> dict[str, Any]:
 
 
 def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Params, target: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """Describe some transfers to a target, best first, between its own network and the one from scratch; also return the units that keep their
-    weights.
-    """
+    """Describe some transfers to a target, best first, between its own network and the one from scratch; also return their units."""
     context = shared(run.to(target, params.data.tasks))
     config, task = context.config, context.task
     chosen, gains = album.chosen(task), _gains(losses / f"{SHOWN_ON}.npz", target)

@@ -73,8 +73,7 @@ class QueryResult:
 
 
 def ranked(target: str, done: Transferred, params: NormalizeParams) -> pd.DataFrame:
-    """Rank every transfer, best first, with bootstrap intervals from the images that affinities are measured on, and gain on those and on held-out
-    images.
+    """Rank every transfer, best first, with bootstrap intervals and gain on the images that affinities are measured on, and gain on held-out ones.
 
     Args:
         target: The task.

@@ -166,8 +166,9 @@ def sizes(task: PreparedTask, asked: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _prepared(params: Params, name: str, root: Path, folder: Path, *, elsewhere: bool) -> Path:
-    """Prepare the task's labels with their images. The sources' encoders were trained on no image of another folder, so there all images outside
-    validation and test are available for transfers.
+    """Prepare the task's labels with their images.
+
+    The sources' encoders were trained on no image of another folder, so there all images outside validation and test are available for transfers.
     """
     changed: dict[str, Any] = {"root": str(root), "tasks": (name,)}
     if elsewhere:

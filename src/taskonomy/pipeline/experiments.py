@@ -48,8 +48,7 @@ def titles() -> dict[str, str]:
 
 
 def run(names: Sequence[str], jobs: int) -> None:
-    """Run experiments on the committed code, each in its own clone that shares cache and trained units, and store the results as DVC experiments
-    here.
+    """Run experiments on the committed code, each in its own clone that shares cache and trained units, and store them as DVC experiments.
 
     Raises:
         TaskonomyError: No such experiment, not inside a git clone, or a run failed.

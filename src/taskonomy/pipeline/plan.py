@@ -58,8 +58,7 @@ class PipelinePlan:
     stages: "Mapping[str, Stage]"
 
     def looked_at(self, ends: Mapping[str, int], began: int) -> dict[str, int]:
-        """Return every file and folder that decides whether a stage is unchanged, with the latest time at which it matched dvc.lock; {}: not all are
-        local.
+        """Return each file and folder that decides whether a stage is unchanged, with the last time it matched dvc.lock; {}: not all are local.
 
         Args:
             ends: When the stages that ran ended, in nanoseconds since 1970.

@@ -24,9 +24,7 @@ def points(results: Results) -> list[dict[str, Any]]:
 
 
 def chosen(policy: dict[str, Any], shown: list[dict[str, Any]]) -> int:
-    """Choose the point of the front that is shown first: the nearest to the pipeline's own policy, from below where its order or budget was not
-    solved.
-    """
+    """Choose the point of the front shown first: the nearest to the pipeline's policy, from below where its order or budget was not solved."""
     orders = {point["max_order"] for point in shown}
     order = max((one for one in orders if one <= policy["max_order"]), default=min(orders))
     places = [place for place, point in enumerate(shown) if point["max_order"] == order]

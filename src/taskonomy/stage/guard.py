@@ -86,8 +86,9 @@ def _main() -> ModuleType:
 
 
 def _script_changed(seen: InputSnapshot) -> bool:
-    """Return whether the script has changed: it was read before anything could be recorded, so its compiled source is compared with the running
-    code.
+    """Return whether the script has changed.
+
+    It was read before anything could be recorded, so its compiled source is compared with the running code.
     """
     path = os.path.abspath(str(getattr(_main(), "__file__", "")))
     return _RUNS is not None and any(path in files for files in seen.folders.values()) and compile(Path(path).read_bytes(), path, "exec") != _RUNS

@@ -153,8 +153,9 @@ def told(names: list[str], why: str = "") -> str:
 
 
 def forget_stale_bytecode(seen: InputSnapshot) -> None:
-    """Remove bytecode that may belong to an earlier source: Python compares times by the second and sizes, so it misses a second edit within a
-    second.
+    """Remove bytecode that may belong to an earlier source.
+
+    Python compares the source's size and its time in seconds, so it misses a second edit within a second.
     """
     for files in seen.folders.values():
         for path, (_size, touched, _inode) in files.items():

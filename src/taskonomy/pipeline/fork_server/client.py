@@ -1,5 +1,4 @@
-"""Stand in for the `python` of a run's stages: the fork server (see `daemon`) runs the command, and this program waits for it as if it were the
-stage.
+"""Stand in for the `python` of a run's stages: the fork server (see `daemon`) runs the command, and this program waits for its end.
 
 It imports little, and only from the standard library, because it is started for every stage.
 """

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: policy -> its significance against random policies; affinity table -> the similarity tree, and its agreement with the families."""
+"""Stage `evaluate`: policy -> significance against random policies; affinity table -> the similarity tree, and its agreement with the families."""
 
 import argparse
 from pathlib import Path

@@ -135,7 +135,8 @@ def tasks(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     return make
 
 
-SEEDED = ("world", "prepare", "train@*", "transfer@*", "more", "samples", "normalize", "export", "savings@*", "evaluate@*", "studies@*")
+UNITS = ("train@*", "transfer@*", "more", "samples", "export")  # all that trains units, or reads known ones
+DICTIONARY = ("prepare", "cards", "samples", "agreement", "export", *RULES)  # all that reads entries of the dictionary; networks have cards instead
 OF_ONE = ("cards", "train@normal", *TRANSFERS)
 EDITS = {
     "nothing": Edit("nothing", lambda folder: None),
@@ -160,7 +161,7 @@ EDITS = {
     "loss": Edit(
         "one task's loss",
         line("src/taskonomy/tasks/dictionary.py", 'interest("edge_texture", 0.08), Loss.L1', 'interest("edge_texture", 0.08), Loss.L2'),
-        ("prepare", "cards", "train@edge_texture", *RULES),
+        ("train@edge_texture", *DICTIONARY),
         TRANSFERS,
         ("edge_texture",),
         "edge_texture",
@@ -184,8 +185,17 @@ EDITS = {
     "script-train": Edit("a comment in stages/train.py", line("stages/train.py"), ("train@*",)),
     "script-transfer": Edit("a comment in stages/transfer.py", line("stages/transfer.py"), ("transfer@*",)),
     "script-report": Edit("a comment in stages/report.py", line("stages/report.py"), ("report@*",)),
-    "seeds": Edit("a comment in src/taskonomy/numeric/rng.py", line("src/taskonomy/numeric/rng.py"), SEEDED),
-    "compared": Edit("a comment in src/taskonomy/evaluation/stability.py", line("src/taskonomy/evaluation/stability.py"), ("report@*",)),
+    "seeds": Edit("a comment in src/taskonomy/numeric/rng.py", line("src/taskonomy/numeric/rng.py"), ("*",)),
+    "entries": Edit("a comment in src/taskonomy/tasks/dictionary.py", line("src/taskonomy/tasks/dictionary.py"), DICTIONARY),
+    "beam": Edit("a comment in src/taskonomy/transfers/beam_search.py", line("src/taskonomy/transfers/beam_search.py"), UNITS),
+    "planner": Edit("a comment in src/taskonomy/policy/planner.py", line("src/taskonomy/policy/planner.py"), RULES),
+    "compared": Edit(
+        "a comment in src/taskonomy/evaluation/stability.py",
+        line("src/taskonomy/evaluation/stability.py"),
+        ("agreement", "savings@*", "evaluate@*", "studies@*", "report@*"),
+    ),
+    "figures": Edit("a comment in src/taskonomy/report/figures.py", line("src/taskonomy/report/figures.py"), ("facts", "report@*")),
+    "store": Edit("a comment in src/taskonomy/store/store.py", line("src/taskonomy/store/store.py")),
 }
 
 

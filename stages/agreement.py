@@ -1,20 +1,14 @@
 """Stage `agreement`: two affinity tables -> how well they agree on the ranking of sources."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_json
 from taskonomy.evaluation.agreement import agreement, headline
+from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("reference", type=Path)
-    parser.add_argument("results", type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "table", "reference", "results")
 
     found = agreement(read_table(args.table), read_table(args.reference))
     told = headline(found)

@@ -1,18 +1,14 @@
 """Stage `cards`: the tasks and the parameters -> one card per task, with everything that its network depends on."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import whole_folder, write_json
 from taskonomy.config.params import read_params
 from taskonomy.config.task_config import task_config
+from taskonomy.stage.paths import paths
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cards", type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "cards")
 
     params = read_params()
     registry = params.registry

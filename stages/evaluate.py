@@ -1,8 +1,5 @@
 """Stage `evaluate`: policy -> significance against random policies; affinity table -> the similarity tree, and its agreement with the families."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_json, write_text
 from taskonomy.config.params import read_params
@@ -12,15 +9,13 @@ from taskonomy.evaluation.significance import headline, significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
 from taskonomy.policy.planner import read_policy
 from taskonomy.policy.problem import admissible
+from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--held-out", type=Path, help="gain and quality on images that the affinities were not measured on; default: the table's own")
-    args = parser.parse_args()
+    held_out_is = "gain and quality on images that the affinities were not measured on; default: the table's own"
+    args = paths(__doc__, "table", "results", optional={"held_out": held_out_is})
 
     params = read_params()
     registry = params.registry

@@ -1,21 +1,16 @@
 """Stage `export`: the chosen policy -> a predictor for each target: shared encoders, transfers, decoders, and what they cost to run."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.config.params import read_params
 from taskonomy.inference.export import export, headline
 from taskonomy.machine.cores import progress
+from taskonomy.stage.paths import paths
 from taskonomy.store.store import store_root
 from taskonomy.transfers.run_context import RunContext
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("cards", "prepared", "codes", "models", "policy", "held_out", "predictors"):
-        parser.add_argument(name, type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "cards", "prepared", "codes", "models", "policy", "held_out", "predictors")
 
     params = read_params()
     run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)

@@ -1,24 +1,19 @@
 """Stage `facts`: outputs of earlier stages -> a summary of what the run consists of, for its page."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_json
 from taskonomy.config.params import read_params
 from taskonomy.report.provenance import facts
+from taskonomy.stage.paths import paths
 
 SECTIONS = {"world", "data", "train", "transfer", "samples", "normalize"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("prepared", "models", "transfers", "more", "results"):
-        parser.add_argument(name, type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "prepared", "models", "transfers", "variants", "results")
 
     params = read_params()
-    found = facts(args.prepared, args.models, args.transfers, args.more, params.data.tasks, params.transfer.targets)
+    found = facts(args.prepared, args.models, args.transfers, args.variants, params.data.tasks, params.transfer.targets)
     write_json(args.results / "facts.json", {**found, "params": params.model_dump(mode="json", include=SECTIONS)})
 
 

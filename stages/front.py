@@ -1,8 +1,6 @@
 """Stage `front`: affinity table -> the best policy of every budget, for each order."""
 
-import argparse
 from functools import partial
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -10,14 +8,12 @@ from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
 from taskonomy.policy.front import as_frame, front
+from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("results", type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "table", "results")
 
     params = read_params()
     shown = partial(tqdm, unit=" orders")

@@ -1,8 +1,5 @@
 """Stage `normalize`: per-image losses -> the affinity table, the same transfers on the held-out images, and the paper's table 1."""
 
-import argparse
-from pathlib import Path
-
 from tqdm import tqdm
 
 from taskonomy.stage.guard import stage
@@ -11,27 +8,22 @@ from taskonomy.affinity.from_run import affinity_tables, network_losses
 from taskonomy.affinity.table1 import headline, table_one, training_curves, write_networks
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
+from taskonomy.stage.paths import paths
 from taskonomy.tables.table import write_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("prepared", type=Path)
-    parser.add_argument("transfers", type=Path)
-    parser.add_argument("more", type=Path)
-    parser.add_argument("models", type=Path)
-    parser.add_argument("results", type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "prepared", "transfers", "variants", "models", "results")
 
     params = read_params()
     targets = tqdm(params.transfer.targets, desc="normalize", unit=" targets", disable=None)
-    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize, args.more)
+    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize, args.variants)
     networks = table_one(network_losses(args.models, args.transfers, params.data.tasks, params.transfer.targets))
 
     write_table(args.results / "affinities.csv", affinities)
     write_table(args.results / "held_out.csv", held_out)
-    write_csv(args.results / "losses.csv", mean_losses(args.transfers, params.transfer.targets, args.more))
-    write_csv(args.results / "by_building.csv", by_building(args.transfers, params.transfer.targets, args.prepared, args.more))
+    write_csv(args.results / "losses.csv", mean_losses(args.transfers, params.transfer.targets, args.variants))
+    write_csv(args.results / "by_building.csv", by_building(args.transfers, params.transfer.targets, args.prepared, args.variants))
     write_networks(args.results / "networks.csv", networks)
     write_csv(args.results / "curves.csv", training_curves(args.models, params.data.tasks))
     write_json(args.results / "normalize_metrics.json", {**facts, "networks": headline(networks)})

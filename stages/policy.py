@@ -1,21 +1,16 @@
 """Stage `policy`: affinity table -> supervision policy for `policy.budget`, the next-best policies, and the cost of the labels."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
 from taskonomy.policy.label_costs import told, totals
 from taskonomy.policy.planner import plan
+from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table, unmeasured
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("results", type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "table", "results")
 
     run = read_params()
     params = run.policy

@@ -3,19 +3,17 @@
 The task is taken from the stage's name rather than from the command, so that a name of `query.tasks` cannot affect a command before it is validated.
 """
 
-import argparse
 import os
 from pathlib import Path
 
 from taskonomy.stage.guard import DVC_STAGE, stage
 from taskonomy.errors import TaskonomyError
 from taskonomy.new_task.run_query import run_query
+from taskonomy.stage.paths import paths
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path, help="Folder of all queries")
-    args = parser.parse_args()
+    args = paths(__doc__, "results")
 
     name = os.environ.get(DVC_STAGE, "")  # DVC sets it for every command
     if not (task := name.partition("@")[2]):

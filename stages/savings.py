@@ -1,9 +1,7 @@
 """Stage `savings`: affinity table -> labels saved, for all targets and for random sets of them."""
 
-import argparse
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -11,14 +9,12 @@ from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
 from taskonomy.evaluation.savings import random_sets, summary, whole_table
+from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("results", type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "table", "results")
 
     params = read_params()
     registry = params.registry

@@ -1,21 +1,16 @@
 """Stage `studies`: affinity table -> the paper's experiments without training: budgets against chance, novel tasks, orders, other transfers."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_csv
 from taskonomy.config.params import read_params
 from taskonomy.evaluation.studies import COLUMNS, against_chance, as_frame, by_order, novel_tasks, other_ways
+from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--held-out", type=Path, help="gain and quality on images that the affinities were not measured on; default: the table's own")
-    args = parser.parse_args()
+    held_out_is = "gain and quality on images that the affinities were not measured on; default: the table's own"
+    args = paths(__doc__, "table", "results", optional={"held_out": held_out_is})
 
     params = read_params()
     table, rules, plan = read_table(args.table), params.policy, params.studies

@@ -1,13 +1,11 @@
 """Stage `transfer`: the codes of all sources -> every transfer to one target, its losses on every test image."""
 
-import argparse
-from pathlib import Path
-
 from taskonomy.stage.guard import stage
 from taskonomy.compute.executor import engine
 from taskonomy.config.params import read_params
 from taskonomy.config.task_config import read_task_config
 from taskonomy.machine.cores import progress
+from taskonomy.stage.paths import paths
 from taskonomy.store.store import store_root
 from taskonomy.training.transfer_context import TransferContext
 from taskonomy.transfers.stage_outputs import write_transfers
@@ -15,13 +13,7 @@ from taskonomy.transfers.transfers import transfers_to
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("card", type=Path)
-    parser.add_argument("prepared", type=Path)
-    parser.add_argument("codes", type=Path)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("transfers", type=Path)
-    args = parser.parse_args()
+    args = paths(__doc__, "card", "prepared", "codes", "model", "transfers")
 
     params = read_params()
     config = read_task_config(args.card)

@@ -7,8 +7,9 @@ import pytest
 from conftest import ROOT
 from dvc.repo import Repo
 
-from taskonomy.stage.guard import declaration as reading
 from taskonomy.errors import TaskonomyError
+from taskonomy.project.pipeline import own_pipeline, template
+from taskonomy.stage import declaration as reading
 from taskonomy.stage.declaration import declared, of_dvc
 
 # What is read without DVC: all kinds of templates that dvc.yaml of this project has, and more.
@@ -54,9 +55,13 @@ def same(repo: Repo, folder: Path) -> int:
     return len(stages)
 
 
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "src/taskonomy/project/template"], ids=["this", "own"])
-def test_the_pipelines_of_this_project_are_read_without_dvc(alone: None, tmp_path: Path, folder: Path) -> None:
-    with project(tmp_path, folder / "dvc.yaml", folder / "params.yaml") as repo:
+@pytest.mark.parametrize(
+    ("pipeline", "params"),
+    [(template(), ROOT / "params.yaml"), (own_pipeline(template()), ROOT / "src/taskonomy/project/template/params.yaml")],
+    ids=["this", "own"],
+)
+def test_the_pipelines_of_this_project_are_read_without_dvc(alone: None, tmp_path: Path, pipeline: str, params: Path) -> None:
+    with project(tmp_path, dvc=pipeline, params=params.read_text()) as repo:
         assert same(repo, tmp_path) > 20
 
 

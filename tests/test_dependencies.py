@@ -1,9 +1,7 @@
-"""What stages and units of work say that they depend on is what they import, less one list of exceptions, each with its reason."""
+"""What stages and units of work say that they depend on are the folders of what they import, less one list of exceptions, each with its reason."""
 
-import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
-from inspect import unwrap
 from pathlib import Path
 
 import pytest
@@ -11,42 +9,34 @@ import yaml
 from conftest import ROOT
 from imports import PACKAGE, closure, does_nothing, in_package
 
-from taskonomy.store.unit_keys import NETWORK_CODE, TRANSFER_CODE
+from taskonomy.project.pipeline import own_pipeline
+from taskonomy.store.unit_keys import UNIT_CODE
 from taskonomy.tasks import BUILT_IN
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-PROJECT = yaml.safe_load((PACKAGE / "own/project/dvc.yaml").read_text())["stages"]
-OF_ENTRIES = "cards agreement policy front savings evaluate studies report"  # read the dictionary's entries, and make no labels
+PROJECT = yaml.safe_load(own_pipeline((ROOT / "dvc.yaml").read_text()))["stages"]
 OF_CARDS = "train transfer more"
 
+# Folders and modules that decide no bits, in stages and in units of work -> why.
+NO_BITS = {
+    "errors.py": "messages of runs that fail",
+    "atomic_io.py": "how a file is put in its place; the values in it are its caller's",
+    "stage/*": "guards a stage; decides whether there is a result, not which",
+    "machine/*": "who computes; the bits do not depend on it, as the tests of each stage hold",
+    "compute/*": "on which machine units are computed",
+    "store/*": "where finished units lie; their keys hold what decides them, and another key is another unit",
+    "config/params.py": "a stage depends on keys of params.yaml, all of which stand there: test_params_yaml_states_every_key; a unit on values",
+}
 # (stages, who imports, what is imported; by patterns) -> why the stage does not depend on it.
 EXCEPTIONS = {
-    ("*", "*", "errors.py"): "messages of runs that fail",
-    ("*", "*.py", "stage.py"): "guards a stage; decides whether there is a result, not which",
-    ("*", "*", "unchanged.py"): "as stage.py",
-    ("*", "*", "files.py"): "how a file is put in its place; the values in it are its caller's",
-    ("*", "*", "cores.py"): "who computes; the bits do not depend on it, as the tests of each stage hold",
-    ("*", "*", "execution/*"): "on which machine units are computed",
-    ("*", "*", "training/store.py"): "where finished units lie; their keys hold what decides them",
-    ("*", "*", "params.py"): "a stage depends on keys of params.yaml, all of which stand there: test_params_yaml_states_every_key",
-    (OF_CARDS, "*", "tasks/__init__.py"): "what decides a task's network stands in its card, a dependency",
-    (OF_CARDS, "*", "tasks/dictionary.py"): "as tasks/__init__.py",
-    (OF_CARDS, "*", "tasks/own.py"): "as tasks/__init__.py",
-    (OF_ENTRIES, "tasks/*", "geometry.py"): "labels are made by prepare",
-    (OF_ENTRIES, "tasks/*", "seeds.py"): "labels are made by prepare",
-    ("export", "tasks/poses.py", "geometry.py"): "labels are made by prepare",
-    ("facts normalize", "data/prepared.py", "tasks/*"): "which views there are, and of which building; no task's entry is read",
-    ("world", "data/assign.py", "data/prepared.py"): "the names of the splits",
-    ("world", "data/splits.py", "data/remote.py"): "it reads nothing from object storage",
-    ("cards", "training/cards.py", "data/prepared.py"): "as_card, for the stages that train",
-    ("train", "training/outputs.py", "training/transfers.py"): "write_transfers, for the stage transfer",
-    ("train", "training/outputs.py", "affinity/*"): "write_transfers, for the stage transfer",
-    ("report", "evaluation/*.py", "policy/*"): "names of measures and rows; the page solves and draws nothing",
-    ("report", "evaluation/*.py", "seeds.py"): "as policy",
-    ("report", "evaluation/studies.py", "evaluation/held_out.py"): "as policy",
-    ("report", "report/facts.py", "data/prepared.py"): "the stage facts reads the data; the page shows what it found",
-    ("query", "report/page.py", "*"): "embedded_json alone",
-    ("query", "report/figures.py", "evaluation/*"): "colours alone",
+    **{("*", "*", what): why for what, why in NO_BITS.items()},
+    (OF_CARDS, "*", "tasks/*"): "what decides a task's network stands in its card, a dependency; what encodes labels is in labels/",
+    (f"{OF_CARDS} samples export", "*", "config/task_config.py"): "reads cards, which are dependencies",
+    ("facts normalize", "dataset/*", "tasks/*"): "which views there are, and of which building; no task's entry is read",
+    ("train", "transfers/*", "affinity/*"): "write_transfers, for the stage transfer",
+    ("train", "transfers/*", "tables/*"): "as affinity",
+    ("query", "report/*", "evaluation/*"): "embedded_json and colours alone",
+    ("query", "report/*", "policy/*"): "as evaluation",
 }
 
 
@@ -57,16 +47,7 @@ def cut_by(stage: str, importer: str, imported: str) -> Iterator[tuple[str, str,
 
 
 def imports(stage: str) -> set[str]:
-    found = closure(ROOT / f"stages/{stage}.py", cut=lambda importer, imported: any(cut_by(stage, importer, imported)))
-    return found | of_entries() if stage in OF_CARDS.split() else found
-
-
-def of_entries() -> set[str]:
-    """Modules whose functions a card has by name only: those that encode labels while a network is trained, and those that they call."""
-    named = [unwrap(one) for task in BUILT_IN.values() if task.label for one in (task.label.encode, task.label.valid) if one is not None]
-    called = [getattr(sys.modules[one.__module__], name, None) for one in named for name in one.__code__.co_names]
-    modules = {one.__module__ for one in (*named, *called) if callable(one) and one.__module__.startswith("taskonomy.")}
-    return {f"{name.removeprefix('taskonomy.').replace('.', '/')}.py" for name in modules - {"taskonomy.tasks.dictionary"}}
+    return closure(ROOT / f"stages/{stage}.py", cut=lambda importer, imported: any(cut_by(stage, importer, imported)))
 
 
 def code(stage: str) -> list[str]:
@@ -75,20 +56,30 @@ def code(stage: str) -> list[str]:
     return [dep.removeprefix("src/taskonomy/") for dep in deps if dep.startswith("src/")]
 
 
-def holds(dep: str, module: str) -> bool:
-    return module == dep or module.startswith(f"{dep}/")
+def folders(modules: set[str]) -> set[str]:
+    """The folders of modules, right below the package; a module that lies in none is itself."""
+    return {name.partition("/")[0] for name in modules}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_every_module_that_it_imports(stage: str) -> None:
+def test_a_stage_depends_on_the_folders_of_what_it_imports_and_on_no_other_code(stage: str) -> None:
     assert f"stages/{stage}.py" in STAGES[stage].get("do", STAGES[stage])["deps"]
-    assert sorted(one for one in imports(stage) if not any(holds(dep, one) for dep in code(stage))) == []
+    assert code(stage) == sorted(folders(imports(stage)))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_no_module_that_it_does_not_import(stage: str) -> None:
-    assert [dep for dep in code(stage) if not (PACKAGE / dep).exists() or not any(holds(dep, one) for one in imports(stage))] == []
-    assert len(code(stage)) == len(set(code(stage)))
+@pytest.mark.parametrize(
+    ("folder", "spared"),
+    [
+        ("tasks", "world train transfer more facts normalize"),
+        ("policy", "world prepare cards train transfer more samples facts normalize agreement query"),
+        ("report", "world prepare cards train transfer more samples normalize agreement policy front savings evaluate studies export"),
+        ("evaluation", "world prepare cards train transfer more samples facts normalize policy front export query"),
+        ("world", " ".join(STAGES.keys() - {"world"})),
+        ("cli", " ".join(STAGES)),
+    ],
+)
+def test_an_edit_of_a_folder_spares_the_stages_whose_bits_it_does_not_decide(folder: str, spared: str) -> None:
+    assert [stage for stage in spared.split() if folder in code(stage)] == []
 
 
 def test_every_exception_is_needed() -> None:
@@ -133,46 +124,27 @@ def test_a_stage_of_a_project_depends_on_the_version_of_the_code(stage: str) -> 
     assert not [dep for dep in PROJECT[stage].get("deps", ()) if dep.startswith(("src", "stages"))]
 
 
-# Which unit of work, and what code its key does not hold -> why.
+# What the keys of units do not hold, besides -> why.
 NOT_IN_KEYS = {
-    ("*", "errors.py"): "messages of runs that fail",
-    ("*", "files.py"): "how a file is put in its place",
-    ("*", "cores.py"): "who computes",
-    ("*", "execution/*"): "on which machine",
-    ("*", "training/store.py"): "where units lie",
-    ("*", "training/keys.py"): "what a key is: another one is another unit",
-    ("*", "params.py"): "settings are part of the key by their values",
-    ("*", "tasks/__init__.py"): "an entry, as far as a network sees it, is part of the key by its values, and of_entries are in it",
-    ("*", "tasks/dictionary.py"): "as tasks/__init__.py",
-    ("*", "tasks/own.py"): "as tasks/__init__.py",
-    ("*", "training/cards.py"): "hands the card on, which is part of the key",
-    ("*", "training/ahead.py"): "who makes a batch",
-    ("*", "training/device.py"): "where it is trained: moving a training trains nothing again",
-    ("*", "training/codes.py"): "codes are made of a finished network; a transfer's key has those it reads by their bytes",
-    ("*", "nets/shapes.py"): "MISSING: it makes shapes of the card; adding it trains all units once more",
-    ("network", "nets/vision.py"): "how torchvision is imported beside a torch for another device",
-    ("network", "nets/transfer.py"): "no part of a task's network",
-    ("transfer", "training/readouts.py"): "MISSING: it says how a transfer is trained; adding it trains all transfers once more",
-    ("transfer", "training/transfers.py"): "which units there are; the samples that it chooses are part of the key",
-    ("transfer", "training/beam.py"): "which units there are",
-    ("transfer", "affinity/*"): "which units there are",
-    ("transfer", "nets/encoder.py"): "sources are part of the key by their codes",
-    ("transfer", "nets/critic.py"): "transfers are trained without one",
-    ("transfer", "training/networks.py"): "the network from scratch, whose key is a network's",
+    "config/task_config.py": "hands the card on, which is part of the key",
+    "tasks/*": "an entry, as far as a network sees it, is part of the key by its values, and what encodes labels is in labels/",
 }
 
 
-@pytest.mark.parametrize(
-    ("unit", "root", "held"),
-    [("network", "training/networks.py", NETWORK_CODE), ("transfer", "training/readouts.py", TRANSFER_CODE)],
-)
-def test_the_key_of_a_unit_holds_the_code_that_its_training_imports(unit: str, root: str, held: tuple[str, ...]) -> None:
-    reasons = [what for of, what in NOT_IN_KEYS if of in ("*", unit)]
-    found = closure(PACKAGE / root, cut=lambda _importer, imported: any(fnmatch(imported, what) for what in reasons)) | of_entries()
-    found |= set() if any(fnmatch(root, what) for what in reasons) else {root}
-    assert {f"{name.removeprefix('taskonomy.').replace('.', '/')}.py" for name in held} == found
-    everything = closure(PACKAGE / root, cut=lambda _importer, _imported: False) | {root}
-    assert [what for what in reasons if not any(fnmatch(one, what) for one in everything)] == []
+def test_the_keys_of_units_hold_the_folders_of_what_their_training_imports() -> None:
+    """And of nothing else: all of `training` trains units, whatever their kind."""
+    cut = [*NO_BITS, *NOT_IN_KEYS]
+    roots = sorted((PACKAGE / "training").glob("*.py"))
+    found = closure(*roots, cut=lambda _importer, imported: any(fnmatch(imported, what) for what in cut))
+    assert sorted(UNIT_CODE) == sorted(f"taskonomy.{name}" for name in folders(found | {"training"}))
+    everything = closure(*roots, cut=lambda _importer, _imported: False)
+    assert [what for what in NOT_IN_KEYS if not any(fnmatch(one, what) for one in everything)] == []
+
+
+def test_what_a_card_holds_by_its_name_alone_is_code_of_the_keys() -> None:
+    """The functions that encode labels while a network is trained, and say which of them are there."""
+    named = [one for task in DICTIONARY.values() if task.label for one in (task.label.encode, task.label.valid) if one is not None]
+    assert {one.__module__.rpartition(".")[0] for one in named} == {"taskonomy.labels"}
 
 
 def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
@@ -180,11 +152,11 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
     path.write_text(
         "import taskonomy.numeric.rng\n"
         "from typing import TYPE_CHECKING\n"
-        "from taskonomy.data import names\n"
+        "from taskonomy.data import preview\n"
         "from taskonomy.tasks import BUILT_IN\n"
         "if TYPE_CHECKING:\n    from taskonomy.numeric.geometry import anything\n"
-        "def late():\n    try:\n        from taskonomy.affinity.win_rates import wins\n    except ImportError: ...\n"
+        "def late():\n    try:\n        from taskonomy.affinity.win_rates import win_rates\n    except ImportError: ...\n"
     )
     direct = closure(path, cut=lambda importer, _imported: importer != "script.py")
-    assert direct == {"seeds.py", "data/names.py", "tasks/__init__.py", "affinity/wins.py"}
-    assert {"tasks/dictionary.py", "tasks/poses.py", "geometry.py"} <= closure(path, cut=lambda _importer, _imported: False)
+    assert direct == {"numeric/rng.py", "data/preview.py", "tasks/__init__.py", "affinity/win_rates.py"}
+    assert {"tasks/dictionary.py", "numeric/poses.py", "numeric/geometry.py"} <= closure(path, cut=lambda _importer, _imported: False)

@@ -16,6 +16,7 @@ from conftest import ROOT
 from taskonomy.config.params import read_params
 from taskonomy.errors import TaskonomyError
 from taskonomy.project.code_version import code_version
+from taskonomy.project.pipeline import own_pipeline, template
 
 OWN = {"shade": {"kind": "map", "channels": 3}, "tone": {"kind": "vector", "length": 1}}
 # All that a shell, YAML, the templates of DVC and globs know, in one name.
@@ -32,14 +33,14 @@ def fill(root: Path) -> None:
 class Project:
     """One that lies in a folder of its own, with the stages under test, run by DVC alone."""
 
-    def __init__(self, folder: Path, pipeline: Path) -> None:
+    def __init__(self, folder: Path, pipeline: str) -> None:
         self.folder, (self.tools) = folder / "project", folder / "bin"
         self.folder.mkdir()
         self.tools.mkdir()
         for name, command in (("python", '"$@"'), ("taskonomy", '-m taskonomy.cli.main "$@"')):
             (self.tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}\n')
             (self.tools / name).chmod(0o755)
-        (self.folder / "dvc.yaml").write_text(pipeline.read_text())
+        (self.folder / "dvc.yaml").write_text(pipeline)
         for name in ("src", "stages"):
             (self.folder / name).symlink_to(ROOT / name)
         self.environment = {
@@ -64,7 +65,7 @@ class Project:
         return done.stdout + done.stderr
 
 
-@pytest.fixture(params=[ROOT / "dvc.yaml", ROOT / "src/taskonomy/project/template/dvc.yaml"], ids=["checkout", "init"])
+@pytest.fixture(params=[template(), own_pipeline(template())], ids=["checkout", "init"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     return Project(tmp_path, request.param)
 
@@ -101,7 +102,7 @@ def test_a_root_that_is_no_path_in_one_line_is_refused_by_name(tmp_path: Path, r
 @pytest.mark.parametrize("name", ["x; touch owned #", "$(touch owned)", "x'; touch owned; '"])
 def test_names_of_tasks_run_nothing_before_they_are_refused(tmp_path: Path, name: str) -> None:
     """Whichever stage is asked for, by itself, too."""
-    project = Project(tmp_path, ROOT / "dvc.yaml")
+    project = Project(tmp_path, template())
     fill(project.folder / "data/mine")
     project.set("data/mine", {**OWN, name: {"kind": "class", "classes": 2}}, query={"tasks": {name: {"root": "data/mine", "own": OWN["tone"]}}})
     said = project.dvc("repro", "prepare", status=None)

@@ -92,7 +92,7 @@ def test_tables_with_nothing_in_common_are_refused() -> None:
 
 
 def test_the_stage_writes_both_files_and_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "stages/agreement.py", PUBLISHED, PUBLISHED, tmp_path]
+    command = [sys.executable, ROOT / "stages/agreement.py", "--table", PUBLISHED, "--reference", PUBLISHED, "--results", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1

@@ -259,7 +259,7 @@ def test_the_stage_writes_tables_and_a_page_and_loads_no_torch_for_what_is_known
     run, _query, _pipeline, _known, _watch, done = held_out
     (run.root / ".dvc/config").write_text(f"[cache]\n    dir = {run.store.parent / 'cache'}\n")
     program = (
-        "import runpy, sys; sys.argv = ['query', 'results/query']\n"
+        "import runpy, sys; sys.argv = ['query', '--results', 'results/query']\n"
         f"runpy.run_path({str(ROOT / 'stages/query.py')!r}, run_name='__main__'); print('torch' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TASKONOMY_CORES": "1", "DVC_STAGE": "query@normal"}

@@ -1,7 +1,10 @@
 """Projects that `taskonomy init` lays down."""
 
+import argparse
 import json
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +19,8 @@ from taskonomy.config.params import read_params
 from taskonomy.errors import TaskonomyError
 from taskonomy.project.code_version import code_version, run_stage, stages
 from taskonomy.project.example import write_example
-from taskonomy.project.init import LAID_DOWN, init, upgrade
-
-PROJECT = ROOT / "src/taskonomy/project/template"
+from taskonomy.project.init import LAID_DOWN, PIPELINE, init, upgrade
+from taskonomy.project.pipeline import LEFT_OUT
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_empty_folder_becomes_a_project(laid: Path) -> None:
-    assert {name for name in LAID_DOWN.values() if not (laid / name).is_file()} == set()
+    assert {name for name in (*LAID_DOWN.values(), PIPELINE) if not (laid / name).is_file()} == set()
     params = read_params(laid / "params.yaml")
     assert params.version == code_version()
     assert {one.kind for one in params.data.own.values()} == {"map", "pixel_classes", "vector", "class"}
@@ -47,32 +49,73 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
-def of_project(stage: dict[str, Any]) -> dict[str, Any]:
-    """What a stage reads and writes, with the project's own code taken out, in the words of a table of affinities."""
-    text = json.dumps(stage).replace("${key}", "measured").replace("${item.table}", "results/measured/affinities.csv")
-    for name in ("held_out", "networks", "losses", "by_building", "curves"):
-        text = text.replace(f"${{item.{name}}}", f"results/measured/{name}.csv")
-    text = text.replace(" --experiments ${item.experiments}", "")  # nor has a project experiments, or published measurements to compare with
-    text = text.replace("${item.samples}", "results/measured/samples").replace("${item.facts}", "results/measured/facts.json")
-    stage = json.loads(text.replace("${item.subtitle}", "measured in this run").replace("python stages/", "taskonomy stage ").replace(".py ", " "))
-    code = re.compile(r"(stages|src)/")
-    return {
-        "cmd": " ".join(stage["cmd"].split()),
-        "deps": sorted(one for one in stage.get("deps", []) if not code.match(one) and one not in ("${item.agreement}", "${item.experiments}")),
-        "params": sorted({*stage.get("params", []), "version"} - {"world"}),  # a project has none
-        "outs": sorted(json.dumps(one) for name in ("outs", "metrics", "plots") for one in stage.get(name, [])),
-        "matrix": stage.get("matrix"),
-    }
+@pytest.fixture
+def pipeline(laid: Path) -> dict[str, Any]:
+    return yaml.safe_load((laid / "dvc.yaml").read_text())["stages"]
 
 
-def test_the_stages_are_those_of_the_pipeline() -> None:
-    """A stage that changes there changes here."""
-    ours = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
-    theirs = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert ours.keys() - theirs.keys() == {"example"}
-    for name in ours.keys() - {"example"}:
-        assert of_project(ours[name]) == of_project(theirs[name].get("do", theirs[name])), name
-    assert set(ours) <= set(stages())
+@pytest.fixture
+def templates() -> dict[str, Any]:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+def test_a_project_has_the_stages_of_the_pipeline_but_those_of_what_it_has_not(pipeline: dict[str, Any], templates: dict[str, Any]) -> None:
+    assert list(pipeline) == ["example", *(name for name in templates if name not in LEFT_OUT)]
+    assert set(pipeline) <= set(stages())
+
+
+def test_dvc_reads_the_pipeline_of_a_project_and_knows_who_makes_what(laid: Path, pipeline: dict[str, Any]) -> None:
+    """Every dependency is there or is made by a stage: none is left of what a project has not."""
+    from dvc.repo import Repo
+
+    params = read_params(laid / "params.yaml")
+    with Repo(str(laid)) as repo:
+        found = {stage.name: stage for stage in repo.index.stages}
+        matrices = {"train": params.data.tasks, "transfer": params.transfer.targets}
+        assert set(found) == {f"{name}@{one}" if one else name for name in pipeline for one in matrices.get(name, ("",))}
+        made = [Path(out.fs_path) for stage in found.values() for out in stage.outs]
+        for stage in found.values():
+            needed = [Path(dep.fs_path) for dep in stage.deps if Path(dep.fs_path).name != "params.yaml"]
+            assert [one for one in needed if not any(out in (one, *one.parents) or one in out.parents for out in made)] == [], stage.name
+            assert "$" not in stage.cmd
+
+
+def test_every_command_is_one_of_the_installed_code_with_options_that_its_stage_knows(
+    pipeline: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage itself reads its options here, and stops there."""
+
+    class Read(Exception):  # noqa: N818
+        pass
+
+    def read(parser: argparse.ArgumentParser) -> None:
+        parse(parser)
+        raise Read
+
+    parse = argparse.ArgumentParser.parse_args
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", read)
+    for name, stage in pipeline.items():
+        program, verb, called, *options = shlex.split(stage["cmd"])
+        assert (program, verb, called) == ("taskonomy", "stage", name)
+        monkeypatch.setattr(sys, "argv", [name, *options])
+        with pytest.raises(Read):
+            runpy.run_path(str(stages()[name]), run_name="__main__")
+
+
+def test_what_a_stage_of_a_project_reads_and_makes_is_what_it_does_in_the_pipeline(pipeline: dict[str, Any], templates: dict[str, Any]) -> None:
+    """But for code, in whose place is its version, and for what a project has not."""
+    for name in pipeline.keys() - {"example"}:
+        own, template = pipeline[name], templates[name]
+        assert set(own.get("params", ())) == {"version", *template.get("params", ())} - {"world"}
+        for kind in ("outs", "metrics", "plots"):
+            assert len(own.get(kind, ())) == len(template.get(kind, ()))
+        deps = [dep for dep in template["deps"] if not dep.startswith(("src/", "stages/"))]
+        absent = [dep for dep in deps if dep in ("${item.agreement}", "${item.experiments}")]
+        assert len(own.get("deps", ())) == len(deps) - len(absent)
+        assert {dep for dep in deps if "${item" not in dep and "${key}" not in dep} <= set(own.get("deps", ()))
+    assert "results/measured/samples" in pipeline["report"]["deps"]
+    assert not [one for one in pipeline["report"]["deps"] if "published" in one or "experiments" in one or "agreement" in one]
 
 
 def test_other_code_refuses_to_run_until_it_is_said_to(laid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,15 +123,15 @@ def test_other_code_refuses_to_run_until_it_is_said_to(laid: Path, tmp_path: Pat
     text = (laid / "params.yaml").read_text()
     Path("params.yaml").write_text(text.replace(code_version(), "0.0.1+0"))
     with pytest.raises(TaskonomyError, match=r"params.yaml: version is 0.0.1\+0, that of the installed code \S+; install the former, or let"):
-        run_stage("cards", ["data/cards"])
+        run_stage("cards", ["--cards", "data/cards"])
     assert upgrade(tmp_path) == f"params.yaml: version: {code_version()} (was 0.0.1+0)".replace("params.yaml", str(tmp_path / "params.yaml"))
     assert Path("params.yaml").read_text() == text
-    run_stage("cards", ["data/cards"])
+    run_stage("cards", ["--cards", "data/cards"])
     assert len(list(Path("data/cards").iterdir())) == 6
     with pytest.raises(TaskonomyError, match="stage: unknown 'card'"):
         run_stage("card", [])
     with pytest.raises(TaskonomyError, match="has no section world, which the stage of that name reads"):
-        run_stage("world", ["data/world"])
+        run_stage("world", ["--world", "data/world"])
 
 
 def test_only_projects_of_init_have_a_version(tmp_path: Path) -> None:

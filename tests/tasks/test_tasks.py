@@ -12,8 +12,8 @@ from skimage.color import rgb2lab
 from taskonomy.labels.colour import BINS, expected_ab, rarity_weights, soft_bins
 from taskonomy.labels.jigsaw import permutation_set, tiles
 from taskonomy.numeric.geometry import Camera, relative_pose
+from taskonomy.numeric.poses import compose, room_layout, vanishing_points
 from taskonomy.tasks import BUILT_IN, FAMILIES
-from taskonomy.tasks.poses import compose, room_layout, vanishing_points
 from taskonomy.tasks.visualize import PICTURES
 
 angle = st.floats(-3.1, 3.1)

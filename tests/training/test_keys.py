@@ -144,6 +144,16 @@ def test_code_that_decides_numbers_is_part_of_a_key(prepared, monkeypatch):
     assert key_in(prepared.root) != before
 
 
+@pytest.mark.parametrize(("library", "of_network", "of_constant"), [("torch", True, True), ("torchvision", True, False), ("numba", False, False)])
+def test_a_key_changes_with_the_version_of_a_library_that_computes_its_numbers(prepared, monkeypatch, library, of_network, of_constant):
+    """A constant and a transfer see no images, so torchvision's encoders are none of theirs."""
+    before = (key_in(prepared.root), constant_in(prepared.root))
+    installed = keys.version
+    monkeypatch.setattr(keys, "version", lambda name: "0.0.1" if name == library else installed(name))
+    after = (key_in(prepared.root), constant_in(prepared.root))
+    assert [one != other for one, other in zip(before, after, strict=True)] == [of_network, of_constant]
+
+
 # Transfers
 
 SOURCES = ("autoencoding", "normal")

@@ -14,8 +14,8 @@ from torch import Tensor
 from taskonomy.data.prepare.label_statistics import STATISTICS
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss, Mask
+from taskonomy.numeric import poses as in_numpy
 from taskonomy.tasks import BUILT_IN
-from taskonomy.tasks import poses as in_numpy
 from taskonomy.training import pose_loss as poses
 from taskonomy.training.losses import LOSSES, PIXELS, Targets, per_sample, sampled_pixels
 

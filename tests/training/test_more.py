@@ -291,8 +291,9 @@ def project(prepared, trained, tmp_path):
 
 def stage(folder: Path) -> subprocess.CompletedProcess[str]:
     """The real stage; at its end it says whether torch was loaded."""
+    options = ["--cards", "data/cards", "--prepared", "data/prepared", "--codes", "data/codes", "--models", "models", "--variants", "data/more"]
     program = (
-        f"import runpy, sys; sys.argv = ['more', 'data/cards', 'data/prepared', 'data/codes', 'models', 'data/more']\n"
+        f"import runpy, sys; sys.argv = {['more', *options]!r}\n"
         f"runpy.run_path({str(ROOT / 'stages/more.py')!r}, run_name='__main__'); print('torch' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TASKONOMY_CORES": "1"}

@@ -246,8 +246,15 @@ def stage(name: str, *arguments: str) -> str:
     return ""
 
 
-TRANSFER = ("normal.json", "data/prepared", "data/codes", "models/normal", "data/transfers/normal")
-TRAIN = ("normal.json", "data/prepared", "out/normal", "outcodes/normal")
+def transfer_with(model: str = "models/normal") -> tuple[str, ...]:
+    return (
+        *("--card", "normal.json", "--prepared", "data/prepared", "--codes", "data/codes"),
+        *("--model", model, "--transfers", "data/transfers/normal"),
+    )
+
+
+TRANSFER = transfer_with()
+TRAIN = ("--card", "normal.json", "--prepared", "data/prepared", "--model", "out/normal", "--codes", "outcodes/normal")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +271,7 @@ TRAIN = ("normal.json", "data/prepared", "out/normal", "outcodes/normal")
         ("transfer", TRANSFER, lambda at: (at / "params.yaml").unlink(), "no such parameter file"),
         ("transfer", TRANSFER, lambda at: (at / "data/codes/normal/image.npy").unlink(), r"codes/normal/image\.npy: no readable codes"),
         ("transfer", TRANSFER, lambda at: (at / "data/prepared").unlink(), "data/prepared: no prepared data; the stage `prepare` writes it"),
-        ("transfer", (*TRANSFER[:3], "models/none", TRANSFER[4]), lambda at: None, r"models/none/test_affinity\.npz: not readable losses"),
+        ("transfer", transfer_with("models/none"), lambda at: None, r"models/none/test_affinity\.npz: not readable losses"),
         ("train", TRAIN, lambda at: (at / "normal.json").unlink(), r"normal\.json: no readable configuration of a task"),
         ("train", TRAIN, lambda at: (at / ".dvc").rmdir(), r"\.dvc: no such folder"),
         ("train", TRAIN, lambda at: (at / "data/prepared").unlink(), "data/prepared: no prepared data"),

@@ -13,7 +13,7 @@ from taskonomy.evaluation.significance import Draw, random_policies
 from taskonomy.policy.planner import Planner
 from taskonomy.tables.table import SELF, join_sources, labelled
 from taskonomy.tasks import BUILT_IN, Registry
-from taskonomy.tasks.transfer_spec import variant
+from taskonomy.tables.transfer_spec import variant
 
 BEST, SINGLE, FULL = "best transfer", "best single source", "full supervision"
 UNLABELLED = "self-supervised"  # the family whose labels are the images themselves

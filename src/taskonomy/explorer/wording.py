@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from taskonomy.explorer.policy_diff import PolicyDifference
 from taskonomy.tables.table import SELF
 from taskonomy.tasks import Registry
-from taskonomy.tasks.transfer_spec import variant
+from taskonomy.tables.transfer_spec import variant
 
 MINUS = "\u2212"
 

@@ -12,7 +12,9 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Num, UInt8, UInt16
+from jaxtyping import Bool, Float, Float32, Int, Num, UInt8, UInt16
+
+from taskonomy.labels.colour import soft_bins
 
 if TYPE_CHECKING:
     from taskonomy.numeric.geometry import Camera
@@ -188,3 +190,10 @@ def shares(stored: Num[np.ndarray, "*shape n"], statistics: Any = None) -> Float
     """Normalise class probabilities again, because half precision rounded them."""
     values = stored.astype(np.float32)
     return values / values.sum(-1, keepdims=True)
+
+
+def soft_colours(
+    stored: Int[np.ndarray, "*shape 2"], statistics: Any
+) -> tuple[Int[np.ndarray, "*shape neighbours"], Float32[np.ndarray, "*shape neighbours"]]:
+    """Whole a and b of CIE Lab to the nearest colour bins and their weights: `neighbours` of them, in a bell of width `sigma`."""
+    return soft_bins(stored, int(statistics["neighbours"]), statistics["sigma"])

@@ -14,7 +14,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
 from taskonomy.new_task.request import Query
 from taskonomy.store.store import Store, code_digest, digest_of, key_of
-from taskonomy.store.unit_keys import UNIT_CODE
+from taskonomy.store.unit_keys import UNIT_CODE, libraries
 from taskonomy.transfers.variants import encoder_weights, weights_digest
 
 CODES = "codes"
@@ -27,7 +27,7 @@ def codes_key(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> str:
     images = _images_digest(query.context.prepared, rows.tobytes())
     encoder = {"shape": query.encoding.shape.model_dump(), "precision": query.encoding.precision.value, "dtype": query.encoding.dtype}
     code = code_digest(*UNIT_CODE, "taskonomy.new_task.encode")
-    return key_of(kind="codes", weights=weights, encoder=encoder, images=images, how=how, read=read, code=code)
+    return key_of(kind="codes", weights=weights, encoder=encoder, images=images, how=how, read=read, code=code, **libraries(images=True))
 
 
 def codes_of_rows(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> np.ndarray:

@@ -13,15 +13,16 @@ from taskonomy.atomic_io import write_text
 from taskonomy.errors import TaskonomyError
 from taskonomy.pipeline.dvc_state import STATE, keep_state_in
 from taskonomy.project.code_version import code_version
+from taskonomy.project.pipeline import own_pipeline, template
 
-# File in the folder `project` -> its path in a project.
+# File in the folder `template` -> its path in a project, beside its pipeline.
 LAID_DOWN = {
     "params.yaml": "params.yaml",
-    "dvc.yaml": "dvc.yaml",
     "README.md": "README.md",
     "gitignore": ".gitignore",
     "dvcignore": ".dvcignore",
 }
+PIPELINE = "dvc.yaml"
 EXAMPLE = Path("data/example")
 _VERSION = re.compile(r"^version: .*$", re.MULTILINE)
 
@@ -40,13 +41,14 @@ def init(root: Path) -> list[str]:
     """
     from taskonomy.project.example import write_example
 
-    wanted = [*LAID_DOWN.values(), EXAMPLE.as_posix(), ".dvc"]
+    wanted = [*LAID_DOWN.values(), PIPELINE, EXAMPLE.as_posix(), ".dvc"]
     if there := [name for name in wanted if (root / name).exists()]:
         raise TaskonomyError(f"{root}: has {', '.join(there)} already; choose a folder without, init overwrites nothing")
     root.mkdir(parents=True, exist_ok=True)
     for name, place in LAID_DOWN.items():
         text = files("taskonomy.project").joinpath("template", name).read_text(encoding="utf-8")
         write_text(root / place, _VERSION.sub(f"version: {code_version()}", text, count=1) if name == "params.yaml" else text)
+    write_text(root / PIPELINE, own_pipeline(template()))
     write_example(root / EXAMPLE)
     within = _top(root)
     said = [_with_git(root), _with_dvc(root)]
@@ -88,7 +90,7 @@ def _commit(root: Path) -> None:
     git = ["git", "-c", "commit.gpgsign=false"]
     if subprocess.run([*git, "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False).returncode:
         git += ["-c", "user.name=taskonomy init", "-c", "user.email=taskonomy@localhost"]
-    subprocess.run([*git, "add", "--", *LAID_DOWN.values(), ".dvc"], cwd=root, capture_output=True, check=True)
+    subprocess.run([*git, "add", "--", *LAID_DOWN.values(), PIPELINE, ".dvc"], cwd=root, capture_output=True, check=True)
     subprocess.run([*git, "commit", "-q", "-m", "taskonomy init"], cwd=root, capture_output=True, check=True)
 
 

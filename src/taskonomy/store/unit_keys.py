@@ -19,7 +19,7 @@ _JUDGED_BY = ("validation", "test_affinity", "test_policy")
 def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.ndarray, " samples"], *, images: bool) -> str:
     """Compute a digest of the samples that a unit is trained, selected and tested with: labels, masks, and images where its network sees them.
 
-    The version of torch counts as data: another one gives other bits.
+    The versions of libraries count as data: other ones give other bits.
     """
     positions = np.concatenate([train, *(task.of_split(split) for split in _JUDGED_BY)])
     rows = np.unique(task.samples[positions])
@@ -30,7 +30,12 @@ def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.nda
         arrays.append(np.asarray(task.masks[rows]))
     if images and prepared is not None:
         arrays.append(np.asarray(prepared.images[rows]))
-    return key_of(arrays=digest_of(*arrays), statistics=task.statistics, torch=version("torch"))
+    return key_of(arrays=digest_of(*arrays), statistics=task.statistics, **libraries(images=images))
+
+
+def libraries(*, images: bool) -> dict[str, str]:
+    """Return versions by name: torch's, and torchvision's, whose encoders are used, where images are seen; codes are known by their bytes."""
+    return {name: version(name) for name in (("torch", "torchvision") if images else ("torch",))}
 
 
 def network_key(prepared: Prepared, task: PreparedTask, config: TaskConfig, train: Int[np.ndarray, " samples"], kind: str) -> str:

@@ -16,7 +16,7 @@ from taskonomy.atomic_io import write_csv
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import normal
 from taskonomy.tables.csv_reader import Sheet, parse_sheet, read_sheet
-from taskonomy.tasks.transfer_spec import variant
+from taskonomy.tables.transfer_spec import variant
 
 SELF = "self"
 REQUIRED = ("target", "sources", "affinity")

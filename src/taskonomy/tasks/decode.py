@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
 from taskonomy.labels.task import Task
-from taskonomy.tasks.poses import compose
+from taskonomy.numeric.poses import compose
 
 # Squared distance of two embeddings at which the metric loss gives them an even chance to be one segment: 2 / (1 + exp(d^2)) = 1/2.
 EVEN = float(np.log(3))

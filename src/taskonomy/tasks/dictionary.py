@@ -10,11 +10,11 @@ from typing import Any
 
 from taskonomy.labels import encodings as to
 from taskonomy.labels.classes import OBJECTS, PLACES
-from taskonomy.labels.colour import BINS, soft_bins
+from taskonomy.labels.colour import BINS
 from taskonomy.labels.encodings import Head, Input, Label, Loss, Mask
 from taskonomy.labels.task import Task
+from taskonomy.numeric import poses
 from taskonomy.tasks import multi_view as samples
-from taskonomy.tasks import poses
 from taskonomy.tasks import preprocess as making
 
 # Family -> its meaning, in the order in which figures show them.
@@ -70,10 +70,6 @@ def _triplet(*shots: to.Shot) -> Any:
 
 def _same_point(first: to.Shot, second: to.Shot) -> Any:
     return [(first.building, first.point) == (second.building, second.point)]
-
-
-def _soft_colours(stored: Any, statistics: Any) -> Any:
-    return soft_bins(stored, int(statistics["neighbours"]), statistics["sigma"])
 
 
 _MAP3, _MAP1 = Head(3, tanh=True), Head(1, tanh=True)
@@ -137,7 +133,7 @@ ENTRIES = (
     Task("inpainting", "In-painting (context encoding)", "self-supervised", "impainting_whole", _image_itself(), Loss.L1, _MAP3, Input.HOLE,
          roles=("source",), picture="map"),
     Task("colorization", "Colorization", "self-supervised", "colorization",
-         Label(("h/4", "h/4", 2), "int8", _soft_colours, ("rgb",), making.lab_colours, statistics="bin_weights",
+         Label(("h/4", "h/4", 2), "int8", to.soft_colours, ("rgb",), making.lab_colours, statistics="bin_weights",
                options={"neighbours": 10, "sigma": 5.0}),
          Loss.SOFT_CROSS_ENTROPY, Head(len(BINS), shrink=4), Input.LIGHTNESS, roles=("source",), picture="colours"),
     Task("jigsaw", "Jigsaw (context prediction)", "self-supervised", "jigsaw",

@@ -1,4 +1,4 @@
-"""Relative poses in torch: what `taskonomy.tasks.poses.compose` computes, with gradients.
+"""Relative poses in torch: what `taskonomy.numeric.poses.compose` computes, with gradients.
 
 A pose is euler angles `sxyz` (rad), then a translation (m). Products are written as sums, so that no autocast and no TF32 rounds a rotation.
 """

@@ -29,7 +29,7 @@ from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, Unit, code_digest, digest_of, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, network_key, prepared_files
-from taskonomy.tasks.transfer_spec import Variant
+from taskonomy.tables.transfer_spec import Variant
 from taskonomy.training.transfer_context import TransferContext, chosen_samples, shared
 from taskonomy.transfers.run_context import RunContext
 from taskonomy.transfers.stage_outputs import TESTS

@@ -12,8 +12,8 @@ from scipy.stats import truncnorm
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.classes import PLACES
 from taskonomy.numeric.geometry import Camera
+from taskonomy.numeric.poses import vanishing_points
 from taskonomy.numeric.rng import generator
-from taskonomy.tasks.poses import vanishing_points
 from taskonomy.world.building import Building
 from taskonomy.world.embree import NEVER, Rays
 

@@ -11,7 +11,6 @@ from imports import PACKAGE, closure, does_nothing, in_package
 
 from taskonomy.project.pipeline import own_pipeline
 from taskonomy.store.unit_keys import UNIT_CODE
-from taskonomy.tasks import BUILT_IN
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PROJECT = yaml.safe_load(own_pipeline((ROOT / "dvc.yaml").read_text()))["stages"]
@@ -143,7 +142,7 @@ def test_the_keys_of_units_hold_the_folders_of_what_their_training_imports() -> 
 
 def test_what_a_card_holds_by_its_name_alone_is_code_of_the_keys() -> None:
     """The functions that encode labels while a network is trained, and say which of them are there."""
-    named = [one for task in DICTIONARY.values() if task.label for one in (task.label.encode, task.label.valid) if one is not None]
+    named = [one for task in BUILT_IN.values() if task.label for one in (task.label.encode, task.label.valid) if one is not None]
     assert {one.__module__.rpartition(".")[0] for one in named} == {"taskonomy.labels"}
 
 

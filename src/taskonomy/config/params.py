@@ -18,9 +18,9 @@ from taskonomy.numeric.cpu_info import has_bfloat16
 from taskonomy.parsing.strict_yaml import load_yaml
 from taskonomy.parsing.user_text import normal
 from taskonomy.stage.snapshot import text_as_begun
+from taskonomy.tables.transfer_spec import Variant, variant
 from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tasks.custom_tasks import KINDS, AnyCustomTask, CustomTasks, custom_name
-from taskonomy.tables.transfer_spec import Variant, variant
 
 Weight = Annotated[FiniteFloat, Field(ge=0)]
 # Of costs, prices, labels, budgets and importances: a double holds thousandths of their unit up to here, and sums and products of as many as

@@ -12,8 +12,8 @@ from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import Draw, random_policies
 from taskonomy.policy.planner import Planner
 from taskonomy.tables.table import SELF, join_sources, labelled
-from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tables.transfer_spec import variant
+from taskonomy.tasks import BUILT_IN, Registry
 
 BEST, SINGLE, FULL = "best transfer", "best single source", "full supervision"
 UNLABELLED = "self-supervised"  # the family whose labels are the images themselves

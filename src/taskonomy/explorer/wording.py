@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from taskonomy.explorer.policy_diff import PolicyDifference
 from taskonomy.tables.table import SELF
-from taskonomy.tasks import Registry
 from taskonomy.tables.transfer_spec import variant
+from taskonomy.tasks import Registry
 
 MINUS = "\u2212"
 

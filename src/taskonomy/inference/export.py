@@ -25,8 +25,8 @@ from taskonomy.machine.cores import on_every_core
 from taskonomy.store.store import digest_of, key_of
 from taskonomy.store.unit_keys import data_digest
 from taskonomy.tables.table import SELF, join_sources, labelled, read_table
-from taskonomy.tasks import Registry, Task
 from taskonomy.tables.transfer_spec import variant
+from taskonomy.tasks import Registry, Task
 from taskonomy.training.checkpoint import load_weights, save_weights
 from taskonomy.training.task_networks import network_of
 from taskonomy.training.transfer_context import shared

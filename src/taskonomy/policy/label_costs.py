@@ -19,8 +19,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import normal, whole
 from taskonomy.policy.numbers import as_written, shown
 from taskonomy.tables.csv_reader import Sheet, read_sheet
-from taskonomy.tasks import BUILT_IN
 from taskonomy.tables.transfer_spec import variant
+from taskonomy.tasks import BUILT_IN
 
 OTHERS = "*"  # in a price list: the row for every task without a row of its own
 COLUMNS = ("price", "full", "transfer")

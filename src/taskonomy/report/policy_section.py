@@ -11,8 +11,8 @@ from taskonomy.policy import numbers
 from taskonomy.report.formatting import SPACE, among, count, percent, titles
 from taskonomy.report.inputs import Results
 from taskonomy.tables.table import SELF, labelled
-from taskonomy.tasks import Registry
 from taskonomy.tables.transfer_spec import Variant, variant
+from taskonomy.tasks import Registry
 
 MEASURES = ("gain", "quality")
 ENOUGH = 0.95  # share of the best gain of any budget

@@ -11,6 +11,7 @@ from imports import PACKAGE, closure, does_nothing, in_package
 
 from taskonomy.project.pipeline import own_pipeline
 from taskonomy.store.unit_keys import UNIT_CODE
+from taskonomy.tasks import BUILT_IN
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PROJECT = yaml.safe_load(own_pipeline((ROOT / "dvc.yaml").read_text()))["stages"]

@@ -1,25 +1,36 @@
 """Define the command `taskonomy`. Each subcommand imports only what it uses."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from taskonomy.cli import data
 from taskonomy.cli import plan_run as planning
 from taskonomy.cli import predict as inference
 from taskonomy.cli import projects as own
 from taskonomy.cli import run_experiments as experiments
+from taskonomy.cli.common import Json, Output, Table, human, print_json, progress, read
 from taskonomy.cli.new_task import query
+from taskonomy.cli.policy_options import (
+    BalanceOption,
+    Cost,
+    Currency,
+    Exclude,
+    Importance,
+    PriceList,
+    Require,
+    SelfEdgeOption,
+    Solver,
+    SourceOnly,
+    TargetOnly,
+    TimeLimit,
+    policy_params,
+    show,
+)
 from taskonomy.cli.strict_options import with_strict_numbers
 from taskonomy.errors import TaskonomyError, one_line
-from taskonomy.parsing.user_text import names_in, normal
-from taskonomy.parsing.user_text import number as number_of
-
-if TYPE_CHECKING:
-    from taskonomy.config.params import LabelsParams, PolicyParams
-    from taskonomy.policy.planner import Policy
 
 app = typer.Typer(
     add_completion=False,
@@ -28,27 +39,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Which vision tasks to label and train in full, and from which to transfer every other.",
 )
-
-Table = Annotated[Path, typer.Argument(help="Affinity table: target,sources,affinity[,low,high,gain,quality].", show_default=False)]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SelfEdgeOption = Annotated[str, typer.Option(help="A source solves itself by: gold (its full network) | transfer (its frozen encoder) | none.")]
-Cost = Annotated[list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; 1 where not named. Repeatable.", show_default=False)]
-Currency = Annotated[
-    str | None, typer.Option(help="Costs and budget are money: label prices of --prices, in this currency, such as EUR.", show_default=False)
-]
-PriceList = Annotated[
-    Path | None,
-    typer.Option(help="CSV: task,price[,full,transfer], of one labelled image and how many a task takes; task * for all others.", show_default=False),
-]
-Importance = Annotated[list[str] | None, typer.Option(help="Weight of a target, TASK=WEIGHT; 1 where not named. Repeatable.", show_default=False)]
-Exclude = Annotated[list[str] | None, typer.Option(help="Tasks that may not be sources, comma-separated.", show_default=False)]
-Require = Annotated[list[str] | None, typer.Option(help="Sources that the policy must use, comma-separated.", show_default=False)]
-SourceOnly = Annotated[list[str] | None, typer.Option(help="Tasks that need not be solved, comma-separated.", show_default=False)]
-TargetOnly = Annotated[list[str] | None, typer.Option(help="Tasks never labelled in full, comma-separated.", show_default=False)]
-BalanceOption = Annotated[str, typer.Option(help="Rescale each target's affinities: none | sum (to sum 1) | peak (to best 1).")]
-Solver = Annotated[str, typer.Option(help="glpk | highs.")]
-TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
 
 
 @app.command()
@@ -74,18 +64,18 @@ def policy(
     json: Json = False,
 ) -> None:
     """Choose the sources to label, and one transfer per target, under a label budget."""
-    params = _policy_params(locals())
+    params = policy_params(locals())
     from taskonomy.policy.planner import plan
 
-    best, others = plan(_read(table), params)
+    best, others = plan(read(table), params)
     if bill is not None:
         from taskonomy.atomic_io import write_csv
 
         write_csv(bill, best.bill(params.labels))
     if json:
-        _print_json({**best.as_dict(), **({"alternatives": [one.as_dict() for one in others]} if alternatives else {})})
+        print_json({**best.as_dict(), **({"alternatives": [one.as_dict() for one in others]} if alternatives else {})})
     else:
-        _show(best, others, params)
+        show(best, others, params)
 
 
 @app.command()
@@ -108,7 +98,7 @@ def front(
     json: Json = False,
 ) -> None:
     """Solve every budget for each order, and show what one more label gains."""
-    params = _policy_params({**locals(), "budget": 0.0})
+    params = policy_params({**locals(), "budget": 0.0})
     from taskonomy.policy.front import as_frame, parse_numbers
     from taskonomy.policy.front import front as solve_front
     from taskonomy.policy.label_costs import money
@@ -117,9 +107,9 @@ def front(
     if len(wanted) < len(parse_numbers(orders, "--orders")):
         raise TaskonomyError(f"--orders: {orders!r} must be whole numbers >= 1")
     limits = parse_numbers(budgets, "--budgets") if budgets is not None else None
-    points = solve_front(_read(table), params, wanted, limits, progress=lambda these: _progress(these, "orders"))
+    points = solve_front(read(table), params, wanted, limits, progress=lambda these: progress(these, "orders"))
     if json:
-        _print_json([point.as_dict() for point in points])
+        print_json([point.as_dict() for point in points])
     else:
         shown = as_frame(points)[["order", "budget", "cost", "objective", "mean_gain", "mean_quality", "more_quality", "status", "sources"]]
         currency = params.labels.currency
@@ -150,7 +140,7 @@ def affinity(
     if normalization not in list(Normalization):
         raise TaskonomyError(f"--normalization must be {' or '.join(Normalization)} (is {normalization!r})")
     measured: dict[str, Measured] = {}
-    for path in _progress(find_losses(losses), "targets"):
+    for path in progress(find_losses(losses), "targets"):
         with open_losses(path) as data:
             measured[data.target] = measure(data, normalization=Normalization(normalization), resamples=resamples, confidence=confidence, seed=seed)
     write_table(output, as_table(measured.values()))
@@ -176,9 +166,7 @@ def tree(
 
     values = {"random_policies": 1000, "seed": 0, "tree_method": method, "tree_metric": metric, "tree_beta": beta}
     params = checked(EvaluateParams, values, "options")
-    found = similarity_tree(
-        without_sources(_read(table), _names(exclude)), method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta
-    )
+    found = similarity_tree(without_sources(read(table), names(exclude)), method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta)
     typer.echo(found.newick(), nl=False)
     if output is not None:
         from taskonomy.atomic_io import write_text
@@ -244,7 +232,7 @@ def annotate(
     """Compute ground truth of every geometric and 2D domain for your own images with depth, and state which of it equals the release's."""
     from taskonomy.annotate.rgbd import annotate_folder
 
-    found = annotate_folder(source, output, fov_degrees=fov, depth_unit=depth_unit, progress=_progress)
+    found = annotate_folder(source, output, fov_degrees=fov, depth_unit=depth_unit, progress=progress)
     typer.echo(found.render())
 
 
@@ -264,7 +252,7 @@ def cache(
     store, used = Store(store_root()), usage()
     keys, states, size = set(store.keys()), list(store.states()), store.size()
     free = keys - used.workspace - used.revisions
-    typer.echo(f"store       {store.root}, {_human(size)}")
+    typer.echo(f"store       {store.root}, {human(size)}")
     typer.echo(f"units       {len(keys):,}")
     typer.echo(f"  used by   workspace {len(keys & used.workspace):,}, git revisions {len(keys & used.revisions):,}, none {len(free):,}")
     typer.echo(f"unfinished  {len(states):,}")
@@ -276,7 +264,7 @@ def cache(
         if used.unreadable and not everything:
             raise TaskonomyError("nothing removed: what is unreadable may use any unit (--clear --all removes every unit)")
         removed, forgotten = store.clear(None if everything else used.workspace | used.revisions)
-        typer.echo(f"removed     units {removed:,}, unfinished {forgotten:,}, {_human(size - store.size())}")
+        typer.echo(f"removed     units {removed:,}, unfinished {forgotten:,}, {human(size - store.size())}")
 
 
 @app.command()
@@ -363,55 +351,7 @@ app.command()(inference.cost)
 app.command("export-onnx")(inference.export_onnx)
 app.add_typer(own.app)  # taskonomy init, taskonomy stage
 app.command()(planning.plan)
-
-data = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
-app.add_typer(data, name="data")
-
-
-@data.command()
-def inspect(
-    root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
-    sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
-) -> None:
-    """Show a dataset's layout, domains, counts, splits, and damaged files."""
-    from taskonomy.data.datasets import Custom, Released, open_data
-    from taskonomy.data.inspect import inspect as look
-
-    match open_data(root):
-        case Custom(source=own):
-            typer.echo(own.render())
-        case Released(source=released):
-            typer.echo(look(released, sample or None, progress=_progress).render())
-
-
-@data.command()
-def index(
-    root: Annotated[str, typer.Argument(help="A released dataset: folders or tars, also in object storage (s3://, gs://).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False)],
-) -> None:
-    """Write a small index file for data.root that stands for a large dataset: DVC compares it instead of hashing terabytes."""
-    from taskonomy.release.index_file import write_index
-
-    written = write_index(root, output, _progress)
-    held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {_human(written.bytes)}"
-    typer.echo(f"{output}: {held}; set data.root: {output}, and write it anew when data has changed")
-
-
-@data.command()
-def preview(
-    root: Annotated[str, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).", show_default=False)],
-    views: Annotated[int, typer.Option(help="Views shown.", min=1)] = 2,
-    side: Annotated[int, typer.Option(help="Side of one picture, pixels.", min=32)] = 160,
-) -> None:
-    """Draw a contact sheet: every task's label for some views."""
-    from taskonomy.atomic_io import write_bytes
-    from taskonomy.config.params import registry_here
-    from taskonomy.data.preview import sheet
-    from taskonomy.release.formats import to_bytes
-
-    write_bytes(output, to_bytes("rgb", sheet(root, registry_here(), views=views, side=side)))
-    typer.echo(str(output))
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:
@@ -425,112 +365,6 @@ def main() -> None:
             if (wrong := getattr(error, "format_message", None)) is None:
                 raise
             raise TaskonomyError(" ".join(wrong().split()) or "see taskonomy --help") from None
-
-
-def _policy_params(options: dict[str, Any]) -> "PolicyParams":
-    """Build the section `policy` of the parameters from the options that policy and front share."""
-    from taskonomy.config.params import PolicyParams, Role, checked
-
-    roles = dict.fromkeys(_names(options["source_only"]), Role.SOURCE)
-    if both := roles.keys() & set(_names(options["target_only"])):
-        raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
-    values = {name: value for name, value in options.items() if name in PolicyParams.model_fields}
-    values |= {
-        "roles": roles | dict.fromkeys(_names(options["target_only"]), Role.TARGET),
-        "exclude": _names(options["exclude"]),
-        "require": _names(options["require"]),
-        "cost": _numbers(options["cost"], "--cost"),
-        "labels": _labels(options["currency"], options["prices"]),
-        "importance": _numbers(options["importance"], "--importance"),
-    }
-    return checked(PolicyParams, values, "options")
-
-
-def _labels(currency: str | None, path: Path | None) -> "LabelsParams":
-    from taskonomy.config.params import LabelsParams
-    from taskonomy.policy.label_costs import read_prices
-
-    if (currency is None) != (path is None):
-        raise TaskonomyError("--currency and --prices go together")
-    return LabelsParams() if currency is None or path is None else read_prices(path, currency)
-
-
-def _read(path: Path) -> Any:
-    from taskonomy.tables.table import read_table, unmeasured
-
-    table = read_table(path)
-    if note := unmeasured(table):
-        typer.echo(f"{path}: {note}", err=True)
-    return table
-
-
-def _names(options: list[str] | None) -> tuple[str, ...]:
-    return tuple(name for option in options or () for name in names_in(option))
-
-
-def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for part in (one.strip() for option in options or () for one in option.split(",") if one.strip()):
-        task, equals, amount = part.rpartition("=")  # a name may itself contain =
-        name = normal(task.strip())
-        if not (equals and name) or "+" in name:
-            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER, of one task")
-        try:
-            value = number_of(amount)
-        except ValueError as error:
-            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER: {name} {error}") from None
-        if values.setdefault(name, value) != value:
-            raise TaskonomyError(f"{what}: {name} stands twice, with {values[name]:g} and {value:g}")
-    return values
-
-
-def _human(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.3g} GB"
-
-
-def _progress(items: Iterable[Any], what: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, unit=f" {what}", leave=False, disable=not sys.stderr.isatty())
-
-
-def _print_json(value: object) -> None:
-    from taskonomy.atomic_io import to_json
-
-    typer.echo(to_json(value), nl=False)
-
-
-def _objective(value: float) -> str:
-    """Format an objective with six decimals, or six significant digits where these would all be zeros."""
-    return f"{value:.6f}" if value >= 1e-3 or value == 0 else f"{value:.6g}"
-
-
-def _show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
-    from taskonomy.config.params import registry_here
-    from taskonomy.policy.label_costs import money, render, told
-
-    registry = registry_here()
-    currency = params.labels.currency
-    cost, budget = money(best.cost, currency), money(best.budget, currency)
-    typer.echo(f"{best.proof}: objective {_objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
-    typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
-    typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{registry.title(name)}" for name in best.sources) + "\n")
-    typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
-    for one in best.transfers:
-        typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
-    if currency is not None:
-        bill = best.bill(params.labels)
-        typer.echo(f"\n{render(bill, currency)}\n{told(bill, currency)}")
-    for number, other in enumerate(others, start=1):
-        new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
-        instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
-        typer.echo(f"\nNext best {number}: objective {_objective(other.objective)}, quality {other.mean_quality:.4f}: {instead}", nl=False)
-    if others:
-        typer.echo("")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""Commands that look at data before anything is computed from it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taskonomy.cli.common import human, progress
+
+app = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
+
+
+@app.command()
+def inspect(
+    root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
+    sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
+) -> None:
+    """Show a dataset's layout, domains, counts, splits, and damaged files."""
+    from taskonomy.data.datasets import Custom, Released, open_data
+    from taskonomy.data.inspect import inspect as look
+
+    match open_data(root):
+        case Custom(source=own):
+            typer.echo(own.render())
+        case Released(source=released):
+            typer.echo(look(released, sample or None, progress=progress).render())
+
+
+@app.command()
+def index(
+    root: Annotated[str, typer.Argument(help="A released dataset: folders or tars, also in object storage (s3://, gs://).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False)],
+) -> None:
+    """Write a small index file for data.root that stands for a large dataset: DVC compares it instead of hashing terabytes."""
+    from taskonomy.release.index_file import write_index
+
+    written = write_index(root, output, progress)
+    held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {human(written.bytes)}"
+    typer.echo(f"{output}: {held}; set data.root: {output}, and write it anew when data has changed")
+
+
+@app.command()
+def preview(
+    root: Annotated[str, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).", show_default=False)],
+    views: Annotated[int, typer.Option(help="Views shown.", min=1)] = 2,
+    side: Annotated[int, typer.Option(help="Side of one picture, pixels.", min=32)] = 160,
+) -> None:
+    """Draw a contact sheet: every task's label for some views."""
+    from taskonomy.atomic_io import write_bytes
+    from taskonomy.config.params import registry_here
+    from taskonomy.data.preview import sheet
+    from taskonomy.release.formats import to_bytes
+
+    write_bytes(output, to_bytes("rgb", sheet(root, registry_here(), views=views, side=side)))
+    typer.echo(str(output))

@@ -1,0 +1,111 @@
+"""Options of the commands that solve the Boolean program, and how a policy is printed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taskonomy.errors import TaskonomyError
+from taskonomy.parsing.user_text import names_in, normal
+from taskonomy.parsing.user_text import number as number_of
+
+if TYPE_CHECKING:
+    from taskonomy.config.params import LabelsParams, PolicyParams
+    from taskonomy.policy.planner import Policy
+
+SelfEdgeOption = Annotated[str, typer.Option(help="A source solves itself by: gold (its full network) | transfer (its frozen encoder) | none.")]
+Cost = Annotated[list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; 1 where not named. Repeatable.", show_default=False)]
+Currency = Annotated[
+    str | None, typer.Option(help="Costs and budget are money: label prices of --prices, in this currency, such as EUR.", show_default=False)
+]
+PriceList = Annotated[
+    Path | None,
+    typer.Option(help="CSV: task,price[,full,transfer], of one labelled image and how many a task takes; task * for all others.", show_default=False),
+]
+Importance = Annotated[list[str] | None, typer.Option(help="Weight of a target, TASK=WEIGHT; 1 where not named. Repeatable.", show_default=False)]
+Exclude = Annotated[list[str] | None, typer.Option(help="Tasks that may not be sources, comma-separated.", show_default=False)]
+Require = Annotated[list[str] | None, typer.Option(help="Sources that the policy must use, comma-separated.", show_default=False)]
+SourceOnly = Annotated[list[str] | None, typer.Option(help="Tasks that need not be solved, comma-separated.", show_default=False)]
+TargetOnly = Annotated[list[str] | None, typer.Option(help="Tasks never labelled in full, comma-separated.", show_default=False)]
+BalanceOption = Annotated[str, typer.Option(help="Rescale each target's affinities: none | sum (to sum 1) | peak (to best 1).")]
+Solver = Annotated[str, typer.Option(help="glpk | highs.")]
+TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
+
+
+def policy_params(options: dict[str, Any]) -> "PolicyParams":
+    """Build the section `policy` of the parameters from the options that policy and front share."""
+    from taskonomy.config.params import PolicyParams, Role, checked
+
+    roles = dict.fromkeys(names(options["source_only"]), Role.SOURCE)
+    if both := roles.keys() & set(names(options["target_only"])):
+        raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
+    values = {name: value for name, value in options.items() if name in PolicyParams.model_fields}
+    values |= {
+        "roles": roles | dict.fromkeys(names(options["target_only"]), Role.TARGET),
+        "exclude": names(options["exclude"]),
+        "require": names(options["require"]),
+        "cost": _numbers(options["cost"], "--cost"),
+        "labels": _labels(options["currency"], options["prices"]),
+        "importance": _numbers(options["importance"], "--importance"),
+    }
+    return checked(PolicyParams, values, "options")
+
+
+def _labels(currency: str | None, path: Path | None) -> "LabelsParams":
+    from taskonomy.config.params import LabelsParams
+    from taskonomy.policy.label_costs import read_prices
+
+    if (currency is None) != (path is None):
+        raise TaskonomyError("--currency and --prices go together")
+    return LabelsParams() if currency is None or path is None else read_prices(path, currency)
+
+
+def names(options: list[str] | None) -> tuple[str, ...]:
+    """Split the names that options hold, comma-separated."""
+    return tuple(name for option in options or () for name in names_in(option))
+
+
+def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for part in (one.strip() for option in options or () for one in option.split(",") if one.strip()):
+        task, equals, amount = part.rpartition("=")  # a name may itself contain =
+        name = normal(task.strip())
+        if not (equals and name) or "+" in name:
+            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER, of one task")
+        try:
+            value = number_of(amount)
+        except ValueError as error:
+            raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER: {name} {error}") from None
+        if values.setdefault(name, value) != value:
+            raise TaskonomyError(f"{what}: {name} stands twice, with {values[name]:g} and {value:g}")
+    return values
+
+
+def objective(value: float) -> str:
+    """Format an objective with six decimals, or six significant digits where these would all be zeros."""
+    return f"{value:.6f}" if value >= 1e-3 or value == 0 else f"{value:.6g}"
+
+
+def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
+    """Print a policy, its bill and its alternatives."""
+    from taskonomy.config.params import registry_here
+    from taskonomy.policy.label_costs import money, render, told
+
+    registry = registry_here()
+    currency = params.labels.currency
+    cost, budget = money(best.cost, currency), money(best.budget, currency)
+    typer.echo(f"{best.proof}: objective {objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
+    typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
+    typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{registry.title(name)}" for name in best.sources) + "\n")
+    typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
+    for one in best.transfers:
+        typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
+    if currency is not None:
+        bill = best.bill(params.labels)
+        typer.echo(f"\n{render(bill, currency)}\n{told(bill, currency)}")
+    for number, other in enumerate(others, start=1):
+        new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
+        instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
+        typer.echo(f"\nNext best {number}: objective {objective(other.objective)}, quality {other.mean_quality:.4f}: {instead}", nl=False)
+    if others:
+        typer.echo("")

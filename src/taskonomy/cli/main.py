@@ -26,6 +26,7 @@ from taskonomy.cli.policy_options import (
     SourceOnly,
     TargetOnly,
     TimeLimit,
+    names,
     policy_params,
     show,
 )

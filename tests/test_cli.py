@@ -171,7 +171,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     program = (
-        "import sys; from pathlib import Path; from taskonomy import files; from taskonomy.errors import one_line\n"
+        "import sys; from pathlib import Path; from taskonomy import atomic_io as files; from taskonomy.errors import one_line\n"
         "real = open\n"
         "files.open = lambda path, *rest, **more: real('/dev/full', *rest, **more)\n"
         "with one_line(): files.write_text(Path(sys.argv[1]), 'new' * 10000)"

@@ -16,7 +16,7 @@ RESOLUTIONS = (64, 128, 256, 512)
 
 
 def room(resolution: int, seed: int = 0) -> Frame:
-    """A textured room with six balls, seen from its middle."""
+    """Build a textured room with six balls, seen from its middle."""
     rng = np.random.default_rng(seed)
     camera = Camera((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), float(np.radians(65)), resolution)
     rays = camera.pixel_rays()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.problem import admissible
 from taskonomy.policy.program import Program
 from taskonomy.policy.solvers import Solution

@@ -265,7 +265,7 @@ class Workspace:
 
 
 def wrong(edit: Edit, cost: Cost, names: set[str]) -> Iterator[str]:
-    """What ran and should not have, or the other way."""
+    """List what ran and should not have, or the other way."""
     must = {name for name in names if any(fnmatch(name, pattern) for pattern in edit.stages)}
     may = must | {name for name in names if any(fnmatch(name, pattern) for pattern in edit.may)}
     if missing := must - cost.ran:

@@ -28,7 +28,7 @@ def timed(do: Callable[[], object]) -> tuple[float, float]:
 
 
 def changes(first: Choices) -> dict[str, list[Choices]]:
-    """What people change, some values of each."""
+    """List what people change, some values of each."""
 
     def row(task: str, **fields: Any) -> Choices:
         return replace(first, tasks={**first.tasks, task: replace(first.tasks[task], **fields)})
@@ -44,7 +44,7 @@ def changes(first: Choices) -> dict[str, list[Choices]]:
 
 
 def request(dependencies: list[dict[str, Any]], tasks: int, choices: Choices, good: str | None, number: int) -> dict[str, Any]:
-    """What the browser sends when a field was changed for the so manieth time."""
+    """Build what the browser sends when a field was changed for the n-th time."""
     found = next(one for one in dependencies if "tiles.children" in one["output"])
     rows: list[TaskChoice] = list(choices.tasks.values())
     fields = [[getattr(choices, name) for name in GENERAL], [sorted(row.may) for row in rows]]

@@ -24,7 +24,9 @@ import yaml
 
 from taskonomy.affinity.from_run import affinity_tables
 from taskonomy.atomic_io import to_json
-from taskonomy.config.params import FrontParams, NormalizeParams, Params, PolicyParams, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.params import NormalizeParams, Params
+from taskonomy.config.policy_params import FrontParams, PolicyParams
 from taskonomy.evaluation.savings import random_sets, summary, whole_table
 from taskonomy.evaluation.significance import significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
@@ -54,7 +56,7 @@ def timed(what: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def pipeline(folder: Path, names: list[str]) -> int:
-    """The stages of dvc.yaml for other tasks, with commands that take no time; returns how many there are."""
+    """Write the stages of dvc.yaml for other tasks, with commands that take no time; return how many there are."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["data"]["tasks"], params["transfer"]["targets"] = names, [*names]
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -91,7 +93,7 @@ def pipeline(folder: Path, names: list[str]) -> int:
 
 
 def items_of(stage: dict[str, Any], names: list[str]) -> list[dict[str, str]]:
-    """What each stage of a matrix or foreach has in place of its expressions."""
+    """List what each stage of a matrix or foreach has in place of its expressions."""
     if "matrix" in stage:
         return [{f"item.{key}": name for key in stage["matrix"]} for name in names]
     items: Any = stage.get("foreach", {"": {}})

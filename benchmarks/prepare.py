@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 
 from taskonomy.atomic_io import write_bytes
-from taskonomy.config.params import DataParams
+from taskonomy.config.data_params import DataParams
 from taskonomy.data.prepare.run import prepare
 from taskonomy.machine.cores import cores
 from taskonomy.release.formats import file_name, from_bytes, to_bytes
@@ -54,7 +54,7 @@ def files(side: int) -> dict[str, list[bytes]]:
 
 
 def release(root: Path, views: int, side: int) -> int:
-    """A released dataset of so many views, `<building>/<domain>/`, with its split list; returns the bytes that are read of it."""
+    """Write a released dataset of so many views, `<building>/<domain>/`, with its split list; return the bytes that are read of it."""
     total = 0
     sources = {domain: [write(root / f".files/{domain}{number}", data) for number, data in enumerate(some)] for domain, some in files(side).items()}
     buildings = [f"building{number:04}" for number in range(BUILDINGS)]

@@ -21,7 +21,9 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from taskonomy.config.params import Params, Splits, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.data_params import Splits
+from taskonomy.config.params import Params
 from taskonomy.config.profiles import overlaid
 from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
@@ -64,7 +66,7 @@ class WithEncoder(nn.Module):
         self.encoder, self.transfer, self.frozen = encoder.requires_grad_(not frozen), transfer, frozen
 
     def train(self, mode: bool = True) -> "WithEncoder":
-        """A frozen encoder never trains."""
+        """Keep a frozen encoder from training."""
         super().train(mode)
         self.encoder.train(mode and not self.frozen)
         return self
@@ -88,7 +90,7 @@ class Bench:
         self.epochs = self.plan.schedule.epochs if self.complete else min(MOST_EPOCHS, self.plan.schedule.epochs)
 
     def data(self) -> None:
-        """Rendered small and resized: what is to be seen costs nothing."""
+        """Render small and resize: what is to be seen costs nothing."""
         make_world(self.folder / "world", self.params.world.model_copy(update=WORLD))
         prepare(self.folder / "world", self.folder / "prepared", self.params.data.model_copy(update={"tasks": TARGETS}))
 
@@ -105,13 +107,13 @@ class Bench:
         return prepared_task(self.prepared, task_config(BUILT_IN[name], self.params))
 
     def encoder(self, source: int) -> nn.Module:
-        """What its weights are costs nothing."""
+        """Build a source's encoder; what its weights are costs nothing."""
         seeded(0, "encoder", source)
         encoder = make_encoder(self.params.train.encoder).to(DEVICE)
         return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def codes(self, source: int) -> CodeInputs:
-        """Computed, stored and memory-mapped."""
+        """Compute, store and memory-map the codes."""
         how, path, splits = Input.IMAGE, self.folder / f"codes{source}.npy", self.prepared.splits
         precision = self.params.train.precision.here()
         codes = codes_of(self.encoder(source), self.prepared.images, coded_rows(splits), how, how, precision, self.plan.codes)
@@ -119,7 +121,7 @@ class Bench:
         return CodeInputs([np.load(path, mmap_mode="r")], row_of_view(splits))
 
     def network(self, way: str, name: str, source: int) -> nn.Module:
-        """What one of the ways trains."""
+        """Build what one of the ways trains."""
         shapes = self.params.train.encoder, self.params.train.decoder
         transfer = transfer_network(self.task(name).task, 1, *shapes, self.params.data.resolution).to(DEVICE)
         return transfer if way == "stored" else WithEncoder(self.encoder(source), transfer, frozen=way == "frozen")
@@ -164,7 +166,7 @@ class Rates:
         return train_rate(network, task, self.nets.inputs(kind), np.arange(SAMPLES), self.nets.schedule(kind), self.nets.precision, STEPS).train
 
     def show(self) -> None:
-        """A row a task, and what that makes of the paper."""
+        """Print a row a task, and what that makes of the paper."""
         _size, encode = self.nets.encoding()
         print(f"{torch.cuda.get_device_name()}, {self.nets.precision.value}: {1 / encode:,.0f} images encoded per second, one process")
         columns = ("network", "of peak", "compiled", "of peak", "transfer", "of peak", "compiled", "of peak")

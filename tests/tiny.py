@@ -14,7 +14,10 @@ import yaml
 from conftest import ROOT
 
 from taskonomy.atomic_io import whole_folder
-from taskonomy.config.params import DataParams, Params, Precision, ScheduleParams, WorldParams, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.data_params import DataParams, WorldParams
+from taskonomy.config.network_params import Precision, ScheduleParams
+from taskonomy.config.params import Params
 from taskonomy.config.task_config import TaskConfig, task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared

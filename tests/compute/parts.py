@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from taskonomy.compute.work import Work
-from taskonomy.config.params import WorkKind
+from taskonomy.config.execution_params import WorkKind
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, key_of
 

@@ -17,7 +17,7 @@ from tiny import files_of, tiny_context
 from waiting import until
 
 from taskonomy.compute.executor import LOCAL, engine
-from taskonomy.config.params import ExecutionParams
+from taskonomy.config.execution_params import ExecutionParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store
 from taskonomy.transfers.transfers import transfers_to
@@ -136,7 +136,7 @@ from dataclasses import replace
 from pathlib import Path
 from parts import Part
 from taskonomy.compute.executor import engine
-from taskonomy.config.params import ExecutionParams
+from taskonomy.config.execution_params import ExecutionParams
 
 address, folder = sys.argv[1], Path(sys.argv[2])
 todo = [Part(number, folder / "store", folder / "numbers", str(folder / "events")) for number in range(5)]

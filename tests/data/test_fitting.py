@@ -12,7 +12,8 @@ import yaml
 from conftest import ROOT
 from pydantic import TypeAdapter
 
-from taskonomy.config.params import DataParams, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.data_params import DataParams
 from taskonomy.data.custom_checks import MisfitError, fitted
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared

@@ -11,7 +11,7 @@ import yaml
 from by_hand import npy, png, write_folder, write_tar
 from conftest import ROOT
 
-from taskonomy.config.params import DataParams
+from taskonomy.config.data_params import DataParams
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import SPLITS

@@ -15,7 +15,7 @@ from by_hand import write_folder, write_tar
 from test_prepare import BUILDINGS, damaged, digests, release
 from test_prepare import params as every_task
 
-from taskonomy.config.params import DataParams
+from taskonomy.config.data_params import DataParams
 from taskonomy.data.prepare import run as module
 from taskonomy.data.prepare.arrays import arrays_of, disk_needed
 from taskonomy.data.prepare.label_statistics import mean_std
@@ -29,7 +29,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from taskonomy.data.prepare import run as module
-from taskonomy.config.params import DataParams
+from taskonomy.config.data_params import DataParams
 
 module.PORTION, left, real = 5, int(sys.argv[4]), getattr(module, sys.argv[5])
 

@@ -13,7 +13,7 @@ from tiny import profile
 from torch import nn
 
 from taskonomy.cli.main import main
-from taskonomy.config.params import Beam
+from taskonomy.config.network_params import Beam
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.estimate.estimate import code_bytes, make_plan
 from taskonomy.estimate.estimate_text import clock, human, render

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.evaluation.stability import REGIMES, by_gain, crossing, regimes, stability
 from taskonomy.evaluation.studies import as_frame
 from taskonomy.tables.table import parse_table

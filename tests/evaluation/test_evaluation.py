@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.config.params import PolicyParams, SavingsParams, SelfEdge
+from taskonomy.config.policy_params import PolicyParams, SavingsParams, SelfEdge
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.full_supervision import labels_share
 from taskonomy.evaluation.savings import random_sets, smallest_budgets, summary

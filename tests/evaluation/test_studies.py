@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import Draw, random_policies

@@ -16,7 +16,7 @@ import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from waiting import HANG, NO_LIMIT
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.explorer.loading import LoadedTable, opened
 from taskonomy.explorer.server import Server
 from taskonomy.policy.planner import Policy, plan

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from waiting import NO_LIMIT
 
-from taskonomy.config.params import PolicyParams, Role, SelfEdge, read_params
+from taskonomy.config.params import read_params
+from taskonomy.config.policy_params import PolicyParams, Role, SelfEdge
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer import downloads as exports
 from taskonomy.explorer.callbacks import Explorer, choices_of

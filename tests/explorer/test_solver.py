@@ -9,7 +9,7 @@ import pytest
 from conftest import random_table
 from waiting import HANG, until
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer.solver import Solver
 from taskonomy.policy.planner import Planner, Policy, plan

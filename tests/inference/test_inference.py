@@ -21,7 +21,8 @@ from waiting import HANG
 
 import taskonomy
 from taskonomy.cli.main import app
-from taskonomy.config.params import Precision, read_params
+from taskonomy.config.network_params import Precision
+from taskonomy.config.params import read_params
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.benchmark import milliseconds, own_network, solve_all
 from taskonomy.inference.export import export, file_digest, headline

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taskonomy.config.params import DecoderParams, EncoderParams, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head
 from taskonomy.models.decoders import PAPER, SMALL, make_decoder

@@ -10,7 +10,8 @@ import pytest
 from test_query import TRAINED, Watch, forget, run_in
 
 from taskonomy.cli.main import main
-from taskonomy.config.params import QueryParams, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.data_params import QueryParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.new_task.request import ask

@@ -20,7 +20,7 @@ from waiting import HANG
 from taskonomy.affinity.losses_file import Losses
 from taskonomy.affinity.measure import measure
 from taskonomy.cli.main import main
-from taskonomy.config.params import QueryTask
+from taskonomy.config.data_params import QueryTask
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError

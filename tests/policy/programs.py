@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.params import AlternativesDiffer, PolicyParams
+from taskonomy.config.policy_params import AlternativesDiffer, PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.front import FrontPoint, front
 from taskonomy.policy.planner import Policy, plan

@@ -8,7 +8,8 @@ import pytest
 from conftest import NOT_SOURCES
 from programs import draw, written, wrong
 
-from taskonomy.config.params import AlternativesDiffer, PolicyParams, SolverName, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.policy_params import AlternativesDiffer, PolicyParams, SolverName
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy import planner as solve
 from taskonomy.policy.exact import Exact

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import random_table
 
-from taskonomy.config.params import LabelsParams, PolicyParams, SelfEdge, SolverName
+from taskonomy.config.policy_params import LabelsParams, PolicyParams, SelfEdge, SolverName
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.savings import labels_share
 from taskonomy.evaluation.significance import Draw, random_policies
@@ -188,7 +188,7 @@ def test_random_policies_keep_to_the_money() -> None:
     ],
 )
 def test_what_cannot_be_is_named(values: dict[str, Any], message: str) -> None:
-    from taskonomy.config.params import checked
+    from taskonomy.config.checked import checked
 
     with pytest.raises(TaskonomyError, match=message):
         checked(PolicyParams, {"budget": 1, **values}, "params.yaml")

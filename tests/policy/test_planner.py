@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES, random_table
 
-from taskonomy.config.params import AlternativesDiffer, Balance, PolicyParams, Role, SelfEdge, SolverName
+from taskonomy.config.policy_params import AlternativesDiffer, Balance, PolicyParams, Role, SelfEdge, SolverName
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.exact import Exact
 from taskonomy.policy.front import front

@@ -16,6 +16,7 @@ from conftest import ROOT
 from waiting import WHOLE
 
 from taskonomy.config.params import read_params
+from taskonomy.config.params_schema import MODELINE, SCHEMA, schema_text
 from taskonomy.errors import TaskonomyError
 from taskonomy.project.code_version import code_version, run_stage, stages
 from taskonomy.project.example import write_example
@@ -32,6 +33,8 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_empty_folder_becomes_a_project(laid: Path) -> None:
     assert {name for name in (*LAID_DOWN.values(), PIPELINE) if not (laid / name).is_file()} == set()
+    assert (laid / SCHEMA).read_text(encoding="utf-8") == schema_text()
+    assert (laid / "params.yaml").read_text().splitlines()[0] == MODELINE
     params = read_params(laid / "params.yaml")
     assert params.version == code_version()
     assert {one.kind for one in params.data.own.values()} == {"map", "pixel_classes", "vector", "class"}
@@ -126,6 +129,7 @@ def test_other_code_refuses_to_run_until_it_is_said_to(laid: Path, tmp_path: Pat
         run_stage("cards", ["--cards", "data/cards"])
     assert upgrade(tmp_path) == f"params.yaml: version: {code_version()} (was 0.0.1+0)".replace("params.yaml", str(tmp_path / "params.yaml"))
     assert Path("params.yaml").read_text() == text
+    assert Path(SCHEMA).read_text(encoding="utf-8") == schema_text()
     run_stage("cards", ["--cards", "data/cards"])
     assert len(list(Path("data/cards").iterdir())) == 6
     with pytest.raises(TaskonomyError, match="stage: unknown 'card'"):

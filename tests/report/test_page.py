@@ -16,7 +16,7 @@ from conftest import NOT_SOURCES
 from waiting import HANG
 
 from taskonomy.atomic_io import to_json
-from taskonomy.config.params import PolicyParams, SavingsParams
+from taskonomy.config.policy_params import PolicyParams, SavingsParams
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.savings import random_sets, summary
 from taskonomy.evaluation.significance import significance

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from test_page import NAMES, needs_browser, page_of, seen, small_table, text_of
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.evaluation.agreement import agreement
 from taskonomy.evaluation.jackknife import Buildings
 from taskonomy.policy.planner import Planner

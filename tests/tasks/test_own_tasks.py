@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from taskonomy.config.params import Params, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.params import Params
 from taskonomy.config.task_config import read_task_config, task_config
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core

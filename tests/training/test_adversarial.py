@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import KilledError, schedule, tiny_config
 
-from taskonomy.config.params import AdversarialParams, DecoderParams, EncoderParams
+from taskonomy.config.network_params import AdversarialParams, DecoderParams, EncoderParams
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.errors import TaskonomyError

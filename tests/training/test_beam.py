@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskonomy.config.params import Beam
+from taskonomy.config.network_params import Beam
 from taskonomy.transfers.beam_search import Sources, candidates
 
 NAMES = "abcdefghij"

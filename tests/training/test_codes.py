@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from taskonomy.config.params import Precision
+from taskonomy.config.network_params import Precision
 from taskonomy.labels.encodings import Input
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.codes import BATCH, code_input, coded_rows, codes_of, row_of_view

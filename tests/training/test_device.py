@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from taskonomy.compute.executor import LOCAL, engine
-from taskonomy.config.params import ExecutionParams
+from taskonomy.config.execution_params import ExecutionParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.device import device_of, fastest
 from taskonomy.machine.environment import DETERMINISTIC, DEVICE

@@ -8,7 +8,7 @@ import torch
 from skimage.color import rgb2lab
 from tiny import SIDE, KilledError, schedule
 
-from taskonomy.config.params import EncoderParams
+from taskonomy.config.network_params import EncoderParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input

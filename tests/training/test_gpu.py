@@ -9,7 +9,9 @@ import torch
 import yaml
 from tiny import KilledError, schedule
 
-from taskonomy.config.params import Params, Precision, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.network_params import Precision
+from taskonomy.config.params import Params
 from taskonomy.errors import TaskonomyError
 from taskonomy.estimate.throughput import SAMPLES, Nets, NetworkKind
 from taskonomy.machine.device import fastest

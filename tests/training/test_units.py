@@ -13,7 +13,7 @@ from conftest import ROOT
 from tiny import KilledError, files_of, profile
 from waiting import HANG
 
-from taskonomy.config.params import Precision, ScheduleParams
+from taskonomy.config.network_params import Precision, ScheduleParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import task_network

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from taskonomy.config.params import WorldParams
+from taskonomy.config.data_params import WorldParams
 from taskonomy.release.layouts import open_source
 from taskonomy.world import generate as make
 

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from numba import njit
 
-from taskonomy.annotate.range_image import RangeImage, surface_change
+from taskonomy.annotate.range_image import RangeImage
+from taskonomy.annotate.surface_change import surface_change
 from taskonomy.annotate.view import Frame
 
 SUPPORT = 0.3  # diameter of the surface that determines a point's interest, metres

@@ -162,7 +162,8 @@ def tree(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the tree as a figure.", show_default=False)] = None,
 ) -> None:
     """Print the task similarity tree in Newick form."""
-    from taskonomy.config.params import EvaluateParams, checked
+    from taskonomy.config.checked import checked
+    from taskonomy.config.policy_params import EvaluateParams
     from taskonomy.evaluation.tree import similarity_tree, without_sources
 
     values = {"random_policies": 1000, "seed": 0, "tree_method": method, "tree_metric": metric, "tree_beta": beta}

@@ -10,7 +10,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import whole
 
 if TYPE_CHECKING:
-    from taskonomy.config.params import QueryTask
+    from taskonomy.config.data_params import QueryTask
 
 
 def query(
@@ -43,7 +43,9 @@ def _asked(task: str, root: Path, own: str | None, run: Path) -> "QueryTask":
     """Read the task's declaration: its folder and the kind of its labels, checked as in params.yaml."""
     import yaml
 
-    from taskonomy.config.params import QueryParams, checked, read_params, told
+    from taskonomy.config.checked import checked, told
+    from taskonomy.config.data_params import QueryParams
+    from taskonomy.config.params import read_params
     from taskonomy.parsing.strict_yaml import load_yaml
 
     try:

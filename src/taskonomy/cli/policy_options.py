@@ -10,7 +10,7 @@ from taskonomy.parsing.user_text import names_in, normal
 from taskonomy.parsing.user_text import number as number_of
 
 if TYPE_CHECKING:
-    from taskonomy.config.params import LabelsParams, PolicyParams
+    from taskonomy.config.policy_params import LabelsParams, PolicyParams
     from taskonomy.policy.planner import Policy
 
 SelfEdgeOption = Annotated[str, typer.Option(help="A source solves itself by: gold (its full network) | transfer (its frozen encoder) | none.")]
@@ -34,7 +34,8 @@ TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
 
 def policy_params(options: dict[str, Any]) -> "PolicyParams":
     """Build the section `policy` of the parameters from the options that policy and front share."""
-    from taskonomy.config.params import PolicyParams, Role, checked
+    from taskonomy.config.checked import checked
+    from taskonomy.config.policy_params import PolicyParams, Role
 
     roles = dict.fromkeys(names(options["source_only"]), Role.SOURCE)
     if both := roles.keys() & set(names(options["target_only"])):
@@ -52,7 +53,7 @@ def policy_params(options: dict[str, Any]) -> "PolicyParams":
 
 
 def _labels(currency: str | None, path: Path | None) -> "LabelsParams":
-    from taskonomy.config.params import LabelsParams
+    from taskonomy.config.policy_params import LabelsParams
     from taskonomy.policy.label_costs import read_prices
 
     if (currency is None) != (path is None):

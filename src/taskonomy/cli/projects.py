@@ -11,7 +11,9 @@ app = typer.Typer()
 @app.command()
 def init(
     root: Annotated[Path, typer.Argument(metavar="DIR", help="A folder, new or empty; with --upgrade, a project.")] = Path(),
-    upgrade: Annotated[bool, typer.Option("--upgrade", help="Only write the version of the installed code into params.yaml.")] = False,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Only write what belongs to the installed code: its version into params.yaml, and params.schema.json.")
+    ] = False,
 ) -> None:
     """Create a ready-to-run pipeline for your own images and tasks, with an example: parameters, stages, git and DVC."""
     from taskonomy.project import init as laying

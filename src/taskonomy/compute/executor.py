@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from taskonomy.compute.work import Work
-from taskonomy.config.params import ExecutionParams
+from taskonomy.config.execution_params import ExecutionParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
 from taskonomy.machine.environment import environment_of, of_this_run

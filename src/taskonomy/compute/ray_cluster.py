@@ -27,7 +27,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from taskonomy.compute.file_mirror import all_seen
 from taskonomy.compute.ray_worker import FileSource, Worker, WorkerAnswer, WorkOrder
 from taskonomy.compute.work import Work, moved
-from taskonomy.config.params import ExecutionParams, Needs, WorkKind
+from taskonomy.config.execution_params import ExecutionParams, Needs, WorkKind
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.environment import environment_of
 from taskonomy.store.store import Store

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taskonomy.config.params import WorkKind
+from taskonomy.config.execution_params import WorkKind
 
 
 @dataclass(frozen=True)

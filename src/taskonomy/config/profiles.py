@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from taskonomy.config.params import Params, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.params import Params
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.parsing.strict_yaml import load_yaml
 from taskonomy.parsing.user_text import visible
@@ -16,7 +17,7 @@ FOLDER = Path("profiles")
 
 
 def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
-    """What a profile sets, as DVC's overrides: `section.key=value`, or `+section.key=value` of a key that params.yaml leaves to its default.
+    """List what a profile sets, as DVC's overrides: `section.key=value`, or `+section.key=value` of a key that params.yaml leaves to its default.
 
     Args:
         name: Of a file in `profiles/` or a folder of it, without its ending.
@@ -31,7 +32,7 @@ def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
 
 
 def with_profile(name: str, params: Path = Path("params.yaml")) -> Params:
-    """The parameters as a profile would set them; nothing is written. Raises as `read_profile`."""
+    """Return the parameters as a profile would set them; nothing is written. Raises as `read_profile`."""
     values, changes, path = _read(name, params)
     return checked(Params, overlaid(values, changes), str(path))
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from taskonomy.config.params import AdversarialParams, DecoderParams, EncoderParams, Params, Precision, ScheduleParams
+from taskonomy.config.network_params import AdversarialParams, DecoderParams, EncoderParams, Precision, ScheduleParams
+from taskonomy.config.params import Params
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head, Input, Loss
 from taskonomy.labels.task import Task
@@ -168,12 +169,12 @@ def _entry(task: Task) -> EntryConfig:
 
 
 def _with_embedding(task: Task, channels: int) -> Task:
-    """The metric loss compares embeddings, of which the entry gives the paper's size."""
+    """Set the channels of the embeddings that the metric loss compares; the entry has the paper's."""
     return replace(task, head=replace(task.head, channels=channels)) if task.loss is Loss.PAIRWISE and task.head else task
 
 
 def _adversarial(task: Task, params: AdversarialParams) -> AdversarialParams | None:
-    """The second term, of maps trained with L1 or L2 alone; other tasks' networks do not depend on it, nor any while it is off."""
+    """Return the second term of maps trained with L1 or L2; other tasks' networks do not depend on it, nor any while it is off."""
     applies = task.head is not None and not task.head.layers and task.loss in (Loss.L1, Loss.L2)
     return params if applies and params.share else None
 

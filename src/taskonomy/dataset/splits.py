@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from taskonomy.config.params import DataParams
+from taskonomy.config.data_params import DataParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.numeric.rng import generator
 

@@ -14,7 +14,8 @@ from jaxtyping import Int
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from taskonomy.config.params import Params, Precision, ScheduleParams
+from taskonomy.config.network_params import Precision, ScheduleParams
+from taskonomy.config.params import Params
 from taskonomy.config.task_config import task_config
 from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.dataset.splits import SPLITS

@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-from taskonomy.config.params import Beam, Params, WorldParams
+from taskonomy.config.data_params import WorldParams
+from taskonomy.config.network_params import Beam
+from taskonomy.config.params import Params
 from taskonomy.config.task_config import inputs_of_targets
 from taskonomy.data.datasets import open_data
 from taskonomy.dataset.splits import SPLITS, assign, divide

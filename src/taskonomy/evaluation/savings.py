@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.params import LabelsParams, PolicyParams, Role, SavingsParams, SelfEdge
+from taskonomy.config.policy_params import LabelsParams, PolicyParams, Role, SavingsParams, SelfEdge
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.numeric.rng import generator

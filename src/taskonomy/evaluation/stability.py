@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.evaluation.agreement import agreement
 from taskonomy.evaluation.studies import SINGLE, novel_tasks
 

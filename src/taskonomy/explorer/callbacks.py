@@ -10,7 +10,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
 from flask import Flask, Response, request
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.explorer import cytoscape as graph
 from taskonomy.explorer import downloads as exports

@@ -7,7 +7,7 @@ from io import StringIO
 import yaml
 
 from taskonomy.atomic_io import to_json
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.planner import Policy
 from taskonomy.tables.table import OPTIONAL, REQUIRED, join_sources
 

@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic import BaseModel, ConfigDict
 
-from taskonomy.config.params import PolicyParams, Role, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.policy_params import PolicyParams, Role
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.explorer.loading import LoadedTable
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from taskonomy.config.params import PolicyParams, read_params
+from taskonomy.config.params import read_params
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.report.figures import by_family
 from taskonomy.tables.table import SELF, join_sources, read_table, task_names, unmeasured

@@ -6,7 +6,7 @@ from typing import Any
 import dash_cytoscape as cytoscape
 from dash import dcc, html
 
-from taskonomy.config.params import Balance, SelfEdge
+from taskonomy.config.policy_params import Balance, SelfEdge
 from taskonomy.explorer.cytoscape import height, stylesheet
 from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, may_be
 from taskonomy.explorer.loading import LoadedTable

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.planner import Planner, Policy
 from taskonomy.tasks import BUILT_IN, Registry

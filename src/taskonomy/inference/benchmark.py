@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from taskonomy.config.params import DecoderParams, EncoderParams
+from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.inference.composed_model import Encoder, Readout
 from taskonomy.labels.encodings import Head
 from taskonomy.models.networks import task_network

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, cat, nn
 
-from taskonomy.config.params import DecoderParams, EncoderParams
+from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.labels.encodings import Head, Input
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import task_network, transfer_network

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from taskonomy.config.params import EncoderParams
+from taskonomy.config.network_params import EncoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Encoder, Whole, fresh_encoder, fresh_readout
 from taskonomy.inference.manifest import FOLDER, Exported, open_export

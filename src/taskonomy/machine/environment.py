@@ -2,7 +2,8 @@
 
 import os
 
-from taskonomy.config.params import ExecutionParams, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.execution_params import ExecutionParams
 
 DEVICE = "TASKONOMY_DEVICE"
 DETERMINISTIC = "TASKONOMY_DETERMINISTIC"

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from taskonomy.config.params import DecoderParams
+from taskonomy.config.network_params import DecoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from taskonomy.config.params import EncoderParams
+from taskonomy.config.network_params import EncoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.torchvision_compat import import_torchvision
 

@@ -6,7 +6,7 @@ Several images go through one shared encoder (or transfer), and the decoder read
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from taskonomy.config.params import DecoderParams, EncoderParams
+from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.labels.encodings import Loss
 from taskonomy.labels.task import Task
 from taskonomy.models.decoders import make_decoder

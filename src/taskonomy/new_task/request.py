@@ -10,7 +10,9 @@ import pandas as pd
 from jaxtyping import Int
 
 from taskonomy.atomic_io import write_csv
-from taskonomy.config.params import EncoderParams, Params, Precision, QueryTask
+from taskonomy.config.data_params import QueryTask
+from taskonomy.config.network_params import EncoderParams, Precision
+from taskonomy.config.params import Params
 from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask

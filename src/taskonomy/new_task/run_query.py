@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from taskonomy.atomic_io import whole_folder, write_csv, write_json, write_text
-from taskonomy.config.params import NormalizeParams, QueryTask, read_params
+from taskonomy.config.data_params import QueryTask
+from taskonomy.config.params import NormalizeParams, read_params
 from taskonomy.machine.cores import progress
 from taskonomy.new_task.encode import encode_all
 from taskonomy.new_task.learning_curve import planned, units_of

@@ -244,7 +244,7 @@ def read_lock(text: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Reference:
-    from taskonomy.config.params import checked
+    from taskonomy.config.checked import checked
 
     try:
         values = yaml.safe_load(path.read_text())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from taskonomy.config.params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import number, whole
 from taskonomy.policy.numbers import difference

@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from taskonomy.config.params import LabelsParams, checked
+from taskonomy.config.checked import checked
+from taskonomy.config.policy_params import LabelsParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import normal, whole
 from taskonomy.policy.numbers import as_written, shown

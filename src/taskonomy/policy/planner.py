@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.params import AlternativesDiffer, LabelsParams, PolicyParams
+from taskonomy.config.policy_params import AlternativesDiffer, LabelsParams, PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.exact import NOBODY, Choice, Exact
 from taskonomy.policy.greedy import greedy

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.params import Balance, PolicyParams, Role, SelfEdge
+from taskonomy.config.policy_params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.policy.label_costs import check_variants, prices
 from taskonomy.policy.numbers import as_written, denominator

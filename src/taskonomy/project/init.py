@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from taskonomy.atomic_io import write_text
+from taskonomy.config.params_schema import SCHEMA, schema_text
 from taskonomy.errors import TaskonomyError
 from taskonomy.pipeline.dvc_state import STATE, keep_state_in
 from taskonomy.project.code_version import code_version
@@ -41,7 +42,7 @@ def init(root: Path) -> list[str]:
     """
     from taskonomy.project.example import write_example
 
-    wanted = [*LAID_DOWN.values(), PIPELINE, EXAMPLE.as_posix(), ".dvc"]
+    wanted = [*LAID_DOWN.values(), PIPELINE, SCHEMA, EXAMPLE.as_posix(), ".dvc"]
     if there := [name for name in wanted if (root / name).exists()]:
         raise TaskonomyError(f"{root}: has {', '.join(there)} already; choose a folder without, init overwrites nothing")
     root.mkdir(parents=True, exist_ok=True)
@@ -49,6 +50,7 @@ def init(root: Path) -> list[str]:
         text = files("taskonomy.project").joinpath("template", name).read_text(encoding="utf-8")
         write_text(root / place, _VERSION.sub(f"version: {code_version()}", text, count=1) if name == "params.yaml" else text)
     write_text(root / PIPELINE, own_pipeline(template()))
+    write_text(root / SCHEMA, schema_text())
     write_example(root / EXAMPLE)
     within = _top(root)
     said = [_with_git(root), _with_dvc(root)]
@@ -58,7 +60,7 @@ def init(root: Path) -> list[str]:
 
 
 def upgrade(root: Path) -> str:
-    """Write the version of the installed code into params.yaml, and nothing else.
+    """Write what belongs to the installed code: its version into params.yaml, and the schema beside it.
 
     Raises:
         TaskonomyError: There is no project.
@@ -72,6 +74,7 @@ def upgrade(root: Path) -> str:
     if len(found) != 1:
         raise TaskonomyError(f"{path}: must have one line 'version: ...' (has {len(found)}); only projects of 'taskonomy init' have a version")
     write_text(path, _VERSION.sub(now, text))
+    write_text(root / SCHEMA, schema_text())
     return f"{path}: {now}" + (" (as before)" if found == [now] else f" (was {found[0].removeprefix('version: ')})")
 
 
@@ -90,7 +93,7 @@ def _commit(root: Path) -> None:
     git = ["git", "-c", "commit.gpgsign=false"]
     if subprocess.run([*git, "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False).returncode:
         git += ["-c", "user.name=taskonomy init", "-c", "user.email=taskonomy@localhost"]
-    subprocess.run([*git, "add", "--", *LAID_DOWN.values(), PIPELINE, ".dvc"], cwd=root, capture_output=True, check=True)
+    subprocess.run([*git, "add", "--", *LAID_DOWN.values(), PIPELINE, SCHEMA, ".dvc"], cwd=root, capture_output=True, check=True)
     subprocess.run([*git, "commit", "-q", "-m", "taskonomy init"], cwd=root, capture_output=True, check=True)
 
 

@@ -50,7 +50,7 @@ def own_pipeline(text: str) -> str:
 
 
 def _of_table(stage: dict[str, Any]) -> dict[str, Any]:
-    """A stage as it is for the one table that a project has; others have no tables."""
+    """Fill in the one table that a project has; other stages have no tables."""
     if TABLE not in stage.get("foreach", ()):
         return stage
     table = {name: value for name, value in stage["foreach"][TABLE].items() if name != _ONLY_HERE}
@@ -68,7 +68,7 @@ def _filled(what: Any, values: dict[str, str]) -> Any:
 
 
 def _own(stage: dict[str, Any], missing: set[str]) -> dict[str, Any]:
-    """A stage that runs the installed code, and depends on nothing that a project has not."""
+    """Make a stage run the installed code, and depend on nothing that a project lacks."""
     command = re.sub(r"^python stages/(\w+)\.py", r"taskonomy stage \1", stage["cmd"])
     deps = [dep for dep in stage["deps"] if not dep.startswith(_CODE) and dep not in missing and "${item." + _ONLY_HERE not in dep]
     params = ["version", *(name for name in stage.get("params", ()) if name not in LEFT_OUT)]

@@ -28,15 +28,12 @@ _BUILT_IN = frozenset(task.name for task in ENTRIES)
 
 
 class CustomTask(BaseModel, ABC):
-    """Declare a custom task: what its labels are, and how a network learns them.
+    """Declare a custom task: what its labels are, and how a network learns them."""
 
-    Attributes:
-        title: Name shown to people; by default the task's name.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-    title: str | None = None
+    title: Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 80, "pattern": "^[^<>]*$"})] | None = None
+    """What people read, a line of 1 to 80 characters; null: the task's name. It changes no result."""
 
     @field_validator("title")
     @classmethod
@@ -85,18 +82,16 @@ class CustomTask(BaseModel, ABC):
 
 
 class CustomMap(CustomTask):
-    """A map for each image, of the image's size: depth, normals, a heat map, a picture.
-
-    Attributes:
-        channels: Channels of the map.
-        range: Lowest and highest value that may occur; networks see it as [-1, 1]. For 16-bit files: [0, 65535].
-        loss: Loss that the network is trained and evaluated with.
-    """
+    """A map for each image, of the image's size: depth, normals, a heat map, a picture."""
 
     kind: Literal["map"]
+    """An image for each image, of the same size."""
     channels: Annotated[int, Field(ge=1, le=16)]
+    """Channels of the map, 1 to 16."""
     range: tuple[FiniteFloat, FiniteFloat] = (0, 255)
+    """Lowest and highest value that may occur; networks see it as [-1, 1]. 16-bit files: [0, 65535]."""
     loss: Literal["l1", "l2"] = "l1"
+    """What the network is trained with, and judged by: l1 | l2."""
 
     @field_validator("range")
     @classmethod
@@ -123,13 +118,13 @@ class CustomMap(CustomTask):
 
 
 class _Classes(CustomTask, ABC):
-    """Classes, numbered from 0.
+    """Classes, numbered from 0."""
 
-    Attributes:
-        classes: Number of classes, or their names in the order of their ids.
-    """
-
-    classes: int | tuple[str, ...]
+    classes: (
+        Annotated[int, Field(json_schema_extra={"minimum": 2, "maximum": to.NO_CLASS})]
+        | Annotated[tuple[str, ...], Field(json_schema_extra={"minItems": 2, "maxItems": to.NO_CLASS, "uniqueItems": True})]
+    )
+    """How many classes, 2 to 255, or their names in the order of their numbers."""
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -165,6 +160,7 @@ class CustomPixelClasses(_Classes):
     """A class for each pixel; 255 marks pixels without one."""
 
     kind: Literal["pixel_classes"]
+    """A class for each pixel."""
 
     def describe(self) -> str:
         """Describe the ids that may occur."""
@@ -181,13 +177,10 @@ class CustomPixelClasses(_Classes):
 
 
 class _OfImages(CustomTask, ABC):
-    """A label of one, two or three images.
-
-    Attributes:
-        images: Images per sample. Labels of several images are rows of NAME.csv, with columns image_a, image_b (and image_c).
-    """
+    """A label of one, two or three images."""
 
     images: Annotated[int, Field(ge=1, le=3)] = 1
+    """Images per sample, 1 to 3. Labels of several are rows of NAME.csv, under image_a, image_b (and image_c)."""
 
     @property
     def of_images(self) -> int:
@@ -196,16 +189,14 @@ class _OfImages(CustomTask, ABC):
 
 
 class CustomVector(_OfImages):
-    """A vector of numbers for each image, pair or triplet: a regression.
-
-    Attributes:
-        length: Length of the vector; networks see each number as a z-score.
-        loss: Loss that the network is trained and evaluated with.
-    """
+    """A vector of numbers for each image, pair or triplet: a regression."""
 
     kind: Literal["vector"]
+    """Numbers for each image (or pair)."""
     length: Annotated[int, Field(ge=1, le=10_000)]
+    """How many numbers, 1 to 10,000; networks see each as z-scores."""
     loss: Literal["l1", "l2"] = "l2"
+    """What the network is trained with, and judged by: l1 | l2."""
 
     def describe(self) -> str:
         """Describe the length of the vector."""
@@ -225,6 +216,7 @@ class CustomClass(_Classes, _OfImages):
     """One class for each image, pair or triplet."""
 
     kind: Literal["class"]
+    """One class for each image (or pair)."""
 
     def describe(self) -> str:
         """Describe the ids that may occur."""
@@ -257,7 +249,7 @@ def custom_name(name: str) -> str:
 
 KINDS: dict[str, type[CustomTask]] = {"map": CustomMap, "pixel_classes": CustomPixelClasses, "vector": CustomVector, "class": CustomClass}
 AnyCustomTask = Annotated[CustomMap | CustomPixelClasses | CustomVector | CustomClass, Field(discriminator="kind")]
-CustomTasks = dict[Annotated[str, AfterValidator(custom_name)], AnyCustomTask]
+CustomTasks = dict[Annotated[str, AfterValidator(custom_name), Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$"})], AnyCustomTask]
 
 
 def _must_be_plain(what: str, text: str) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
 
-from taskonomy.config.params import AdversarialParams
+from taskonomy.config.network_params import AdversarialParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
 from taskonomy.models.decoders import LEAST

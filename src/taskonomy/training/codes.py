@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
-from taskonomy.config.params import Precision
+from taskonomy.config.network_params import Precision
 from taskonomy.dataset.splits import SPLITS
 from taskonomy.labels.encodings import Input
 from taskonomy.training.dataloader import TESTING

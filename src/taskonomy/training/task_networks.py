@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, Shaped
 
-from taskonomy.config.params import Precision, ScheduleParams
+from taskonomy.config.network_params import Precision, ScheduleParams
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.machine.device import fastest

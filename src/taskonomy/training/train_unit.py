@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from taskonomy.config.params import AdversarialParams, Precision, ScheduleParams
+from taskonomy.config.network_params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.task import Task
 from taskonomy.machine.device import fastest, threads_for

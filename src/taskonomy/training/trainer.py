@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from taskonomy.config.params import AdversarialParams, Precision, ScheduleParams
+from taskonomy.config.network_params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
 from taskonomy.numeric.rng import generator

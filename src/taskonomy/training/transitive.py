@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from taskonomy.config.params import Precision
+from taskonomy.config.network_params import Precision
 from taskonomy.machine.device import fastest
 from taskonomy.models.transfer import TransferModule
 from taskonomy.store.store import Store, Unit

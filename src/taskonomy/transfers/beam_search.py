@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from taskonomy.config.params import Beam
+from taskonomy.config.network_params import Beam
 from taskonomy.training.transfer_context import Sources
 
 # As in the released measurements: all pairs and triples of the 5 best sources, all sets of 4 of the 6 best, and from order k = 5 on the k best.

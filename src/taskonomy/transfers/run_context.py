@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taskonomy.config.params import TransferParams
+from taskonomy.config.network_params import TransferParams
 from taskonomy.config.task_config import TaskConfig, read_task_config
 from taskonomy.training.transfer_context import TransferContext
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
-from taskonomy.config.params import WorkKind
+from taskonomy.config.execution_params import WorkKind
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.store.store import Store

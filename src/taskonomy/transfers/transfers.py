@@ -11,7 +11,7 @@ from taskonomy.affinity.ahp import affinities
 from taskonomy.affinity.win_rates import win_rates
 from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
-from taskonomy.config.params import WorkKind
+from taskonomy.config.execution_params import WorkKind
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Unit
 from taskonomy.store.unit_keys import prepared_files

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 from taskonomy.atomic_io import whole_folder, write_csv
 from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
-from taskonomy.config.params import WorkKind
+from taskonomy.config.execution_params import WorkKind
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.errors import TaskonomyError

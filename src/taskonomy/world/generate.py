@@ -7,7 +7,7 @@ from typing import Any
 
 from taskonomy.annotate.annotations import annotate
 from taskonomy.atomic_io import whole_folder
-from taskonomy.config.params import WorldParams
+from taskonomy.config.data_params import WorldParams
 from taskonomy.dataset.splits import divide
 from taskonomy.machine.cores import on_every_core, progress
 from taskonomy.release.formats import file_name, to_bytes

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from taskonomy.atomic_io import write_json, write_text
-from taskonomy.config.params import DataParams
+from taskonomy.config.data_params import DataParams
 from taskonomy.data.custom_checks import refuse_constant
 from taskonomy.data.datasets import Data
 from taskonomy.data.prepare.arrays import Rows, arrays_of

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Int
 
 from taskonomy.atomic_io import resumable_folder, unfinished_of
-from taskonomy.config.params import DataParams, OnBad
+from taskonomy.config.data_params import DataParams, OnBad
 from taskonomy.data.custom_checks import Misfit, misfit_error
 from taskonomy.data.datasets import Data, Problem, open_anew
 from taskonomy.data.prepare.arrays import arrays_of, disk_needed, needs

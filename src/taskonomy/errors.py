@@ -23,6 +23,16 @@ def one_line() -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror or error}")
+    except Exception as error:
+        if not _is_full_database(error):
+            raise
+        sys.exit("error: .dvc/state, or where core.site_cache_dir of DVC's configuration says: No space left on device")
+
+
+def _is_full_database(error: Exception) -> bool:
+    """Return whether DVC found no room for its database; sqlite is not loaded to find out."""
+    sqlite = sys.modules.get("sqlite3")
+    return sqlite is not None and isinstance(error, sqlite.OperationalError) and "is full" in str(error)
 
 
 def unknown(what: str, names: Iterable[str], known: Iterable[str]) -> TaskonomyError:

@@ -25,7 +25,17 @@ NO_BITS = {
     "machine/*": "who computes; the bits do not depend on it, as the tests of each stage hold",
     "compute/*": "on which machine units are computed",
     "store/*": "where finished units lie; their keys hold what decides them, and another key is another unit",
-    "config/params.py": "a stage depends on keys of params.yaml, all of which stand there: test_params_yaml_states_every_key; a unit on values",
+    **dict.fromkeys(
+        (
+            "config/params.py",
+            "config/checked.py",
+            "config/data_params.py",
+            "config/network_params.py",
+            "config/policy_params.py",
+            "config/execution_params.py",
+        ),
+        "a stage depends on keys of params.yaml, all of which stand there: test_params_yaml_states_every_key; a unit on values",
+    ),
 }
 # (stages, who imports, what is imported; by patterns) -> why the stage does not depend on it.
 EXCEPTIONS = {

@@ -81,10 +81,6 @@ class DecoderParams(Checked):
             raise ValueError(f"must be a power of two (is {shuffle})")
         return shuffle
 
-    def scaled(self, channels: int) -> int:
-        """Return the channels at this width, at least one."""
-        return max(1, round(channels * self.width))
-
 
 class AdversarialParams(Checked):
     """The reference's second term for tasks whose output is a map: a critic tells it from the label."""
@@ -108,10 +104,6 @@ class ScheduleParams(Checked):
     """Share of the epochs after which the rate is a tenth."""
     weight_decay: Weight
     """L2 penalty on weights, as Adam's."""
-
-    def rate_in(self, epoch: int) -> float:
-        """Return the learning rate of an epoch, counted from 0."""
-        return self.rate if epoch < self.slow_after * self.epochs else self.rate / 10
 
 
 class ScheduleChange(Checked):

@@ -67,7 +67,7 @@ def make_decoder(
     if head.layers:
         if outputs % heads:
             raise TaskonomyError(f"{heads} heads cannot share {outputs} outputs evenly")
-        widths = [in_channels * code_side**2, *[shape.scaled(head.hidden)] * (head.layers - 1), outputs // heads]
+        widths = [in_channels * code_side**2, *[_scaled(shape, head.hidden)] * (head.layers - 1), outputs // heads]
         parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm, shape.dropout) for _ in range(heads)])]
     else:
         if head.shrink > 1 and shape.shrunk:
@@ -144,6 +144,11 @@ def small_normal(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(layer.bias)
 
 
+def _scaled(shape: DecoderParams, channels: int) -> int:
+    """Return the channels at the decoder's width, at least one."""
+    return max(1, round(channels * shape.width))
+
+
 def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderParams, batch_norm: bool) -> list[nn.Module]:
     # A map that is hardly larger than the code leaves less room for pixel shuffling.
     shuffle = min(shape.shuffle, max(1, side // code_side))
@@ -155,7 +160,7 @@ def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: 
     steps = [shape.steps[min(number, len(shape.steps) - 1)] for number in range(max(0, int(doublings)))]
     plan = [(channels, 1) for channels in shape.layers] + [(channels, 1 if after else 2) for step in steps for after, channels in enumerate(step)]
     for channels, stride in plan:
-        channels = shape.scaled(channels)
+        channels = _scaled(shape, channels)
         conv = (
             nn.ConvTranspose2d(inputs, channels, 3, stride, 1, output_padding=1, bias=not batch_norm)
             if stride > 1

@@ -24,6 +24,11 @@ from taskonomy.training.losses import per_sample
 _LOOK = 200  # steps of a GPU between two checks that its losses are finite
 
 
+def rate_in(schedule: ScheduleParams, epoch: int) -> float:
+    """Return the learning rate of an epoch, counted from 0 (paper: 1e-4, then 1e-5 for the last part)."""
+    return schedule.rate if epoch < schedule.slow_after * schedule.epochs else schedule.rate / 10
+
+
 @dataclass
 class Curve:
     """Mean losses by epoch."""
@@ -105,11 +110,11 @@ def fit(
         for epoch in range(first):
             told(epoch, curve)
         for epoch in range(first, schedule.epochs):
-            set_rate(optimizer, schedule.rate_in(epoch))
+            set_rate(optimizer, rate_in(schedule, epoch))
             seeded(seed, name, "epoch", epoch)
             second = adversary if adversary is not None and epoch >= adversary.after * schedule.epochs else None
             if second is not None:
-                second.start(schedule.rate_in(epoch), epoch / schedule.epochs)
+                second.start(rate_in(schedule, epoch), epoch / schedule.epochs)
             curve.train.append(_one_epoch(steps, train, second, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
             value = float(_losses(network, validation, steps.judge).mean(dtype=np.float64))
             if not math.isfinite(value):

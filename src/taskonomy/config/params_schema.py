@@ -14,6 +14,7 @@ from taskonomy.atomic_io import write_text
 from taskonomy.config.checked import TASK_NAME
 from taskonomy.config.params import Params
 from taskonomy.tasks import BUILT_IN
+from taskonomy.tasks.custom_tasks import KINDS
 
 SCHEMA = "params.schema.json"
 MODELINE = f"# yaml-language-server: $schema={SCHEMA}"  # first line of params.yaml, by which editors find the schema
@@ -36,8 +37,24 @@ class _OfParams(GenerateJsonSchema):
 def params_schema() -> dict[str, Any]:
     """Return the schema: bounds, choices, defaults, and what each key means."""
     found = _in_lines(Params.model_json_schema(schema_generator=_OfParams))
+    _describe_keys_alone(found)
     found["$defs"]["TaskName"] = {"anyOf": [{"enum": list(BUILT_IN)}, {"type": "string"}]}
-    return {"$schema": GenerateJsonSchema.schema_dialect, "title": "params.yaml of Taskonomy", **found}
+    return {"$schema": GenerateJsonSchema.schema_dialect, **found}
+
+
+def _describe_keys_alone(schema: dict[str, Any]) -> None:
+    """Take the types' texts out, but for the kinds of custom tasks: editors would show them in the place of a key's own.
+
+    Pydantic leaves a key's text out where it is that of its type.
+    """
+    types, kinds = schema["$defs"], {one.__name__ for one in KINDS.values()}
+    texts = {f"#/$defs/{name}": one.get("description") for name, one in types.items()}
+    for section in (schema, *types.values()):
+        for key in section.get("properties", {}).values():
+            if "$ref" in key:
+                key.setdefault("description", texts[key["$ref"]])
+    for name in types.keys() - kinds:
+        types[name].pop("description", None)
 
 
 def schema_text() -> str:

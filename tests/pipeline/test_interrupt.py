@@ -83,7 +83,7 @@ def test_a_stage_that_does_not_listen_is_ended_when_patience_is_over(pipeline: P
 def test_a_signal_soon_after_another_is_taken_for_the_same(monkeypatch: pytest.MonkeyPatch, echo: float, counted: int) -> None:
     """A terminal and the programs in between may each pass on the same one."""
     monkeypatch.setattr(scheduler, "_ECHO", echo)
-    run = object.__new__(scheduler.Run)  # signals alone are counted in it
+    run = object.__new__(scheduler.PipelineRun)  # signals alone are counted in it
     run.signals = 0
     with scheduler._signals(run):
         signal.raise_signal(signal.SIGINT)

@@ -216,7 +216,7 @@ from taskonomy.atomic_io import write_text
 with stage():
     write_text(Path("out.txt"), "made")
     if Path("edit").exists():
-        path = Path(taskonomy.__file__).with_name("seeds.py")
+        path = Path(taskonomy.__file__).parent.joinpath("numeric/rng.py")
         path.write_text(path.read_text() + "another = 1\\n")
 """
 
@@ -262,6 +262,7 @@ def test_what_taskonomy_stage_has_loaded_before_it_looks_decides_no_result() -> 
         "taskonomy.errors",
         "taskonomy.project",
         "taskonomy.project.code_version",
+        "taskonomy.stage",
         "taskonomy.stage.snapshot",
         "taskonomy.stage.declaration",
     }

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.parsing.user_text import whole
 
 if TYPE_CHECKING:
     from taskonomy.config.data_params import QueryTask
@@ -59,6 +58,8 @@ def _asked(task: str, root: Path, own: str | None, run: Path) -> "QueryTask":
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    from taskonomy.parsing.user_text import whole
+
     try:
         found = tuple(whole(part) for part in text.split(","))
     except ValueError as error:

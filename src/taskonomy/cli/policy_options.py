@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.parsing.user_text import names_in, normal
-from taskonomy.parsing.user_text import number as number_of
 
 if TYPE_CHECKING:
     from taskonomy.config.policy_params import LabelsParams, PolicyParams
@@ -63,10 +61,14 @@ def _labels(currency: str | None, path: Path | None) -> "LabelsParams":
 
 def names(options: list[str] | None) -> tuple[str, ...]:
     """Split the names that options hold, comma-separated."""
+    from taskonomy.parsing.user_text import names_in
+
     return tuple(name for option in options or () for name in names_in(option))
 
 
 def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
+    from taskonomy.parsing.user_text import normal, number
+
     values: dict[str, float] = {}
     for part in (one.strip() for option in options or () for one in option.split(",") if one.strip()):
         task, equals, amount = part.rpartition("=")  # a name may itself contain =
@@ -74,7 +76,7 @@ def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
         if not (equals and name) or "+" in name:
             raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER, of one task")
         try:
-            value = number_of(amount)
+            value = number(amount)
         except ValueError as error:
             raise TaskonomyError(f"{what}: {part!r} must be TASK=NUMBER: {name} {error}") from None
         if values.setdefault(name, value) != value:

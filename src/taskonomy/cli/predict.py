@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.parsing.user_text import names_in
 
 if TYPE_CHECKING:
     from taskonomy.tasks import Registry
@@ -77,6 +76,8 @@ def _registry(predictors: Path) -> "Registry":
 
 
 def _names(options: list[str] | None) -> list[str]:
+    from taskonomy.parsing.user_text import names_in
+
     return [name for option in options or () for name in names_in(option)]
 
 

@@ -8,7 +8,6 @@ from types import NoneType
 from typing import Any
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.parsing.user_text import number, whole
 
 
 def with_strict_numbers(command: Any) -> Any:
@@ -17,20 +16,22 @@ def with_strict_numbers(command: Any) -> Any:
         with_strict_numbers(below)
     hints = typing.get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}
     for one in command.params:
-        if (read := _reader(hints.get(one.name))) is not None:
-            one.process_value = partial(_checked, one.opts[0], read, one.process_value)
+        if (kind := _kind(hints.get(one.name))) is not None:
+            one.process_value = partial(_checked, one.opts[0], kind, one.process_value)
     return command
 
 
-def _reader(hint: Any) -> Callable[[str], float] | None:
+def _kind(hint: Any) -> type[int] | type[float] | None:
     kinds = set(typing.get_args(hint) or (hint,)) - {NoneType}
-    return whole if kinds == {int} else number if kinds == {float} else None
+    return int if kinds == {int} else float if kinds == {float} else None
 
 
-def _checked(option: str, read: Callable[[str], float], process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+def _checked(option: str, kind: type[int] | type[float], process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
     if isinstance(value, str):
+        from taskonomy.parsing.user_text import number, whole  # late: what a stage is to note must not be loaded before it looks
+
         try:
-            read(value)
+            whole(value) if kind is int else number(value)
         except ValueError as error:
             raise TaskonomyError(f"{option} {error}") from None
     return process(context, value)

@@ -10,7 +10,6 @@ from pathlib import Path
 import yaml
 
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.parsing.user_text import visible
 from taskonomy.stage.snapshot import text_as_begun
 
 _PACKAGE = Path(__file__).parents[1]
@@ -20,7 +19,7 @@ _KINDS = frozenset({".py", ".jinja", ".js", ".css", ".html"})
 def stages() -> dict[str, Path]:
     """Find the script of every stage: in the installed package, or in a checkout beside `src`."""
     folders = (_PACKAGE / "stages", _PACKAGE.parents[1] / "stages")
-    found = {path.stem: path for folder in folders if folder.is_dir() for path in visible(folder.glob("*.py"))}
+    found = {path.stem: path for folder in folders if folder.is_dir() for path in folder.glob("[!.]*.py")}
     if not found:
         raise TaskonomyError(f"{folders[0]}: the stages are missing; install taskonomy again")
     return found
@@ -29,7 +28,7 @@ def stages() -> dict[str, Path]:
 def code_version() -> str:
     """Return the version of the package with a digest of all its files, as two installations of one version may differ."""
     digest = blake2b(digest_size=6)
-    files = [path for path in visible(_PACKAGE.rglob("*")) if path.suffix in _KINDS and "stages" not in path.parts[len(_PACKAGE.parts) :]]
+    files = [path for path in _PACKAGE.rglob("[!.]*") if path.suffix in _KINDS and "stages" not in path.parts[len(_PACKAGE.parts) :]]
     for name, path in [*((path.relative_to(_PACKAGE).as_posix(), path) for path in files), *sorted(stages().items())]:
         data = path.read_bytes()
         digest.update(f"{name} {len(data)}\n".encode() + data)

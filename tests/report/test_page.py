@@ -27,6 +27,7 @@ from taskonomy.policy.problem import Problem
 from taskonomy.report.inputs import Results
 from taskonomy.report.page import embedded_json, page
 from taskonomy.tables.table import parse_table
+from taskonomy.tasks import BUILT_IN
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
@@ -79,15 +80,15 @@ def on(policy: Policy, problem: Problem) -> Policy:
     return replace(policy, transfers=tuple(measured[one.target, one.sources] for one in policy.transfers))
 
 
-def seen(html: str, folder: Path, script: str) -> dict[str, object]:
-    """Run `script` in the opened page, and return what it puts into `result`."""
+def seen(html: str, folder: Path, script: str, link: str = "") -> dict[str, object]:
+    """Run `script` in the page, opened with a link's part after #, and return what it puts into `result`."""
     run = f"const result = {{}}; {script}; document.body.dataset.result = JSON.stringify(result);"
     probe = f"<script>window.addEventListener('load', () => {{ {run} }});</script>"
     path = folder / "index.html"
     path.write_text(html.replace("</body>", probe + "</body>"), encoding="utf-8")
     assert CHROMIUM is not None
     done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=6000", "--dump-dom", path.as_uri()],
+        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=6000", "--dump-dom", path.as_uri() + link],
         capture_output=True,
         text=True,
         timeout=HANG,
@@ -108,7 +109,7 @@ def test_the_page_shows_the_policy_and_follows_the_reader(published: pd.DataFram
         const slider = document.getElementById('budget');
         slider.value = 4; slider.dispatchEvent(new Event('input'));
         result.after = document.getElementById('headline').textContent;
-        result.budget = document.getElementById('budget-value').textContent;
+        result.budget = document.getElementById('budget-value').value;
         result.links = document.querySelectorAll('#graph .link').length;
         result.plots = ['front-gain', 'front-quality', 'heat', 'tree', 'savings', 'significance-gain'].map(
             (id) => document.querySelectorAll('#' + id + ' svg.main-svg').length > 0);
@@ -255,3 +256,80 @@ def test_a_link_of_a_variant_starts_at_its_source(published: pd.DataFrame, tmp_p
     assert result["paths"]
     assert len(result["how"]) == 1  # type: ignore[arg-type]
     assert "from Surface normals by way of Reshading" in result["how"][0]  # type: ignore[index]
+
+
+RULES = """
+    const set = (name, key, value) => {
+        const one = document.querySelector(`#rules [aria-label="${name}: ${key}"]`);
+        if (one.type === 'checkbox') one.checked = value; else one.value = value;
+        one.dispatchEvent(new Event('change'));
+    };
+    const sources = () => [...document.querySelectorAll('#sources .source')].map((one) => one.lastChild.textContent);
+    const budget = (value) => { const one = document.getElementById('budget-value'); one.value = value; one.dispatchEvent(new Event('change')); };
+"""
+
+
+def page_with_rules(table: pd.DataFrame, params: PolicyParams, orders: list[int]) -> str:
+    return page_of(table, params, orders, 4, params={"policy": params.model_dump(mode="json")})
+
+
+@needs_browser
+def test_rules_changed_in_the_page_give_the_policy_of_the_pipelines_solver(published: pd.DataFrame, tmp_path: Path) -> None:
+    params = PolicyParams(budget=3, max_order=2, exclude=NOT_SOURCES)
+    script = f"""
+        {RULES}
+        result.before = sources();
+        set('Surface normals', 'cost', '2.5'); set('Autoencoding', 'labelled in full', 'must');
+        set('Room layout', 'must be solved', false); set('Egomotion (triplet pose)', 'importance', '3'); budget(4.5);
+        result.after = sources();
+        result.link = location.hash;
+        result.targets = document.querySelectorAll('#graph .node').length - result.after.length;
+        document.getElementById('rules-reset').click(); budget(3);
+        result.back = sources();
+        result.plain = location.hash;
+    """
+    result = seen(page_with_rules(published, params, [1, 2]), tmp_path, script)
+    changed = {
+        "budget": 4.5, "cost": {"normal": 2.5}, "require": ("autoencoding",), "roles": {"room_layout": "source"}, "importance": {"egomotion": 3.0}
+    }  # fmt: skip
+    expected = Planner(published, PolicyParams(max_order=2, exclude=NOT_SOURCES, **changed)).policy(4.5)
+    first = Planner(published, params).policy(3)
+    assert result["after"] == [BUILT_IN.title(name) for name in expected.sources]
+    assert result["targets"] == len(expected.transfers)
+    assert result["before"] == result["back"] == [BUILT_IN.title(name) for name in first.sources]
+    assert result["plain"] == ""
+    again = seen(page_with_rules(published, params, [1, 2]), tmp_path, f"{RULES} result.after = sources();", str(result["link"]))
+    assert again["after"] == result["after"]
+
+
+@needs_browser
+def test_a_page_says_why_other_rules_have_no_policy_and_keeps_the_one_before(published: pd.DataFrame, tmp_path: Path) -> None:
+    script = f"""
+        {RULES}
+        const before = sources();
+        set('Surface normals', 'labelled in full', 'must'); budget(0.5);
+        result.said = document.getElementById('said').textContent;
+        result.kept = JSON.stringify(sources()) === JSON.stringify(before);
+        budget(3);
+        result.quiet = document.getElementById('said').hidden;
+    """
+    result = seen(page_with_rules(published, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1]), tmp_path, script)
+    assert "No policy of budget 0.5 serves every task" in str(result["said"])
+    assert result["kept"]
+    assert result["quiet"]
+
+
+@needs_browser
+def test_a_link_with_names_and_numbers_that_are_not_the_tables_changes_nothing(published: pd.DataFrame, tmp_path: Path) -> None:
+    params = PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES)
+    link = "#order=1&budget=3&cost.normal=-4&cost.nobody=2&label.normal=%3Cb%3E&__proto__.x=1&importance.normal=1e999x"
+    result = seen(page_with_rules(published, params, [1]), tmp_path, f"{RULES} result.after = sources(); result.hash = location.hash;", link)
+    assert result["after"] == [BUILT_IN.title(name) for name in Planner(published, params).policy(3).sources]
+    assert result["hash"] == ""
+
+
+def test_the_page_opens_with_the_pipelines_policy_where_the_front_lacks_it(published: pd.DataFrame) -> None:
+    params = PolicyParams(budget=3, max_order=3, exclude=NOT_SOURCES)
+    found = json.loads(re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', page_of(published, params, [1], 4), re.DOTALL).group(1))  # type: ignore[union-attr]
+    first = found["front"][found["chosen"]]
+    assert (first["max_order"], first["budget"], tuple(first["sources"])) == (3, 3, Planner(published, params).policy(3).sources)

@@ -56,6 +56,14 @@ class Buildings:
         """Return the largest number of held-out images that any target has."""
         return int(self._images.sum(1).max())
 
+    def rates(self, chosen: Iterable[Chosen], measure: str) -> Float64[np.ndarray, " chosen"]:
+        """Compute each transfer's win rate by itself; NaN where it was not measured."""
+        rows = np.array([self._row.get((target, frozenset(sources)), -1) for target, sources in chosen], dtype=int)
+        images = self._images[rows].sum(1)
+        wins = (self._images[rows] * self._rates[measure][rows]).sum(1)
+        known = (rows >= 0) & (images > 0) & bool(self._known[measure])
+        return np.divide(wins, images, out=np.full(len(rows), np.nan), where=known)
+
     def interval(self, chosen: Iterable[Chosen], measure: str) -> Interval | None:
         """Compute the mean win rate of these transfers, one per target; None where it was not measured.
 

@@ -30,6 +30,7 @@ from taskonomy.report.figures import (
     tree_figure,
 )
 from taskonomy.report.inputs import Results
+from taskonomy.report.page_solver import page_rules
 from taskonomy.tables.table import task_names
 from taskonomy.tasks import FAMILIES
 
@@ -41,13 +42,17 @@ def page(title: str, results: Results) -> str:
     registry = results.registry
     shown = decision.points(results)
     chosen = decision.chosen(results.policy, shown)
-    tasks = by_family(sorted({*results.table["target"], *(name for point in results.front for name in point["sources"])}), registry)
+    rules = page_rules(results)
+    tasks = by_family(
+        sorted({*results.table["target"], *(name for point in shown for name in point["sources"]), *(rules["tasks"] if rules else ())}), registry
+    )
     matrix = affinity_matrix(without_sources(results.table, results.excluded, registry), registry)
     data = {
         "front": shown,
         "chosen": chosen,
         "tasks": {name: {"title": registry.title(name), "family": registry.family(name)} for name in tasks},
-        "variants": decision.variants(results.front, registry),
+        "rules": rules,
+        "variants": decision.variants(results.table, registry),
         "colours": FAMILY_COLOURS,
         "marks": FAMILY_MARKS,
         "figures": _figures(results, matrix),
@@ -85,7 +90,8 @@ def page(title: str, results: Results) -> str:
         studies=results.studies,
         made_of=made_of.shown(results),
         style=_ours("page.css"),
-        script=_ours("page.js"),
+        rules=rules,
+        script=Markup("\n").join(_ours(name) for name in ("solver.js", "shared.js", "rules.js", "page.js")),
         plotly=Markup(get_plotlyjs()),  # noqa: S704, plotly's own file
         data=Markup(embedded_json(data)),  # noqa: S704, escaped for a script element by embedded_json
     )

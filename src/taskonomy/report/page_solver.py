@@ -1,11 +1,20 @@
-"""The Boolean program as the report's page solves it: `templates/solver.js` reads what this module writes."""
+"""The Boolean program as the report's page solves it: `templates/solver.js` and `templates/rules.js` read what this module writes."""
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
-from taskonomy.config.policy_params import PolicyParams
+import numpy as np
+import pandas as pd
+
+from taskonomy.config.policy_params import PolicyParams, Role
+from taskonomy.policy.label_costs import prices
+from taskonomy.policy.numbers import as_written
 from taskonomy.policy.problem import Problem
+from taskonomy.report.inputs import Results
+from taskonomy.tables.table import labelled, task_names
+
+MOST_ROWS = 20_000  # of a table that a page carries: some 2 MB
 
 
 def page_program(problem: Problem, params: PolicyParams) -> dict[str, Any]:
@@ -21,6 +30,58 @@ def page_program(problem: Problem, params: PolicyParams) -> dict[str, Any]:
         "required": sorted(problem.required),
         "balance": params.balance.value,
     }
+
+
+def page_rules(results: Results) -> dict[str, Any] | None:
+    """Collect what the page needs to solve the table by other rules than the pipeline's; None where the parameters are not known.
+
+    A table that is too large for a page is left out, and `rows` is null: the page then says what to run instead.
+    """
+    if results.params is None:
+        return None
+    params = PolicyParams.model_validate(results.params["policy"])
+    table = results.table[results.table["affinity"].notna()]
+    targets, sources = task_names(table)
+    solved = [name for name in targets if params.roles.get(name) is not Role.SOURCE]
+    names = sorted({*targets, *map(labelled, sources)})
+    money = params.labels.currency is not None
+    usable = [name for name in names if _label(name, params) != "no"]  # an excluded task need not have a price
+    found = prices(params.labels, tuple(solved), usable) if money else None
+    costs = found.sources if found else {name: as_written(params.cost.get(name, 1.0)) for name in names}
+    return {
+        "rows": None if len(table) > MOST_ROWS else _rows(table, results),
+        "tasks": {name: _rule(name, params, name in solved, name in targets, costs.get(name)) for name in names},
+        "policy": {name: getattr(params, name) for name in ("max_order", "budget", "self_edge", "balance")},
+        "currency": params.labels.currency,
+        "fixed": decimal(found.transfers if found else Fraction(0)),
+    }
+
+
+def _rule(name: str, params: PolicyParams, solved: bool, target: bool, cost: Fraction | None) -> dict[str, Any]:
+    return {
+        "solve": solved if target else None,
+        "label": _label(name, params),
+        "cost": None if cost is None else decimal(cost),
+        "importance": params.importance.get(name, 1.0),
+    }
+
+
+def _label(name: str, params: PolicyParams) -> str:
+    """Return whether a task is labelled in full: no, must, or may be."""
+    if name in params.require:
+        return "must"
+    return "no" if name in params.exclude or params.roles.get(name) is Role.TARGET else "may"
+
+
+def _rows(table: pd.DataFrame, results: Results) -> list[list[Any]]:
+    """List the table's rows: target, sources, affinity, and gain and quality on the images that policies are judged on."""
+    rates = [
+        None if results.buildings is None else results.buildings.rates(zip(table["target"], table["sources"], strict=True), name)
+        for name in ("gain", "quality")
+    ]
+    found = [table[name].to_numpy(float) if rate is None else rate for name, rate in zip(("gain", "quality"), rates, strict=True)]
+    shown = [[None if np.isnan(value) else round(float(value), 6) for value in values] for values in found]
+    return [list(row) for row in zip(table["target"], map(list, table["sources"]), table["affinity"], *shown, strict=True)]
 
 
 def decimal(number: Fraction) -> str:

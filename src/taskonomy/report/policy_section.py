@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.evaluation.jackknife import Interval
@@ -19,16 +20,20 @@ ENOUGH = 0.95  # share of the best gain of any budget
 
 
 def points(results: Results) -> list[dict[str, Any]]:
-    """Prepare the points of the front, with gain and quality on held-out images and a description of each."""
-    return [_point(point, results) for point in results.front]
+    """Prepare the points of the front, with gain and quality on held-out images and a description of each; the pipeline's policy is one of them."""
+    solved = list(results.front)
+    if not any(_same_rules(point, results.policy) for point in solved):
+        solved.append({**results.policy, "one_more_label": dict.fromkeys(("cost", "objective", *MEASURES))})
+    return [_point(point, results) for point in solved]
 
 
 def chosen(policy: dict[str, Any], shown: list[dict[str, Any]]) -> int:
-    """Choose the point of the front shown first: the nearest to the pipeline's policy, from below where its order or budget was not solved."""
-    orders = {point["max_order"] for point in shown}
-    order = max((one for one in orders if one <= policy["max_order"]), default=min(orders))
-    places = [place for place, point in enumerate(shown) if point["max_order"] == order]
-    return max((place for place in places if shown[place]["budget"] <= policy["budget"]), default=places[0])
+    """Find the pipeline's policy among the points: the page shows it first."""
+    return next(place for place, point in enumerate(shown) if _same_rules(point, policy))
+
+
+def _same_rules(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(one["max_order"] == other["max_order"] and one["budget"] == other["budget"])
 
 
 def how_sure(results: Results) -> str:
@@ -85,9 +90,9 @@ def labels_saved(results: Results) -> str:
     )
 
 
-def variants(front: list[dict[str, Any]], registry: Registry) -> dict[str, dict[str, str]]:
-    """Collect the transitive and fine-tuned sources of the front's transfers: as written -> the task and a title."""
-    written = sorted({name for point in front for one in point["transfers"] for name in one["sources"]})
+def variants(table: pd.DataFrame, registry: Registry) -> dict[str, dict[str, str]]:
+    """Collect the transitive and fine-tuned sources of a table: as written -> the task and a title."""
+    written = sorted({name for sources in table["sources"] for name in sources})
     return {one.written: {"source": one.source, "title": title_of_variant(one, registry)} for name in written if (one := variant(name)) is not None}
 
 

@@ -1,17 +1,6 @@
 "use strict";
-// The reader chooses an order and a budget among the solved ones; everything shown follows from that choice.
-const data = JSON.parse(document.getElementById("data").textContent);
-const byId = (id) => document.getElementById(id);
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const titleOf = (name) => data.tasks[name].title;
-// A source as written is a task, or a variant of one: by way of another task, or fine-tuned.
-const plain = (written) => data.variants[written]?.source ?? written;
-const howOf = (written) => data.variants[written]?.title ?? titleOf(written);
-const colourOf = (name) => data.colours[data.tasks[name].family];
-const number = (value, digits = 2) => (value === null || value === undefined ? "n/a" : value.toFixed(digits));
-const cut = (text, longest = 30) => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text);
-const marks = (name) => data.marks[data.tasks[name].family];
-const orders = [...new Set(data.front.map((point) => point.max_order))];
+// The reader chooses an order, a budget and rules; everything shown follows from that choice. Points of the front are solved already.
+const orders = [...new Set(data.front.map((point) => point.max_order))].sort((a, b) => a - b);
 const lineColours = ["#009E73", "#E69F00", "#CC79A7", "#0072B2", "#D55E00", "#56B4E9"];
 const symbols = ["circle", "square", "diamond", "triangle-up", "cross", "star"], dashes = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const printing = matchMedia("print"), dark = matchMedia("(prefers-color-scheme: dark)");
@@ -91,14 +80,20 @@ function drawGraph(point) {
 const bounds = ([, low, high], digits = 3) => (low === null ? "" : `, ${low.toFixed(digits)} to ${high.toFixed(digits)}`);
 
 function words(point) {
-  byId("headline").textContent = point.headline;
+  byId("headline").textContent = point.headline ?? `Label ${point.sources.length} ${point.sources.length === 1 ? "task" : "tasks"} in full and transfer to the other ${point.transfers.filter(([target]) => !point.sources.includes(target)).length} of ${point.transfers.length} targets.`;
+  byId("sources").replaceChildren(...point.sources.map((name) => {
+    const chip = document.createElement("span"), mark = document.createElement("span");
+    chip.className = "source"; mark.className = "mark"; mark.textContent = marks(name); mark.style.color = colourOf(name);
+    chip.append(mark, titleOf(name));
+    return chip;
+  }));
   byId("feeds").textContent = point.see;
   const more = point.one_more_label;
   const tiles = [
     [number(point.gain[0], 3), `mean gain${bounds(point.gain)}`], [number(point.quality[0], 3), `mean quality${bounds(point.quality)}`],
     ...(point.labels === null ? [] : [[`${(100 * point.labels).toFixed(0)}\u00a0%`, "of the labels of full supervision"]]),
-    [number(point.objective, 4), `objective, ${point.status}`],
-    [more.cost === null ? "nothing" : `${more.quality >= 0 ? "+" : ""}${number(more.quality, 3)}`, more.cost === null ? "is bought by more labels" : `quality for ${+more.cost.toFixed(6)} more`],
+    ...(point.objective === null ? [[+point.cost.toFixed(6), "cost of its labels"]] : [[number(point.objective, 4), `objective, ${point.status}`]]),
+    ...(point.here ? [] : [[more.cost === null ? "nothing" : `${more.quality >= 0 ? "+" : ""}${number(more.quality, 3)}`, more.cost === null ? "is bought by more labels" : `quality for ${+more.cost.toFixed(6)} more`]]),
   ];
   byId("tiles").replaceChildren(...tiles.map(([value, text]) => {
     const tile = document.createElement("div"), strong = document.createElement("b"), label = document.createElement("span");
@@ -152,28 +147,52 @@ function drawFront(id, field, title) {
   }
 }
 
+// The point of an order and a budget: of the front, or solved here where the front has none or the rules are others; a text where there is none.
+function pointAt(order, budget) {
+  const known = pointsOf(order).find((point) => point.budget === budget);
+  if (known && !rules?.changed()) return known;
+  if (rules) return rules.solve(order, budget);
+  return nearest(orders.includes(order) ? order : orders[0], budget);
+}
+
 function choose(order, budget) {
-  shown = nearest(order, budget);
-  const points = pointsOf(shown.max_order);
+  const found = pointAt(order, budget);
+  asked = { order, budget };
+  rules?.fill();
+  byId("said").hidden = typeof found !== "string";
+  if (typeof found === "string") byId("said").textContent = found;
+  else shown = found;
+  const points = pointsOf(nearestOrder(order));
   const slider = byId("budget");
   slider.max = points.length - 1;
-  slider.value = points.indexOf(shown);
-  byId("budget-value").textContent = +shown.budget.toFixed(6);
-  for (const input of byId("orders").querySelectorAll("input")) input.checked = Number(input.value) === shown.max_order;
+  slider.value = points.indexOf(nearest(nearestOrder(order), budget));
+  byId("budget-value").value = +budget.toFixed(6);
+  for (const input of byId("orders").querySelectorAll("input")) input.checked = Number(input.value) === order;
+  if (rules) history.replaceState(null, "", isGiven(order, budget) ? location.pathname + location.search : rules.link(order, budget));
   words(shown);
   drawGraph(shown);
   drawFront("front-gain", "gain", "Mean gain");
   drawFront("front-quality", "quality", "Mean quality");
 }
 
+const start = data.front[data.chosen];
+const isGiven = (order, budget) => !rules.changed() && order === start.max_order && budget === start.budget;
+const nearestOrder = (order) => orders.filter((one) => one <= order && pointsOf(one).length).at(-1) ?? orders[0];
+let asked = { order: start.max_order, budget: start.budget };
+
 for (const order of orders) {
   const label = document.createElement("label"), input = document.createElement("input");
   label.className = "chip"; input.type = "radio"; input.name = "order"; input.value = order;
-  input.addEventListener("change", () => choose(order, shown.budget));
+  input.addEventListener("change", () => choose(order, asked.budget));
   label.append(input, String(order));
   byId("orders").append(label);
 }
-byId("budget").addEventListener("input", (event) => choose(shown.max_order, pointsOf(shown.max_order)[event.target.value].budget));
+byId("budget").addEventListener("input", (event) => choose(asked.order, pointsOf(nearestOrder(asked.order))[event.target.value].budget));
+byId("budget-value").addEventListener("change", (event) => {
+  const budget = event.target.valueAsNumber;
+  if (budget >= 0) choose(asked.order, rules ? budget : nearest(asked.order, budget).budget);
+  else event.target.value = asked.budget;
+});
 function drawFigures() {
   for (const [id, figure] of Object.entries(data.figures)) {
     if (byId(id)) draw(id, figure.data, figure.layout);
@@ -186,5 +205,14 @@ for (const input of document.querySelectorAll("#views input")) {
   });
 }
 drawFigures();
-choose(data.front[data.chosen].max_order, data.front[data.chosen].budget);
-for (const medium of [printing, dark]) medium.addEventListener("change", () => { drawFigures(); choose(shown.max_order, shown.budget); });
+function begin() {
+  const linked = rules && location.hash.includes("=") ? rules.follow(location.hash) : null;
+  if (linked) choose(linked.order, linked.budget);
+  else choose(start.max_order, start.budget);
+}
+if (rules) {
+  rules.build(() => choose(asked.order, asked.budget));
+  addEventListener("hashchange", begin);
+}
+begin();
+for (const medium of [printing, dark]) medium.addEventListener("change", () => { drawFigures(); choose(asked.order, asked.budget); });

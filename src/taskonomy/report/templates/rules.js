@@ -1,0 +1,134 @@
+"use strict";
+// The reader changes the rules, and the page solves them: roles, must-haves, costs, importances, any budget and any order. The choice is in the link.
+const rules = (() => {
+  const given = data.rules;
+  if (!given) return null;
+  const names = Object.keys(data.tasks).filter((name) => Object.hasOwn(given.tasks, name)); // by family
+  const own = () => Object.fromEntries(names.map((name) => [name, { ...given.tasks[name] }]));
+  let tasks = own();
+  const highest = given.rows === null ? 1 : Math.max(...given.rows.map(([, sources]) => sources.length));
+
+  const changed = () => names.some((name) => Object.keys(given.tasks[name]).some((key) => String(tasks[name][key]) !== String(given.tasks[name][key])));
+
+  const needs = (target, sources) => [...new Set(sources.map((one) => (one === "self" ? target : plain(one))))];
+
+  // The transfers that the rules allow, as taskonomy.policy.problem.admissible.
+  function allowed(order) {
+    const selfEdge = given.policy.self_edge;
+    return given.rows.flatMap(([target, sources, affinity, gain, quality]) => {
+      const from = needs(target, sources), gold = sources[0] === "self";
+      if (!tasks[target].solve || sources.length > order || from.some((name) => tasks[name].label === "no")) return [];
+      if (gold ? selfEdge !== "gold" : from.includes(target) && selfEdge !== "transfer") return [];
+      return [{ target, sources, needs: from, affinity, gain, quality }];
+    });
+  }
+
+  const mean = (values) => { const known = values.filter((one) => one !== null); return known.length ? known.reduce((sum, one) => sum + one, 0) / known.length : null; };
+
+  // A point like those of the front, solved here; a text where there is none.
+  function solve(order, budget) {
+    if (given.rows === null) return "This table is too large for a page. Run: taskonomy explore";
+    const transfers = allowed(order);
+    const left = names.filter((name) => tasks[name].solve && !transfers.some((one) => one.target === name));
+    if (left.length) return `No transfer is left for ${left.map(titleOf).join(", ")}: allow more sources, or more sources of one transfer.`;
+    if (!transfers.length) return "No task has to be solved.";
+    const usable = new Set(transfers.flatMap((one) => one.needs));
+    const required = names.filter((name) => tasks[name].label === "must");
+    const unused = required.filter((name) => !usable.has(name));
+    if (unused.length) return `No transfer uses ${unused.map(titleOf).join(", ")}, which must be labelled.`;
+    const field = (key) => Object.fromEntries(names.map((name) => [name, tasks[name][key]]));
+    const found = policySolver.solve({ transfers, cost: field("cost"), fixed: given.fixed, budget, importance: field("importance"), required, balance: given.policy.balance });
+    if (found.status === "too large") return `This problem is too large to be solved in a page (${found.why}). Run: taskonomy explore`;
+    if (found.status === "infeasible") return `No policy of budget ${budget} serves every task that must be solved: raise the budget, or allow more sources.`;
+    const rows = [...found.transfers].sort((a, b) => (a.target < b.target ? -1 : 1));
+    return {
+      max_order: order, budget, cost: found.cost, objective: null, sources: found.sources, status: "optimal", here: true,
+      one_more_label: { cost: null }, gain: [mean(rows.map((one) => one.gain)), null, null], quality: [mean(rows.map((one) => one.quality)), null, null],
+      labels: null, headline: null, see: "Solved in this page, and proved to be the best under these rules.",
+      transfers: rows.map((one) => [one.target, one.sources, one.gain, one.quality]),
+    };
+  }
+
+  // The rules that differ, as the part of a link after #.
+  function link(order, budget) {
+    const parts = new URLSearchParams({ order, budget });
+    for (const name of names) {
+      for (const key of Object.keys(tasks[name])) {
+        if (String(tasks[name][key]) !== String(given.tasks[name][key])) parts.set(`${key}.${name}`, tasks[name][key]);
+      }
+    }
+    return `#${parts}`;
+  }
+
+  const isNumber = (text) => /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text);
+
+  // Take the rules of a link; returns its order and budget, null where it has none. What is not understood is passed over.
+  function follow(hash) {
+    tasks = own();
+    const parts = new URLSearchParams(hash.slice(1));
+    for (const [key, value] of parts) {
+      const dot = key.indexOf("."), field = key.slice(0, dot), name = key.slice(dot + 1);
+      if (!Object.hasOwn(given.tasks, name)) continue;
+      if (field === "solve" && given.tasks[name].solve !== null && ["true", "false"].includes(value)) tasks[name].solve = value === "true";
+      if (field === "label" && ["no", "may", "must"].includes(value)) tasks[name].label = value;
+      if ((field === "cost" || field === "importance") && isNumber(value)) tasks[name][field] = value;
+    }
+    fill();
+    const order = Number(parts.get("order")), budget = parts.get("budget") ?? "";
+    return Number.isInteger(order) && order >= 1 && isNumber(budget) ? { order, budget: Number(budget) } : null;
+  }
+
+  const cells = new Map();
+
+  function build(onChange) {
+    const body = byId("rules").querySelector("tbody");
+    for (const name of names) {
+      const row = document.createElement("tr"), head = document.createElement("th"), mark = document.createElement("span");
+      mark.className = "mark"; mark.textContent = marks(name); mark.style.color = colourOf(name);
+      head.scope = "row"; head.append(mark, titleOf(name));
+      const inputs = { solve: input("checkbox"), label: select({ no: "no", may: "if it pays", must: "must be" }), cost: input("number"), importance: input("number") };
+      const labels = { solve: "must be solved", label: "labelled in full", cost: "cost", importance: "importance" };
+      if (given.tasks[name].solve === null) inputs.solve.disabled = true;
+      if (given.currency !== null) inputs.solve.disabled = true; // which labels transfers take depends on it
+      if (given.tasks[name].cost === null) inputs.label.disabled = inputs.cost.disabled = true; // it has no price
+      row.append(head);
+      for (const [key, one] of Object.entries(inputs)) {
+        one.setAttribute("aria-label", `${titleOf(name)}: ${labels[key]}`);
+        one.addEventListener("change", () => {
+          if (one.type === "number" && !isNumber(one.value)) { fill(); return; }
+          tasks[name][key] = one.type === "checkbox" ? one.checked : one.value;
+          onChange();
+        });
+        const cell = document.createElement("td");
+        cell.append(one); row.append(cell);
+      }
+      cells.set(name, inputs);
+      body.append(row);
+    }
+    byId("rules-reset").addEventListener("click", () => { tasks = own(); fill(); onChange(); });
+    fill();
+  }
+
+  function input(type) {
+    const made = document.createElement("input");
+    made.type = type;
+    if (type === "number") { made.min = "0"; made.step = "any"; made.className = "amount"; }
+    return made;
+  }
+
+  function select(options) {
+    const made = document.createElement("select");
+    for (const [value, text] of Object.entries(options)) made.append(new Option(text, value));
+    return made;
+  }
+
+  function fill() {
+    for (const [name, inputs] of cells) {
+      inputs.solve.checked = Boolean(tasks[name].solve);
+      for (const key of ["label", "cost", "importance"]) inputs[key].value = tasks[name][key];
+    }
+    byId("rules-reset").hidden = !changed();
+  }
+
+  return { changed, solve, link, follow, build, fill, highest };
+})();

@@ -1,0 +1,13 @@
+"use strict";
+// What every script of the page shares: its data, names and colours.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const titleOf = (name) => data.tasks[name].title;
+// A source as written is a task, or a variant of one: by way of another task, or fine-tuned.
+const plain = (written) => data.variants[written]?.source ?? written;
+const howOf = (written) => data.variants[written]?.title ?? titleOf(written);
+const colourOf = (name) => data.colours[data.tasks[name].family];
+const number = (value, digits = 2) => (value === null || value === undefined ? "n/a" : value.toFixed(digits));
+const cut = (text, longest = 34) => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text);
+const marks = (name) => data.marks[data.tasks[name].family];

@@ -42,7 +42,7 @@ TABLE = (
     "export",
     *(f"{stage.removesuffix('*')}measured" for stage in RULES if "@" in stage),
 )  # all that a changed loss may change
-TRANSFERS = ("transfer@*", "more", "samples", *TABLE)
+TRANSFERS = ("transfer@*", "variants", "samples", *TABLE)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def tasks(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     return make
 
 
-UNITS = ("train@*", "transfer@*", "more", "samples", "export")  # all that trains units, or reads known ones
+UNITS = ("train@*", "transfer@*", "variants", "samples", "export")  # all that trains units, or reads known ones
 DICTIONARY = ("prepare", "cards", "samples", "agreement", "export", *RULES)  # all that reads entries of the dictionary; networks have cards instead
 OF_ONE = ("cards", "train@normal", *TRANSFERS)
 EDITS = {
@@ -153,7 +153,9 @@ EDITS = {
     "report": Edit("`report.title`", params(report={"title": "Mine"}), ("report@*",)),
     "normalize": Edit("`normalize.resamples`", params(normalize={"resamples": 51}), ("normalize", "report@measured"), TABLE),
     "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TRANSFERS),
-    "more": Edit("`transfer.more`", params(transfer={"more": ["normal>reshading"]}), ("more", "normalize"), ("cards", *TABLE), transfers="normal"),
+    "variants": Edit(
+        "`transfer.variants`", params(transfer={"variants": ["normal>reshading"]}), ("variants", "normalize"), ("cards", *TABLE), transfers="normal"
+    ),
     "images": Edit("`transfer.images`", params(transfer={"images": 10}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
     "seed": Edit("`transfer.seed`", params(transfer={"seed": 1}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
     "one": Edit("one task's training", params(train={"tasks": {"normal": {"epochs": 1}}}), OF_ONE[:2], OF_ONE, ("normal",), "normal"),
@@ -260,8 +262,8 @@ class Workspace:
         for path in self.folder.glob("data/transfers/*/units.csv"):
             table = pd.read_csv(path)
             yield from ((sources, path.parent.name) for sources in table.sources[table.key.isin(keys)])
-        more = pd.read_csv(self.folder / "data/more/units.csv")
-        yield from more.loc[more.key.isin(keys), ["sources", "target"]].itertuples(index=False, name=None)
+        variants = pd.read_csv(self.folder / "data/variants/units.csv")
+        yield from variants.loc[variants.key.isin(keys), ["sources", "target"]].itertuples(index=False, name=None)
 
 
 def wrong(edit: Edit, cost: Cost, names: set[str]) -> Iterator[str]:
@@ -286,7 +288,7 @@ def _about(edit: Edit, sources: str, target: str) -> bool:
 def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
-    order = ["world", "prepare", "cards", "train", "transfer", "more", "samples", "facts", "normalize", "agreement", "policy", "front", "savings"]
+    order = ["world", "prepare", "cards", "train", "transfer", "variants", "samples", "facts", "normalize", "agreement", "policy", "front", "savings"]
     order += ["evaluate", "studies", "export", "query", "report"]
     if strange := counts.keys() - set(order):
         raise TaskonomyError(f"this table has no place for the stages {', '.join(sorted(strange))}")

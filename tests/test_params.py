@@ -68,20 +68,21 @@ def changed(tmp_path: Path, section: str, key: str, value: object) -> Path:
         ("transfer", "targets", ["normals"], r"unknown 'normals' \(did you mean 'normal'\?\)"),
         ("transfer", "beam", 0, r"transfer\.beam"),
         ("transfer", "beam", "papers", r"transfer\.beam"),
-        ("transfer", "more", ["normal"], r"transfer\.more: 'normal' must be SOURCE>INTERMEDIATE, as normal>reshading, or SOURCE@SHARE"),
-        ("transfer", "more", ["normal@2%"], r"transfer\.more: 'normal@2%' must be SOURCE>INTERMEDIATE"),
-        ("transfer", "more", ["normal>reshading>normal"], r"transfer\.more: 'normal>reshading>normal' must be SOURCE>INTERMEDIATE"),
-        ("transfer", "more", ["normal>reshadin"], r"transfer\.more: normal>reshadin: unknown 'reshadin' \(did you mean 'reshading'\?\)"),
-        ("transfer", "more", ["normals@0.1"], r"transfer\.more: normals@0\.1: unknown 'normals' \(did you mean 'normal'\?\)"),
-        ("transfer", "more", ["self@0.1"], r"transfer\.more: self@0\.1: unknown 'self'"),
-        ("transfer", "more", ["normal>normal"], r"transfer\.more: normal>normal: the intermediate must be another task than the source"),
-        ("transfer", "more", ["normal>random_projection"], r"transfer\.more: normal>random_projection: the intermediate random_projection must be"),
-        ("transfer", "more", ["normal>jigsaw"], r"transfer\.more: normal>jigsaw: the intermediate jigsaw must be .* it is source only"),
-        ("transfer", "more", ["normal@0"], r"transfer\.more: normal@0: the share of the train split must be above 0 and at most 1 \(is 0\)"),
-        ("transfer", "more", ["normal@1.5"], r"transfer\.more: normal@1\.5: the share .* at most 1 \(is 1\.5\)"),
-        ("transfer", "more", ["normal@0.1", "normal@.10"], r"transfer\.more: normal@\.10 stands twice \(also as normal@0\.1\)"),
-        ("transfer", "more", ["colorization@0.1"], r"transfer\.more: colorization@0\.1 cannot be: the encoder of colorization reads grey images"),
-        ("transfer", "more", ["class_object_100@0.1"], r"transfer\.more: class_object_100@0\.1 names class_object_100, not in data\.tasks"),
+        ("transfer", "variants", ["normal"], r"transfer\.variants: 'normal' must be SOURCE>INTERMEDIATE, as normal>reshading, or SOURCE@SHARE"),
+        ("transfer", "variants", ["normal@2%"], r"transfer\.variants: 'normal@2%' must be SOURCE>INTERMEDIATE"),
+        ("transfer", "variants", ["normal>reshading>normal"], r"transfer\.variants: 'normal>reshading>normal' must be SOURCE>INTERMEDIATE"),
+        ("transfer", "variants", ["normal>reshadin"], r"transfer\.variants: normal>reshadin: unknown 'reshadin' \(did you mean 'reshading'\?\)"),
+        ("transfer", "variants", ["normals@0.1"], r"transfer\.variants: normals@0\.1: unknown 'normals' \(did you mean 'normal'\?\)"),
+        ("transfer", "variants", ["self@0.1"], r"transfer\.variants: self@0\.1: unknown 'self'"),
+        ("transfer", "variants", ["normal>normal"], r"transfer\.variants: normal>normal: the intermediate must be another task than the source"),
+        ("transfer", "variants", ["normal>random_projection"], r"normal>random_projection: the intermediate random_projection must be"),
+        ("transfer", "variants", ["normal>jigsaw"], r"transfer\.variants: normal>jigsaw: the intermediate jigsaw must be .* it is source only"),
+        ("transfer", "variants", ["normal@0"], r"transfer\.variants: normal@0: the share of the train split must be above 0 and at most 1 \(is 0\)"),
+        ("transfer", "variants", ["normal@1.5"], r"transfer\.variants: normal@1\.5: the share .* at most 1 \(is 1\.5\)"),
+        ("transfer", "variants", ["normal@0.1", "normal@.10"], r"transfer\.variants: normal@\.10 stands twice \(also as normal@0\.1\)"),
+        ("transfer", "variants", ["colorization@0.1"], r"colorization@0\.1 cannot be: the encoder of colorization reads grey images"),
+        ("transfer", "variants", ["class_object_100@0.1"], r"transfer\.variants: class_object_100@0\.1 names class_object_100, not in data\.tasks"),
+        ("transfer", "more", ["normal>reshading"], r"params\.yaml: transfer\.more is called variants now; rename the key$"),
         ("transfer", "codes", "float64", r"transfer\.codes must be 'float16' or 'float32' \(is 'float64'\)"),
         ("normalize", "method", "mean", r"normalize\.method must be 'ahp' or 'linear' \(is 'mean'\)"),
         ("execution", "engine", "slurm", r"execution\.engine must be 'local' or 'ray' \(is 'slurm'\)"),
@@ -117,25 +118,25 @@ def test_no_stage_and_no_unit_depends_on_how_units_are_computed() -> None:
 
 def test_other_transfers_are_read_as_they_are_written(tmp_path: Path) -> None:
     written = ["normal>reshading", "normal@0.02", "normal@.1", "random_projection@1", "reshading>normal"]
-    section = read_params(changed(tmp_path, "transfer", "more", written)).transfer
-    assert [(one.written, one.source, one.intermediate, one.share) for one in section.variants()] == [
+    section = read_params(changed(tmp_path, "transfer", "variants", written)).transfer
+    assert [(one.written, one.source, one.intermediate, one.share) for one in section.parsed_variants()] == [
         ("normal>reshading", "normal", "reshading", None),
         ("normal@0.02", "normal", None, 0.02),
         ("normal@.1", "normal", None, 0.1),
         ("random_projection@1", "random_projection", None, 1.0),
         ("reshading>normal", "reshading", "normal", None),
     ]
-    assert read_params(ROOT / "params.yaml").transfer.variants() == ()
+    assert read_params(ROOT / "params.yaml").transfer.variants == ()
 
 
 def test_an_intermediate_that_changes_its_images_must_be_a_target(tmp_path: Path) -> None:
     """Noisy codes are stored where a target of noise asks for them, and nowhere else."""
-    path = changed(tmp_path, "transfer", "more", ["normal>denoising"])
-    assert read_params(path).transfer.more == ("normal>denoising",)
+    path = changed(tmp_path, "transfer", "variants", ["normal>denoising"])
+    assert read_params(path).transfer.variants == ("normal>denoising",)
     values = yaml.safe_load(path.read_text())
     values["transfer"]["targets"].remove("denoising")
     path.write_text(yaml.safe_dump(values))
-    with pytest.raises(TaskonomyError, match=r"transfer\.more: the intermediate of normal>denoising must be in transfer\.targets"):
+    with pytest.raises(TaskonomyError, match=r"transfer\.variants: the intermediate of normal>denoising must be in transfer\.targets"):
         read_params(path)
 
 

@@ -74,22 +74,22 @@ def test_affinity_gain_and_quality_are_those_computed_from_the_raw_losses(measur
 
 
 @pytest.fixture
-def more(measured: Path) -> Path:
+def variants(measured: Path) -> Path:
     """Losses of other transfers to one of the targets."""
     rng = np.random.default_rng(1)
-    (measured / "more/normal").mkdir(parents=True)
+    (measured / "variants/normal").mkdir(parents=True)
     for split, images in IMAGES.items():
         losses = (0.5 * rng.gamma(2, 1, (2, images))).round(1).astype(np.float32)
-        np.savez(measured / f"more/normal/{split}.npz", losses=losses, candidates=np.array(["a>b", "a@0.02"]))
-    return measured / "more"
+        np.savez(measured / f"variants/normal/{split}.npz", losses=losses, candidates=np.array(["a>b", "a@0.02"]))
+    return measured / "variants"
 
 
-def test_transitive_and_fine_tuned_transfers_compete_with_all_others_to_their_target(measured: Path, more: Path) -> None:
+def test_transitive_and_fine_tuned_transfers_compete_with_all_others_to_their_target(measured: Path, variants: Path) -> None:
     targets = ["normal", "reshading"]
-    table, held_out, facts = affinity_tables(measured / "transfers", targets, params(), more)
+    table, held_out, facts = affinity_tables(measured / "transfers", targets, params(), variants)
     ours, other = of(table, "normal"), of(held_out, "normal")
     assert list(ours.index) == list(other.index) == [*CANDIDATES, "a>b", "a@0.02"]
-    both = {half: [np.load(folder / f"normal/{half}.npz") for folder in (measured / "transfers", more)] for half in IMAGES}
+    both = {half: [np.load(folder / f"normal/{half}.npz") for folder in (measured / "transfers", variants)] for half in IMAGES}
     losses = {half: np.concatenate([one["losses"] for one in arrays]) for half, arrays in both.items()}
     np.testing.assert_allclose(ours["affinity"], by_hand(losses["test_affinity"]), rtol=1e-9)
     np.testing.assert_array_equal(ours["affinity"], other["affinity"])
@@ -103,9 +103,9 @@ def test_transitive_and_fine_tuned_transfers_compete_with_all_others_to_their_ta
 
 
 def test_without_other_transfers_every_table_is_what_it_was_to_the_last_byte(measured: Path, tmp_path: Path) -> None:
-    (tmp_path / "more").mkdir()
+    (tmp_path / "variants").mkdir()
     written = []
-    for folder in (None, tmp_path / "more"):
+    for folder in (None, tmp_path / "variants"):
         table, held_out, facts = affinity_tables(measured / "transfers", ["normal", "reshading"], params(), folder)
         for name, one in (("t.csv", table), ("h.csv", held_out)):
             write_table(tmp_path / name, one)
@@ -113,12 +113,12 @@ def test_without_other_transfers_every_table_is_what_it_was_to_the_last_byte(mea
     assert written[0] == written[1]
 
 
-def test_other_transfers_on_other_images_are_named(measured: Path, more: Path) -> None:
-    path = more / "normal/test_policy.npz"
+def test_other_transfers_on_other_images_are_named(measured: Path, variants: Path) -> None:
+    path = variants / "normal/test_policy.npz"
     arrays = dict(np.load(path))
     np.savez(path, **(arrays | {"losses": arrays["losses"][:, 1:]}))
-    with pytest.raises(TaskonomyError, match=r"more/normal/test_policy\.npz: losses of 30 images, not of the 31 of the other transfers; run `more`"):
-        affinity_tables(measured / "transfers", ["normal"], params(resamples=0), more)
+    with pytest.raises(TaskonomyError, match=r"variants/normal/test_policy\.npz: losses of 30 images, not of the 31 of .*; run `variants`"):
+        affinity_tables(measured / "transfers", ["normal"], params(resamples=0), variants)
 
 
 def test_the_facts_count_transfers_by_order_and_leave_self_out(measured: Path) -> None:

@@ -53,7 +53,7 @@ class Project:
         values = yaml.safe_load((ROOT / "params.yaml").read_text())
         values |= {"version": code_version()}
         values["data"] |= {"root": root, "own": own, "tasks": list(own), "labels": {}, "resolution": 32}
-        values["transfer"] |= {"targets": list(own), "more": []}
+        values["transfer"] |= {"targets": list(own), "variants": []}
         values["samples"] |= {"targets": []}
         for name, changes in sections.items():
             values[name] |= changes

@@ -53,15 +53,15 @@ def test_units_are_those_of_the_released_measurements_at_the_papers_setting() ->
     params = profile(transfer={"max_order": 4})
     units = units_of(params)
     assert dict(units.transfers) == {1: 26 * 22, 2: 10 * 22, 3: 10 * 22, 4: 15 * 22}
-    assert (units.networks, units.constants, units.scratch, units.more, units.exact) == (25, 25, 22, 0, True)
+    assert (units.networks, units.constants, units.scratch, units.variants, units.exact) == (25, 25, 22, 0, True)
     assert not units_of(profile(transfer={"max_order": 3, "beam": 2})).exact
 
 
 def test_units_of_more_are_those_that_are_planned() -> None:
     """By hand: a token makes no transfer to its own source or intermediate; targets that see the same images share what lies between."""
-    params = profile(transfer={"targets": ["normal", "reshading", "denoising"], "more": ["normal>reshading", "normal@0.5"]})
+    params = profile(transfer={"targets": ["normal", "reshading", "denoising"], "variants": ["normal>reshading", "normal@0.5"]})
     units = units_of(params)
-    assert units.more == 1 + 2  # denoising by way of reshading; reshading and denoising from a fine-tuned normal
+    assert units.variants == 1 + 2  # denoising by way of reshading; reshading and denoising from a fine-tuned normal
     assert units.steps == 1 + 1
 
 

@@ -17,7 +17,7 @@ def test_an_experiment_is_run_brought_home_and_held_against_the_committed_run(fi
     recipes = project / "profiles/experiments"
     recipes.mkdir(parents=True)
     (recipes / "images-8.yaml").write_text("# Fewer images.\ntransfer: {images: 8, max_order: 1}\n")
-    (recipes / "other-ways.yaml").write_text("# Other ways.\ntransfer: {more: [normal>edge_texture]}\n")
+    (recipes / "other-ways.yaml").write_text("# Other ways.\ntransfer: {variants: [normal>edge_texture]}\n")
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "experiments")
     before, lock = units(project), (project / "dvc.lock").read_bytes()

@@ -27,7 +27,7 @@ def test_the_plan_counts_the_units_and_stages_that_the_run_made(finished: Path) 
     transfers = pd.concat([pd.read_csv(path) for path in finished.glob("data/transfers/*/units.csv")])
     assert counted(models["name"]) == {"self": units.networks, "average": units.constants}
     assert counted(transfers["order"]) == {0: units.scratch, **units.transfers}
-    assert len(pd.read_csv(finished / "data/more/units.csv")) == units.more + units.steps
+    assert len(pd.read_csv(finished / "data/variants/units.csv")) == units.variants + units.steps
     lock = yaml.safe_load((finished / "dvc.lock").read_text())["stages"]
     assert counted(name.partition("@")[0] for name in lock) == dict(stages_of(params, finished / "dvc.yaml"))
 
@@ -58,7 +58,7 @@ OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "fac
 def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copied: Path) -> None:
     before = units(copied)
     change(copied, "train", "tasks", {"jigsaw": {"rate": 0.001}})
-    assert ran(copied) == {"cards", "train@jigsaw", "more", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"cards", "train@jigsaw", "variants", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
     new = units(copied).keys() - before.keys() - kept(copied)
     # Its network; to each target the transfer from it alone and the two pairs that it is in. Its constant knows no rate.
     assert len(new) == 1 + len(TARGETS) * 3
@@ -71,7 +71,7 @@ def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copie
 def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Path) -> None:
     before = units(copied)
     change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
-    assert ran(copied) == {"prepare", "train@edge_texture", "more", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"prepare", "train@edge_texture", "variants", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
     new = units(copied).keys() - before.keys() - kept(copied)
     # As a target everything: its network, its constant, from scratch, 5 of order 1 and 3 of order 2. As a source: alone and in two pairs, twice.
     assert len(new) == 2 + (1 + 5 + 3) + 2 * 3
@@ -88,8 +88,8 @@ def test_transfer_parameters_train_no_task(copied: Path) -> None:
 @pytest.mark.long
 def test_other_transfers_are_more_rows_whose_units_are_in_use_and_without_them_all_is_as_before(copied: Path) -> None:
     before, lock = units(copied), (copied / "dvc.lock").read_bytes()
-    change(copied, "transfer", "more", ["normal>edge_texture", "normal@0.2"])
-    assert ran(copied) == {"more"} | OF_MEASURED
+    change(copied, "transfer", "variants", ["normal>edge_texture", "normal@0.2"])
+    assert ran(copied) == {"variants"} | OF_MEASURED
     for name in ("affinities.csv", "held_out.csv"):
         lines = [line.split(",")[:2] for line in (copied / "results/measured" / name).read_text().splitlines()]
         assert [line for line in lines if line[1] in ("normal>edge_texture", "normal@0.2")] == [
@@ -99,7 +99,7 @@ def test_other_transfers_are_more_rows_whose_units_are_in_use_and_without_them_a
     assert len(new) == 3 + 2  # and what the transitive one takes: a transfer with its weights, and a representation
     run(copied, "taskonomy", "cache", "--clear")
     assert new <= units(copied).keys()
-    change(copied, "transfer", "more", [])
+    change(copied, "transfer", "variants", [])
     repro(copied)
     assert (copied / "dvc.lock").read_bytes() == lock
     run(copied, "taskonomy", "cache", "--clear")

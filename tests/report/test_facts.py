@@ -23,12 +23,12 @@ def run(tmp_path: Path) -> Path:
     units("models/b", key=["k3", "k4"], name=["self", "average"])
     units("models/random", key=[], name=[])
     units("transfers/a", key=["s", "t1", "t2", "t3"], sources=["scratch", "a", "b", "a+b"], order=[0, 1, 1, 2])
-    units("more", key=[], target=[], sources=[])
+    units("variants", key=[], target=[], sources=[])
     return tmp_path
 
 
 def of(run: Path) -> dict[str, object]:
-    return facts(run / "prepared", run / "models", run / "transfers", run / "more", ["a", "b", "random"], ["a"])
+    return facts(run / "prepared", run / "models", run / "transfers", run / "variants", ["a", "b", "random"], ["a"])
 
 
 def test_networks_are_counted_by_kind_and_data_by_split(run: Path) -> None:

@@ -199,7 +199,7 @@ def test_two_parameter_files_do_not_see_each_others_tasks() -> None:
     [
         ("train", "tasks", {"mood": {"epochs": 3}}, "train: tasks: unknown 'mood'"),
         ("transfer", "targets", ["normal", "mood"], "transfer: targets: unknown 'mood'"),
-        ("transfer", "more", ["normal>mood"], "transfer.more: normal>mood: unknown 'mood'"),
+        ("transfer", "variants", ["normal>mood"], "transfer.variants: normal>mood: unknown 'mood'"),
         ("samples", "targets", ["mood"], "samples.targets: unknown 'mood'"),
         ("query", "tasks", {"mood": {"root": "photographs"}}, "query.tasks: mood is no task of the dictionary; say what its labels are"),
     ],

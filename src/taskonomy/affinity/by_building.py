@@ -17,7 +17,7 @@ from taskonomy.tables.table import SELF
 SCRATCH = "scratch"
 
 
-def mean_losses(transfers: Path, targets: Iterable[str], more: Path | None = None) -> pd.DataFrame:
+def mean_losses(transfers: Path, targets: Iterable[str], variants: Path | None = None) -> pd.DataFrame:
     """Compute the mean loss of every transfer on the images that affinities are measured on, before any normalisation.
 
     Returns:
@@ -25,21 +25,21 @@ def mean_losses(transfers: Path, targets: Iterable[str], more: Path | None = Non
     """
     parts = []
     for target in targets:
-        with all_losses(transfers, more, target, MEASURED_ON) as losses:
+        with all_losses(transfers, variants, target, MEASURED_ON) as losses:
             parts.append(pd.DataFrame({"target": target, "sources": losses.candidates, "loss": losses.losses.mean(1, dtype=np.float64)}))
             if losses.scratch is not None:
                 parts.append(pd.DataFrame({"target": target, "sources": [SCRATCH], "loss": losses.scratch.mean(dtype=np.float64)}))
     return pd.concat(parts, ignore_index=True)
 
 
-def by_building(transfers: Path, targets: Iterable[str], prepared: Path, more: Path | None = None) -> pd.DataFrame:
+def by_building(transfers: Path, targets: Iterable[str], prepared: Path, variants: Path | None = None) -> pd.DataFrame:
     """Compute gain and quality of every transfer on the held-out images of each building.
 
     Args:
         transfers: Folder with one folder per target.
         targets: Names of the targets.
         prepared: Folder of the prepared data, which knows the building of each image.
-        more: As for `affinity_tables`.
+        variants: As for `affinity_tables`.
 
     Returns:
         Columns `target`, `sources`, `building`, `images` (how many), `gain`, `quality`; NaN without a baseline to compare with.
@@ -50,7 +50,7 @@ def by_building(transfers: Path, targets: Iterable[str], prepared: Path, more: P
     data, parts = Prepared(prepared), []
     for target in targets:
         where = buildings(data, target, HELD_OUT)
-        with all_losses(transfers, more, target, HELD_OUT) as losses:
+        with all_losses(transfers, variants, target, HELD_OUT) as losses:
             if len(where) != losses.losses.shape[1]:
                 counts = f"{losses.losses.shape[1]} images, not of the {len(where)} of {prepared}"
                 raise TaskonomyError(f"{transfers / target}: losses of {counts}; run `transfer` again")

@@ -23,7 +23,7 @@ Rates = dict[str, tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images
 
 
 def affinity_tables(
-    transfers: Path, targets: Iterable[str], params: NormalizeParams, more: Path | None = None
+    transfers: Path, targets: Iterable[str], params: NormalizeParams, variants: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Compute the affinity table on one half of the test images, and gain and quality of the same transfers on the other half.
 
@@ -31,7 +31,7 @@ def affinity_tables(
         transfers: Folder with one folder per target.
         targets: Names of the targets.
         params: The section `normalize`.
-        more: Folder with one folder per target that has transitive or fine-tuned transfers, which are compared with its other transfers.
+        variants: Folder with one folder per target that has transitive or fine-tuned transfers, which are compared with its other transfers.
 
     Returns:
         The table; the held-out table, with the same affinities; the number of transfers and the worst consistency ratio.
@@ -40,9 +40,9 @@ def affinity_tables(
     rows: list[pd.DataFrame] = []
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
     for target in targets:
-        with all_losses(transfers, more, target, MEASURED_ON) as losses:
+        with all_losses(transfers, variants, target, MEASURED_ON) as losses:
             found.append(measured(losses, resamples=params.resamples))
-        with all_losses(transfers, more, target, HELD_OUT) as losses:
+        with all_losses(transfers, variants, target, HELD_OUT) as losses:
             held_out = measured(losses, resamples=0).rows
         if list(held_out["sources"]) != list(found[-1].rows["sources"]):
             raise TaskonomyError(f"{transfers / target}: other candidates in {HELD_OUT}.npz than in {MEASURED_ON}.npz; run `transfer` again")
@@ -74,16 +74,16 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
 
 
 @contextmanager
-def all_losses(transfers: Path, more: Path | None, target: str, split: str) -> Iterator[Losses]:
-    """Yield a target's losses on one half of the test images, those of the stage `transfer` before those of the stage `more`."""
+def all_losses(transfers: Path, variants: Path | None, target: str, split: str) -> Iterator[Losses]:
+    """Yield a target's losses on one half of the test images, those of the stage `transfer` before those of the stage `variants`."""
     with open_losses(transfers / target / f"{split}.npz", target) as losses:
-        if more is None or not (path := more / target / f"{split}.npz").is_file():
+        if variants is None or not (path := variants / target / f"{split}.npz").is_file():
             yield losses
             return
         with open_losses(path, target) as others:
             if others.losses.shape[1] != losses.losses.shape[1]:
                 counts = f"{others.losses.shape[1]} images, not of the {losses.losses.shape[1]}"
-                raise TaskonomyError(f"{path}: losses of {counts} of the other transfers; run `more` again")
+                raise TaskonomyError(f"{path}: losses of {counts} of the other transfers; run `variants` again")
             yield replace(losses, candidates=[*losses.candidates, *others.candidates], losses=np.concatenate([losses.losses, others.losses]))
 
 

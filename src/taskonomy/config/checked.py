@@ -1,10 +1,10 @@
 """What all sections of `params.yaml` share: their base class, types of numbers and names, and errors that name the key."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic_core import PydanticCustomError
@@ -45,6 +45,7 @@ class Checked(BaseModel):
     """Section of params.yaml: no other keys, checked values, nothing changes later; the text under each field explains its key to people."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_enum_values=False, use_attribute_docstrings=True)
+    renamed: ClassVar[Mapping[str, str]] = {}  # keys that earlier versions had -> what they are called now
 
 
 def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:
@@ -101,6 +102,8 @@ def _taken_for_numbers(value: Any, made: Any, key: str = "") -> Iterator[str]:
 def _problem(model: type[BaseModel], problem: Any) -> str:
     key, last = _key(model, problem["loc"])
     match problem["type"]:
+        case "extra_forbidden" if now := getattr(last, "renamed", {}).get(str(problem["loc"][-1])):
+            return f"{key} is called {now} now; rename the key"
         case "extra_forbidden":
             return f"{key} is not a known key; known keys: {', '.join(last.model_fields)}"
         case "missing":

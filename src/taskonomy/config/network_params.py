@@ -1,7 +1,8 @@
 """Parameters of networks: their shapes, and how task networks and transfers are trained."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
@@ -174,6 +175,8 @@ class Beam(StrEnum):
 class TransferParams(Checked):
     """Transfers between all tasks."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"more": "variants"}
+
     targets: Annotated[tuple[TaskName, ...], Field(min_length=1)]
     """Tasks to transfer to, one stage each, from every task of data.tasks. Paper: 22."""
     images: Annotated[int, Field(ge=2)]
@@ -193,7 +196,7 @@ class TransferParams(Checked):
     """How the sources' codes are stored: float16 | float32."""
     decoder_width: Annotated[FiniteFloat, Field(gt=0, le=16)] = 1.0
     """Channels of the transfers' decoders, as a multiple of those of train.decoder. Paper: 1."""
-    more: tuple[Annotated[str, Field(json_schema_extra={"pattern": r"^[\w-]+(>[\w-]+|@[0-9]*\.?[0-9]+)$"})], ...] = ()
+    variants: tuple[Annotated[str, Field(json_schema_extra={"pattern": r"^[\w-]+(>[\w-]+|@[0-9]*\.?[0-9]+)$"})], ...] = ()
     """Other transfers, to every target that they do not name; each is one more row of the affinity table, [] none. Two forms:
         normal>reshading: transitive, the transfer normal -> reshading is trained and frozen, and its representation of reshading transferred from;
         normal@0.02: fine-tuned, the encoder of normal is trained on with 2 % of the target's train split, at least one batch.
@@ -201,21 +204,21 @@ class TransferParams(Checked):
     seed: Seed
     """Seed of the choice of samples, of initial weights, and of the order of samples."""
 
-    def variants(self) -> tuple[Variant, ...]:
-        """Parse the tokens of `more`."""
-        return tuple(found for written in self.more if (found := variant(written)) is not None)
+    def parsed_variants(self) -> tuple[Variant, ...]:
+        """Parse the tokens of `variants`."""
+        return tuple(found for written in self.variants if (found := variant(written)) is not None)
 
-    @field_validator("more")
+    @field_validator("variants")
     @classmethod
-    def _more_is_understood(cls, more: tuple[str, ...]) -> tuple[str, ...]:
+    def _variants_are_understood(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
         seen: dict[tuple[str, str | None, float | None], str] = {}
-        for written in more:
+        for written in variants:
             one = _variant(written)
             what = one.source, one.intermediate, one.share
             if what in seen:
                 raise ValueError(f"{written} stands twice (also as {seen[what]})")
             seen[what] = written
-        return more
+        return variants
 
     @model_validator(mode="after")
     def _no_target_twice(self) -> "TransferParams":
@@ -233,16 +236,16 @@ class TransferParams(Checked):
             raise ValueError(str(unknown("targets", missing, registry)))
         if wrong := [name for name in self.targets if "target" not in registry[name].roles]:
             raise ValueError(f"targets names {', '.join(wrong)}, whose labels cost nothing or which has none: source only")
-        for one in self.variants():
+        for one in self.parsed_variants():
             if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in registry]:
-                raise wrong_key("more", str(unknown(one.written, missing, registry)))
+                raise wrong_key("variants", str(unknown(one.written, missing, registry)))
             if one.intermediate is not None and "target" not in registry[one.intermediate].roles:
                 why = f"the intermediate {one.intermediate} must be a task with labels that can be transferred to; it is source only"
-                raise wrong_key("more", f"{one.written}: {why}")
+                raise wrong_key("variants", f"{one.written}: {why}")
 
 
 def _variant(written: str) -> Variant:
-    """Read a token of `transfer.more`; whether there are such tasks is seen later."""
+    """Read a token of `transfer.variants`; whether there are such tasks is seen later."""
     one = variant(written)
     if one is None:
         raise ValueError(f"{written!r} must be SOURCE>INTERMEDIATE, as normal>reshading, or SOURCE@SHARE, as normal@0.02")

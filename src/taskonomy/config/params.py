@@ -123,20 +123,20 @@ class Params(Checked):
         return self
 
     @model_validator(mode="after")
-    def _more_can_be_made(self) -> "Params":
+    def _variants_can_be_made(self) -> "Params":
         registry = self.registry
         inputs = {Input.IMAGE, *(registry[name].input for name in self.transfer.targets)}
-        for one in self.transfer.variants():
+        for one in self.transfer.parsed_variants():
             if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in self.data.tasks]:
-                raise ValueError(f"transfer.more: {one.written} names {', '.join(missing)}, not in data.tasks")
+                raise ValueError(f"transfer.variants: {one.written} names {', '.join(missing)}, not in data.tasks")
             if one.intermediate is not None and registry[one.intermediate].input not in inputs:
                 # Codes of changed images (noise) are stored for targets alone.
-                raise ValueError(f"transfer.more: the intermediate of {one.written} must be in transfer.targets: it changes its images")
+                raise ValueError(f"transfer.variants: the intermediate of {one.written} must be in transfer.targets: it changes its images")
             grey = registry[one.source].input is Input.LIGHTNESS
             others = [name for name in self.transfer.targets if (registry[name].input is Input.LIGHTNESS) != grey]
             if one.share is not None and others:
                 raise ValueError(
-                    f"transfer.more: {one.written} cannot be: the encoder of {one.source} reads {'grey' if grey else 'colour'} images,"
+                    f"transfer.variants: {one.written} cannot be: the encoder of {one.source} reads {'grey' if grey else 'colour'} images,"
                     f" those of {', '.join(others)} {'colours' if grey else 'grey'}"
                 )
         return self

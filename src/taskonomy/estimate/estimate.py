@@ -56,7 +56,7 @@ class RunEstimate:
 
     def as_dict(self) -> dict[str, object]:
         """Return the estimate as JSON data."""
-        units = {"networks": self.units.networks, "constants": self.units.constants, "scratch": self.units.scratch, "more": self.units.more}
+        units = {"networks": self.units.networks, "constants": self.units.constants, "scratch": self.units.scratch, "variants": self.units.variants}
         units |= {f"transfers of order {order}": count for order, count in self.units.transfers.items()} | {"steps": self.units.steps}
         return {
             "stages": dict(self.stages),
@@ -107,7 +107,7 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
     found["prepared data"] = disk_needed(tasks, params.data.resolution, images.total)
     found["codes"] = len(tasks) * code_inputs(params) * images.coded * code_bytes(params)
     losses = 4 * images.tested
-    candidates = sum(units.transfers.values()) + units.scratch + units.more + len(params.transfer.targets)
+    candidates = sum(units.transfers.values()) + units.scratch + units.variants + len(params.transfer.targets)
     found["losses of transfers"] = candidates * losses
     found["store of units"] = units.total * (losses + UNIT_BYTES)
     return found
@@ -123,6 +123,6 @@ def _warnings(params: Params) -> list[str]:
     found = []
     if params.train.adversarial.share:
         found.append("the critics of train.adversarial are not in the hours: about a third more for tasks whose labels are maps")
-    if params.transfer.more:
-        found.append("the transfers of transfer.more are counted, and not in the hours")
+    if params.transfer.variants:
+        found.append("the transfers of transfer.variants are counted, and not in the hours")
     return found

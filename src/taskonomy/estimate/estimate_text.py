@@ -12,7 +12,8 @@ def render(plan: RunEstimate) -> str:
         f"plan of {plan.where}",
         f"stages      {sum(plan.stages.values()):,}: {', '.join(named)}",
         f"units       {'' if units.exact else 'at most '}{units.total:,}: {units.networks} task networks and {units.constants} best constants,",
-        f"            {units.scratch} from scratch, transfers {by_order}" + (f", {units.more + units.steps} of transfer.more" if units.more else ""),
+        f"            {units.scratch} from scratch, transfers {by_order}"
+        + (f", {units.variants + units.steps} of transfer.variants" if units.variants else ""),
         "images      " + ", ".join(f"{split} {count:,}" for split, count in images.of.items()) + f" ({images.known})",
         "disk        "
         + f"{human(sum(size for what, size in plan.disk.items() if not what.startswith('read')))} in the workspace and the store of units;"

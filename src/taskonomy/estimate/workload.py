@@ -81,7 +81,7 @@ class Units:
         constants: Best constants, a baseline.
         scratch: Networks trained from scratch on a transfer's images, the other baseline.
         transfers: Order -> transfers to all targets together; with a numeric beam, an upper bound.
-        more: Transitive and fine-tuned transfers.
+        variants: Transitive and fine-tuned transfers.
         steps: Further units that those need: transfers whose weights are kept, and representations computed from codes.
         exact: Whether no number depends on results.
     """
@@ -90,14 +90,14 @@ class Units:
     constants: int
     scratch: int
     transfers: Mapping[int, int]
-    more: int
+    variants: int
     steps: int
     exact: bool
 
     @property
     def total(self) -> int:
         """Return the number of all units."""
-        return self.networks + self.constants + self.scratch + sum(self.transfers.values()) + self.more + self.steps
+        return self.networks + self.constants + self.scratch + sum(self.transfers.values()) + self.variants + self.steps
 
 
 def units_of(params: Params) -> Units:
@@ -107,11 +107,11 @@ def units_of(params: Params) -> Units:
     transfers = {1: len(params.data.tasks) * len(targets)}
     for order in range(2, plan.max_order + 1):
         transfers[order] = sum(sets_of(order, len(set(labelled) - {target}), plan.beam) for target in targets)
-    more = {(target, one) for target in targets for one in plan.variants() if target not in (one.source, one.intermediate)}
-    through = {(one.intermediate, one.source) for _target, one in more if one.intermediate is not None}
-    middle = {(one.intermediate, one.source, registry[target].input) for target, one in more if one.intermediate is not None}
+    variants = {(target, one) for target in targets for one in plan.parsed_variants() if target not in (one.source, one.intermediate)}
+    through = {(one.intermediate, one.source) for _target, one in variants if one.intermediate is not None}
+    middle = {(one.intermediate, one.source, registry[target].input) for target, one in variants if one.intermediate is not None}
     exact = plan.max_order < 3 or isinstance(plan.beam, Beam) or plan.beam == 1
-    return Units(len(labelled), len(labelled), len(targets), transfers, len(more), len(through) + len(middle), exact)
+    return Units(len(labelled), len(labelled), len(targets), transfers, len(variants), len(through) + len(middle), exact)
 
 
 def sets_of(order: int, pool: int, beam: Beam | int) -> int:

@@ -76,8 +76,8 @@ class LearningCurveContext:
     def fine_tuned_config(self) -> TaskConfig:
         """Return the task's own configuration: a fine-tuned network differs from the one from scratch only in its encoder's initial weights.
 
-        Transfers to all targets (`transfer.more`) are fine-tuned by the schedule of transfers instead. The adversarial term applies to task networks
-        only.
+        Transfers to all targets (`transfer.variants`) are fine-tuned by the schedule of transfers instead. The adversarial term applies to task
+        networks only.
         """
         return self.context.config.model_copy(update={"adversarial": None})
 

@@ -69,7 +69,7 @@ def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iter
             if one.intermediate is not None and one.intermediate not in targets and _price(params, one.intermediate) != 0:
                 raise TaskonomyError(
                     f"policy.labels: {one.written} -> {target} takes labels of {one.intermediate}, which is no target, so that no budget"
-                    " pays for them; leave it out of transfer.more"
+                    " pays for them; leave it out of transfer.variants"
                 )
             if _fine_tuning(params, target, one.share) > _transfer(params, target) and _price(params, target) != 0:
                 raise TaskonomyError(

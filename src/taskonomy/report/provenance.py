@@ -17,11 +17,11 @@ from taskonomy.dataset.prepared_dataset import Prepared
 KINDS = {"self": "task networks", "average": "best constants"}
 
 
-def facts(prepared: Path, models: Path, transfers: Path, more: Path, tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
+def facts(prepared: Path, models: Path, transfers: Path, variants: Path, tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
     """Compute the counts and fingerprints of a run.
 
     Args:
-        prepared, models, transfers, more: Folders that earlier stages wrote.
+        prepared, models, transfers, variants: Folders that earlier stages wrote.
         tasks: Tasks with networks of their own.
         targets: Targets of the transfers.
 
@@ -39,7 +39,7 @@ def facts(prepared: Path, models: Path, transfers: Path, more: Path, tasks: Sequ
         for row in _units(transfers / target / "units.csv").itertuples():
             kind = f"transfers of order {row.order}" if int(str(row.order)) else "networks from scratch"
             kinds.setdefault(kind, []).append(str(row.key))
-    if others := [str(row.key) for row in _units(more / "units.csv").itertuples()]:
+    if others := [str(row.key) for row in _units(variants / "units.csv").itertuples()]:
         kinds["transitive and fine-tuned transfers, with what they take"] = others
     return {
         "data": {name: manifest[name] for name in ("root", "resolution", "views", "buildings")} | {"left_out": len(manifest["skipped"])},

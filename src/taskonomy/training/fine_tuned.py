@@ -59,5 +59,5 @@ def start(config: TaskConfig, prepared: Prepared, source: str, weights: Mapping[
         network.encoder.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})  # type: ignore[union-attr]
     except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
-        raise TaskonomyError(f"transfer.more: the encoder of {source} does not fit the network of {config.task} ({said}); train again") from None
+        raise TaskonomyError(f"transfer.variants: the encoder of {source} does not fit the network of {config.task} ({said}); train again") from None
     return network

@@ -1,8 +1,8 @@
-"""The transfers of `transfer.more`, beside those of the stage `transfer`: transitive (`a>b`) and fine-tuned (`a@0.02`), any number of them.
+"""The transfers of `transfer.variants`, beside those of the stage `transfer`: transitive (`a>b`) and fine-tuned (`a@0.02`), any number of them.
 
 ```
-data/more/TARGET/SPLIT.npz   losses [candidates, images], candidates; only for targets that have some
-data/more/units.csv          key, target, sources; a transfer a -> b that kept its weights is written as (b, a), its representations as (b, a>b)
+data/variants/TARGET/SPLIT.npz   losses [candidates, images], candidates; only for targets that have some
+data/variants/units.csv          key, target, sources; a transfer a -> b that kept its weights is written as (b, a), its representations as (b, a>b)
 ```
 
 Each is a unit of work, and so is what it needs: for a>b, the transfer a -> b with its weights, and the representation of b that this gives, which all
@@ -57,8 +57,8 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class More:
-    """The finished transfers of `transfer.more`.
+class VariantTransfers:
+    """The finished transfers of `transfer.variants`.
 
     Attributes:
         planned: Each transfer, target by target in the order of the parameters.
@@ -76,8 +76,8 @@ class More:
         return pd.DataFrame(list(dict.fromkeys(rows)), columns=["key", "target", "sources"])
 
 
-def more_transfers(run: RunContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> More:
-    """Train every transfer that `transfer.more` asks for; those in the store are not trained again.
+def train_variants(run: RunContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> VariantTransfers:
+    """Train every transfer that `transfer.variants` asks for; those in the store are not trained again.
 
     A target is not transferred to by way of itself: it has no row for a token whose source or intermediate it is.
 
@@ -100,11 +100,11 @@ def more_transfers(run: RunContext, told: Callable[[int], object] = lambda done:
     for make, todo in ((_through, throughs), (_middle, middles), (_last, missing)):
         for _work, _none in engine.submit([make(run, one) for one in todo.values()]):
             told(1)
-    return More(tuple(planned), units | {key: _known(store, key) for key in missing})
+    return VariantTransfers(tuple(planned), units | {key: _known(store, key) for key in missing})
 
 
-def write_more(path: Path, done: More) -> None:
-    """Write the folder of the stage `more`, whole or not at all."""
+def write_variants(path: Path, done: VariantTransfers) -> None:
+    """Write the folder of the stage `variants`, whole or not at all."""
     with whole_folder(path) as folder:
         for target in dict.fromkeys(one.target for one in done.planned):
             here = [one for one in done.planned if one.target == target]
@@ -141,7 +141,7 @@ def encoder_weights(model: Path) -> dict[str, np.ndarray]:
 
 def _planned(run: RunContext) -> list[Planned]:
     params = run.params
-    wanted = params.variants()
+    wanted = params.parsed_variants()
     steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
     # Task by task, so that what all transfers to a task share is opened once.
     kept = {(into, source): key_of(kind="kept", transfer=shared(run.to(into)).key((source,))) for into, source in steps}

@@ -1,4 +1,4 @@
-"""Stage `more`: the transitive and fine-tuned transfers of `transfer.more` to every target, and their losses on every test image."""
+"""Stage `variants`: the transitive and fine-tuned transfers of `transfer.variants` to every target, and their losses on every test image."""
 
 from taskonomy.stage.guard import stage
 from taskonomy.compute.executor import engine
@@ -7,7 +7,7 @@ from taskonomy.machine.cores import progress
 from taskonomy.stage.paths import paths
 from taskonomy.store.store import store_root
 from taskonomy.transfers.run_context import RunContext
-from taskonomy.transfers.variants import more_transfers, write_more
+from taskonomy.transfers.variants import train_variants, write_variants
 
 
 def main() -> None:
@@ -15,9 +15,9 @@ def main() -> None:
 
     params = read_params()
     run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)
-    with engine(params.execution) as where, progress(0, "more transfers", "units") as bar:
-        done = more_transfers(run, bar.update, where)
-    write_more(args.variants, done)
+    with engine(params.execution) as where, progress(0, "transitive and fine-tuned transfers", "units") as bar:
+        done = train_variants(run, bar.update, where)
+    write_variants(args.variants, done)
 
 
 if __name__ == "__main__":

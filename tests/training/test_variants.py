@@ -31,7 +31,7 @@ from taskonomy.training.train_unit import weights_of
 from taskonomy.training.transfer_context import shared
 from taskonomy.transfers.run_context import RunContext
 from taskonomy.transfers.transfers import transfers_to
-from taskonomy.transfers.variants import few_samples, more_transfers, write_more
+from taskonomy.transfers.variants import few_samples, train_variants, write_variants
 
 TARGETS = ("autoencoding", "camera_pose_fixated", "denoising", "normal")
 TESTS = ("test_affinity", "test_policy")
@@ -44,9 +44,9 @@ def job(prepared, trained, tmp_path, monkeypatch):
     for task in TRAINED:
         write_json(tmp_path / "cards" / f"{task}.json", tiny_config(task).as_json())
 
-    def make(*more, targets=TARGETS, store=tmp_path / "store", models=trained / "models", **params):
+    def make(*variants, targets=TARGETS, store=tmp_path / "store", models=trained / "models", **params):
         shared.cache_clear()
-        section = profile(data={"tasks": list(TRAINED)}, transfer={"targets": list(targets), "more": list(more), **params}).transfer
+        section = profile(data={"tasks": list(TRAINED)}, transfer={"targets": list(targets), "variants": list(variants), **params}).transfer
         return RunContext(tmp_path / "cards", prepared.root, trained / "codes", models, store, section)
 
     return make
@@ -73,27 +73,27 @@ def rows_of(path: Path) -> set[tuple[str, str, str]]:
     return {(row["key"], row["target"], row["sources"]) for row in csv.DictReader(path.read_text().splitlines())}
 
 
-MORE = ("normal>camera_pose_fixated", "autoencoding>normal", "normal@0.5", "random_projection@1")
+TOKENS = ("normal>camera_pose_fixated", "autoencoding>normal", "normal@0.5", "random_projection@1")
 EXPECTED = {
     "autoencoding": ["normal>camera_pose_fixated", "normal@0.5", "random_projection@1"],
     "camera_pose_fixated": ["autoencoding>normal", "normal@0.5", "random_projection@1"],
-    "denoising": list(MORE),
+    "denoising": list(TOKENS),
     "normal": ["random_projection@1"],
 }
 
 
 def test_every_target_has_what_is_asked_for_but_by_way_of_itself(job, prepared, tmp_path):
     told = []
-    done = more_transfers(job(*MORE), told.append)
-    write_more(tmp_path / "more", done)
+    done = train_variants(job(*TOKENS), told.append)
+    write_variants(tmp_path / "variants", done)
     store = Store(tmp_path / "store")
-    assert {folder.name for folder in (tmp_path / "more").iterdir()} == {*EXPECTED, "units.csv"}
-    rows = rows_of(tmp_path / "more/units.csv")
+    assert {folder.name for folder in (tmp_path / "variants").iterdir()} == {*EXPECTED, "units.csv"}
+    rows = rows_of(tmp_path / "variants/units.csv")
     for target, written in EXPECTED.items():
         keys = {sources: key for key, into, sources in rows if into == target and sources in written}
         assert set(keys) == set(written)
         for split in TESTS:
-            with open_losses(tmp_path / f"more/{target}/{split}.npz", target) as losses:
+            with open_losses(tmp_path / f"variants/{target}/{split}.npz", target) as losses:
                 assert losses.candidates == written
                 assert losses.losses.shape == (len(written), len(prepared.task(BUILT_IN[target]).of_split(split)))
                 assert np.isfinite(losses.losses).all()
@@ -109,15 +109,15 @@ def test_every_target_has_what_is_asked_for_but_by_way_of_itself(job, prepared, 
 
 
 def test_what_is_known_is_not_trained_again(job, tmp_path, monkeypatch):
-    first = more_transfers(job(*MORE[:3]))
+    first = train_variants(job(*TOKENS[:3]))
     made = files_of(tmp_path / "store")
     watch, told = Watch(monkeypatch), []
-    again = more_transfers(job(*MORE[:3]), told.append)
+    again = train_variants(job(*TOKENS[:3]), told.append)
     assert watch.samples == {}
     assert again.planned == first.planned
     assert sum(told) == len(first.units)
     # One token more trains its own alone.
-    more_transfers(job(*MORE[:3], "autoencoding@0.5"))
+    train_variants(job(*TOKENS[:3], "autoencoding@0.5"))
     assert set(watch.samples) == {f"fine-tuned autoencoding {target}" for target in TARGETS if target != "autoencoding"}
     assert made.items() <= files_of(tmp_path / "store").items()
     # What only known units needed is not made again; what is lost is, with the same bits.
@@ -125,24 +125,24 @@ def test_what_is_known_is_not_trained_again(job, tmp_path, monkeypatch):
     kept = [one for one in first.planned if one.middle]
     for key in {key for one in kept for key in (one.through, one.middle)} | {kept[0].key}:
         Store(tmp_path / "store").remove(key)
-    more_transfers(job(*MORE[:3]))
+    train_variants(job(*TOKENS[:3]))
     assert set(watch.samples) == {f"transfer {kept[0].variant.written} {kept[0].target}", "transfer normal camera_pose_fixated"}
     assert made[f"{kept[0].key}.unit"] == files_of(tmp_path / "store")[f"{kept[0].key}.unit"]
 
 
 @pytest.mark.long  # those of transfers are compared each time
 def test_two_processes_make_the_same_files_as_one(job, tmp_path, monkeypatch):
-    asked = job(*MORE[:3], targets=("denoising", "camera_pose_fixated"))
-    more_transfers(asked)
+    asked = job(*TOKENS[:3], targets=("denoising", "camera_pose_fixated"))
+    train_variants(asked)
     monkeypatch.setenv("TASKONOMY_CORES", "2")
-    more_transfers(job(*MORE[:3], targets=("denoising", "camera_pose_fixated"), store=tmp_path / "two"))
+    train_variants(job(*TOKENS[:3], targets=("denoising", "camera_pose_fixated"), store=tmp_path / "two"))
     assert files_of(tmp_path / "two") == files_of(tmp_path / "store")
     assert len(files_of(tmp_path / "two")) == 5 + 2 + 3
 
 
 def test_the_first_step_is_the_transfer_that_the_stage_transfer_trains(job, prepared, trained, tmp_path):
     """To the last bit: the intermediate's samples, schedule and seeds are those of its own transfers."""
-    (one,) = more_transfers(job("autoencoding>normal", targets=("camera_pose_fixated",))).planned
+    (one,) = train_variants(job("autoencoding>normal", targets=("camera_pose_fixated",))).planned
     direct = transfers_to(tiny_context(prepared.root, trained / "codes", tmp_path / "other", "normal", "autoencoding", max_order=1))
     kept, plain = Store(tmp_path / "store").read(one.through), direct.units[("autoencoding",)]
     for split in TESTS:
@@ -154,7 +154,7 @@ def test_the_first_step_is_the_transfer_that_the_stage_transfer_trains(job, prep
 @pytest.mark.parametrize(("intermediate", "target", "how"), [("normal", "denoising", "noise"), ("camera_pose_fixated", "normal", "image")])
 def test_the_representation_is_what_the_frozen_transfer_gives_its_decoder(job, prepared, trained, tmp_path, intermediate, target, how):
     """The intermediate's whole network gives the same output from codes as its decoder from representations of every image."""
-    (one,) = more_transfers(job(f"autoencoding>{intermediate}", targets=(target,), codes="float32", precision="float32")).planned
+    (one,) = train_variants(job(f"autoencoding>{intermediate}", targets=(target,), codes="float32", precision="float32")).planned
     store, config, codes = Store(tmp_path / "store"), tiny_config(intermediate), np.load(trained / f"codes/autoencoding/{how}.npy").astype(np.float32)
     middle = store.read(one.middle).arrays["codes"]
     assert middle.shape == (len(codes), STREAMS * WIDTH, *codes.shape[2:])
@@ -174,7 +174,7 @@ def test_the_target_reads_representations_and_no_codes(job, prepared, trained, t
     read = []
     real = CodeInputs.seen
     monkeypatch.setattr(CodeInputs, "seen", lambda self, *rest: (read.append(real(self, *rest).shape[2]), real(self, *rest))[1])
-    one, other = more_transfers(job("autoencoding>normal", "autoencoding>camera_pose_fixated", targets=("denoising",))).planned
+    one, other = train_variants(job("autoencoding>normal", "autoencoding>camera_pose_fixated", targets=("denoising",))).planned
     channels = int(np.load(trained / "codes/autoencoding/image.npy", mmap_mode="r").shape[1])
     assert set(read) == {channels, STREAMS * WIDTH}
     direct = transfers_to(tiny_context(prepared.root, trained / "codes", tmp_path / "other", "denoising", "autoencoding", max_order=1))
@@ -187,7 +187,7 @@ def test_the_target_reads_representations_and_no_codes(job, prepared, trained, t
 @pytest.mark.parametrize("source", ["normal", "random_projection"])
 def test_fine_tuning_starts_from_the_sources_encoder_and_trains_all_of_it(job, prepared, trained, monkeypatch, source):
     watch = Watch(monkeypatch)
-    more_transfers(job(f"{source}@0.5", targets=("denoising", "camera_pose_fixated")))
+    train_variants(job(f"{source}@0.5", targets=("denoising", "camera_pose_fixated")))
     saved = load_file(trained / f"models/{source}/network.safetensors")
     encoder = {name.removeprefix("encoder."): value for name, value in saved.items() if not name.startswith("decoder.")}
     for target in ("denoising", "camera_pose_fixated"):
@@ -228,13 +228,13 @@ def test_shares_differ_in_their_samples_alone(job, monkeypatch):
     for one in asked:
         with monkeypatch.context() as patch:
             watch = Watch(patch)
-            more_transfers(one)
+            train_variants(one)
             before.append(watch.before["fine-tuned normal denoising"])
             samples = watch.samples["fine-tuned normal denoising"]
     assert len(samples) > 12
     scaled = {name for name in before[0] if not torch.equal(before[0][name], before[1][name])}
     assert all(name.endswith((".centre", ".spread")) for name in scaled), scaled  # of the labels of the samples
-    first, second = more_transfers(job("normal@0.001", "normal@0.002", targets=("denoising",))).planned
+    first, second = train_variants(job("normal@0.001", "normal@0.002", targets=("denoising",))).planned
     assert first.key == second.key
 
 
@@ -244,29 +244,29 @@ def test_a_changed_source_makes_new_keys_and_a_changed_schedule_too(job, trained
         (models / name).mkdir(parents=True)
         (models / name / "network.safetensors").write_bytes((trained / f"models/{name}/network.safetensors").read_bytes())
     asked = "normal@0.5", "autoencoding@0.5"
-    keys = [one.key for one in more_transfers(job(*asked, targets=("denoising",), models=models)).planned]
+    keys = [one.key for one in train_variants(job(*asked, targets=("denoising",), models=models)).planned]
     (models / "normal/network.safetensors").write_bytes((trained / "models/denoising/network.safetensors").read_bytes())
-    changed = [one.key for one in more_transfers(job(*asked, targets=("denoising",), models=models)).planned]
+    changed = [one.key for one in train_variants(job(*asked, targets=("denoising",), models=models)).planned]
     assert changed[0] != keys[0]
     assert changed[1] == keys[1]
     faster = {**profile().transfer.schedule.model_dump(), "rate": 0.003}
-    assert not set(keys) & {one.key for one in more_transfers(job(*asked, targets=("denoising",), schedule=faster)).planned}
+    assert not set(keys) & {one.key for one in train_variants(job(*asked, targets=("denoising",), schedule=faster)).planned}
 
 
 def test_weights_that_are_missing_or_damaged_are_named(job, trained, tmp_path):
     (tmp_path / "models/normal").mkdir(parents=True)
     with pytest.raises(TaskonomyError, match=r"models/normal/network\.safetensors: no readable weights .*the stage `train` writes them"):
-        more_transfers(job("normal@0.5", models=tmp_path / "models"))
+        train_variants(job("normal@0.5", models=tmp_path / "models"))
     whole = (trained / "models/normal/network.safetensors").read_bytes()
     (tmp_path / "models/normal/network.safetensors").write_bytes(whole[:-20])
     with pytest.raises(TaskonomyError, match=r"models/normal/network\.safetensors: no readable weights"):
-        more_transfers(job("normal@0.5", models=tmp_path / "models"))
+        train_variants(job("normal@0.5", models=tmp_path / "models"))
     other = load_file(trained / "models/colorization/network.safetensors")  # of grey images: another form
     from safetensors.numpy import save_file
 
     save_file(other, tmp_path / "models/normal/network.safetensors")
-    with pytest.raises(TaskonomyError, match=r"transfer\.more: the encoder of normal does not fit the network of"):
-        more_transfers(job("normal@0.5", models=tmp_path / "models"))
+    with pytest.raises(TaskonomyError, match=r"transfer\.variants: the encoder of normal does not fit the network of"):
+        train_variants(job("normal@0.5", models=tmp_path / "models"))
     assert files_of(tmp_path / "store") == {}
 
 
@@ -281,8 +281,8 @@ def project(prepared, trained, tmp_path):
     for task in TRAINED:
         write_json(folder / f"data/cards/{task}.json", tiny_config(task).as_json())
 
-    def write(*more):
-        values = profile(data={"tasks": list(TRAINED)}, transfer={"targets": ["normal", "denoising"], "more": list(more)})
+    def write(*variants):
+        values = profile(data={"tasks": list(TRAINED)}, transfer={"targets": ["normal", "denoising"], "variants": list(variants)})
         (folder / "params.yaml").write_text(yaml.safe_dump(values.model_dump(mode="json")))
         return folder
 
@@ -291,10 +291,10 @@ def project(prepared, trained, tmp_path):
 
 def stage(folder: Path) -> subprocess.CompletedProcess[str]:
     """The real stage; at its end it says whether torch was loaded."""
-    options = ["--cards", "data/cards", "--prepared", "data/prepared", "--codes", "data/codes", "--models", "models", "--variants", "data/more"]
+    options = ["--cards", "data/cards", "--prepared", "data/prepared", "--codes", "data/codes", "--models", "models", "--variants", "data/variants"]
     program = (
-        f"import runpy, sys; sys.argv = {['more', *options]!r}\n"
-        f"runpy.run_path({str(ROOT / 'stages/more.py')!r}, run_name='__main__'); print('torch' in sys.modules)"
+        f"import runpy, sys; sys.argv = {['variants', *options]!r}\n"
+        f"runpy.run_path({str(ROOT / 'stages/variants.py')!r}, run_name='__main__'); print('torch' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TASKONOMY_CORES": "1"}
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG, cwd=folder, env=environment)
@@ -305,7 +305,7 @@ def test_an_empty_list_is_a_header_and_loads_no_torch(project):
     done = stage(folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["False"]
-    assert [(path.name, path.read_text()) for path in (folder / "data/more").iterdir()] == [("units.csv", "key,target,sources\n")]
+    assert [(path.name, path.read_text()) for path in (folder / "data/variants").iterdir()] == [("units.csv", "key,target,sources\n")]
 
 
 def test_the_stage_writes_rows_and_takes_them_away_again(project):
@@ -313,13 +313,13 @@ def test_the_stage_writes_rows_and_takes_them_away_again(project):
     done = stage(folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["True"]
-    assert sorted(path.name for path in (folder / "data/more").iterdir()) == ["denoising", "units.csv"]
-    first = {path: path.read_bytes() for path in (folder / "data/more").rglob("*.*")}
+    assert sorted(path.name for path in (folder / "data/variants").iterdir()) == ["denoising", "units.csv"]
+    first = {path: path.read_bytes() for path in (folder / "data/variants").rglob("*.*")}
     again = stage(folder)
     assert again.stdout.splitlines() == ["False"]  # all of it is known: nothing to train
-    assert {path: path.read_bytes() for path in (folder / "data/more").rglob("*.*")} == first
+    assert {path: path.read_bytes() for path in (folder / "data/variants").rglob("*.*")} == first
     assert stage(project()).returncode == 0
-    assert [path.name for path in (folder / "data/more").iterdir()] == ["units.csv"]
+    assert [path.name for path in (folder / "data/variants").iterdir()] == ["units.csv"]
 
 
 def test_a_stage_that_cannot_go_on_says_why_in_one_line(project):
@@ -329,4 +329,4 @@ def test_a_stage_that_cannot_go_on_says_why_in_one_line(project):
     assert done.returncode == 1
     assert done.stderr.startswith("error: data/cards/denoising.json: no readable configuration of a task")
     assert len(done.stderr.splitlines()) == 1
-    assert not (folder / "data/more").exists()
+    assert not (folder / "data/variants").exists()

@@ -28,6 +28,7 @@ from taskonomy.config.profiles import overlaid
 from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.estimate.throughput import PEAKS, SAMPLES, Nets, NetworkKind, Stamps, train_rate
 from taskonomy.labels.encodings import Input
 from taskonomy.models.encoder import make_encoder
@@ -134,8 +135,8 @@ class Bench:
         encode, seconds, lowest = time.perf_counter() - started, {}, []
         for name in TARGETS:
             task = self.task(name)
-            train = chosen_samples(task.of_split("transfer"), self.images, self.plan.seed, name)
-            judged = np.concatenate([task.of_split(split) for split in ("validation", "test_affinity", "test_policy")])
+            train = chosen_samples(task.of_split(Split.TRANSFER), self.images, self.plan.seed, name)
+            judged = np.concatenate([task.of_split(split) for split in (Split.VALIDATION, *TEST_SPLITS)])
             labels = Labels(task, np.concatenate([train, judged]) if self.complete else None)  # more images' would not fit into memory
             schedule, times = self.plan.schedule.model_copy(update={"epochs": self.epochs}), np.zeros(2)
             for source in range(self.sources):

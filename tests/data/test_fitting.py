@@ -17,6 +17,7 @@ from taskonomy.config.data_params import DataParams
 from taskonomy.data.custom_checks import MisfitError, fitted
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.project.example import write_example
 from taskonomy.tasks.custom_tasks import AnyCustomTask
@@ -50,7 +51,7 @@ def test_one_task_of_every_kind_is_prepared(example: Path, tmp_path: Path) -> No
     every = np.arange(30)
     assert distance.labels(every).shape == (30, SIDE, SIDE, 1)
     assert np.unique(parts.labels(every)).tolist() == [0, 1, 2, 3]
-    train = light.of_split("train")
+    train = light.of_split(Split.TRAIN)
     np.testing.assert_allclose(light.labels(train).mean(0), 0, atol=1e-5)  # z-scores
     assert set(np.unique(floor.labels(every))) <= {0, 1, 2}
     assert (moved.samples.shape, moved.stored.shape, manifest["samples_left_out"]) == ((30, 2), (30, 2), {"moved": 0})

@@ -14,7 +14,7 @@ from conftest import ROOT
 from taskonomy.config.data_params import DataParams
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks import BUILT_IN
 
@@ -97,7 +97,7 @@ def test_every_row_holds_its_view(prepared: Prepared) -> None:
 
 def test_buildings_do_not_straddle_splits_and_samples_stay_within_a_building(prepared: Prepared) -> None:
     assert prepared.index.groupby("building")["split"].nunique().max() == 1
-    assert set(prepared.index["split"]) == set(SPLITS)
+    assert set(prepared.index["split"]) == set(Split)
     buildings = prepared.index["building"].to_numpy()
     for name in ("camera_pose_fixated", "camera_pose_nonfixated", "egomotion", "point_matching"):
         samples = prepared.task(BUILT_IN[name]).samples
@@ -117,7 +117,7 @@ def test_pairs_are_what_their_task_says(prepared: Prepared) -> None:
 
 def test_z_scores_are_those_of_the_training_split(prepared: Prepared) -> None:
     pose = prepared.task(BUILT_IN["camera_pose_fixated"])
-    chosen = pose.of_split("train")
+    chosen = pose.of_split(Split.TRAIN)
     scores, raw = pose.labels(chosen), np.asarray(pose.stored[chosen])
     varies = raw.std(0) > 1e-3
     np.testing.assert_allclose(scores.mean(0), 0, atol=1e-5)

@@ -23,6 +23,7 @@ import taskonomy
 from taskonomy.cli.main import app
 from taskonomy.config.network_params import Precision
 from taskonomy.config.params import read_params
+from taskonomy.dataset.splits import TEST_SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.benchmark import milliseconds, own_network, solve_all
 from taskonomy.inference.export import export, file_digest, headline
@@ -77,7 +78,7 @@ def run(*arguments: object) -> tuple[str, BaseException | None]:
 def test_a_predictor_loses_on_every_test_image_what_was_measured(prepared, home, predictors, target: str) -> None:
     one, task = predictors[target], prepared.task(BUILT_IN[target])
     unit = Store(home / "store").read(one.card["unit"])
-    for split in ("test_affinity", "test_policy"):
+    for split in TEST_SPLITS:
         chosen = task.of_split(split)
         images = np.asarray(prepared.images[task.samples[chosen].ravel()]).reshape(*task.samples[chosen].shape, SIDE, SIDE, 3)
         seen = (as_seen(images, task.task.input, chosen, TESTING) + 1) / 2  # of denoising, with the noise of testing

@@ -22,7 +22,7 @@ from taskonomy.affinity.measure import measure
 from taskonomy.cli.main import main
 from taskonomy.config.data_params import QueryTask
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.encoder import make_encoder
 from taskonomy.new_task import learning_curve as points
@@ -94,7 +94,7 @@ def held_out(prepared, trained, tmp_path_factory):
 def test_the_ranking_is_that_of_the_pipelines_own_transfers(held_out):
     """To the last bit: the same candidates, losses, affinities and intervals."""
     run, _query, pipeline, _known, _watch, done = held_out
-    names, losses = pipeline.losses("test_affinity")
+    names, losses = pipeline.losses(Split.TEST_AFFINITY)
     expected = measure(Losses("normal", names, losses, pipeline.units[SCRATCH].arrays["test_affinity"]), resamples=run.params.normalize.resamples)
     ranking = done.answer.ranking.set_index("sources")
     assert set(ranking.index) == set(expected.rows["sources"])
@@ -170,16 +170,16 @@ def test_samples_of_the_train_split_are_encoded_once_as_the_sources_see_them(hel
     """A curve that goes on beyond the transfer split, against the encoder itself, image by image."""
     _run, query, *_rest = held_out
     task = Prepared(query.context.prepared).task(BUILT_IN["normal"])
-    few = len(task.of_split("transfer"))
+    few = len(task.of_split(Split.TRANSFER))
     opened = LearningCurveContext(query, few + 5)
-    assert (task.splits[opened.context.train] == SPLITS.index("train")).sum() == len(opened.more) == 5
+    assert (task.splits[opened.context.train] == Split.TRAIN.number).sum() == len(opened.more) == 5
     assert opened.key(("autoencoding",)) != LearningCurveContext(query, few).key(("autoencoding",))
     codes, rows, stored = opened.all_codes("autoencoding"), opened.all_rows(), opened.context.stored_codes("autoencoding")
     saved = load_file(query.models / "autoencoding/network.safetensors")
     encoder = make_encoder(profile().train.encoder)
     encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in saved.items() if name.startswith("encoder.")})
     encoder.eval()
-    for view in [*opened.more, *np.flatnonzero(task.splits == SPLITS.index("validation"))[:3]]:
+    for view in [*opened.more, *np.flatnonzero(task.splits == Split.VALIDATION.number)[:3]]:
         image = torch.from_numpy(np.array(opened.context.dataset.images[view])).permute(2, 0, 1)[None].float() / 127.5 - 1
         with torch.no_grad(), autocast(image.device, query.encoding.precision):  # on some processors `auto` is half precision
             expected = encoder(image)[0].float()
@@ -199,7 +199,7 @@ def test_smaller_subsets_lie_in_larger_ones_and_begin_as_the_stage_transfer_choo
     assert set(small) <= set(large) <= set(there)
     assert len(small) == len(set(small)) == min(one, other, len(there))
     assert list(small) == sorted(small)
-    transfer = task.of_split("transfer")
+    transfer = task.of_split(Split.TRANSFER)
     np.testing.assert_array_equal(nested_samples(task, min(one, len(transfer)), seed), chosen_samples(transfer, one, seed, "normal"))
     assert sizes(task, (one, other, 10**6)) == tuple(sorted({min(one, len(there)), min(other, len(there)), len(there)}))
 

@@ -7,6 +7,7 @@ import pytest
 
 from taskonomy.data.preview import METRES
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import NO_CLASS, Loss
 from taskonomy.tasks import BUILT_IN
@@ -37,7 +38,7 @@ def perfect(loss: Loss, label: Any, channels: int) -> np.ndarray:
 @pytest.mark.parametrize("name", LEARNT)
 def test_a_perfect_output_decodes_to_the_label_in_metres_and_classes_and_can_be_drawn(name: str, prepared: Prepared) -> None:
     held = prepared.task(BUILT_IN[name])
-    task, chosen = held.task, held.of_split("test_policy")[:1]
+    task, chosen = held.task, held.of_split(Split.TEST_POLICY)[:1]
     assert task.label is not None
     assert task.loss is not None
     assert task.head is not None

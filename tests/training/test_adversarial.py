@@ -10,7 +10,7 @@ from tiny import KilledError, schedule, tiny_config
 
 from taskonomy.config.network_params import AdversarialParams, DecoderParams, EncoderParams
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input, Loss
 from taskonomy.models.discriminator import Critic
@@ -46,7 +46,7 @@ class Made(Prepared):
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
         self.images = np.kron(rng.integers(0, 256, (VIEWS, 8, 8, 3)), np.ones((1, 4, 4, 1))).astype(np.uint8)
-        self.splits = np.arange(VIEWS) % len(SPLITS)
+        self.splits = np.arange(VIEWS) % len(Split)
         self._masks = rng.random((VIEWS, SIDE, SIDE)) < 2 / 3
 
     def task(self, task: Task) -> PreparedTask:
@@ -58,7 +58,7 @@ class Made(Prepared):
 MADE = Made()
 
 
-def batches(name: str, split: str) -> Batches:
+def batches(name: str, split: Split) -> Batches:
     one = MADE.task(BUILT_IN[name])
     return Batches(Labels(one), ImageInputs(MADE.images, one.task.input), one.of_split(split), VIEWS)
 
@@ -77,7 +77,7 @@ class Run:
                 raise KilledError
 
         where = folder / "a.state"
-        parts = BUILT_IN[name].loss, batches(name, "train"), batches(name, "validation"), schedule(EPOCHS, rate=2e-3)
+        parts = BUILT_IN[name].loss, batches(name, Split.TRAIN), batches(name, Split.VALIDATION), schedule(EPOCHS, rate=2e-3)
         self.result = fit(self.network, *parts, name=name, seed=0, checkpoint=where, adversarial=term, each_epoch=told)
         self.kept = [value.numpy().tobytes() for value in self.network.state_dict().values()]
 
@@ -257,7 +257,7 @@ def test_losses_that_are_given_back_are_plain(strong, plain):
     assert curve.train[: begins + 1] == without.train[: begins + 1]
     assert curve.validation[:begins] == without.validation[:begins]
     assert curve.validation[begins:] != without.validation[begins:]
-    kept = losses_of(strong.network, Loss.L1, batches("normal", "validation"))
+    kept = losses_of(strong.network, Loss.L1, batches("normal", Split.VALIDATION))
     assert kept.mean(dtype=np.float64) == min(curve.validation)
 
 
@@ -301,10 +301,10 @@ def test_only_a_tasks_own_network_has_it(monkeypatch, tmp_path):
     values = tiny_config("normal", train={"adversarial": STRONG.model_dump()})
     values = values.model_copy(update={"codes": values.codes.model_copy(update={"inputs": ()})})
     networks.train_task(MADE, values, Store(tmp_path))
-    networks.train_scratch(MADE, values, MADE.task(BUILT_IN["normal"]).of_split("transfer"), SCRATCH[0], Store(tmp_path))
+    networks.train_scratch(MADE, values, MADE.task(BUILT_IN["normal"]).of_split(Split.TRANSFER), SCRATCH[0], Store(tmp_path))
     assert recipes == {"network normal": STRONG, "scratch normal": STRONG, "average normal": None}
     task, without = MADE.task(BUILT_IN["normal"]), tiny_config("normal")
-    train = task.of_split("train")
+    train = task.of_split(Split.TRAIN)
     assert networks.constant_key(task, values, train) == networks.constant_key(task, without, train)
     assert networks.network_key(MADE, task, values, train, "self") != networks.network_key(MADE, task, without, train, "self")
     assert {"taskonomy.models", "taskonomy.training"} <= set(UNIT_CODE)

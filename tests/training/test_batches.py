@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import profile
 
+from taskonomy.dataset.splits import Split
 from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import dataloader as batches
@@ -62,7 +63,7 @@ def parts_of(targets) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_kept_in_memory_are_those_encoded_anew(prepared, name, monkeypatch):
     task = prepared.task(BUILT_IN[name])
-    some = task.of_split("transfer")[::-1]
+    some = task.of_split(Split.TRANSFER)[::-1]
     kept, anew = Labels(task, np.concatenate([some, some[:2]])), Labels(task)
     monkeypatch.setattr(batches, "KEPT_BYTES", 0)
     too_large = Labels(task, some)
@@ -71,13 +72,13 @@ def test_labels_kept_in_memory_are_those_encoded_anew(prepared, name, monkeypatc
         assert one[0].dtype == one[1].dtype == one[2].dtype
         assert torch.equal(one[0], one[1])
         assert torch.equal(one[1], one[2])
-    outside = np.concatenate([some[:1], task.of_split("validation")[:1]])
+    outside = np.concatenate([some[:1], task.of_split(Split.VALIDATION)[:1]])
     assert all(map(torch.equal, parts_of(kept.of(outside)), parts_of(anew.of(outside))))
 
 
 def sets_of(prepared, name: str, size: int = 4) -> Batches:
     task = prepared.task(BUILT_IN[name])
-    return Batches(Labels(task), ImageInputs(prepared.images, task.task.input, profile().train.tile_side), task.of_split("validation"), size)
+    return Batches(Labels(task), ImageInputs(prepared.images, task.task.input, profile().train.tile_side), task.of_split(Split.VALIDATION), size)
 
 
 @pytest.mark.parametrize("name", ["denoising", "egomotion", "jigsaw", "inpainting", "colorization"])

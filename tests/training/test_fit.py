@@ -10,6 +10,7 @@ from tiny import SIDE, KilledError, schedule
 
 from taskonomy.config.network_params import EncoderParams
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.labels.jigsaw import permutation_set
@@ -24,7 +25,7 @@ SHAPE = EncoderParams(name="small", width=0.25, stride=8, channels=8)
 TRAINED = [task.name for task in BUILT_IN.values() if task.label is not None]
 
 
-def batches(prepared: Prepared, name: str, split: str, size: int = 8) -> Batches:
+def batches(prepared: Prepared, name: str, split: Split, size: int = 8) -> Batches:
     task = prepared.task(BUILT_IN[name])
     return Batches(Labels(task), ImageInputs(prepared.images, task.task.input), task.of_split(split), size)
 
@@ -36,7 +37,7 @@ def network(name: str, seed: int = 0) -> torch.nn.Module:
 
 def trained(prepared: Prepared, name: str, folder: Path, epochs: int = 2, **options):
     net = network(name)
-    parts = batches(prepared, name, "train"), batches(prepared, name, "validation")
+    parts = batches(prepared, name, Split.TRAIN), batches(prepared, name, Split.VALIDATION)
     where = folder / f"{name}.safetensors"
     return net, fit(net, BUILT_IN[name].loss, *parts, schedule(epochs), name=name, seed=0, checkpoint=where, **options)
 
@@ -80,7 +81,7 @@ def test_a_training_killed_within_an_epoch_resumes_to_the_same_bits(prepared, af
     """An epoch reads 9 batches to train and 3 to validate: these kills fall in the first, in its validation, in the second, in the third."""
     whole, result = trained(prepared, "autoencoding", tmp_path / "whole", epochs=3)
     checkpoint = tmp_path / "killed.safetensors"
-    parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
+    parts = batches(prepared, "autoencoding", Split.TRAIN), batches(prepared, "autoencoding", Split.VALIDATION)
     assert [len(part) for part in parts] == [9, 3]
     net = network("autoencoding")
     for inputs in (Stopping(parts[0].inputs, after), parts[0].inputs):
@@ -109,9 +110,9 @@ def test_nothing_that_was_drawn_before_changes_a_training(prepared, tmp_path):
 def test_every_task_of_the_dictionary_trains_and_tests(prepared, name, tmp_path):
     net, result = trained(prepared, name, tmp_path, epochs=1)
     assert np.isfinite(result.curve.train + result.curve.validation).all()
-    one = losses_of(net, BUILT_IN[name].loss, batches(prepared, name, "test_affinity", size=1))
-    many = losses_of(net, BUILT_IN[name].loss, batches(prepared, name, "test_affinity", size=7))
-    assert len(one) == len(prepared.task(BUILT_IN[name]).of_split("test_affinity"))
+    one = losses_of(net, BUILT_IN[name].loss, batches(prepared, name, Split.TEST_AFFINITY, size=1))
+    many = losses_of(net, BUILT_IN[name].loss, batches(prepared, name, Split.TEST_AFFINITY, size=7))
+    assert len(one) == len(prepared.task(BUILT_IN[name]).of_split(Split.TEST_AFFINITY))
     np.testing.assert_allclose(one, many, rtol=2e-3, atol=1e-5)
 
 
@@ -124,7 +125,7 @@ def test_a_network_learns_more_than_the_best_constant(prepared, tmp_path):
 
 def test_the_weights_are_those_of_the_best_epoch(prepared, tmp_path):
     net, result = trained(prepared, "depth_zbuffer", tmp_path, epochs=4)
-    value = losses_of(net, BUILT_IN["depth_zbuffer"].loss, batches(prepared, "depth_zbuffer", "validation")).mean(dtype=np.float64)
+    value = losses_of(net, BUILT_IN["depth_zbuffer"].loss, batches(prepared, "depth_zbuffer", Split.VALIDATION)).mean(dtype=np.float64)
     assert value == pytest.approx(min(result.curve.validation), rel=1e-6)
     assert result.chosen == np.argmin(result.curve.validation)
 
@@ -133,7 +134,7 @@ def test_a_loss_that_is_not_finite_names_task_step_and_state(prepared, tmp_path)
     net = network("autoencoding")
     with torch.no_grad():
         next(net.parameters()).fill_(float("nan"))
-    parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
+    parts = batches(prepared, "autoencoding", Split.TRAIN), batches(prepared, "autoencoding", Split.VALIDATION)
     with pytest.raises(TaskonomyError, match="autoencoding: the loss is not finite in epoch 1, step 1; no epoch was finished before"):
         fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=tmp_path / "x")
 
@@ -145,7 +146,7 @@ def test_a_training_that_diverges_names_the_last_good_state_and_keeps_it(prepare
                 next(net.parameters()).fill_(float("inf"))
 
     net = network("autoencoding")
-    parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
+    parts = batches(prepared, "autoencoding", Split.TRAIN), batches(prepared, "autoencoding", Split.VALIDATION)
     checkpoint = tmp_path / "good.safetensors"
     with pytest.raises(TaskonomyError, match=r"autoencoding: the loss is not finite in epoch 3, step 1; the last good state is .*good\.safetensors"):
         fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(4), name="autoencoding", seed=0, checkpoint=checkpoint, each_epoch=burst)
@@ -164,7 +165,7 @@ def test_after_a_damaged_state_no_good_one_is_named(prepared, tmp_path):
     net = network("autoencoding")
     with torch.no_grad():
         next(net.parameters()).fill_(float("nan"))
-    parts = batches(prepared, "autoencoding", "train"), batches(prepared, "autoencoding", "validation")
+    parts = batches(prepared, "autoencoding", Split.TRAIN), batches(prepared, "autoencoding", Split.VALIDATION)
     with pytest.raises(TaskonomyError, match="epoch 1, step 1; no epoch was finished before"):
         fit(net, BUILT_IN["autoencoding"].loss, *parts, schedule(1), name="autoencoding", seed=0, checkpoint=path)
 

@@ -10,6 +10,7 @@ import pytest
 from tiny import OTHER_PRECISION, TRAINED, profile, tiny_config, tiny_context
 
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.store import unit_keys as keys
 from taskonomy.store.unit_keys import network_key
 from taskonomy.tasks import BUILT_IN
@@ -27,7 +28,7 @@ def key_in(root: Path, task: str = "normal", *, train=None, kind: str = "self", 
     prepared = Prepared(root)
     one = prepared.task(BUILT_IN[task])
     config = tiny_config(task, **changes) if config is None else config
-    return network_key(prepared, one, config, one.of_split("train") if train is None else train, kind)
+    return network_key(prepared, one, config, one.of_split(Split.TRAIN) if train is None else train, kind)
 
 
 def edit(path: Path, place: tuple[int, ...]) -> None:
@@ -56,12 +57,12 @@ def test_a_networks_key_changes_with_its_parameters(prepared, change):
 
 
 def test_a_networks_key_changes_with_its_kind_its_samples_and_its_task(prepared):
-    rows = prepared.task(BUILT_IN["normal"]).of_split("train")
+    rows = prepared.task(BUILT_IN["normal"]).of_split(Split.TRAIN)
     made = [
         key_in(prepared.root),
         key_in(prepared.root, kind="scratch"),
         key_in(prepared.root, train=rows[:-1]),
-        key_in(prepared.root, train=np.append(rows[:-1], prepared.task(BUILT_IN["normal"]).of_split("transfer")[0])),
+        key_in(prepared.root, train=np.append(rows[:-1], prepared.task(BUILT_IN["normal"]).of_split(Split.TRANSFER)[0])),
         key_in(prepared.root, "reshading"),
         key_in(prepared.root, config=tiny_config("reshading")),
     ]
@@ -98,7 +99,7 @@ def test_images_of_the_transfer_split_are_none_of_a_networks_data(own, file):
 
 def constant_in(root: Path, **changes) -> str:
     one = Prepared(root).task(BUILT_IN["normal"])
-    return constant_key(one, tiny_config("normal", **changes), one.of_split("train"))
+    return constant_key(one, tiny_config("normal", **changes), one.of_split(Split.TRAIN))
 
 
 def test_a_constants_key_knows_no_network(prepared):
@@ -122,7 +123,7 @@ def test_which_images_form_a_sample_is_data(own):
     before = key_in(own, "egomotion")
     path = own / "tasks/egomotion/samples.npy"
     samples = np.load(path)
-    train = Prepared(own).task(BUILT_IN["egomotion"]).of_split("train")
+    train = Prepared(own).task(BUILT_IN["egomotion"]).of_split(Split.TRAIN)
     samples[train[0]] = samples[train[0], ::-1]
     np.save(path, samples)
     assert key_in(own, "egomotion") != before
@@ -235,7 +236,7 @@ def test_labels_are_data_of_a_transfer_and_images_are_not(own, codes, split):
 def test_labels_of_images_that_transfers_are_not_trained_on_are_no_data(own, codes):
     before = transfer_key(own, codes, images=5)
     opened = shared(tiny_context(own, codes, Path("nowhere"), "normal", *TRAINED, images=5))
-    left = sorted({*opened.task.of_split("transfer").tolist()} - {*opened.train.tolist()})
+    left = sorted({*opened.task.of_split(Split.TRANSFER).tolist()} - {*opened.train.tolist()})
     for row in (left[0], first_row(own, "train")):
         edit(own / "tasks/normal/label.npy", (row, 0, 0, 0))
     assert transfer_key(own, codes, images=5) == before

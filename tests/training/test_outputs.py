@@ -12,17 +12,15 @@ from tiny import TRAINED, KilledError, tiny_config, tiny_context
 from torch import nn
 
 from taskonomy.affinity.losses_file import open_losses, read_losses
+from taskonomy.dataset.splits import TEST_SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.checkpoint import load_weights, save_weights
 from taskonomy.training.task_networks import Trained, train_task
 from taskonomy.training.trainer import Curve
-from taskonomy.transfers import stage_outputs as outputs
 from taskonomy.transfers.stage_outputs import CurveLog, write_network, write_transfers
 from taskonomy.transfers.transfers import SCRATCH, Transferred, transfers_to
-
-SPLITS = ("test_affinity", "test_policy")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -34,8 +32,8 @@ def test_a_networks_folder_holds_the_losses_of_the_units_it_names(trained, prepa
     store, folder = Store(trained / "store"), trained / "models" / task
     keys = {row["name"]: row["key"] for row in rows_of(folder / "units.csv")}
     assert set(keys) == (set() if task == "random_projection" else {"self", "average"})
-    assert all((folder / f"{split}.npz").is_file() == bool(keys) for split in SPLITS)
-    for split in SPLITS if keys else ():
+    assert all((folder / f"{split}.npz").is_file() == bool(keys) for split in TEST_SPLITS)
+    for split in TEST_SPLITS if keys else ():
         with np.load(folder / f"{split}.npz") as arrays:
             assert set(arrays) == set(keys)
             for name, key in keys.items():
@@ -127,7 +125,7 @@ def done(prepared, trained, tmp_path, monkeypatch) -> Transferred:
 def test_a_targets_folder_holds_every_transfer_and_its_own_network(done, trained, tmp_path):
     write_transfers(tmp_path / "normal", trained / "models/normal", done)
     table = {row["sources"]: row for row in rows_of(tmp_path / "normal/units.csv")}
-    for split in SPLITS:
+    for split in TEST_SPLITS:
         with open_losses(tmp_path / f"normal/{split}.npz", "normal") as losses:
             assert set(losses.candidates) == {"autoencoding", "colorization", "random_projection", "autoencoding+colorization", "self"}
             for name, row in zip(losses.candidates, losses.losses, strict=True):
@@ -167,7 +165,7 @@ def damaged(path: Path, how: str) -> None:
 def test_losses_that_cannot_be_read_are_named_and_nothing_is_written(done, how, trained, tmp_path):
     model = tmp_path / "model"
     model.mkdir()
-    for split in SPLITS:
+    for split in TEST_SPLITS:
         (model / f"{split}.npz").write_bytes((trained / f"models/normal/{split}.npz").read_bytes())
     damaged(model / "test_policy.npz", how)
     with pytest.raises(TaskonomyError, match=r"model/test_policy\.npz: not readable losses"):
@@ -196,4 +194,3 @@ def test_weights_that_are_damaged_or_anothers_are_refused_by_name(tmp_path, dama
 def test_cards_and_facts_are_json_that_every_parser_reads(trained):
     for task in TRAINED:
         json.dumps(tiny_config(task).as_json(), allow_nan=False)
-    assert outputs.TESTS == SPLITS

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny import SIDE
 
+from taskonomy.dataset.splits import Split
 from taskonomy.labels.encodings import Input
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.dataloader import Batches, CodeInputs, ImageInputs, Labels
@@ -17,7 +18,7 @@ LARGE = 10**12
 def together(prepared, name: str, inputs) -> tuple[Batches, Batches]:
     """Plain batches of a task, and batches of what was moved to a device, which here is the processor itself."""
     task = prepared.task(BUILT_IN[name])
-    positions = np.concatenate([task.of_split("transfer"), task.of_split("validation")])
+    positions = np.concatenate([task.of_split(Split.TRANSFER), task.of_split(Split.VALIDATION)])
     found = _inputs(inputs, np.unique(task.samples[positions]), CPU, LARGE)
     labels = Labels(task).on(CPU, positions, LARGE, threads=2)
     assert found is not None
@@ -56,7 +57,7 @@ def test_codes_are_the_same_wherever_they_lie(prepared, name):
 
 def test_what_does_not_fit_stays_where_it_is(prepared):
     task = prepared.task(BUILT_IN["normal"])
-    positions = task.of_split("transfer")
+    positions = task.of_split(Split.TRANSFER)
     images = ImageInputs(prepared.images, Input.IMAGE)
     needed = len(positions) * SIDE * SIDE * 3
     assert _inputs(images, positions, CPU, needed - 1) is None
@@ -68,7 +69,7 @@ def test_what_does_not_fit_stays_where_it_is(prepared):
 
 def test_a_processor_has_everything_already(prepared):
     task = prepared.task(BUILT_IN["normal"])
-    assert resident(Labels(task), ImageInputs(prepared.images, Input.IMAGE), task.of_split("transfer"), CPU, 0) is None
+    assert resident(Labels(task), ImageInputs(prepared.images, Input.IMAGE), task.of_split(Split.TRANSFER), CPU, 0) is None
 
 
 def test_codes_of_images_of_the_train_split_are_asked_for_in_vain(prepared):

@@ -12,6 +12,7 @@ from tiny import TRAINED, profile, tiny_config, tiny_context
 from taskonomy.atomic_io import write_json
 from taskonomy.config.params import Params
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference import sample_predictions as samples
 from taskonomy.inference.sample_predictions import chosen_transfers, write_samples
@@ -89,7 +90,7 @@ def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: Ru
         label, mask = task.labels(chosen), task.mask(chosen)[..., None]
         error = np.abs(outputs.float().numpy().transpose(0, 2, 3, 1) - label)
         found.append((error * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))))
-        places.append(np.searchsorted(task.of_split("test_policy"), chosen))
+        places.append(np.searchsorted(task.of_split(Split.TEST_POLICY), chosen))
         return seen, outputs
 
     places: list[np.ndarray] = []

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import KilledError, files_of, tiny_config
 
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.store.store import Store
@@ -117,7 +118,7 @@ def test_a_rate_that_diverges_stops_the_task_by_name(prepared, tmp_path):
 # The best constant
 
 
-def labels_of(prepared, name: str, split: str):
+def labels_of(prepared, name: str, split: Split):
     task = prepared.task(BUILT_IN[name])
     chosen = task.of_split(split)
     return task.labels(chosen), task.mask(chosen)
@@ -202,22 +203,22 @@ def test_the_average_is_the_constant_that_loses_least(prepared, name, loss, best
     """By median, mean, shares of the classes or geometric median, all computed here; at most 2 % worse, and never better."""
     config = tiny_config(name)
     task = networks.prepared_task(prepared, config)
-    train = task.of_split("train")
+    train = task.of_split(Split.TRAIN)
     labels = networks.Labels(task)
     recipe = networks._constant(task, labels, config, train)
     shape = config.definition.output_shape(int(prepared.images.shape[1]))
     unit = units.train_unit(Store(tmp_path), "0" * 32, recipe, lambda: units.ConstantPredictor(shape), keep=True)
-    stored, mask = labels_of(prepared, name, "train")
+    stored, mask = labels_of(prepared, name, Split.TRAIN)
     optimum = loss(stored, mask, best(stored, mask)).mean()
     assert optimum * (1 - 1e-6) <= unit.facts["train"][-1] <= 1.02 * optimum
     # Kept is the constant of the epoch that validates best: no worse there than the optimum of the training samples.
-    there = labels_of(prepared, name, "validation")
+    there = labels_of(prepared, name, Split.VALIDATION)
     assert min(unit.facts["validation"]) == unit.facts["validation"][unit.facts["chosen"]] <= 1.02 * loss(*there, best(stored, mask)).mean()
     # And its losses are those of one output for all test images, by the definition of the loss.
     (value,) = units.weights_of(unit).values()
     kept = value.numpy().astype(float)
     kept = np.exp(kept) / np.exp(kept).sum() if "entropy" in loss.__name__ else np.moveaxis(kept, 0, -1)
-    expected = loss(*labels_of(prepared, name, "test_policy"), kept)
+    expected = loss(*labels_of(prepared, name, Split.TEST_POLICY), kept)
     np.testing.assert_allclose(unit.arrays["test_policy"], expected, rtol=1e-4, atol=1e-6)
 
 

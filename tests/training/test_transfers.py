@@ -17,6 +17,7 @@ from tiny import TRAINED, files_of, profile, tiny_config, tiny_context
 from waiting import HANG
 
 from taskonomy.atomic_io import write_json
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.store.store import Store
@@ -145,7 +146,7 @@ def test_sources_of_a_target_of_noise_read_noisy_codes(job, prepared):
     """What a transfer to denoising reads is its sources' codes of the noisy images."""
     opened = shared(job("denoising"))
     row = row_of_view(prepared.splits)
-    sample = prepared.task(BUILT_IN["denoising"]).of_split("test_policy")[:3]
+    sample = prepared.task(BUILT_IN["denoising"]).of_split(Split.TEST_POLICY)[:3]
     seen = CodeInputs([opened.stored_codes("autoencoding")], row).seen(sample[:, None], sample, TESTING, None)
     noisy = np.load(opened.codes / "autoencoding" / "noise.npy")
     np.testing.assert_array_equal(seen[:, 0], noisy[row[sample]].astype(np.float32))
@@ -362,7 +363,7 @@ def test_a_transfer_with_its_weights_is_the_one_that_was_measured(job, sources):
     opened = shared(one)
     task = opened.task
     codes = CodeInputs([opened.stored_codes(name) for name in sources], opened.code_rows)
-    batches = Batches(opened.labels, codes, task.of_split("test_policy"), 5)
+    batches = Batches(opened.labels, codes, task.of_split(Split.TEST_POLICY), 5)
     found = losses_of(network, task.task.loss, batches, opened.params.precision)
     assert np.allclose(found, measured.arrays["test_policy"], rtol=1e-3, atol=1e-5)
     again, _ = transfer_with_weights(one, sources)

@@ -15,6 +15,7 @@ from waiting import HANG
 
 from taskonomy.config.network_params import Precision, ScheduleParams
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit, key_of
@@ -33,7 +34,7 @@ def recipe(prepared: Prepared, task: str = "autoencoding", **changes) -> Recipe:
         "task": one.task,
         "labels": Labels(one),
         "inputs": ImageInputs(prepared.images, one.task.input),
-        "train": one.of_split("train"),
+        "train": one.of_split(Split.TRAIN),
         "schedule": SCHEDULE,
         "precision": Precision.FLOAT32,
         "seed": 0,
@@ -163,7 +164,7 @@ def test_every_test_image_has_its_loss_and_the_kept_weights_give_it(prepared, tm
     net = Making(prepared)()
     net.load_state_dict(weights_of(made))
     net.eval()
-    for split in ("test_affinity", "test_policy"):
+    for split in TEST_SPLITS:
         rows = prepared.task(BUILT_IN["autoencoding"]).of_split(split)
         assert made.arrays[split].shape == rows.shape
         seen = torch.from_numpy(prepared.images[rows].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
@@ -195,7 +196,7 @@ class Blind:
 
 def test_test_images_without_a_finite_loss_are_counted(prepared, tmp_path):
     task = prepared.task(BUILT_IN["autoencoding"])
-    inputs = Blind(ImageInputs(prepared.images, task.task.input), task.of_split("test_policy")[[1, 5]])
+    inputs = Blind(ImageInputs(prepared.images, task.task.input), task.of_split(Split.TEST_POLICY)[[1, 5]])
     with pytest.raises(TaskonomyError, match="network autoencoding: the loss is not finite on 2 images of test_policy"):
         unit(prepared, tmp_path, inputs=inputs)
     assert files_of(tmp_path) == {}

@@ -20,6 +20,7 @@ from waiting import HANG
 from taskonomy.affinity.losses_file import open_losses
 from taskonomy.atomic_io import write_json
 from taskonomy.dataset.prepared_dataset import PreparedTask
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.models.networks import transfer_network
 from taskonomy.models.transfer import STREAMS, WIDTH
@@ -34,7 +35,6 @@ from taskonomy.transfers.transfers import transfers_to
 from taskonomy.transfers.variants import few_samples, train_variants, write_variants
 
 TARGETS = ("autoencoding", "camera_pose_fixated", "denoising", "normal")
-TESTS = ("test_affinity", "test_policy")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_every_target_has_what_is_asked_for_but_by_way_of_itself(job, prepared, 
     for target, written in EXPECTED.items():
         keys = {sources: key for key, into, sources in rows if into == target and sources in written}
         assert set(keys) == set(written)
-        for split in TESTS:
+        for split in TEST_SPLITS:
             with open_losses(tmp_path / f"variants/{target}/{split}.npz", target) as losses:
                 assert losses.candidates == written
                 assert losses.losses.shape == (len(written), len(prepared.task(BUILT_IN[target]).of_split(split)))
@@ -145,7 +145,7 @@ def test_the_first_step_is_the_transfer_that_the_stage_transfer_trains(job, prep
     (one,) = train_variants(job("autoencoding>normal", targets=("camera_pose_fixated",))).planned
     direct = transfers_to(tiny_context(prepared.root, trained / "codes", tmp_path / "other", "normal", "autoencoding", max_order=1))
     kept, plain = Store(tmp_path / "store").read(one.through), direct.units[("autoencoding",)]
-    for split in TESTS:
+    for split in TEST_SPLITS:
         np.testing.assert_array_equal(kept.arrays[split], plain.arrays[split])
     assert weights_of(kept)
     assert not weights_of(plain)
@@ -201,7 +201,7 @@ def test_fine_tuning_starts_from_the_sources_encoder_and_trains_all_of_it(job, p
         convolutions = [name for name, value in before.items() if value.ndim == 4]
         assert all(not np.array_equal(before[name], own[name]) for name in convolutions)
         assert all(not torch.equal(before[name], after[name]) for name in convolutions)
-        positions = prepared.task(BUILT_IN[target]).of_split("train")
+        positions = prepared.task(BUILT_IN[target]).of_split(Split.TRAIN)
         samples = watch.samples[f"fine-tuned {source} {target}"]
         assert set(samples) < set(positions)
         assert len(samples) == round(0.5 * len(positions))

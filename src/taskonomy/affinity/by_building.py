@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Shaped
 
-from taskonomy.affinity.from_run import HELD_OUT, MEASURED_ON, all_losses
+from taskonomy.affinity.from_run import all_losses
 from taskonomy.affinity.win_rates import win_rate_against
 from taskonomy.dataset.prepared_dataset import Prepared
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import SELF
 
@@ -25,7 +25,7 @@ def mean_losses(transfers: Path, targets: Iterable[str], variants: Path | None =
     """
     parts = []
     for target in targets:
-        with all_losses(transfers, variants, target, MEASURED_ON) as losses:
+        with all_losses(transfers, variants, target, Split.TEST_AFFINITY) as losses:
             parts.append(pd.DataFrame({"target": target, "sources": losses.candidates, "loss": losses.losses.mean(1, dtype=np.float64)}))
             if losses.scratch is not None:
                 parts.append(pd.DataFrame({"target": target, "sources": [SCRATCH], "loss": losses.scratch.mean(dtype=np.float64)}))
@@ -49,8 +49,8 @@ def by_building(transfers: Path, targets: Iterable[str], prepared: Path, variant
     """
     data, parts = Prepared(prepared), []
     for target in targets:
-        where = buildings(data, target, HELD_OUT)
-        with all_losses(transfers, variants, target, HELD_OUT) as losses:
+        where = buildings(data, target, Split.TEST_POLICY)
+        with all_losses(transfers, variants, target, Split.TEST_POLICY) as losses:
             if len(where) != losses.losses.shape[1]:
                 counts = f"{losses.losses.shape[1]} images, not of the {len(where)} of {prepared}"
                 raise TaskonomyError(f"{transfers / target}: losses of {counts}; run `transfer` again")
@@ -73,12 +73,12 @@ def win_rate_of_few(
     return win_rate_against(losses, baseline, target, candidates)
 
 
-def buildings(prepared: Prepared, target: str, split: str) -> Shaped[np.ndarray, " samples"]:
+def buildings(prepared: Prepared, target: str, split: Split) -> Shaped[np.ndarray, " samples"]:
     """Return the building of each of a target's samples of one split, in the order of its losses."""
     samples = prepared.root / "tasks" / target / "samples.npy"  # exists for tasks of several images; for others every view is one sample
     first = np.load(samples)[:, 0] if samples.is_file() else np.arange(len(prepared.index))
     names = prepared.index["building"].to_numpy(str)[first]
-    return names[prepared.splits[first] == SPLITS.index(split)]
+    return names[prepared.splits[first] == split.number]
 
 
 def _own(losses: Shaped[np.ndarray, "candidates images"], candidates: list[str]) -> Shaped[np.ndarray, " images"] | None:

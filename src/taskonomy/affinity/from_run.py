@@ -14,10 +14,10 @@ from jaxtyping import Float
 from taskonomy.affinity.losses_file import Losses, open_losses, read_losses
 from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
 from taskonomy.config.params import NormalizeParams
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import SELF
 
-MEASURED_ON, HELD_OUT = "test_affinity", "test_policy"
 AVERAGE, RANDOM = "average", "random_projection"
 Rates = dict[str, tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images"], Float[np.ndarray, " images"] | None]]
 
@@ -40,12 +40,12 @@ def affinity_tables(
     rows: list[pd.DataFrame] = []
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
     for target in targets:
-        with all_losses(transfers, variants, target, MEASURED_ON) as losses:
+        with all_losses(transfers, variants, target, Split.TEST_AFFINITY) as losses:
             found.append(measured(losses, resamples=params.resamples))
-        with all_losses(transfers, variants, target, HELD_OUT) as losses:
+        with all_losses(transfers, variants, target, Split.TEST_POLICY) as losses:
             held_out = measured(losses, resamples=0).rows
         if list(held_out["sources"]) != list(found[-1].rows["sources"]):
-            raise TaskonomyError(f"{transfers / target}: other candidates in {HELD_OUT}.npz than in {MEASURED_ON}.npz; run `transfer` again")
+            raise TaskonomyError(f"{transfers / target}: other candidates in test_policy.npz than in test_affinity.npz; run `transfer` again")
         rows.append(held_out.assign(affinity=found[-1].rows["affinity"]))
     table = as_table(found)
     ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
@@ -58,10 +58,10 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
     """Read the losses on all test images of each task's own network, its best constant and, where there is one, the readout of random weights."""
     losses: Rates = {}
     for task in tasks:
-        if not all((models / task / f"{split}.npz").is_file() for split in (MEASURED_ON, HELD_OUT)):
+        if not all((models / task / f"{split}.npz").is_file() for split in TEST_SPLITS):
             continue  # the random projection has no network of its own
         own, average, random = [], [], []
-        for split in (MEASURED_ON, HELD_OUT):
+        for split in TEST_SPLITS:
             both = read_losses(models / task / f"{split}.npz", SELF, AVERAGE)
             own.append(both[0])
             average.append(both[1])
@@ -74,7 +74,7 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
 
 
 @contextmanager
-def all_losses(transfers: Path, variants: Path | None, target: str, split: str) -> Iterator[Losses]:
+def all_losses(transfers: Path, variants: Path | None, target: str, split: Split) -> Iterator[Losses]:
     """Yield a target's losses on one half of the test images, those of the stage `transfer` before those of the stage `variants`."""
     with open_losses(transfers / target / f"{split}.npz", target) as losses:
         if variants is None or not (path := variants / target / f"{split}.npz").is_file():

@@ -34,7 +34,7 @@ from taskonomy.release.archive import stamp_of
 from taskonomy.release.discover import hides_from_dvc, refuse_links
 from taskonomy.release.file_names import few
 from taskonomy.release.formats import DamagedFileError, array_from, has_palette, image_from
-from taskonomy.release.split_lists import SPLITS
+from taskonomy.release.split_lists import RELEASED_SPLITS
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg"})
 _LABELS = frozenset({".png", ".npy"})
@@ -193,8 +193,8 @@ class CustomSource:
         table = table.drop(columns="image").set_axis(pd.Index(listed), axis="index")
         for column in {"group", "building"} & set(table.columns):
             table[column] = table[column].map(lambda value: normal(value) if isinstance(value, str) else value)
-        if "split" in table and (wrong := sorted({str(value) for value in table["split"]} - set(SPLITS))):
-            raise TaskonomyError(f"{path}: split must be one of {', '.join(SPLITS)} (is also {few(wrong)})")
+        if "split" in table and (wrong := sorted({str(value) for value in table["split"]} - set(RELEASED_SPLITS))):
+            raise TaskonomyError(f"{path}: split must be one of {', '.join(RELEASED_SPLITS)} (is also {few(wrong)})")
         if "group" in table and "building" in table:
             raise TaskonomyError(f"{path}: has columns group and building, which mean the same; keep one")
         for column in {"group", "building"} & set(table.columns):

@@ -11,7 +11,7 @@ from taskonomy.release.file_names import MATCHES, few
 from taskonomy.release.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
 from taskonomy.release.layouts import ReleasedSource, open_source
 from taskonomy.release.object_storage import Place
-from taskonomy.release.split_lists import SPLITS
+from taskonomy.release.split_lists import RELEASED_SPLITS
 
 _SHOWN = 5  # names shown of each kind
 
@@ -97,7 +97,7 @@ class Summary:
             return "no list in the root"
         here = Counter(self.splits[building] for building in self.buildings if building in self.splits)
         nowhere = [building for building in self.buildings if building not in self.splits]
-        said = ", ".join(f"{split} {here[split]:,}" for split in SPLITS) + " of the buildings here"
+        said = ", ".join(f"{split} {here[split]:,}" for split in RELEASED_SPLITS) + " of the buildings here"
         return f"{said}; in no list: {few(nowhere, _SHOWN)}" if nowhere else said
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int, UInt8
 
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.labels.encodings import Mask
 from taskonomy.tasks import Task
@@ -39,7 +39,7 @@ class PreparedTask:
         stored: The compact label of each sample, memory-mapped.
         masks: Where there is a label, by row of the first image; None: everywhere.
         statistics: Options, and statistics of the training split.
-        splits: Split of each sample, as position in `SPLITS`.
+        splits: Split of each sample, as number of `Split`.
     """
 
     task: Task
@@ -49,9 +49,9 @@ class PreparedTask:
     statistics: dict[str, Any]
     splits: Int[np.ndarray, " samples"]
 
-    def of_split(self, split: str) -> Int[np.ndarray, " chosen"]:
+    def of_split(self, split: Split) -> Int[np.ndarray, " chosen"]:
         """Return the positions of a split's samples."""
-        return np.flatnonzero(self.splits == SPLITS.index(split))
+        return np.flatnonzero(self.splits == split.number)
 
     def labels(self, chosen: Any) -> Any:
         """Return the encoded labels of these samples, as the loss takes them.
@@ -95,8 +95,8 @@ class Prepared:
 
     @cached_property
     def splits(self) -> Int[np.ndarray, " views"]:
-        """Return the split of each view, as position in `SPLITS`."""
-        return pd.Categorical(self.index["split"], categories=list(SPLITS)).codes.astype(np.int64)
+        """Return the split of each view, as number of `Split`."""
+        return pd.Categorical(self.index["split"], categories=[split.value for split in Split]).codes.astype(np.int64)
 
     @cached_property
     def images(self) -> UInt8[np.ndarray, "views h h 3"]:

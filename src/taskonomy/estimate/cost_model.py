@@ -9,6 +9,7 @@ from math import ceil, prod
 import torch
 
 from taskonomy.config.params import Params
+from taskonomy.dataset.splits import Split
 from taskonomy.estimate.throughput import Nets, NetworkKind, Rate, calibrated
 from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs
 from taskonomy.training.dataloader import KEPT_BYTES
@@ -42,7 +43,7 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
     began = time.perf_counter()
     clock = _Clock(params, images, seconds)
     spent = time.perf_counter() - began
-    few, everything = min(params.transfer.images, images.of["transfer"]), images.of["train"]
+    few, everything = min(params.transfer.images, images.of[Split.TRANSFER]), images.of[Split.TRAIN]
     targets = [kind for kind in clock.own if kind.name in params.transfer.targets]
     coded = len(params.data.tasks) * code_inputs(params) * images.coded
     starts = stages["train"] + 2 * stages["transfer"]
@@ -86,7 +87,7 @@ class _Clock:
         each, seconds, flop = count / max(len(kinds), 1), 0.0, 0.0
         for kind in kinds:
             rate, epochs = self.rate(kind), self.nets.schedule(kind).epochs
-            judged = epochs * self.images.of["validation"] + self.images.tested
+            judged = epochs * self.images.of[Split.VALIDATION] + self.images.tested
             seconds += epochs * samples * rate.train + judged * rate.test + UNIT_SECONDS
             flop += self.sizes[kind].flop * (epochs * samples + judged / 3)
         return Hours(what, count, each * seconds, each * flop / 1e12)
@@ -95,7 +96,7 @@ class _Clock:
         """Compute the seconds that a task's best constant takes."""
         rate = self._constants[kind.maps]
         epochs = max(CONSTANT.epochs, ceil(CONSTANT_STEPS / ceil(samples / CONSTANT.batch)))
-        return epochs * samples * rate.train + (epochs * self.images.of["validation"] + self.images.tested) * rate.test
+        return epochs * samples * rate.train + (epochs * self.images.of[Split.VALIDATION] + self.images.tested) * rate.test
 
     def memory(self) -> float:
         """Compute the bytes of the largest process: a step of the largest network and the labels that it keeps, or what measuring took."""
@@ -103,7 +104,7 @@ class _Clock:
         step = max(self.sizes[kind].memory(self.nets.schedule(kind).batch, width) for kind in self.sizes)
         registry = self.params.registry
         labels = [label for name in self.params.data.tasks if (label := registry[name].label) is not None]
-        samples = self.images.of["train"] + self.images.of["validation"]
+        samples = self.images.of[Split.TRAIN] + self.images.of[Split.VALIDATION]
         kept = [samples * prod(label.array_shape(self.params.data.resolution)) * 4 for label in labels]
         encoded = max((one for one in kept if one <= KEPT_BYTES), default=0)  # labels larger than KEPT_BYTES are not kept at all
         return max(BASE_MEMORY + step + encoded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0)

@@ -18,7 +18,7 @@ from taskonomy.config.network_params import Precision, ScheduleParams
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import task_config
 from taskonomy.dataset.prepared_dataset import PreparedTask
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.labels.encodings import Input, Mask
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.encoder import make_encoder
@@ -203,7 +203,7 @@ class Nets:
         masks = np.ones((SAMPLES, self.side, self.side), bool) if label.mask is Mask.DEPTH else None
         statistics = {**label.options, **self.params.data.labels.get(name, {}), **(plain if label.statistics else {})}
         samples = np.stack([np.roll(np.arange(SAMPLES), -number) for number in range(task.images)], 1)
-        made = PreparedTask(task, samples, stored, masks, statistics, np.full(SAMPLES, SPLITS.index("transfer")))
+        made = PreparedTask(task, samples, stored, masks, statistics, np.full(SAMPLES, Split.TRANSFER.number))
         return replace(made, task=task_config(task, self.params).definition)
 
     def inputs(self, kind: NetworkKind) -> NetworkInputs:

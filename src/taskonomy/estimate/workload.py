@@ -14,11 +14,11 @@ from taskonomy.config.network_params import Beam
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import inputs_of_targets
 from taskonomy.data.datasets import open_data
-from taskonomy.dataset.splits import SPLITS, assign, divide
+from taskonomy.dataset.splits import TEST_SPLITS, Split, assign, divide
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.index_file import read_index
 from taskonomy.release.object_storage import Remote, place_of
-from taskonomy.release.split_lists import SPLITS as LISTS
+from taskonomy.release.split_lists import RELEASED_SPLITS
 from taskonomy.transfers.beam_search import PAPER
 
 WORLD = "data/world"
@@ -52,7 +52,7 @@ class ImageCounts:
     @property
     def tested(self) -> int:
         """Return the number of views of both halves of the test split."""
-        return self.of["test_affinity"] + self.of["test_policy"]
+        return sum(self.of[split] for split in TEST_SPLITS)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def images_of(params: Params, views: int | None = None) -> ImageCounts:
     """
     data, known = params.data, f"counted in {params.data.root}"
     if views is not None:
-        return _shared({name: round(views * getattr(data.splits, name)) for name in LISTS}, params, "as told, in the shares of data.splits")
+        return _shared({name: round(views * getattr(data.splits, name)) for name in RELEASED_SPLITS}, params, "as told, in the shares of data.splits")
     if data.root == WORLD:
         return _by_split(world_sizes(params.world), world_splits(params.world), params, "of the built-in world")
     root = place_of(data.root)
@@ -196,14 +196,14 @@ def world_sizes(world: WorldParams) -> dict[str, int]:
 
 def world_splits(world: WorldParams) -> dict[str, str]:
     """Return the split list of the built-in world: building -> split."""
-    shares = [getattr(world.splits, name) for name in LISTS]
+    shares = [getattr(world.splits, name) for name in RELEASED_SPLITS]
     parts = divide(dict.fromkeys(world_sizes(world), 1), shares, world.seed, "world")
-    return {name: LISTS[part] for name, part in parts.items()}
+    return {name: RELEASED_SPLITS[part] for name, part in parts.items()}
 
 
 def _by_split(sizes: Mapping[str, int], lists: Mapping[str, str], params: Params, known: str) -> ImageCounts:
     split_of = assign(sizes, lists, params.data)
-    found = Counter(dict.fromkeys(SPLITS, 0))
+    found = Counter(dict.fromkeys(map(str, Split), 0))
     for name, split in split_of.items():
         found[split] += sizes[name]
     return ImageCounts(found, known)
@@ -213,4 +213,4 @@ def _shared(lists: Mapping[str, int], params: Params, known: str) -> ImageCounts
     transfer = round(lists["val"] * params.data.transfer_share)
     half = lists["test"] // 2
     counts = (lists["train"], transfer, lists["val"] - transfer, half, lists["test"] - half)
-    return ImageCounts(dict(zip(SPLITS, counts, strict=True)), known)
+    return ImageCounts(dict(zip(Split, counts, strict=True)), known)

@@ -16,7 +16,7 @@ from torch import nn
 from taskonomy.affinity.losses_file import read_losses
 from taskonomy.atomic_io import whole_folder, write_csv, write_json
 from taskonomy.dataset.prepared_dataset import Prepared
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Readout, fresh_encoder, fresh_readout
 from taskonomy.inference.inference_cost import ModelSize, size_of, together
@@ -31,7 +31,6 @@ from taskonomy.training.checkpoint import load_weights, save_weights
 from taskonomy.training.task_networks import network_of
 from taskonomy.training.transfer_context import shared
 from taskonomy.transfers.run_context import RunContext
-from taskonomy.transfers.stage_outputs import TESTS
 from taskonomy.transfers.variants import encoder_weights
 
 Card = dict[str, Any]
@@ -206,7 +205,7 @@ def _transferred(run: RunContext, one: Chosen, readout: Readout) -> dict[str, An
     readout.load_state_dict(network.state_dict())
     epoch = unit.facts["chosen"]
     losses = {split: unit.facts[split][epoch] for split in ("train", "validation")}
-    losses |= {split: float(unit.arrays[split].mean(dtype=np.float64)) for split in TESTS}
+    losses |= {split: float(unit.arrays[split].mean(dtype=np.float64)) for split in TEST_SPLITS}
     return {"metrics": {"epoch": epoch + 1, "losses": losses}, "unit": key_of(kind="weights", transfer=shared(to).key(one.sources))}
 
 
@@ -216,7 +215,7 @@ def _own(run: RunContext, target: str, readout: Readout) -> dict[str, Any]:
     network = network_of(opened.config, opened.dataset)
     epoch = load_weights(model / "network.safetensors", network)["epoch"]
     readout.load_state_dict({f"decoder.{name}": value for name, value in network.decoder.state_dict().items()})  # type: ignore[union-attr]
-    losses = {split: float(read_losses(model / f"{split}.npz", SELF)[0].mean(dtype=np.float64)) for split in TESTS}
+    losses = {split: float(read_losses(model / f"{split}.npz", SELF)[0].mean(dtype=np.float64)) for split in TEST_SPLITS}
     keys = pd.read_csv(model / "units.csv").set_index("name")["key"]
     return {"metrics": {"epoch": epoch, "losses": losses}, "unit": str(keys[SELF])}
 
@@ -232,7 +231,7 @@ def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card]
         "format": FORMAT,
         "policy": {name: policy[name] for name in ("status", "budget", "cost", "max_order", "self_edge", "sources", "mean_gain", "mean_quality")},
         "data": {
-            "views": {split: int((prepared.splits == number).sum()) for number, split in enumerate(SPLITS)},
+            "views": {split: int((prepared.splits == split.number).sum()) for split in Split},
             "index": file_digest(prepared.root / "index.csv"),
             "images": file_digest(prepared.root / "images.npy"),
         },

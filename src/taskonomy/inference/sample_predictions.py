@@ -26,6 +26,7 @@ from taskonomy.atomic_io import whole_folder, write_bytes, write_csv, write_json
 from taskonomy.config.params import Params, SamplesParams
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.numeric.rng import generator
@@ -41,7 +42,6 @@ from taskonomy.training.train_transfer import scratch_with_weights, transfer_wit
 from taskonomy.training.transfer_context import SCRATCH, shared
 from taskonomy.transfers.run_context import RunContext
 
-MEASURED_ON, SHOWN_ON = "test_affinity", "test_policy"
 METRES = {"mean": 0.0, "std": 1.0}  # pictures show metres and radians, not z-scores
 WITHOUT_LOSS = 101  # OpenCV's quality above 100 means lossless; two thirds of the PNG's size
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -90,7 +90,7 @@ class PictureAlbum:
 
     def chosen(self, task: PreparedTask) -> Int[np.ndarray, " views"]:
         """Choose the samples that are shown for a task."""
-        positions = task.of_split(SHOWN_ON)
+        positions = task.of_split(Split.TEST_POLICY)
         return positions[self._order[task.samples[positions, 0]].argsort(kind="stable")][: self.params.views]
 
     def keep(self, picture: Picture) -> str:
@@ -153,7 +153,7 @@ def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Param
     """Describe some transfers to a target, best first, between its own network and the one from scratch; also return their units."""
     context = shared(run.to(target, params.data.tasks))
     config, task = context.config, context.task
-    chosen, gains = album.chosen(task), _gains(losses / f"{SHOWN_ON}.npz", target)
+    chosen, gains = album.chosen(task), _gains(losses / f"{Split.TEST_POLICY}.npz", target)
     images = ImageInputs(album.prepared.images, task.task.input, config.tile_side)
     rows = row_of_view(album.prepared.splits)
 
@@ -164,7 +164,7 @@ def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Param
 
     columns = [column("own", (SELF,), _trained(run, config, album.prepared), images)]
     units = []
-    for sources in chosen_transfers(losses / f"{MEASURED_ON}.npz", target, params.samples.sources):
+    for sources in chosen_transfers(losses / f"{Split.TEST_AFFINITY}.npz", target, params.samples.sources):
         with torch.enable_grad():
             network, _unit = transfer_with_weights(context, sources)
         columns.append(column("transfer", sources, network, CodeInputs([context.stored_codes(one) for one in sources], rows)))

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from taskonomy.atomic_io import whole_folder
 from taskonomy.dataset.prepared_dataset import Prepared
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
 from taskonomy.new_task.request import Query
@@ -47,7 +47,7 @@ def encode_all(query: Query) -> dict[str, str]:
     Returns:
         Source -> key of the unit.
     """
-    rows = np.flatnonzero(Prepared(query.context.prepared).splits != SPLITS.index("train"))
+    rows = np.flatnonzero(Prepared(query.context.prepared).splits != Split.TRAIN.number)
     store, how = Store(query.context.store), query.task.input.value
     keys = {source: codes_key(query, source, rows) for source in query.to_encode}
     missing = [(query, source, key, tuple(rows.tolist())) for source, key in keys.items() if store.read(key) is None]

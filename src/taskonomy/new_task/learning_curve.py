@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from taskonomy.config.task_config import TaskConfig
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.machine.cores import on_every_core
@@ -63,7 +63,7 @@ class LearningCurveContext:
         self.query, self.images = query, images
         self.context = _Nested(**vars(query.with_images(images)))
         rows = np.unique(self.context.task.samples[self.context.train])
-        self.more: Int[np.ndarray, " rows"] = rows[self.context.dataset.splits[rows] == SPLITS.index("train")]
+        self.more: Int[np.ndarray, " rows"] = rows[self.context.dataset.splits[rows] == Split.TRAIN.number]
 
     def key(self, sources: Sources) -> str:
         """Compute the key of a transfer; where all samples have stored codes, it is the key in the context."""

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from taskonomy.affinity.from_run import HELD_OUT, MEASURED_ON
 from taskonomy.affinity.losses_file import Losses
 from taskonomy.affinity.measure import Normalization, measure
 from taskonomy.config.params import NormalizeParams
+from taskonomy.dataset.splits import Split
 from taskonomy.new_task.learning_curve import CurvePoint, Way, can_be_fine_tuned
 from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Unit
@@ -80,11 +80,11 @@ def ranked(target: str, done: Transferred, params: NormalizeParams) -> pd.DataFr
         done: Its transfers, and the network from scratch on the same samples.
         params: The section `normalize`.
     """
-    names, losses = done.losses(MEASURED_ON)
+    names, losses = done.losses(Split.TEST_AFFINITY)
     scratch = done.units[SCRATCH].arrays
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
-    found = measured(Losses(target, names, losses, scratch[MEASURED_ON]), resamples=params.resamples)
-    held_out = measured(Losses(target, names, done.losses(HELD_OUT)[1], scratch[HELD_OUT]), resamples=0)
+    found = measured(Losses(target, names, losses, scratch[Split.TEST_AFFINITY]), resamples=params.resamples)
+    held_out = measured(Losses(target, names, done.losses(Split.TEST_POLICY)[1], scratch[Split.TEST_POLICY]), resamples=0)
     rows = found.rows.drop(columns="target").assign(
         order=found.rows["sources"].map(len),
         best_of_order=[found.best_of_order.get(name, np.nan) for name in names],
@@ -112,10 +112,10 @@ def best_to_fine_tune(ranking: pd.DataFrame, target: str, registry: Registry) ->
 
 def curve_of(units: Mapping[CurvePoint, Unit], params: NormalizeParams) -> pd.DataFrame:
     """Evaluate each network on the held-out images, which no choice was based on."""
-    scratch = {point.images: unit.arrays[HELD_OUT] for point, unit in units.items() if point.way is Way.SCRATCH}
+    scratch = {point.images: unit.arrays[Split.TEST_POLICY] for point, unit in units.items() if point.way is Way.SCRATCH}
     rows = []
     for point, unit in units.items():
-        losses, others = unit.arrays[HELD_OUT], scratch[point.images]
+        losses, others = unit.arrays[Split.TEST_POLICY], scratch[point.images]
         gain = (losses < others) + 0.5 * (losses == others)
         values = np.stack([losses.astype(np.float64), gain.astype(np.float64)])
         rng = generator(params.seed, "learning curve", point.way.value, point.images)

@@ -16,7 +16,7 @@ from taskonomy.config.params import Params
 from taskonomy.config.task_config import task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tasks import Registry, Task
 from taskonomy.training.transfer_context import TransferContext, chosen_samples
@@ -154,16 +154,16 @@ def nested_samples(task: PreparedTask, images: int, seed: int) -> Int[np.ndarray
 
     Samples of the transfer split come first, as in the stage `transfer`, then those of the train split, which the sources' encoders were trained on.
     """
-    first, name = task.of_split("transfer"), task.task.name
+    first, name = task.of_split(Split.TRANSFER), task.task.name
     if images <= len(first):
         return chosen_samples(first, images, seed, name)
-    rest = chosen_samples(task.of_split("train"), images - len(first), seed, f"{name} beyond the transfer split")
+    rest = chosen_samples(task.of_split(Split.TRAIN), images - len(first), seed, f"{name} beyond the transfer split")
     return np.sort(np.concatenate([first, rest]))
 
 
 def sizes(task: PreparedTask, asked: tuple[int, ...]) -> tuple[int, ...]:
     """Return the requested sizes for which there are enough labelled samples; a size that is too large becomes the number of all samples."""
-    there = len(task.of_split("transfer")) + len(task.of_split("train"))
+    there = len(task.of_split(Split.TRANSFER)) + len(task.of_split(Split.TRAIN))
     return tuple(sorted({min(size, there) for size in asked}))
 
 
@@ -179,7 +179,7 @@ def _prepared(params: Params, name: str, root: Path, folder: Path, *, elsewhere:
     prepare(root, folder, params.data.model_copy(update=changed))
     if elsewhere:
         index = pd.read_csv(folder / "index.csv", dtype=str)
-        write_csv(folder / "index.csv", index.assign(split=index["split"].replace(SPLITS[0], SPLITS[1])))
+        write_csv(folder / "index.csv", index.assign(split=index["split"].replace(Split.TRAIN.value, Split.TRANSFER.value)))
     return folder
 
 

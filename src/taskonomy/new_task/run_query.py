@@ -21,6 +21,7 @@ import pandas as pd
 from taskonomy.atomic_io import whole_folder, write_csv, write_json, write_text
 from taskonomy.config.data_params import QueryTask
 from taskonomy.config.params import NormalizeParams, read_params
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.machine.cores import progress
 from taskonomy.new_task.encode import encode_all
 from taskonomy.new_task.learning_curve import planned, units_of
@@ -30,7 +31,6 @@ from taskonomy.new_task.request import FinishedRun, Query, ask
 from taskonomy.store.store import Store, store_root
 from taskonomy.tables.table import join_sources
 from taskonomy.training.transfer_context import SCRATCH
-from taskonomy.transfers.stage_outputs import TESTS
 from taskonomy.transfers.transfers import Transferred, transfers_to
 
 
@@ -81,8 +81,8 @@ def samples_of(query: Query) -> dict[str, int]:
     """Count the labelled samples by purpose: those that rank the sources, all that can be trained on, and those for validation and tests."""
     context = query.context
     task = context.task
-    counts = {split: len(task.of_split(split)) for split in ("validation", *TESTS)}
-    return {"ranking": len(context.train), "labelled": len(task.of_split("transfer")) + len(task.of_split("train")), **counts}
+    counts = {split.value: len(task.of_split(split)) for split in (Split.VALIDATION, *TEST_SPLITS)}
+    return {"ranking": len(context.train), "labelled": len(task.of_split(Split.TRANSFER)) + len(task.of_split(Split.TRAIN)), **counts}
 
 
 def run_query(
@@ -121,7 +121,7 @@ def _write(folder: Path, done: QueryOutcome) -> None:
     write_json(folder / "answer.json", found.as_dict())
     write_text(folder / "index.html", page(found))
     scratch = transferred.units[SCRATCH].arrays
-    for split in TESTS:
+    for split in TEST_SPLITS:
         candidates, losses = transferred.losses(split)
         np.savez(folder / f"{split}.npz", candidates=np.array(candidates), losses=losses, scratch=scratch[split])
     write_csv(folder / "units.csv", done.units)

@@ -9,8 +9,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import is_hidden, visible
 from taskonomy.release.object_storage import Place, Remote
 
-SPLITS = ("train", "val", "test")
-_HEADER = ["id", *SPLITS]
+RELEASED_SPLITS = ("train", "val", "test")
+_HEADER = ["id", *RELEASED_SPLITS]
 
 
 def read_splits(path: Place) -> dict[str, str]:
@@ -29,7 +29,7 @@ def read_splits(path: Place) -> dict[str, str]:
         if len(row) != len(_HEADER) or not row[0] or any(value not in ("0", "1") for value in row[1:]):
             raise TaskonomyError(f"{path}: line {line} must be a building and three of 0 and 1 (is {','.join(row)})")
         building = row[0].lower()
-        chosen = [split for split, value in zip(SPLITS, row[1:], strict=True) if value == "1"]
+        chosen = [split for split, value in zip(RELEASED_SPLITS, row[1:], strict=True) if value == "1"]
         if len(chosen) > 1:
             raise TaskonomyError(f"{path}: line {line}: {building} is in {' and '.join(chosen)}; a building belongs to one split")
         if chosen and splits.setdefault(building, chosen[0]) != chosen[0]:
@@ -41,9 +41,9 @@ def write_splits(path: Path, rows: Mapping[str, str]) -> None:
     """Write building -> split as the release does: lower case, lines separated by CR alone, none at the end."""
     lines = [",".join(_HEADER)]
     for building, split in rows.items():
-        if split not in SPLITS:
-            raise ValueError(f"{building}: split must be one of {', '.join(SPLITS)} (is {split!r})")
-        lines.append(",".join([building.lower(), *("1" if split == name else "0" for name in SPLITS)]))
+        if split not in RELEASED_SPLITS:
+            raise ValueError(f"{building}: split must be one of {', '.join(RELEASED_SPLITS)} (is {split!r})")
+        lines.append(",".join([building.lower(), *("1" if split == name else "0" for name in RELEASED_SPLITS)]))
     write_text(path, "\r".join(lines))
 
 

@@ -9,11 +9,11 @@ from jaxtyping import Int
 
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.store.store import code_digest, digest_of, key_of
 
 # Folders whose code decides a unit's numbers. Comments do not count, so that editing one trains nothing again.
 UNIT_CODE = ("taskonomy.dataset", "taskonomy.labels", "taskonomy.models", "taskonomy.numeric", "taskonomy.training")
-_JUDGED_BY = ("validation", "test_affinity", "test_policy")
 
 
 def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.ndarray, " samples"], *, images: bool) -> str:
@@ -21,7 +21,7 @@ def data_digest(prepared: Prepared | None, task: PreparedTask, train: Int[np.nda
 
     The versions of libraries count as data: other ones give other bits.
     """
-    positions = np.concatenate([train, *(task.of_split(split) for split in _JUDGED_BY)])
+    positions = np.concatenate([train, *(task.of_split(split) for split in (Split.VALIDATION, *TEST_SPLITS))])
     rows = np.unique(task.samples[positions])
     arrays: list[Any] = [positions, task.samples[positions], task.splits[positions]]
     if task.task.label is not None:

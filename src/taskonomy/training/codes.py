@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
 from taskonomy.config.network_params import Precision
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.labels.encodings import Input
 from taskonomy.training.dataloader import TESTING
 from taskonomy.training.trainer import autocast
@@ -19,7 +19,7 @@ BATCH = 64
 
 def coded_rows(splits: Int[np.ndarray, " views"]) -> Int[np.ndarray, " coded"]:
     """Find the rows of the views that have codes: all but those that task networks are trained on."""
-    return np.flatnonzero(splits != SPLITS.index("train"))
+    return np.flatnonzero(splits != Split.TRAIN.number)
 
 
 def row_of_view(splits: Int[np.ndarray, " views"]) -> Int[np.ndarray, " views"]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, Unit
 from taskonomy.training.dataloader import ImageInputs, Labels
@@ -41,7 +42,7 @@ def train_fine_tuned(
         weights: Weights of the source's encoder.
         train: Samples to learn from.
     """
-    labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
+    labels = Labels(task, np.concatenate([train, task.of_split(Split.VALIDATION)]))
     inputs = ImageInputs(prepared.images, task.task.input, config.tile_side)
     name = f"fine-tuned {source} {task.task.name}"
     recipe = Recipe(name, task.task, labels, inputs, train, config.schedule, config.precision, config.seed)

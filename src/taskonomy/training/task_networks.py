@@ -11,6 +11,7 @@ from jaxtyping import Int, Shaped
 from taskonomy.config.network_params import Precision, ScheduleParams
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import Split
 from taskonomy.machine.device import fastest
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import TaskNetwork, task_network
@@ -56,8 +57,8 @@ def train_task(prepared: Prepared, config: TaskConfig, store: Store, each_epoch:
     keys: dict[str, str] = {}
     network = _fresh(config, prepared)
     if task.task.label is not None:
-        train = task.of_split("train")
-        labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
+        train = task.of_split(Split.TRAIN)
+        labels = Labels(task, np.concatenate([train, task.of_split(Split.VALIDATION)]))
         keys = {"self": network_key(prepared, task, config, train, "self"), "average": constant_key(task, config, train)}
         recipe = _recipe("network", task, labels, config, train, prepared)
         units["self"] = train_unit(store, keys["self"], recipe, lambda: network_of(config, prepared), keep=True, each_epoch=each_epoch)
@@ -76,7 +77,7 @@ def train_task(prepared: Prepared, config: TaskConfig, store: Store, each_epoch:
 def train_scratch(prepared: Prepared, config: TaskConfig, train: Int[np.ndarray, " samples"], key: str, store: Store) -> Unit:
     """Train the baseline of gain: the task's network, on a transfer's images alone."""
     task = prepared_task(prepared, config)
-    labels = Labels(task, np.concatenate([train, task.of_split("validation")]))
+    labels = Labels(task, np.concatenate([train, task.of_split(Split.VALIDATION)]))
     return train_unit(store, key, _recipe("scratch", task, labels, config, train, prepared), lambda: network_of(config, prepared))
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from taskonomy.config.network_params import AdversarialParams, Precision, ScheduleParams
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.task import Task
 from taskonomy.machine.device import fastest, threads_for
@@ -19,7 +20,6 @@ from taskonomy.training.dataloader import Batches, Labels, NetworkInputs
 from taskonomy.training.gpu_cache import resident
 from taskonomy.training.trainer import Curve, fit, losses_of, seeded
 
-TESTS = ("test_affinity", "test_policy")
 SAVE_EVERY = 30.0  # seconds; interrupted trainings shorter than this start again, with the same bits
 _WEIGHTS = "weights/"
 
@@ -93,7 +93,7 @@ def train_unit(
             module.set_to(*recipe.labels.scale(recipe.train))
     network.to(device := fastest())
     plan, threads = recipe.schedule, threads_for(device)
-    validation = prepared.of_split("validation")
+    validation = prepared.of_split(Split.VALIDATION)
     each = resident(recipe.labels, recipe.inputs, np.concatenate([recipe.train, validation]), device, threads)
 
     def batches(positions: Int[np.ndarray, " samples"]) -> Batches:
@@ -104,8 +104,8 @@ def train_unit(
         name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
         adversarial=recipe.adversarial, save_every=recipe.save_every, each_epoch=each_epoch,
     )  # fmt: skip
-    tests = {split: Batches(recipe.labels, recipe.inputs, prepared.of_split(split), plan.batch, threads) for split in TESTS}
-    arrays = {split: losses_of(network, loss, test, recipe.precision) for split, test in tests.items()}
+    tests = {split: Batches(recipe.labels, recipe.inputs, prepared.of_split(split), plan.batch, threads) for split in TEST_SPLITS}
+    arrays: dict[str, np.ndarray] = {split.value: losses_of(network, loss, test, recipe.precision) for split, test in tests.items()}
     for split, losses in arrays.items():
         if not np.isfinite(losses).all():
             raise TaskonomyError(f"{recipe.name}: the loss is not finite on {int((~np.isfinite(losses)).sum())} images of {split}")

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from taskonomy.config.network_params import TransferParams
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Store, code_digest, digest_of, key_of
@@ -69,14 +70,14 @@ class TransferContext:
     @cached_property
     def train(self) -> Int[np.ndarray, " samples"]:
         """Choose the samples to learn from."""
-        return chosen_samples(self.task.of_split("transfer"), self.params.images, self.params.seed, self.config.task)
+        return chosen_samples(self.task.of_split(Split.TRANSFER), self.params.images, self.params.seed, self.config.task)
 
     @cached_property
     def labels(self) -> "Labels":
         """Encode the labels of all samples that transfers read, once."""
         from taskonomy.training.dataloader import Labels
 
-        judged = [self.task.of_split(split) for split in ("validation", "test_affinity", "test_policy")]
+        judged = [self.task.of_split(split) for split in (Split.VALIDATION, *TEST_SPLITS)]
         return Labels(self.task, np.concatenate([self.train, *judged]))
 
     @cached_property

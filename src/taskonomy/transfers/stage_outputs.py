@@ -23,6 +23,7 @@ import pandas as pd
 from taskonomy.affinity.losses_file import read_losses
 from taskonomy.atomic_io import whole_folder, write_csv
 from taskonomy.config.task_config import TaskConfig
+from taskonomy.dataset.splits import TEST_SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import SELF
 from taskonomy.training.transfer_context import SCRATCH
@@ -31,8 +32,6 @@ from taskonomy.transfers.transfers import Transferred
 if TYPE_CHECKING:
     from taskonomy.training.task_networks import Trained
     from taskonomy.training.trainer import Curve
-
-TESTS = ("test_affinity", "test_policy")
 
 
 class CurveLog:
@@ -85,7 +84,7 @@ def write_network(model: Path, codes: Path, trained: "Trained", curves: CurveLog
     with whole_folder(model) as folder:
         facts = {name: unit.facts["chosen"] + 1 for name, unit in trained.units.items()}
         save_weights(folder / "network.safetensors", trained.network, {"epoch": facts.get(SELF, 0)})
-        for split in TESTS if trained.units else ():
+        for split in TEST_SPLITS if trained.units else ():
             _save(folder / f"{split}.npz", {name: unit.arrays[split] for name, unit in trained.units.items()})
         write_csv(folder / "units.csv", pd.DataFrame({"key": trained.keys.values(), "name": trained.keys.keys()}))
         curves.copy_to(folder / "curves")
@@ -94,7 +93,7 @@ def write_network(model: Path, codes: Path, trained: "Trained", curves: CurveLog
 def write_transfers(transfers: Path, model: Path, done: Transferred) -> None:
     """Write all transfers to a target, beside its own network."""
     with whole_folder(transfers) as folder:
-        for split in TESTS:
+        for split in TEST_SPLITS:
             candidates, losses = done.losses(split)
             (own,) = read_losses(model / f"{split}.npz", SELF)
             arrays = {"losses": np.concatenate([losses, own[None]]), "scratch": done.units[SCRATCH].arrays[split]}

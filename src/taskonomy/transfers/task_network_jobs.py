@@ -8,6 +8,7 @@ from taskonomy.compute.work import Work
 from taskonomy.config.execution_params import WorkKind
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.store.store import Store
 from taskonomy.store.unit_keys import network_key, prepared_files
 from taskonomy.training.task_networks import EachEpoch, Trained, constant_key, prepared_task, train_task
@@ -53,7 +54,7 @@ def _work_of(job: NetworkJob) -> Work:
     task = prepared_task(prepared, config)
     keys: tuple[str, ...] = ()
     if task.task.label is not None:
-        train = task.of_split("train")
+        train = task.of_split(Split.TRAIN)
         keys = network_key(prepared, task, config, train, "self"), constant_key(task, config, train)
     known = [Store(job.store).path(key) for key in keys if Store(job.store).has(key)]  # finished, but their images may still have to be encoded
     reads = (*prepared_files(job.prepared, config.task), *known)

@@ -12,6 +12,7 @@ from taskonomy.affinity.win_rates import win_rates
 from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
 from taskonomy.config.execution_params import WorkKind
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Unit
 from taskonomy.store.unit_keys import prepared_files
@@ -42,7 +43,7 @@ class Transferred:
             rows.append({"key": self.keys[sources], "sources": "+".join(sources), "order": order, "epoch": chosen + 1, **losses})
         return pd.DataFrame(rows)
 
-    def losses(self, split: str) -> tuple[list[str], Float[np.ndarray, "candidates images"]]:
+    def losses(self, split: Split) -> tuple[list[str], Float[np.ndarray, "candidates images"]]:
         """Return the candidates and their losses on one half of the test split."""
         sets = [sources for sources in self.units if sources != SCRATCH]
         return ["+".join(sources) for sources in sets], np.stack([self.units[sources].arrays[split] for sources in sets])
@@ -95,7 +96,7 @@ def _units(context: TransferContext, todo: Sequence[Sources], told: Callable[[in
 def _worth(units: dict[Sources, Unit], target: str) -> dict[Sources, float]:
     """Compute the affinity of every set tried so far, compared with each other, on the images that affinities are measured on."""
     sets = [sources for sources in units if sources != SCRATCH]
-    losses = np.stack([units[sources].arrays["test_affinity"] for sources in sets])
+    losses = np.stack([units[sources].arrays[Split.TEST_AFFINITY] for sources in sets])
     return dict(zip(sets, affinities(win_rates(losses, target, ["+".join(sources) for sources in sets])).tolist(), strict=True))
 
 

@@ -26,13 +26,13 @@ from taskonomy.compute.work import Work
 from taskonomy.config.execution_params import WorkKind
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import PreparedTask
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store, Unit, code_digest, digest_of, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, network_key, prepared_files
 from taskonomy.tables.transfer_spec import Variant
 from taskonomy.training.transfer_context import TransferContext, chosen_samples, shared
 from taskonomy.transfers.run_context import RunContext
-from taskonomy.transfers.stage_outputs import TESTS
 
 _WEIGHTS = "network.safetensors"
 
@@ -109,7 +109,7 @@ def write_variants(path: Path, done: VariantTransfers) -> None:
         for target in dict.fromkeys(one.target for one in done.planned):
             here = [one for one in done.planned if one.target == target]
             (folder / target).mkdir()
-            for split in TESTS:
+            for split in TEST_SPLITS:
                 losses = np.stack([done.units[one.key].arrays[split] for one in here])
                 np.savez(folder / target / f"{split}.npz", candidates=np.array([one.variant.written for one in here]), losses=losses)
         write_csv(folder / "units.csv", done.table())
@@ -117,7 +117,7 @@ def write_variants(path: Path, done: VariantTransfers) -> None:
 
 def few_samples(task: PreparedTask, share: float, batch: int, seed: int) -> Int[np.ndarray, " chosen"]:
     """Choose a random share of a target's train split, at least one batch, sorted; smaller shares are subsets of larger ones."""
-    train = task.of_split("train")
+    train = task.of_split(Split.TRAIN)
     return chosen_samples(train, max(batch, round(share * len(train))), seed, f"fine-tuned {task.task.name}")
 
 

@@ -11,7 +11,7 @@ from taskonomy.config.data_params import WorldParams
 from taskonomy.dataset.splits import divide
 from taskonomy.machine.cores import on_every_core, progress
 from taskonomy.release.formats import file_name, to_bytes
-from taskonomy.release.split_lists import SPLITS, write_splits
+from taskonomy.release.split_lists import RELEASED_SPLITS, write_splits
 from taskonomy.release.writer import write_building
 from taskonomy.world.building import build
 from taskonomy.world.cameras import views_of
@@ -43,9 +43,9 @@ def make_world(root: Path, params: WorldParams, processes: int | None = None) ->
         with progress(params.buildings * params.points * params.views, "world", "views") as bar:
             for _job, views in on_every_core(_make_building, jobs, processes):
                 bar.update(views)
-        shares = [getattr(params.splits, name) for name in SPLITS]
+        shares = [getattr(params.splits, name) for name in RELEASED_SPLITS]
         parts = divide({job.name: 1 for job in jobs}, shares, params.seed, "world")
-        splits = {job.name: SPLITS[parts[job.name]] for job in jobs}
+        splits = {job.name: RELEASED_SPLITS[parts[job.name]] for job in jobs}
         write_splits(unfinished / "train_val_test_world.csv", splits)
     return splits
 

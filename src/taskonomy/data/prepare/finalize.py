@@ -16,7 +16,7 @@ from taskonomy.data.datasets import Data
 from taskonomy.data.prepare.arrays import Rows, arrays_of
 from taskonomy.data.prepare.label_statistics import BLOCK, STATISTICS
 from taskonomy.data.prepare.listed_samples import Given, listed_samples
-from taskonomy.dataset.splits import SPLITS
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.view_ids import Keys
 from taskonomy.tasks import Task
@@ -32,7 +32,7 @@ def finish(
     root: str,
     keys: Keys,
     good: Int[np.ndarray, " good"],
-    split_of: Mapping[str, str],
+    split_of: Mapping[str, Split],
     parts: Parts,
     tasks: Sequence[Task],
     params: DataParams,
@@ -63,9 +63,9 @@ def finish(
         for array in arrays_of(tasks, params.resolution):
             _keep_rows(folder / array.name, good)
     building = keys.building_of[good]
-    split_of_building = np.array([SPLITS.index(split_of[name]) for name in keys.buildings])
+    split_of_building = np.array([split_of[name].number for name in keys.buildings])
     splits = split_of_building[building]
-    if empty := [split for number, split in enumerate(SPLITS) if not (splits == number).any()]:
+    if empty := [split for split in Split if not (splits == split.number).any()]:
         raise TaskonomyError(f"{root}: no undamaged view is left for split {', '.join(empty)}")
     _write_index(folder / "index.csv", keys, good, building, splits)
     options = {task.name: {**task.label.options, **params.labels.get(task.name, {})} for task in tasks if task.label}
@@ -79,8 +79,8 @@ def finish(
         "root": root,
         "resolution": params.resolution,
         "tasks": list(params.tasks),
-        "views": {split: int((splits == number).sum()) for number, split in enumerate(SPLITS)},
-        "buildings": {split: int((split_of_building[there] == number).sum()) for number, split in enumerate(SPLITS)},
+        "views": {split: int((splits == split.number).sum()) for split in Split},
+        "buildings": {split: int((split_of_building[there] == split.number).sum()) for split in Split},
         "buildings_in_no_split": sorted(set(data.keys.buildings) - set(split_of)),
         "views_without_partners": {name: count for name, count in alone.items() if count and name not in given},
         **({"samples_left_out": {name: one.left_out for name, one in given.items()}} if given else {}),
@@ -103,7 +103,7 @@ def _write_index(
             "building": np.array(keys.buildings)[building[part]],
             "point": keys.points[good[part]],
             "view": keys.views[good[part]],
-            "split": np.array(SPLITS)[splits[part]],
+            "split": np.array(list(Split))[splits[part]],
         }
         pd.DataFrame(columns).to_csv(path, index=False, lineterminator="\n", mode="a", header=not start)
 
@@ -133,7 +133,7 @@ def _given(tasks: Sequence[Task], data: Data, keys: Keys, good: Int[np.ndarray, 
     if not wanted:
         return {}
     rows = {keys[int(row)]: position for position, row in enumerate(good)}
-    names = pd.Series([SPLITS[one] for one in splits])
+    names = pd.Series(np.array(list(Split))[splits])
     return {name: listed_samples(name, data, rows, names) for name in wanted}
 
 
@@ -169,14 +169,14 @@ def _finish_task(
             shape = (len(samples), *task.label.array_shape(0))
             _concatenated(home / "label.npy", np.dtype(task.label.dtype), shape, (found for found, _first in _loaded(parts, f"{task.name}/labels")))
     of_sample = splits[firsts]
-    if task.label is not None and (empty := [split for number, split in enumerate(SPLITS) if not (of_sample == number).any()]):
+    if task.label is not None and (empty := [split for split in Split if not (of_sample == split.number).any()]):
         mend = "more of them, or a column group in labels.csv that says which images belong together" if given else "more buildings or points"
         raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; {mend} are needed")
     if not may_be_constant:
-        refuse_constant(task.name, Rows(home / "label.npy"), np.flatnonzero(of_sample == SPLITS.index("train")))
+        refuse_constant(task.name, Rows(home / "label.npy"), np.flatnonzero(of_sample == Split.TRAIN.number))
     statistics: dict[str, Any] = dict(options)
     if task.label is not None and task.label.statistics and task.head is not None:
-        train = np.flatnonzero(of_sample == SPLITS.index("train"))
+        train = np.flatnonzero(of_sample == Split.TRAIN.number)
         statistics |= STATISTICS[task.label.statistics](Rows(home / "label.npy"), train, task.head.channels)
     write_json(home / "card.json", {"task": task.name, "samples": len(firsts), "statistics": statistics})
     return len(splits) - len(firsts)

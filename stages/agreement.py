@@ -11,13 +11,13 @@ def main() -> None:
     args = paths(__doc__, "table", "reference", "results")
 
     found = agreement(read_table(args.table), read_table(args.reference))
-    told = headline(found)
+    summary = headline(found)
 
     write_json(args.results / "agreement.json", found)
-    write_json(args.results / "agreement_metrics.json", told)
+    write_json(args.results / "agreement_metrics.json", summary)
     print(
-        f"mean rank correlation {told['mean_spearman']:.3f} over {told['targets']} targets and {told['sources']} sources;"
-        f" of the 5 best sources, {told['top5']:.0%} agree ({told['top5_by_chance']:.0%} by chance)"
+        f"mean rank correlation {summary['mean_spearman']:.3f} over {summary['targets']} targets and {summary['sources']} sources;"
+        f" of the 5 best sources, {summary['top5']:.0%} agree ({summary['top5_by_chance']:.0%} by chance)"
     )
 
 

@@ -3,7 +3,7 @@
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
-from taskonomy.policy.label_costs import told, totals
+from taskonomy.policy.label_costs import summary_of_bill, totals
 from taskonomy.policy.planner import plan
 from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table, unmeasured
@@ -24,7 +24,7 @@ def main() -> None:
     write_csv(args.results / "bill.csv", bill)
     write_json(args.results / "policy_metrics.json", {**best.metrics(), **priced})
     print(f"{best.status}: {', '.join(best.sources)}; gain {best.mean_gain:.4f}, quality {best.mean_quality:.4f}")
-    print(told(bill, params.labels.currency))
+    print(summary_of_bill(bill, params.labels.currency))
 
 
 with stage():

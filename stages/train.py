@@ -1,7 +1,7 @@
 """Stage `train`: images and labels of one task -> its network, the codes of its encoder, the losses of both baselines on every test image."""
 
 from taskonomy.stage.guard import stage
-from taskonomy.compute.executor import engine
+from taskonomy.compute.executor import executor_of
 from taskonomy.config.params import read_params
 from taskonomy.config.task_config import read_task_config
 from taskonomy.stage.paths import paths
@@ -15,8 +15,8 @@ def main() -> None:
 
     config = read_task_config(args.card)
     job = NetworkJob(config, args.prepared, store_root())
-    with engine(read_params().execution) as where, CurveLog(config) as curves:
-        trained = supervised(job, curves.told, where)
+    with executor_of(read_params().execution) as where, CurveLog(config) as curves:
+        trained = supervised(job, curves.log, where)
         write_network(args.model, args.codes, trained, curves)
 
 

@@ -1,7 +1,7 @@
 """Stage `transfer`: the codes of all sources -> every transfer to one target, its losses on every test image."""
 
 from taskonomy.stage.guard import stage
-from taskonomy.compute.executor import engine
+from taskonomy.compute.executor import executor_of
 from taskonomy.config.params import read_params
 from taskonomy.config.task_config import read_task_config
 from taskonomy.machine.cores import progress
@@ -18,7 +18,7 @@ def main() -> None:
     params = read_params()
     config = read_task_config(args.card)
     context = TransferContext(args.prepared, args.codes, params.data.tasks, store_root(), config, params.transfer)
-    with engine(params.execution) as where, progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
+    with executor_of(params.execution) as where, progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
         done = transfers_to(context, bar.update, where)
     write_transfers(args.transfers, args.model, done)
 

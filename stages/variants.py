@@ -1,7 +1,7 @@
 """Stage `variants`: the transitive and fine-tuned transfers of `transfer.variants` to every target, and their losses on every test image."""
 
 from taskonomy.stage.guard import stage
-from taskonomy.compute.executor import engine
+from taskonomy.compute.executor import executor_of
 from taskonomy.config.params import read_params
 from taskonomy.machine.cores import progress
 from taskonomy.stage.paths import paths
@@ -15,7 +15,7 @@ def main() -> None:
 
     params = read_params()
     run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)
-    with engine(params.execution) as where, progress(0, "transitive and fine-tuned transfers", "units") as bar:
+    with executor_of(params.execution) as where, progress(0, "transitive and fine-tuned transfers", "units") as bar:
         done = train_variants(run, bar.update, where)
     write_variants(args.variants, done)
 

@@ -72,7 +72,7 @@ def tiny_trained(prepared: Prepared, folder: Path) -> None:
     for task in TRAINED:
         config = tiny_config(task)
         with CurveLog(config) as curves:
-            done = train_task(prepared, config, Store(folder / "store"), curves.told)
+            done = train_task(prepared, config, Store(folder / "store"), curves.log)
             write_network(folder / "models" / task, folder / "codes" / task, done, curves)
 
 

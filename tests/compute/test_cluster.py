@@ -16,7 +16,7 @@ from parts import Part, fails, lines
 from tiny import files_of, tiny_context
 from waiting import until
 
-from taskonomy.compute.executor import LOCAL, engine
+from taskonomy.compute.executor import LOCAL, executor_of
 from taskonomy.config.execution_params import ExecutionParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store
@@ -57,9 +57,9 @@ def test_bits_are_those_of_one_machine_and_each_file_travels_once_to_a_machine(n
     def job(store):
         return tiny_context(prepared.root, trained / "codes", tmp_path / store, "camera_pose_fixated", *sources, max_order=1)
 
-    transfers_to(job("here"), engine=LOCAL)
-    with engine(on(nodes, inputs="copy")) as cluster:
-        done = transfers_to(job("there"), engine=cluster)
+    transfers_to(job("here"), executor=LOCAL)
+    with executor_of(on(nodes, inputs="copy")) as cluster:
+        done = transfers_to(job("there"), executor=cluster)
         sent = cluster.sent()
     assert len(done.units) == 1 + len(sources)
     assert files_of(tmp_path / "there") == files_of(tmp_path / "here")
@@ -69,7 +69,7 @@ def test_bits_are_those_of_one_machine_and_each_file_travels_once_to_a_machine(n
 
 def test_a_worker_that_is_killed_is_replaced(nodes, tmp_path, capfd):
     todo = parts(tmp_path, 4, die=True)[:1] + parts(tmp_path, 4)[1:]
-    with engine(on(nodes)) as cluster:
+    with executor_of(on(nodes)) as cluster:
         found = sorted(value for _work, value in cluster.submit([part.work() for part in todo]))
         assert found == [0, 1, 2, 3]
         assert cluster.tally.deaths == 1
@@ -78,7 +78,7 @@ def test_a_worker_that_is_killed_is_replaced(nodes, tmp_path, capfd):
     assert "a worker died over part 0, which another one does again" in capfd.readouterr().err
     once, elsewhere = on(nodes, kinds={"transfer": {"retries": 0}}), tmp_path / "once"
     elsewhere.mkdir()
-    with engine(once) as cluster, pytest.raises(TaskonomyError, match=r"part 0: 1 of its workers died, .* is 0"):
+    with executor_of(once) as cluster, pytest.raises(TaskonomyError, match=r"part 0: 1 of its workers died, .* is 0"):
         list(cluster.submit([part.work() for part in parts(elsewhere, 1, die=True)]))
 
 
@@ -88,7 +88,7 @@ def test_a_node_that_is_lost_is_done_without(nodes, tmp_path):
     lost = nodes.add_node(**NODE)
     gone = str(tmp_path / "gone")
     todo = parts(tmp_path, 3, hold=gone)  # one on each node, and none ends before one node is lost
-    with engine(on(nodes)) as cluster:
+    with executor_of(on(nodes)) as cluster:
         node = next(one["NodeID"] for one in ray.nodes() if one["NodeManagerPort"] == lost.node_manager_port)
 
         def lose() -> None:
@@ -121,7 +121,7 @@ def test_a_driver_that_is_killed_and_started_again_repeats_nothing_that_was_fini
     begun = [int(line.split()[1]) for line in lines(todo[0].events) if line.startswith("3 ")]
     until(lambda: not psutil.pid_exists(begun[0]))  # Ray ends what worked for it
     store = Store(tmp_path / "store")
-    with engine(on(nodes)) as cluster:
+    with executor_of(on(nodes)) as cluster:
         left = [part.work() for part in todo if store.read(part.key) is None]
         assert [value for _work, value in cluster.submit(left)] == [3]
     assert sorted(line.split()[0] for line in lines(todo[0].events)) == ["0", "1", "2", "3", "3", "4"]
@@ -135,13 +135,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from parts import Part
-from taskonomy.compute.executor import engine
+from taskonomy.compute.executor import executor_of
 from taskonomy.config.execution_params import ExecutionParams
 
 address, folder = sys.argv[1], Path(sys.argv[2])
 todo = [Part(number, folder / "store", folder / "numbers", str(folder / "events")) for number in range(5)]
 todo[3] = replace(todo[3], hold=str(folder / "never"))
-with engine(ExecutionParams(engine="ray", address=address)) as cluster:
+with executor_of(ExecutionParams(engine="ray", address=address)) as cluster:
     list(cluster.submit([part.work() for part in todo]))
 """
 
@@ -149,7 +149,7 @@ with engine(ExecutionParams(engine="ray", address=address)) as cluster:
 def test_an_error_of_a_unit_is_raised_once_and_not_tried_again(nodes, tmp_path):
     (part,) = parts(tmp_path, 1)
     wrong = replace(part.work(), function=fails)
-    with engine(on(nodes)) as cluster, pytest.raises(TaskonomyError) as caught:
+    with executor_of(on(nodes)) as cluster, pytest.raises(TaskonomyError) as caught:
         list(cluster.submit([wrong]))
     assert str(caught.value) == "it cannot be done"
     assert "in a worker of the cluster" in caught.value.__notes__[0]
@@ -159,6 +159,6 @@ def test_an_error_of_a_unit_is_raised_once_and_not_tried_again(nodes, tmp_path):
 def test_no_cluster_is_one_line():
     with (
         pytest.raises(TaskonomyError, match=r"^execution\.address: 127\.0\.0\.1:1: no Ray cluster that this machine belongs to"),
-        engine(ExecutionParams(engine="ray", address="127.0.0.1:1")),
+        executor_of(ExecutionParams(engine="ray", address="127.0.0.1:1")),
     ):
         pass

@@ -14,7 +14,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.savings import labels_share
 from taskonomy.evaluation.significance import Draw, random_policies
 from taskonomy.policy.front import front
-from taskonomy.policy.label_costs import money, read_prices, render, told, totals
+from taskonomy.policy.label_costs import bill_table, money, read_prices, summary_of_bill, totals
 from taskonomy.policy.planner import Planner, plan
 from taskonomy.policy.problem import admissible
 from taskonomy.tables.table import parse_table
@@ -103,8 +103,8 @@ def test_a_bill_by_hand() -> None:
     assert bill.set_index("task")["sum"].to_dict() == pytest.approx({"normal": 120, "reshading": 5, "class_scene": 60, "denoising": 0})
     # In full: normal 120, reshading 1000 x 0.05, class_scene 300 x 2.
     assert totals(bill, "EUR") == {"images": 1130, "images_in_full": 2300, "currency": "EUR", "sum": 185.0, "sum_in_full": 770.0}
-    assert told(bill, "EUR") == "1,130 labelled images, 49% of labelling every target in full; 185.00 EUR, 24% of 770.00 EUR"
-    lines = render(bill, "EUR").splitlines()
+    assert summary_of_bill(bill, "EUR") == "1,130 labelled images, 49% of labelling every target in full; 185.00 EUR, 24% of 770.00 EUR"
+    lines = bill_table(bill, "EUR").splitlines()
     assert lines[1].split() == ["normal", "full", "1,000", "0.12", "120.00", "120.00"]
     assert lines[-1].split() == ["together", "1,130", "185.00", "770.00"]
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from taskonomy.compute.executor import LOCAL, engine
+from taskonomy.compute.executor import LOCAL, executor_of
 from taskonomy.config.execution_params import ExecutionParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.device import device_of, fastest
@@ -33,7 +33,7 @@ def test_a_gpu_that_is_not_there_is_one_line(wanted, gpus, there):
 def test_the_parameter_reaches_this_process_and_those_of_its_workers(monkeypatch):
     for name in (DEVICE, DETERMINISTIC):
         monkeypatch.setenv(name, "")
-    with engine(ExecutionParams(device="cuda", deterministic=False)) as found:
+    with executor_of(ExecutionParams(device="cuda", deterministic=False)) as found:
         assert found is LOCAL
         with pytest.raises(TaskonomyError, match=r"execution\.device: cuda"):
             fastest()
@@ -42,7 +42,7 @@ def test_the_parameter_reaches_this_process_and_those_of_its_workers(monkeypatch
             (sys.executable, "-c", script), env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True
         )
         assert "execution.device: cuda needs" in child.stderr
-    with engine(ExecutionParams(device="cpu")):
+    with executor_of(ExecutionParams(device="cpu")):
         assert fastest() == torch.device("cpu")
 
 

@@ -70,7 +70,7 @@ def _network(trained: Path) -> nn.Module:
 def test_a_known_network_is_written_as_it_was_when_it_was_trained(prepared, trained, tmp_path):
     values = tiny_config("normal")
     with CurveLog(values) as curves:
-        done = train_task(prepared, values, Store(trained / "store"), curves.told)
+        done = train_task(prepared, values, Store(trained / "store"), curves.log)
         write_network(tmp_path / "model", tmp_path / "codes", done, curves)
     for new, old in ((tmp_path / "model", trained / "models/normal"), (tmp_path / "codes", trained / "codes/normal")):
         names = {path.relative_to(old) for path in old.rglob("*") if path.is_file()}
@@ -102,7 +102,7 @@ def test_curves_leave_nothing_behind_and_nothing_in_the_workspace(tmp_path, monk
 
     def one_epoch() -> None:
         with CurveLog(tiny_config("normal")) as curves:
-            curves.told(0, Curve([0.5], [0.25]))
+            curves.log(0, Curve([0.5], [0.25]))
             curves.copy_to(tmp_path / "curves")
             raise KilledError
 

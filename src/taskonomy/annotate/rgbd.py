@@ -108,8 +108,8 @@ def annotate_folder(
             written.append(name)
             domains = tuple(labels)
     if damaged:
-        told = "; ".join(damaged[:SHOWN]) + (f"; and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else "")
-        raise TaskonomyError(f"{len(damaged)} of {len(pairs)} images cannot be annotated: {told}. The other {len(written)} are in {output}")
+        reasons = "; ".join(damaged[:SHOWN]) + (f"; and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else "")
+        raise TaskonomyError(f"{len(damaged)} of {len(pairs)} images cannot be annotated: {reasons}. The other {len(written)} are in {output}")
     return AnnotatedFolder(Path(output), tuple(written), domains)
 
 

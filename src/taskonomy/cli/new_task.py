@@ -42,7 +42,7 @@ def _asked(task: str, root: Path, own: str | None, run: Path) -> "QueryTask":
     """Read the task's declaration: its folder and the kind of its labels, checked as in params.yaml."""
     import yaml
 
-    from taskonomy.config.checked import checked, told
+    from taskonomy.config.checked import checked, one_line_errors
     from taskonomy.config.data_params import QueryParams
     from taskonomy.config.params import read_params
     from taskonomy.parsing.strict_yaml import load_yaml
@@ -52,7 +52,7 @@ def _asked(task: str, root: Path, own: str | None, run: Path) -> "QueryTask":
     except yaml.YAMLError as error:
         raise TaskonomyError(f"--own: {own!r} is no YAML: {' '.join(str(error).split())}") from None
     section = checked(QueryParams, {"tasks": {task: {"root": str(root), "own": declared}}}, "options")
-    with told(QueryParams, "options"):
+    with one_line_errors(QueryParams, "options"):
         section.check_tasks(read_params(run / "params.yaml").registry)
     return section.tasks[task]
 

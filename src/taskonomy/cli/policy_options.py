@@ -92,7 +92,7 @@ def objective(value: float) -> str:
 def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
     """Print a policy, its bill and its alternatives."""
     from taskonomy.config.params import registry_here
-    from taskonomy.policy.label_costs import money, render, told
+    from taskonomy.policy.label_costs import bill_table, money, summary_of_bill
 
     registry = registry_here()
     currency = params.labels.currency
@@ -105,7 +105,7 @@ def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None
         typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
     if currency is not None:
         bill = best.bill(params.labels)
-        typer.echo(f"\n{render(bill, currency)}\n{told(bill, currency)}")
+        typer.echo(f"\n{bill_table(bill, currency)}\n{summary_of_bill(bill, currency)}")
     for number, other in enumerate(others, start=1):
         new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
         instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"

@@ -45,7 +45,7 @@ LOCAL = Local()
 
 
 @contextmanager
-def engine(params: ExecutionParams) -> Iterator[Executor]:
+def executor_of(params: ExecutionParams) -> Iterator[Executor]:
     """Start the executor that the parameters ask for, for the time of a stage.
 
     Raises:

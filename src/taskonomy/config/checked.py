@@ -50,7 +50,7 @@ class Checked(BaseModel):
 
 def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:
     """Build `model` from `values`, or fail with one line that names each bad key."""
-    with told(model, where):
+    with one_line_errors(model, where):
         made = model.model_validate(values)
     if taken := next(_taken_for_numbers(values, made), None):
         raise TaskonomyError(f"{where}: {taken}")
@@ -58,7 +58,7 @@ def checked(model: type[Model], values: dict[str, Any], where: str) -> Model:
 
 
 @contextmanager
-def told(model: type[BaseModel], where: str) -> Iterator[None]:
+def one_line_errors(model: type[BaseModel], where: str) -> Iterator[None]:
     """Turn errors of a section into one line that names each bad key."""
     try:
         yield

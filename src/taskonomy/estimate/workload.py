@@ -173,7 +173,9 @@ def images_of(params: Params, views: int | None = None) -> ImageCounts:
     """
     data, known = params.data, f"counted in {params.data.root}"
     if views is not None:
-        return _shared({name: round(views * getattr(data.splits, name)) for name in RELEASED_SPLITS}, params, "as told, in the shares of data.splits")
+        return _shared(
+            {name: round(views * getattr(data.splits, name)) for name in RELEASED_SPLITS}, params, "as --views says, in the shares of data.splits"
+        )
     if data.root == WORLD:
         return _by_split(world_sizes(params.world), world_splits(params.world), params, "of the built-in world")
     root = place_of(data.root)

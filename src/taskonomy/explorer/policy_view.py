@@ -21,23 +21,23 @@ Component = Any
 def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Component]:
     """Summarise the policy in a few numbers; `currency` is that of its costs, None: they count tasks."""
     cost, budget = money(policy.cost, currency), money(policy.budget, currency)
-    told = (
+    tiles_shown = (
         (f"{len(policy.sources)}", f"labelled in full; cost {cost} of {budget}", "sources"),
         (words.number(policy.mean_gain), "mean gain", "gain"),
         (words.number(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
         (f"{policy.objective:.6f}", f"objective, {policy.proof} in {seconds:.2f} s", "objective"),
     )
-    return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in told]
+    return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in tiles_shown]
 
 
 def changed(before: Policy | None, after: Policy, currency: str | None, registry: Registry) -> list[Component]:
     """Describe what differs from the previous policy; costs as in `tiles`."""
     if before is None:
-        return [html.Span("Change a field: what changes in the policy is told here.")]
+        return [html.Span("Change a field: what changes in the policy is shown here.")]
     found = difference(before, after)
     deltas = (("gain", found.gain, 3), ("quality", found.quality, 3), ("objective", found.objective, 6))
-    told = [f"{name} {words.change(value, digits)}" for name, value, digits in deltas]
-    numbers = ", ".join([*told, f"cost {words.change_of_cost(found.cost, currency)}"])
+    changes = [f"{name} {words.change(value, digits)}" for name, value, digits in deltas]
+    numbers = ", ".join([*changes, f"cost {words.change_of_cost(found.cost, currency)}"])
     if found.none:
         return [html.B("The same policy. "), html.Span(numbers)]
     parts: list[Component] = []

@@ -79,7 +79,7 @@ class Solver:
         self._planners.clear()
 
     def _policy(self, params: PolicyParams) -> Policy | str:
-        return _kept(self._policies, params.model_dump_json(), _ANSWERS, lambda: _told(lambda: self._planner(params).policy(params.budget)))
+        return _kept(self._policies, params.model_dump_json(), _ANSWERS, lambda: _or_message(lambda: self._planner(params).policy(params.budget)))
 
     def _next_best(self, params: PolicyParams) -> list[Policy] | str | None:
         """Find one more alternative; return all of them once the search is complete."""
@@ -89,7 +89,7 @@ class Solver:
         if key in self._alternatives:
             return _latest(self._alternatives, key, _ANSWERS)
         more, found = self._begun.setdefault(key, (self._planner(params).alternatives(best, params.alternatives), []))
-        if isinstance(one := _told(lambda: next(more, None)), Policy):
+        if isinstance(one := _or_message(lambda: next(more, None)), Policy):
             found.append(one)
             return None
         del self._begun[key]
@@ -132,7 +132,7 @@ def _keep_what_is_loaded() -> None:
     gc.freeze()
 
 
-def _told(solve: Callable[[], Value]) -> Value | str:
+def _or_message(solve: Callable[[], Value]) -> Value | str:
     """Return the value, or the error message where there is none."""
     try:
         return solve()

@@ -86,7 +86,7 @@ def read_chosen(path: Path, registry: Registry) -> tuple[dict[str, Any], list[Ch
 
 
 def export(
-    run: RunContext, policy: Path, held_out: Path, output: Path, registry: Registry, told: Callable[[int], object] = lambda done: None
+    run: RunContext, policy: Path, held_out: Path, output: Path, registry: Registry, on_done: Callable[[int], object] = lambda done: None
 ) -> dict[str, Any]:
     """Write the predictors of a policy; transfers whose weights the store lacks are trained again, with the bits that were measured.
 
@@ -96,7 +96,7 @@ def export(
         held_out: Table of gain and quality on the images that the policy was not chosen on.
         output: Folder to write, atomically.
         registry: Registry of tasks.
-        told: Called with 1 whenever a target's weights are available.
+        on_done: Called with 1 whenever a target's weights are available.
 
     Returns:
         The index. Targets whose transfer is of a form that is not exported (`a>b`, `a@0.02`) stand in it under `left_out`, with the reason.
@@ -107,7 +107,7 @@ def export(
     facts, all_of_them = read_chosen(policy, registry)
     chosen = [one for one in all_of_them if not one.left_out]
     for _work, _none in on_every_core(_train, [(run, one) for one in chosen if not one.own]):
-        told(1)
+        on_done(1)
     elsewhere = {(row.target, frozenset(row.sources)): row for row in read_table(held_out).itertuples()}  # type: ignore[arg-type]
     prepared = Prepared(run.prepared)
     with whole_folder(output) as folder:

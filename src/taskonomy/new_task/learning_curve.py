@@ -136,18 +136,18 @@ def planned(query: Query, best: Sources, tuned: str | None) -> list[CurvePoint]:
     return points
 
 
-def units_of(query: Query, points: list[CurvePoint], told: Callable[[int], object]) -> dict[CurvePoint, Unit]:
+def units_of(query: Query, points: list[CurvePoint], on_done: Callable[[int], object]) -> dict[CurvePoint, Unit]:
     """Return the units of the points, from the store or trained in parallel, longest first."""
     store = query.context.units
     known = {point: unit for point in points if (unit := store.read(point.key)) is not None}
-    told(len(known))
+    on_done(len(known))
     missing = sorted((point for point in points if point not in known), key=lambda point: (-point.images, point.way is Way.TRANSFER))
     for (_query, point), _none in on_every_core(_train, [(query, point) for point in missing], long=True):
         unit = store.read(point.key)
         if unit is None:
             raise TaskonomyError(f"{store.root}: the unit {point.key} vanished while it was used")
         known[point] = unit
-        told(1)
+        on_done(1)
     return {point: known[point] for point in points}
 
 

@@ -51,24 +51,24 @@ class QueryOutcome:
     new: int
 
 
-def answer(query: Query, params: NormalizeParams, told: Callable[[int], object] = lambda done: None) -> QueryOutcome:
+def answer(query: Query, params: NormalizeParams, on_done: Callable[[int], object] = lambda done: None) -> QueryOutcome:
     """Answer a query.
 
     Args:
         query: The query.
         params: The section `normalize`.
-        told: Called with the number of units that became available.
+        on_done: Called with the number of units that became available.
 
     Raises:
         TaskonomyError: Codes or weights of a source are missing or do not fit, or a loss is not finite.
     """
     before = set(Store(query.context.store).keys())
     encoded = encode_all(query)
-    told(len(encoded))
-    done = transfers_to(query.context, told)
+    on_done(len(encoded))
+    done = transfers_to(query.context, on_done)
     ranking = ranked(query.target, done, params)
     points = planned(query, ranked_first(ranking), best_to_fine_tune(ranking, query.target, query.registry))
-    curve = curve_of(units_of(query, points, told), params)
+    curve = curve_of(units_of(query, points, on_done), params)
     used = {key: f"codes {source}" for source, key in encoded.items()}
     used |= {key: join_sources(sources) for sources, key in done.keys.items()}
     used |= {point.key: f"{point.way.value} {join_sources(point.sources)} {point.images}" for point in points if point.key not in used}

@@ -126,7 +126,7 @@ class PipelineRun:
 
     def all(self) -> None:
         """Start stages and wait for them until no more can run."""
-        told, stop_by = 0, float("inf")
+        signalled, stop_by = 0, float("inf")
         if self.left and self.screen.done:
             self.screen.say(f"{self.screen.done} of {self.screen.total} stages are unchanged")
         while True:
@@ -134,9 +134,9 @@ class PipelineRun:
                 self.unfinished.note(self.running)
             if not self.running:
                 return
-            if self.signals > told:
+            if self.signals > signalled:
                 self._tell((signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[min(self.signals, 3) - 1])
-                told, stop_by = self.signals, time.monotonic() + _PATIENCE
+                signalled, stop_by = self.signals, time.monotonic() + _PATIENCE
                 self.screen.say(f"stopping {', '.join(self.running)}; once more to kill")
             elif time.monotonic() > stop_by:
                 self._tell(signal.SIGTERM)

@@ -27,7 +27,7 @@ from taskonomy.machine.jobserver import TOKENS
 from taskonomy.pipeline.lockfile import write_entry
 from taskonomy.pipeline.plan import TITLE
 from taskonomy.stage.declaration import of_dvc
-from taskonomy.stage.snapshot import InputSnapshot, told
+from taskonomy.stage.snapshot import InputSnapshot, changed_message
 
 if TYPE_CHECKING:
     from dvc.stage import Stage  # type: ignore[import-untyped]
@@ -191,7 +191,7 @@ def _recording_what_was_used(stage: "Stage", turn: Turn) -> Iterator[None]:
         save(**options)
         if turn.commanded and (names := seen.changed()):
             stage.remove_outs(ignore_remove=False, force=False)
-            raise TaskonomyError(told(names))
+            raise TaskonomyError(changed_message(names))
 
     stage.save_deps = save_deps
     try:

@@ -132,7 +132,7 @@ def _total(sums: "pd.Series[float]") -> float:
     return float(sum(map(as_written, sums), start=Fraction(0)))
 
 
-def told(table: pd.DataFrame, currency: str | None) -> str:
+def summary_of_bill(table: pd.DataFrame, currency: str | None) -> str:
     """Sum up a bill in one sentence."""
     found = totals(table, currency)
     parts = [f"{found['images']:,} labelled images, {found['images'] / max(1, found['images_in_full']):.0%} of labelling every target in full"]
@@ -142,7 +142,7 @@ def told(table: pd.DataFrame, currency: str | None) -> str:
     return "; ".join(parts)
 
 
-def render(table: pd.DataFrame, currency: str | None) -> str:
+def bill_table(table: pd.DataFrame, currency: str | None) -> str:
     """Format a bill for a terminal, the most expensive task first."""
     rows: list[tuple[str, ...]] = [("task", "labels", "images", "price", f"sum, {currency}", "in full")]
     for row in table.sort_values(["sum", "task"], ascending=[False, True]).itertuples():

@@ -13,7 +13,7 @@ from pyomo.repn.plugins.lp_writer import LPWriter
 
 from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.policy.problem import Goal, Problem
-from taskonomy.policy.solvers import Cut, MilpSolver, Solution, Weights, engine
+from taskonomy.policy.solvers import Cut, MilpSolver, Solution, Weights, load_program
 
 _SMALL = 10_000  # whole costs up to this are passed to solvers unscaled
 
@@ -91,7 +91,7 @@ class Program:
         self._y = {source: symbols.getSymbol(model.y[source]) for source in problem.sources}
         budget_row = symbols.getSymbol(model.supervision_budget)
         self._solver, self._goal = solver, goal
-        self._engine: MilpSolver = engine(solver, text.getvalue(), budget_row)
+        self._loaded: MilpSolver = load_program(solver, text.getvalue(), budget_row)
         self._objective = self._weighed()
 
     def reweighed(self, problem: Problem, solver: str) -> "Program | None":
@@ -121,7 +121,7 @@ class Program:
         too_dear = {name: 0 for source, name in self._y.items() if self.problem.costs[source] > allowed}
         bounds = {**too_dear, **{self._y[source]: value for source, value in (fixed or {}).items()}}
         spent, most = _scaled({name: self.problem.costs[source] for source, name in self._y.items() if name not in too_dear}, allowed)
-        return self._engine.solve(Weights(self._objective, {**dict.fromkeys(too_dear, 0.0), **spent}), most, bounds, cuts, seconds)
+        return self._loaded.solve(Weights(self._objective, {**dict.fromkeys(too_dear, 0.0), **spent}), most, bounds, cuts, seconds)
 
     def worth(self, objective: float) -> Fraction:
         """Convert a solver's objective to the problem's whole numbers."""

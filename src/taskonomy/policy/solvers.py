@@ -247,12 +247,12 @@ class Highs(MilpSolver):
         return status, info.mip_dual_bound, values
 
 
-_ENGINES: dict[str, type[Glpk] | type[Highs]] = {"glpk": Glpk, "highs": Highs}
+_SOLVERS: dict[str, type[Glpk] | type[Highs]] = {"glpk": Glpk, "highs": Highs}
 
 
-def engine(name: str, lp: str, budget_row: str) -> MilpSolver:
+def load_program(name: str, lp: str, budget_row: str) -> MilpSolver:
     """Create the solver of that name with the program loaded."""
-    return _ENGINES[name](lp, budget_row)
+    return _SOLVERS[name](lp, budget_row)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -14,7 +14,7 @@ from types import CodeType, FrameType, ModuleType
 
 from taskonomy.errors import TaskonomyError, one_line
 from taskonomy.stage.declaration import DeclaredStage, declared
-from taskonomy.stage.snapshot import InputSnapshot, begin, begun, forget_stale_bytecode, told
+from taskonomy.stage.snapshot import InputSnapshot, begin, begun, changed_message, forget_stale_bytecode
 
 DVC_STAGE = "DVC_STAGE"  # environment variable with the stage's name
 
@@ -34,19 +34,19 @@ def stage() -> Iterator[None]:
             yield
             return
         if _script_changed(seen):
-            raise TaskonomyError(told([os.path.relpath(str(_main().__file__))]))
+            raise TaskonomyError(changed_message([os.path.relpath(str(_main().__file__))]))
         try:
             yield
         except Exception as error:  # it may come from code that does not fit together, or a missing file
             if names := seen.changed():
                 _remove(_STAGE)
-                said = " ".join(str(error).split())
-                why = "" if isinstance(error, TaskonomyError) and said == told(names) else f", which failed ({type(error).__name__}: {said})"
-                raise TaskonomyError(told(names, why)) from error
+                said, message = " ".join(str(error).split()), changed_message(names)
+                why = "" if isinstance(error, TaskonomyError) and said == message else f", which failed ({type(error).__name__}: {said})"
+                raise TaskonomyError(changed_message(names, why)) from error
             raise
         if names := seen.changed():
             _remove(_STAGE)
-            raise TaskonomyError(told(names))
+            raise TaskonomyError(changed_message(names))
 
 
 def note(*more: str) -> DeclaredStage | TaskonomyError | None:

@@ -28,7 +28,7 @@ _BEHIND = 50_000_000  # nanoseconds that a file system's clock may lag behind
 _SECOND = 1_000_000_000  # nanoseconds; bytecode records its source's time to the second
 _NOT_OURS = frozenset({"__pycache__", ".git", ".hg", ".dvc"})  # written by Python; DVC ignores them in dependencies
 _UNFINISHED = ".unfinished"
-_TOLD = 3  # names in a message
+_NAMED = 3  # names in a message
 _NOTHING = "\0"  # the value of a missing key
 
 Stat = tuple[int, int, int]  # bytes, time of the last change (nanoseconds since 1970), inode
@@ -133,7 +133,7 @@ def refuse_changed(path: Path | str = "") -> None:
         TaskonomyError: A dependency has changed.
     """
     if _begun is not None and _UNFINISHED not in os.path.dirname(path) and (names := _begun.changed(all_files=False)):
-        raise TaskonomyError(told(names))
+        raise TaskonomyError(changed_message(names))
 
 
 def text_as_begun(path: Path | str) -> str:
@@ -146,10 +146,10 @@ def text_as_begun(path: Path | str) -> str:
     return Path(path).read_text(encoding="utf-8") if known is None else known.decode()
 
 
-def told(names: list[str], why: str = "") -> str:
+def changed_message(names: list[str], why: str = "") -> str:
     """Format the message of a stage whose dependencies have changed."""
-    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return f"{', '.join(names[:_TOLD])}{more} changed while the stage ran{why}; run it again"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more} changed while the stage ran{why}; run it again"
 
 
 def forget_stale_bytecode(seen: InputSnapshot) -> None:

@@ -94,8 +94,8 @@ def _check_regimes(files: dict[str, Path], columns: dict[str, dict[Edge, float]]
     named = {column: _REGIME.search(files[column].name) for column in _FILES if column in files}
     regimes = {column: found["regime"] or "" for column, found in named.items() if found}
     if len(set(regimes.values())) > 1:
-        told = ", ".join(f"{files[column].name} of {regime or 'that without a name'}" for column, regime in regimes.items())
-        raise TaskonomyError(f"{files['affinity']}: files of two data regimes: {told}; {_ONE_REGIME}")
+        files_named = ", ".join(f"{files[column].name} of {regime or 'that without a name'}" for column, regime in regimes.items())
+        raise TaskonomyError(f"{files['affinity']}: files of two data regimes: {files_named}; {_ONE_REGIME}")
     affinities = columns["affinity"]
     for column in sorted(columns.keys() - {"affinity"}):
         where, pair = files[column], f"of another data regime than {files['affinity'].name}"

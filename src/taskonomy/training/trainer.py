@@ -106,9 +106,9 @@ def fit(
         if (state := load_training(checkpoint, trained)) is not None:
             best, facts = state
             curve, lowest, chosen, first = Curve(facts["train"], facts["validation"]), facts["lowest"], facts["chosen"], facts["epoch"]
-        told, saved = each_epoch or (lambda epoch, curve: None), time.monotonic()
+        report, saved = each_epoch or (lambda epoch, curve: None), time.monotonic()
         for epoch in range(first):
-            told(epoch, curve)
+            report(epoch, curve)
         for epoch in range(first, schedule.epochs):
             set_rate(optimizer, rate_in(schedule, epoch))
             seeded(seed, name, "epoch", epoch)
@@ -126,7 +126,7 @@ def fit(
                 facts = {"epoch": epoch + 1, "lowest": lowest, "chosen": chosen, "train": curve.train, "validation": curve.validation}
                 save_training(checkpoint, trained, best, facts)
                 saved = time.monotonic()
-            told(epoch, curve)
+            report(epoch, curve)
         network.load_state_dict(best)
         return Result(curve, chosen)
 

@@ -54,7 +54,7 @@ class CurveLog:
         self._bar = tqdm(total=self._epochs, desc=f"train {self._name}", unit=" epochs", disable=None, mininterval=0.5)
         return self
 
-    def told(self, epoch: int, curve: "Curve") -> None:
+    def log(self, epoch: int, curve: "Curve") -> None:
         """Log a finished epoch."""
         self._live.log_metric("train", curve.train[epoch])
         self._live.log_metric("validation", curve.validation[epoch])

@@ -30,17 +30,17 @@ class NetworkJob:
     store: Path
 
 
-def supervised(job: NetworkJob, each_epoch: EachEpoch, engine: Executor = LOCAL) -> Trained:
+def supervised(job: NetworkJob, each_epoch: EachEpoch, executor: Executor = LOCAL) -> Trained:
     """Train a task's network and its best constant, and encode images, as `train_task` does.
 
     Args:
         job: The network to train.
         each_epoch: Called after each epoch on this machine, or for all epochs at once when another machine has trained the network.
-        engine: Executor that trains it.
+        executor: Executor that trains it.
     """
-    if engine.here:
+    if executor.here:
         return train_task(Prepared(job.prepared), job.config, Store(job.store), each_epoch)
-    ((_work, trained),) = engine.submit([_work_of(job)])
+    ((_work, trained),) = executor.submit([_work_of(job)])
     if "self" in trained.units:
         facts = trained.units["self"].facts
         curve = Curve(facts["train"], facts["validation"])

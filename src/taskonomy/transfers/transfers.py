@@ -49,13 +49,13 @@ class Transferred:
         return ["+".join(sources) for sources in sets], np.stack([self.units[sources].arrays[split] for sources in sets])
 
 
-def transfers_to(context: TransferContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> Transferred:
+def transfers_to(context: TransferContext, on_done: Callable[[int], object] = lambda done: None, executor: Executor = LOCAL) -> Transferred:
     """Train every transfer to a target that the parameters ask for, order by order; those in the store are not trained again.
 
     Args:
         context: The target.
-        told: Called with the number of units that have been finished since the last call.
-        engine: Executor that trains missing units.
+        on_done: Called with the number of units that have been finished since the last call.
+        executor: Executor that trains missing units.
 
     Raises:
         TaskonomyError: A source's codes are missing or do not fit, or a loss is not finite.
@@ -68,7 +68,7 @@ def transfers_to(context: TransferContext, told: Callable[[int], object] = lambd
     for order in range(1, params.max_order + 1):
         if order > 1:
             todo = candidates(order, _worth(units, target), pool, params.beam)
-        units |= _units(context, todo, told, engine)
+        units |= _units(context, todo, on_done, executor)
     return Transferred(units, {sources: context.key(sources) for sources in units})
 
 
@@ -77,19 +77,19 @@ def _learnt(name: str) -> bool:
     return name not in BUILT_IN or BUILT_IN[name].label is not None
 
 
-def _units(context: TransferContext, todo: Sequence[Sources], told: Callable[[int], object], engine: Executor) -> dict[Sources, Unit]:
+def _units(context: TransferContext, todo: Sequence[Sources], on_done: Callable[[int], object], executor: Executor) -> dict[Sources, Unit]:
     """Read units from the store, or train them side by side; return them in the order of `todo`."""
     store = context.units
     known = {sources: unit for sources in todo if (unit := store.read(context.key(sources))) is not None}
-    told(len(known))
+    on_done(len(known))
     missing = [transfer_work(context, sources) for sources in todo if sources not in known]
-    for work, _none in engine.submit(missing):
+    for work, _none in executor.submit(missing):
         (_context, sources), (key,) = work.item, work.keys
         unit = store.read(key)
         if unit is None:
             raise TaskonomyError(f"{context.store}: the unit {key} vanished while it was used")
         known[sources] = unit
-        told(1)
+        on_done(1)
     return {sources: known[sources] for sources in todo}
 
 

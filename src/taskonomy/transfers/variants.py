@@ -76,15 +76,15 @@ class VariantTransfers:
         return pd.DataFrame(list(dict.fromkeys(rows)), columns=["key", "target", "sources"])
 
 
-def train_variants(run: RunContext, told: Callable[[int], object] = lambda done: None, engine: Executor = LOCAL) -> VariantTransfers:
+def train_variants(run: RunContext, on_done: Callable[[int], object] = lambda done: None, executor: Executor = LOCAL) -> VariantTransfers:
     """Train every transfer that `transfer.variants` asks for; those in the store are not trained again.
 
     A target is not transferred to by way of itself: it has no row for a token whose source or intermediate it is.
 
     Args:
         run: The run's folders, and the section `transfer`.
-        told: Called with the number of units that have been finished since the last call.
-        engine: Executor that trains missing units.
+        on_done: Called with the number of units that have been finished since the last call.
+        executor: Executor that trains missing units.
 
     Raises:
         TaskonomyError: Codes or weights of a source are missing or do not fit, or a loss is not finite.
@@ -92,14 +92,14 @@ def train_variants(run: RunContext, told: Callable[[int], object] = lambda done:
     run = run.resolved()
     planned, store = _planned(run), Store(run.store)
     units = {one.key: unit for one in planned if (unit := store.read(one.key)) is not None}
-    told(len(units))
+    on_done(len(units))
     # By key, so that a unit that several transfers need is trained once. Units that only finished transfers need are skipped.
     missing = {one.key: one for one in planned if one.key not in units}
     middles = {one.middle: one for one in missing.values() if one.middle and store.read(one.middle) is None}
     throughs = {one.through: one for one in middles.values() if store.read(one.through) is None}
     for make, todo in ((_through, throughs), (_middle, middles), (_last, missing)):
-        for _work, _none in engine.submit([make(run, one) for one in todo.values()]):
-            told(1)
+        for _work, _none in executor.submit([make(run, one) for one in todo.values()]):
+            on_done(1)
     return VariantTransfers(tuple(planned), units | {key: _known(store, key) for key in missing})
 
 

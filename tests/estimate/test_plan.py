@@ -16,7 +16,7 @@ from taskonomy.cli.main import main
 from taskonomy.config.network_params import Beam
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.estimate.estimate import code_bytes, make_plan
-from taskonomy.estimate.estimate_text import clock, human, render
+from taskonomy.estimate.estimate_text import render
 from taskonomy.estimate.throughput import Nets, NetworkKind, size_of
 from taskonomy.estimate.workload import BUILDING, images_of, sets_of, units_of
 from taskonomy.tasks import BUILT_IN
@@ -149,8 +149,3 @@ def test_what_cannot_be_planned_is_one_line(tmp_path: Path, monkeypatch, capsys)
     with pytest.raises(SystemExit) as stopped:
         main()
     assert str(stopped.value.code).startswith("error: profile: unknown 'papper' (did you mean 'paper'?)")
-
-
-def test_numbers_as_people_read_them() -> None:
-    assert [human(one) for one in (999, 1500, 2.5e9, 11.16e12)] == ["999 B", "1.5 kB", "2.5 GB", "11.2 TB"]
-    assert [clock(one) for one in (12, 600, 36_000, 3e6)] == ["12 s", "10 min", "10 h", "35 days"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.query_page import page
-from taskonomy.new_task.query_wording import crossing, lines, verdict
+from taskonomy.new_task.query_text import crossing, lines, verdict
 from taskonomy.new_task.ranking import QueryResult, best_of_each_order, best_to_fine_tune, crossings, interval
 from taskonomy.tasks import BUILT_IN
 

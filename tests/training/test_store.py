@@ -20,6 +20,7 @@ from tiny import once
 from waiting import HANG
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.machine.terminal import byte_size
 from taskonomy.store.store import Store, code_digest, digest_of, key_of, store_root, usage
 
 KEY, OTHER = key_of(unit=1), key_of(unit=2)
@@ -495,7 +496,7 @@ def test_cache_tells_what_revisions_use_and_clears_the_rest(used: Path) -> None:
     assert (found.workspace, found.revisions, found.gone, found.unreadable) == (keys(2, 3), keys(1, 2, 3, 4, 5), 0, ())
     shown = run(used, "taskonomy", "cache")
     assert [line.split() for line in shown.splitlines()] == [
-        ["store", f"{used}/.dvc/units,", *_human(store.size())],
+        ["store", f"{used}/.dvc/units,", *byte_size(store.size()).split()],
         ["units", "6"],
         ["used", "by", "workspace", "2,", "git", "revisions", "5,", "none", "1"],
         ["unfinished", "0"],
@@ -569,11 +570,6 @@ def test_what_is_gone_is_counted_and_what_is_damaged_stops_clearing(used: Path) 
     assert (usage(used).workspace, usage(used).revisions, usage(used).unreadable) == (keys(2, 3), set(), ())
     run(used, "taskonomy", "cache", "--clear")
     assert set(store.keys()) == keys(2, 3)
-
-
-def _human(size: int) -> list[str]:
-    assert size < 1e6
-    return [f"{size / 1000:.3g}", "kB"] if size >= 1000 else [str(size), "B"]
 
 
 def test_a_project_without_outputs_uses_nothing(project: Path) -> None:

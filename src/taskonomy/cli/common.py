@@ -22,15 +22,6 @@ def read(path: Path) -> Any:
     return table
 
 
-def human(size: float) -> str:
-    """Write a number of bytes as people read it."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.3g} GB"
-
-
 def progress(items: Iterable[Any], what: str) -> Iterable[Any]:
     """Show how far a loop has come, where a person looks at the terminal."""
     from tqdm import tqdm

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from taskonomy.cli.common import human, progress
+from taskonomy.cli.common import progress
 
 app = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 
@@ -32,10 +32,11 @@ def index(
     output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False)],
 ) -> None:
     """Write a small index file for data.root that stands for a large dataset: DVC compares it instead of hashing terabytes."""
+    from taskonomy.machine.terminal import byte_size
     from taskonomy.release.index_file import write_index
 
     written = write_index(root, output, progress)
-    held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {human(written.bytes)}"
+    held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {byte_size(written.bytes)}"
     typer.echo(f"{output}: {held}; set data.root: {output}, and write it anew when data has changed")
 
 

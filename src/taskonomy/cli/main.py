@@ -11,7 +11,7 @@ from taskonomy.cli import plan_run as planning
 from taskonomy.cli import predict as inference
 from taskonomy.cli import projects as own
 from taskonomy.cli import run_experiments as experiments
-from taskonomy.cli.common import Json, Output, Table, human, print_json, progress, read
+from taskonomy.cli.common import Json, Output, Table, print_json, progress, read
 from taskonomy.cli.new_task import query
 from taskonomy.cli.policy_options import (
     BalanceOption,
@@ -208,6 +208,7 @@ def import_published(
 def tasks() -> None:
     """List every task of the dictionary with its family, images, label, loss, head and roles."""
     from taskonomy.config.params import registry_here
+    from taskonomy.machine.terminal import text_table
     from taskonomy.tasks import FAMILIES
 
     registry = registry_here()
@@ -219,9 +220,7 @@ def tasks() -> None:
             layers = "-" if head is None else f"{head.layers} layers to {head.channels}" if head.layers else f"decoder to {head.channels}"
             images = f"{task.tiles} tiles" if task.tiles > task.images else str(task.images)
             rows.append((task.name, task.title, family, images, shape, task.loss or "-", layers, ", ".join(task.roles)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    typer.echo(text_table(rows))
 
 
 @app.command()
@@ -247,6 +246,7 @@ def cache(
 
     Clear only while nothing runs, as a stage records its units when it ends. If several projects share a store, only this project's uses are known.
     """
+    from taskonomy.machine.terminal import byte_size
     from taskonomy.store.store import Store, store_root, usage
 
     if everything and not clear:
@@ -254,7 +254,7 @@ def cache(
     store, used = Store(store_root()), usage()
     keys, states, size = set(store.keys()), list(store.states()), store.size()
     free = keys - used.workspace - used.revisions
-    typer.echo(f"store       {store.root}, {human(size)}")
+    typer.echo(f"store       {store.root}, {byte_size(size)}")
     typer.echo(f"units       {len(keys):,}")
     typer.echo(f"  used by   workspace {len(keys & used.workspace):,}, git revisions {len(keys & used.revisions):,}, none {len(free):,}")
     typer.echo(f"unfinished  {len(states):,}")
@@ -266,7 +266,7 @@ def cache(
         if used.unreadable and not everything:
             raise TaskonomyError("nothing removed: what is unreadable may use any unit (--clear --all removes every unit)")
         removed, forgotten = store.clear(None if everything else used.workspace | used.revisions)
-        typer.echo(f"removed     units {removed:,}, unfinished {forgotten:,}, {human(size - store.size())}")
+        typer.echo(f"removed     units {removed:,}, unfinished {forgotten:,}, {byte_size(size - store.size())}")
 
 
 @app.command()

@@ -25,7 +25,7 @@ def query(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write: tables, page.", show_default="results/query/TASK")] = None,
 ) -> None:
     """Find out which known tasks a new task with few labelled images should start from, and what that saves."""
-    from taskonomy.new_task.query_wording import lines
+    from taskonomy.new_task.query_text import lines
     from taskonomy.new_task.run_query import run_query
 
     started, sizes = time.monotonic(), None if images is None else _numbers(images)

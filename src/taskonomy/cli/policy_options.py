@@ -92,23 +92,24 @@ def objective(value: float) -> str:
 def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
     """Print a policy, its bill and its alternatives."""
     from taskonomy.config.params import registry_here
+    from taskonomy.machine.terminal import text_table
     from taskonomy.policy.label_costs import bill_table, money, summary_of_bill
+    from taskonomy.wording.wording import instead
 
     registry = registry_here()
     currency = params.labels.currency
     cost, budget = money(best.cost, currency), money(best.budget, currency)
     typer.echo(f"{best.proof}: objective {objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
-    typer.echo("Label and train in full:\n  " + "\n  ".join(f"{name:<26}{registry.title(name)}" for name in best.sources) + "\n")
-    typer.echo(f"{'Target':<26}{'gain':>6}{'quality':>9}   transferred from")
-    for one in best.transfers:
-        typer.echo(f"{one.target:<26}{one.gain:>6.2f}{one.quality:>9.2f}   {' + '.join(one.sources)}")
+    typer.echo(text_table([("Label in full", ""), *((name, registry.title(name)) for name in best.sources)]) + "\n")
+    rows = [(one.target, f"{one.gain:.2f}", f"{one.quality:.2f}", " + ".join(one.sources)) for one in best.transfers]
+    typer.echo(text_table([("Target", "gain", "quality", "transferred from"), *rows]))
     if currency is not None:
         bill = best.bill(params.labels)
         typer.echo(f"\n{bill_table(bill, currency)}\n{summary_of_bill(bill, currency)}")
     for number, other in enumerate(others, start=1):
-        new, gone = sorted(set(other.sources) - set(best.sources)), sorted(set(best.sources) - set(other.sources))
-        instead = f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}" if new or gone else "same sources, other transfers"
-        typer.echo(f"\nNext best {number}: objective {objective(other.objective)}, quality {other.mean_quality:.4f}: {instead}", nl=False)
+        new, gone = set(other.sources) - set(best.sources), set(best.sources) - set(other.sources)
+        what = instead(new, gone)
+        typer.echo(f"\nNext best {number}: objective {objective(other.objective)}, quality {other.mean_quality:.4f}: {what}", nl=False)
     if others:
         typer.echo("")

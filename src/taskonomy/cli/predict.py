@@ -95,6 +95,7 @@ def cost(
     from taskonomy.inference.benchmark import milliseconds, own_network
     from taskonomy.inference.manifest import open_export
     from taskonomy.inference.predictor import device_of, load_predictors
+    from taskonomy.machine.terminal import text_table
 
     exported, where = open_export(predictors), device_of(device)
     loaded = load_predictors(None, predictors, device, _registry(predictors))
@@ -105,9 +106,10 @@ def cost(
         typer.echo(to_json(found), nl=False)
         return
     typer.echo(f"{len(loaded)} targets, {len(exported.index['encoders'])} encoders, {exported.side} px, {where.type}\n")
-    typer.echo(f"{'':12}{'encoder passes':>15}{'parameters':>14}{'MFLOPs':>10}{'ms':>8}")
+    rows = [("", "encoder passes", "parameters", "MFLOPs", "ms")]
     for way, one in found.items():
-        typer.echo(f"{way:12}{one['encoder_passes']:>15}{one['parameters']:>14,}{one['flops'] / 1e6:>10,.1f}{one['milliseconds']:>8.1f}")
+        rows.append((way, str(one["encoder_passes"]), f"{one['parameters']:,}", f"{one['flops'] / 1e6:,.1f}", f"{one['milliseconds']:.1f}"))
+    typer.echo(text_table(rows, left=1))
     ratio = {name: found["shared"][name] / found["independent"][name] for name in ("parameters", "flops", "milliseconds")}
     typer.echo(
         f"\nshared, of independent networks: {ratio['parameters']:.0%} of the parameters, {ratio['flops']:.0%} of the FLOPs,"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from taskonomy.data.validate import Damage, Elsewhere, Progress, check, damaged_tars
+from taskonomy.machine.terminal import text_table
 from taskonomy.release.file_names import MATCHES, few
 from taskonomy.release.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
 from taskonomy.release.layouts import ReleasedSource, open_source
@@ -78,11 +79,10 @@ class Summary:
             f"resolution  {sizes} pixels ({sum(self.resolutions.values()):,} views sampled)",
             f"splits      {self._splits()}",
             "",
-            f"{'domain':<20}{'files':>12}{'missing':>12}{'without rgb':>13}",
+            text_table([("domain", "files", "missing", "without rgb"), *map(_domain_row, self.domains.items())], left=1),
         ]
-        for name, count in self.domains.items():
-            note = "  derived from depth_zbuffer where missing" if name in NOT_RELEASED and count.missing else ""
-            lines.append(f"{name:<20}{count.files:>12,}{count.missing:>12,}{count.without_rgb:>13,}{note}")
+        if derived := [name for name, count in self.domains.items() if name in NOT_RELEASED and count.missing]:
+            lines.append(f"{', '.join(derived)}: derived from depth_zbuffer where missing")
         share = "all" if self.checked == self.views else f"a sample of {self.checked:,} of {self.views:,}"
         found = f"{len(self.damages):,} damaged" if self.damages else "no damage"
         lines += ["", f"checked {share} views, {self.files_checked:,} files: {found}"]
@@ -99,6 +99,11 @@ class Summary:
         nowhere = [building for building in self.buildings if building not in self.splits]
         said = ", ".join(f"{split} {here[split]:,}" for split in RELEASED_SPLITS) + " of the buildings here"
         return f"{said}; in no list: {few(nowhere, _SHOWN)}" if nowhere else said
+
+
+def _domain_row(counted: tuple[str, DomainCount]) -> tuple[str, ...]:
+    name, count = counted
+    return name, f"{count.files:,}", f"{count.missing:,}", f"{count.without_rgb:,}"
 
 
 def inspect(root: Place | str | ReleasedSource, sample: int | None = 200, progress: Progress | None = None) -> Summary:

@@ -1,6 +1,7 @@
 """An estimate of a run as text."""
 
 from taskonomy.estimate.estimate import AT_PEAK, GPU, RunEstimate
+from taskonomy.machine.terminal import byte_size, rough_duration, text_table
 
 
 def render(plan: RunEstimate) -> str:
@@ -16,15 +17,15 @@ def render(plan: RunEstimate) -> str:
         + (f", {units.variants + units.steps} of transfer.variants" if units.variants else ""),
         "images      " + ", ".join(f"{split} {count:,}" for split, count in images.of.items()) + f" ({images.known})",
         "disk        "
-        + f"{human(sum(size for what, size in plan.disk.items() if not what.startswith('read')))} in the workspace and the store of units;"
+        + f"{byte_size(sum(size for what, size in plan.disk.items() if not what.startswith('read')))} in the workspace and the store of units;"
         " DVC's cache takes the workspace's as much again, unless it links",
-        *(f"  {what:<38}{human(size):>10}" for what, size in plan.disk.items()),
+        *_indented([(what, byte_size(size)) for what, size in plan.disk.items()]),
     ]
     if plan.hours:
         lines += [
-            f"memory      about {human(plan.memory or 0)} for the largest process; {plan.cores} at once",
-            f"time        about {clock(plan.seconds)} on {plan.cores} {'cores' if plan.cores > 1 else 'core'} here; {plan.measured}",
-            *(f"  {one.what:<28}{one.count:>12,}{clock(one.seconds):>16} of one process" for one in plan.hours),
+            f"memory      about {byte_size(plan.memory or 0)} for the largest process; {plan.cores} at once",
+            f"time        about {rough_duration(plan.seconds)} on {plan.cores} {'cores' if plan.cores > 1 else 'core'} here; {plan.measured}",
+            *_indented([("units", "count", "of one process"), *((one.what, f"{one.count:,}", rough_duration(one.seconds)) for one in plan.hours)]),
             f"GPU         about {plan.gpu_hours:,.1f} hours of one {GPU} at {AT_PEAK:.0%} of its bfloat16 peak",
         ]
     else:
@@ -32,19 +33,5 @@ def render(plan: RunEstimate) -> str:
     return "\n".join([*lines, *(f"note        {one}" for one in plan.warnings)])
 
 
-def human(size: float) -> str:
-    """Format a number of bytes."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.3g} TB"
-
-
-def clock(seconds: float) -> str:
-    """Format a duration in seconds."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:,.0f} h" if seconds < 100 * 3600 else f"{seconds / 86400:,.0f} days"
+def _indented(rows: list[tuple[str, ...]]) -> list[str]:
+    return [f"  {line}" for line in text_table(rows, left=1).splitlines()]

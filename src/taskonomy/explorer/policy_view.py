@@ -5,7 +5,6 @@ from typing import Any
 
 from dash import html
 
-from taskonomy.explorer import wording as words
 from taskonomy.explorer.policy_diff import PolicyDifference, difference
 from taskonomy.policy.label_costs import money
 from taskonomy.policy.planner import Policy
@@ -13,6 +12,7 @@ from taskonomy.policy.problem import Transfer
 from taskonomy.report.figures import FAMILY_COLOURS, by_family
 from taskonomy.tables.table import SELF, labelled
 from taskonomy.tasks import Registry
+from taskonomy.wording import wording as words
 
 _SHOWN = 3  # rerouted targets listed by name; the table marks all of them
 Component = Any
@@ -23,8 +23,8 @@ def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Componen
     cost, budget = money(policy.cost, currency), money(policy.budget, currency)
     tiles_shown = (
         (f"{len(policy.sources)}", f"labelled in full; cost {cost} of {budget}", "sources"),
-        (words.number(policy.mean_gain), "mean gain", "gain"),
-        (words.number(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
+        (words.measured(policy.mean_gain), "mean gain", "gain"),
+        (words.measured(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
         (f"{policy.objective:.6f}", f"objective, {policy.proof} in {seconds:.2f} s", "objective"),
     )
     return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in tiles_shown]
@@ -47,7 +47,7 @@ def changed(before: Policy | None, after: Policy, currency: str | None, registry
     ):
         parts += [html.Span(f"{sign} {registry.title(name)}", className=what) for name in by_family(list(names), registry)]
     for what, names in (("now a target", found.targets_added), ("no target now", found.targets_removed)):
-        parts += [html.Span(f"{what}: {words.listed(names, registry)}")] if names else []
+        parts += [html.Span(f"{what}: {words.sorted_titles(names, registry)}")] if names else []
     if found.rerouted:
         parts.append(html.Span(_rerouted(found, registry)))
     return [*parts, html.Span(numbers, className="numbers")]
@@ -84,7 +84,7 @@ def _transfer(one: Transfer, before: Transfer | None, registry: Registry) -> Com
 
 
 def _cell(value: float, before: float | None) -> list[Component]:
-    shown = [html.Span(words.number(value, 2))]
+    shown = [html.Span(words.measured(value, 2))]
     return shown if before is None else [*shown, html.Small(words.change(value - before, 2))]
 
 
@@ -99,5 +99,15 @@ def alternatives(policy: Policy, others: Sequence[Policy], currency: str | None,
         measured = words.change(found.objective, 6), words.change(found.gain), words.change(found.quality)
         values = (*measured, words.change_of_cost(found.cost, currency))
         rerouted = f", {len(found.rerouted)} rerouted" if found.rerouted else ""
-        rows.append(html.Tr([html.Th(f"{number}. {words.instead(found, registry)}{rerouted}", scope="row"), *map(html.Td, values)]))
+        rows.append(
+            html.Tr(
+                [
+                    html.Th(
+                        f"{number}. {words.instead(map(registry.title, found.sources_added), map(registry.title, found.sources_removed))}{rerouted}",
+                        scope="row",
+                    ),
+                    *map(html.Td, values),
+                ]
+            )
+        )
     return [html.Table([html.Thead(head), html.Tbody(rows)])]

@@ -13,12 +13,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from taskonomy.new_task.learning_curve import Way
-from taskonomy.new_task.query_wording import HOW, crossing, titles, verdict
+from taskonomy.new_task.query_text import HOW, crossing, verdict
 from taskonomy.new_task.ranking import QueryResult
 from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED
 from taskonomy.report.page import embedded_json
-from taskonomy.tables.table import join_sources
+from taskonomy.tables.table import join_sources, split_sources
 from taskonomy.tasks import FAMILIES, Registry
+from taskonomy.wording.wording import sources_title
 
 COLOURS = {Way.TRANSFER.value: ACCENT, Way.FINE_TUNED.value: "#D55E00", Way.SCRATCH.value: "#5b6875"}
 _MOST_ROWS = 30
@@ -42,8 +43,11 @@ def page(found: QueryResult) -> str:
         best=[_row(found, sources) for sources in found.best],
         orders={order: min(len(rows), _MOST_ROWS) for order, rows in orders.items()},
         counts={order: len(rows) for order, rows in orders.items()},
-        tuned=next((titles(one, found.registry) for one in found.curve.loc[found.curve["way"] == Way.FINE_TUNED.value, "sources"]), None),
-        winner=titles(found.winner, found.registry),
+        tuned=next(
+            (sources_title(split_sources(one), found.registry) for one in found.curve.loc[found.curve["way"] == Way.FINE_TUNED.value, "sources"]),
+            None,
+        ),
+        winner=sources_title(found.winner, found.registry),
         curve=_curve(found.curve),
         ways={way: (COLOURS[way], HOW[way]) for way in COLOURS if (found.curve["way"] == way).any()},
         families={name: FAMILY_COLOURS[name] for name in families},
@@ -63,7 +67,7 @@ def ranking_figure(rows: pd.DataFrame, span: tuple[float, float], registry: Regi
     """
     rows = rows.head(_MOST_ROWS)
     sources = [tuple(one) for one in rows["sources"]]
-    names = [escape(titles(one, registry)) for one in sources]  # plotly interprets markup in labels
+    names = [escape(sources_title(one, registry)) for one in sources]  # plotly interprets markup in labels
     colours = [FAMILY_COLOURS[registry.family(one[0])] if len(set(map(registry.family, one))) == 1 else MUTED for one in sources]
     hover = [
         f"{name}<br>affinity {row.affinity:.4g} ({row.low:.4g} to {row.high:.4g})<br>gain on held-out images {row.gain_held_out:.2f}"
@@ -117,7 +121,7 @@ def curve_figure(curve: pd.DataFrame, measure: str) -> go.Figure:
 
 def _row(found: QueryResult, sources: tuple[str, ...]) -> dict[str, Any]:
     row = found.ranking[found.ranking["sources"] == sources].iloc[0]
-    return {**{str(name): value for name, value in row.items()}, "written": join_sources(sources), "titles": titles(sources, found.registry)}
+    return {**{str(name): value for name, value in row.items()}, "written": join_sources(sources), "titles": sources_title(sources, found.registry)}
 
 
 def _curve(curve: pd.DataFrame) -> dict[int, dict[str, dict[str, Any]]]:

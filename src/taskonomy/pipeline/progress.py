@@ -2,18 +2,23 @@
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+from taskonomy.machine.terminal import clock
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
 
 _CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f]")
 
 
 @dataclass(frozen=True)
-class Line:
+class RunningLine:
     """A running stage: its name, its start (`time.monotonic`) and its log."""
 
     name: str
@@ -21,7 +26,7 @@ class Line:
     log: Path
 
 
-class Screen:
+class ProgressDisplay:
     """The progress of a run.
 
     Args:
@@ -32,19 +37,19 @@ class Screen:
 
     def __init__(self, stream: TextIO, total: int, done: int = 0) -> None:
         self.stream, self.total, self.done = stream, total, done
-        self.live = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._drawn = 0
         self._began = self._last = time.monotonic()
+        self._live = self._display() if stream.isatty() and os.environ.get("TERM") != "dumb" else None
 
     def say(self, text: str) -> None:
         """Print a line that stays on the screen."""
-        self._clear()
-        self.stream.write(f"{text}\n")
-        self.stream.flush()
+        if self._live is not None and self._live.is_started:
+            self._live.console.print(text, soft_wrap=True)
+        else:
+            print(text, file=self.stream, flush=True)
 
     def started(self, name: str) -> None:
         """Report that a stage has started; on a terminal its live line shows it."""
-        if not self.live:
+        if self._live is None:
             self.say(f"{'start':<10}{name}")
 
     def ended(self, name: str, what: str, seconds: float) -> None:
@@ -53,36 +58,41 @@ class Screen:
         self.say(f"{what:<10}{name}  {clock(seconds)}  [{self.done}/{self.total}]")
         self._last = 0.0
 
-    def draw(self, running: Sequence[Line]) -> None:
+    def draw(self, running: Sequence[RunningLine]) -> None:
         """Draw the live lines of the running stages; cheap enough to be called often."""
         now = time.monotonic()
-        if not self.live or now - self._last < 0.2:
+        if self._live is None or now - self._last < 0.2:
             return
         self._last = now
-        width, height = shutil.get_terminal_size()
-        wide = max((len(line.name) for line in running), default=0)
-        filled = 20 * self.done // max(self.total, 1)
-        lines = [f"[{'#' * filled}{'.' * (20 - filled)}] {self.done}/{self.total} stages  {clock(now - self._began)}"]
-        lines += [f"  {line.name:<{wide}}  {clock(now - line.started):>7}  {last_line(line.log)}" for line in running]
-        self._clear()
-        lines = [line[: width - 1] for line in lines[: height - 1]]
-        self.stream.write("".join(f"{line}\n" for line in lines))
-        self.stream.flush()
-        self._drawn = len(lines)
+        self._live.start()
+        self._live.update(self._lines(running, now), refresh=True)
 
-    def _clear(self) -> None:
-        if self._drawn:
-            self.stream.write(f"\x1b[{self._drawn}A\x1b[J")
-            self._drawn = 0
+    def close(self) -> None:
+        """Take the live lines away."""
+        if self._live is not None:
+            self._live.stop()
 
+    def _display(self) -> "Live":
+        """Make the live part, which draws when told to, in this thread: stages are forked from this process."""
+        from rich.console import Console
+        from rich.live import Live
 
-def clock(seconds: float) -> str:
-    """Format seconds for people."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, left = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+        console = Console(file=self.stream, force_terminal=True, markup=False, emoji=False, highlight=False)
+        return Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+
+    def _lines(self, running: Sequence[RunningLine], now: float) -> "Group":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        whole, stages = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2), expand=True)
+        whole.add_row(ProgressBar(self.total, self.done, width=20), f"{self.done}/{self.total} stages", clock(now - self._began))
+        stages.add_column(no_wrap=True)
+        stages.add_column(no_wrap=True, justify="right")
+        stages.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the others leave
+        for line in running:
+            stages.add_row(f"  {line.name}", clock(now - line.started), last_line(line.log))
+        return Group(whole, stages)
 
 
 def last_line(log: Path, besides: tuple[str, ...] = (), within: int = 4096) -> str:

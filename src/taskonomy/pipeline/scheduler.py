@@ -20,11 +20,12 @@ from dvc.repo import Repo  # type: ignore[import-untyped]
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores
 from taskonomy.machine.jobserver import Jobserver, give_back
+from taskonomy.machine.terminal import clock
 from taskonomy.pipeline.dvc_state import keep_state_in
 from taskonomy.pipeline.fork_server.daemon import python
 from taskonomy.pipeline.lockfile import Unfinished
 from taskonomy.pipeline.plan import PipelinePlan, let_go, one_line_of_dvc, ranks, read_plan
-from taskonomy.pipeline.progress import Line, Screen, clock, last_line
+from taskonomy.pipeline.progress import ProgressDisplay, RunningLine, last_line
 from taskonomy.pipeline.stage_process import OF_DVC, STOPS, Outcome, StageJob, work
 from taskonomy.pipeline.timings import Time, as_csv, read_seconds, table, write_seconds
 from taskonomy.pipeline.unchanged import STILL, UNFINISHED, remember
@@ -84,6 +85,7 @@ def repro(request: Request) -> int:
                 with _signals(run), python(str(plan.stages[name].cmd) for name in plan.pending):
                     run.all()
             finally:
+                run.screen.close()
                 with one_line_of_dvc(), Repo(_wait_for_lock=True) as repo, repo.lock:
                     let_go(plan.scratch)
                     unfinished.close(finished=run.well)
@@ -114,7 +116,7 @@ class PipelineRun:
         self.times: list[Time] = []
         self.ends: dict[str, int] = {}  # when stages ended, in nanoseconds since 1970
         self.signals = 0
-        self.screen = Screen(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
+        self.screen = ProgressDisplay(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
         self.tokens = Jobserver.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
         self.held: list[int] = []  # one token for each running stage
         self.claim: int | None = None  # set while a stage that is ready has no token
@@ -145,7 +147,7 @@ class PipelineRun:
             for one in [one for one in self.running.values() if one.process.sentinel in ended]:
                 self._end(one)
                 self.unfinished.note(self.running)
-            self.screen.draw([Line(one.job.name, one.started, one.job.log) for one in self.running.values()])
+            self.screen.draw([RunningLine(one.job.name, one.started, one.job.log) for one in self.running.values()])
 
     def report(self) -> int:
         """Print how the run went and return the exit status."""

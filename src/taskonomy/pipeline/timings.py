@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskonomy.machine.terminal import clock, text_table
 from taskonomy.pipeline.plan import group
-from taskonomy.pipeline.progress import clock
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ def table(times: Iterable[Time]) -> str:
         label = f"{name} x{len(members)}" if len(members) > 1 else members[0].stage
         of = f" ({longest.stage})" if len(members) > 1 else ""
         rows.append((label, str(len(members) - cached), str(cached), clock(total), clock(longest.seconds) + of))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return text_table(rows)
 
 
 def as_csv(times: Iterable[Time]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from taskonomy.pipeline.progress import clock
+from taskonomy.machine.terminal import clock
 
 STILL, UNFINISHED = "taskonomy-still.json", "taskonomy-unfinished.json"  # in DVC's temporary folder of the project
 IGNORED = "__pycache__"  # also in .dvcignore: written by every Python process

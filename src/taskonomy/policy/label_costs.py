@@ -17,6 +17,7 @@ import pandas as pd
 from taskonomy.config.checked import checked
 from taskonomy.config.policy_params import LabelsParams
 from taskonomy.errors import TaskonomyError
+from taskonomy.machine.terminal import text_table
 from taskonomy.parsing.user_text import normal, whole
 from taskonomy.policy.numbers import as_written, shown
 from taskonomy.tables.csv_reader import Sheet, read_sheet
@@ -150,12 +151,7 @@ def bill_table(table: pd.DataFrame, currency: str | None) -> str:
         rows.append((str(row.task), str(row.labels), f"{row.images:,}", *amounts))
     sums = totals(table, currency)
     rows.append(("together", "", f"{sums['images']:,}", "", _grouped(sums["sum"]), _grouped(sums["sum_in_full"])))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = 2  # columns of words
-    return "\n".join(
-        "  ".join(cell.ljust(width) if place < left else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    )
+    return text_table(rows, left=2)
 
 
 def money(amount: float, currency: str | None) -> str:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from taskonomy.evaluation.families import CHANCE
 from taskonomy.evaluation.tree import Tree, first_order
-from taskonomy.report.formatting import percent, titles
 from taskonomy.tasks import Registry
+from taskonomy.wording.wording import percent, titles
 
 
 def best_sources(table: pd.DataFrame, registry: Registry) -> str:

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from taskonomy.report.formatting import percent
 from taskonomy.tasks import Registry
+from taskonomy.wording.wording import percent
 
 
 def shown(found: dict[str, Any], registry: Registry) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from taskonomy.affinity.table1 import BASELINES
 from taskonomy.report.figures import by_family
-from taskonomy.report.formatting import count, percent, titles
 from taskonomy.tasks import Registry
+from taskonomy.wording.wording import count, percent, titles
 
 NO_BETTER = 0.55  # win rates below this are hardly better than a draw
 WIDE, HIGH = 150.0, 56.0  # size of a curve's drawing, without its margins

@@ -9,11 +9,11 @@ import pandas as pd
 from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.evaluation.jackknife import Interval
 from taskonomy.policy import numbers
-from taskonomy.report.formatting import SPACE, among, count, percent, titles
 from taskonomy.report.inputs import Results
 from taskonomy.tables.table import SELF, labelled
 from taskonomy.tables.transfer_spec import Variant, variant
 from taskonomy.tasks import Registry
+from taskonomy.wording.wording import SPACE, count, percent, titles
 
 MEASURES = ("gain", "quality")
 ENOUGH = 0.95  # share of the best gain of any budget
@@ -148,7 +148,7 @@ def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float |
         said += f", which saves {percent(1 - share)} of the labels" if share < 1 else f", which takes {percent(share)} of the labels"
         said += f" of training every target by itself ({counted})"
     parts = [
-        f"{against} on {percent(judged[name].value)} of the images{among(judged[name])}"
+        f"{against} on {percent(judged[name].value)} of the images{_among(judged[name])}"
         for name, against in (("gain", "training from scratch on the same few images"), ("quality", "its own fully supervised network"))
         if not np.isnan(judged[name].value)
     ]
@@ -172,3 +172,10 @@ def _feeds(point: dict[str, Any], registry: Registry) -> str:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
+
+
+def _among(interval: Interval | None) -> str:
+    """Format the bounds of an interval, in %, in brackets; empty where there are none."""
+    if interval is None or np.isnan(interval.low):
+        return ""
+    return f" ({100 * interval.low:.0f} to {100 * interval.high:.0f})"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from taskonomy.report.formatting import count
 from taskonomy.report.inputs import Results
 from taskonomy.report.provenance import fingerprint
+from taskonomy.wording.wording import count
 
 
 def shown(results: Results) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from taskonomy.evaluation.significance import MEASURES
-from taskonomy.report.formatting import SPACE
+from taskonomy.wording.wording import SPACE
 
 
 def better_than_chance(significance: dict[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from taskonomy.report.formatting import percent
 from taskonomy.tasks import Registry
+from taskonomy.wording.wording import percent
 
 ALIKE = 0.05  # gains that differ by less count as equal
 KINDS = {"own": "its own network, all labels", "scratch": "from scratch, the same few labels"}

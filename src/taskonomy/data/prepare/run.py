@@ -32,6 +32,7 @@ from taskonomy.data.view_reader import lacks
 from taskonomy.dataset.splits import assign
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores, on_every_core, progress
+from taskonomy.machine.terminal import byte_size
 from taskonomy.release.view_ids import Keys
 from taskonomy.tasks import Registry, Task
 from taskonomy.tasks.multi_view import listed
@@ -346,24 +347,18 @@ def _refuse_small_disk(output: Path, tasks: Sequence[Task], views: int, params: 
     place = next(parent for parent in output.absolute().parents if parent.exists())
     there = sum(path.stat().st_blocks * 512 for path in left.rglob("*") if path.is_file()) if left.exists() else 0
     free = shutil.disk_usage(place).free + there
-    what = f"{views:,} views of {len(tasks)} tasks at {params.resolution} px need {_size(needed)} in {output}"
+    what = f"{views:,} views of {len(tasks)} tasks at {params.resolution} px need {byte_size(needed)} in {output}"
     if needed > free:
-        raise TaskonomyError(f"{what}, {_size(free)} are free there; make room, or lower data.resolution or the number of data.tasks")
-    print(f"prepare: {what}, {_size(free)} are free there", file=sys.stderr)
+        raise TaskonomyError(f"{what}, {byte_size(free)} are free there; make room, or lower data.resolution or the number of data.tasks")
+    print(f"prepare: {what}, {byte_size(free)} are free there", file=sys.stderr)
 
 
 def _say_rates(totals: Sequence[int], seconds: float, processes: int) -> None:
     views, files, size = totals
     rates = f"{files / seconds / processes:,.0f} files/s and {size / 1e6 / seconds / processes:,.1f} MB/s on each of {processes} cores"
-    print(f"prepare: {views:,} views in {seconds:,.1f} s, {views / seconds:,.0f} a second; {files:,} files, {_size(size)}: {rates}", file=sys.stderr)
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.3g} TB"
+    print(
+        f"prepare: {views:,} views in {seconds:,.1f} s, {views / seconds:,.0f} a second; {files:,} files, {byte_size(size)}: {rates}", file=sys.stderr
+    )
 
 
 def _key(keys: Keys, params: DataParams) -> str:

@@ -1,19 +1,16 @@
 """Phrase the result of a query, for the terminal and the page."""
 
+from taskonomy.machine.terminal import text_table
 from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.ranking import QueryResult
-from taskonomy.tasks import Registry
+from taskonomy.tables.table import split_sources
+from taskonomy.wording.wording import percent, sources_title
 
 HOW = {
     Way.TRANSFER.value: "a transfer from frozen encoders",
     Way.FINE_TUNED.value: "fine-tuning of its encoder",
     Way.SCRATCH.value: "training from scratch",
 }
-
-
-def titles(sources: tuple[str, ...] | str, registry: Registry) -> str:
-    """Join the sources' titles with plus signs."""
-    return " + ".join(registry.title(name) for name in (sources.split("+") if isinstance(sources, str) else sources))
 
 
 def verdict(found: QueryResult) -> str:
@@ -23,9 +20,10 @@ def verdict(found: QueryResult) -> str:
         return f"With {best['images']:,} labelled samples nothing beats training from scratch."
     start = {Way.TRANSFER.value: "Transfer from", Way.FINE_TUNED.value: "Fine-tune"}[best["way"]]
     sure = ", which may be chance" if best["gain_low"] <= 0.5 else ""
-    wins = f"beats training from scratch on {_percent(best['gain'])} of the held-out images"
-    between = "" if best["gain_low"] != best["gain_low"] else f" ({_percent(best['gain_low'])} to {_percent(best['gain_high'])})"
-    return f"{start} {titles(best['sources'], found.registry)}: with {best['images']:,} labelled samples that {wins}{between}{sure}."
+    wins = f"beats training from scratch on {percent(best['gain'])} of the held-out images"
+    between = "" if best["gain_low"] != best["gain_low"] else f" ({percent(best['gain_low'])} to {percent(best['gain_high'])})"
+    sources = sources_title(split_sources(best["sources"]), found.registry)
+    return f"{start} {sources}: with {best['images']:,} labelled samples that {wins}{between}{sure}."
 
 
 def crossing(found: QueryResult, way: Way) -> str:
@@ -53,28 +51,33 @@ def crossing(found: QueryResult, way: Way) -> str:
 
 def lines(found: QueryResult) -> list[str]:
     """Format the result for the terminal."""
-    out = [f"{found.registry.title(found.target)}: {verdict(found)}", ""]
-    rows = found.ranking
-    out.append(f"{'best of each order':<52}{'affinity':>9}{'interval':>18}{'best in':>9}{'gain':>6}")
-    for sources in found.best:
-        row = rows[rows["sources"] == sources].iloc[0]
-        between = f"{row['low']:.4f} to {row['high']:.4f}"
-        out.append(f"  {' + '.join(sources):<50}{row['affinity']:>9.4f}{between:>18}{_percent(row['best_of_order']):>9}{row['gain_held_out']:>6.2f}")
-    singles = rows[rows["order"] == 1].head(6)
+    singles = found.ranking[found.ranking["order"] == 1].head(6)
     listed = (f"{sources[0]} {affinity:.4f}" for sources, affinity in zip(singles["sources"], singles["affinity"], strict=True))
-    out += ["", f"best single sources: {', '.join(listed)}", ""]
-    out.append(f"{'labelled samples':<24}" + "".join(f"{images:>19,}" for images in sorted(found.curve["images"].unique())))
-    for way in Way:
-        held = found.curve[found.curve["way"] == way.value].sort_values("images")
-        if not held.empty:
-            out.append(f"  {way.value + ', loss':<22}" + "".join(f"{value:>19.4g}" for value in held["loss"]))
+    return [
+        f"{found.registry.title(found.target)}: {verdict(found)}",
+        "",
+        text_table([("best of each order", "affinity", "interval", "best in", "gain"), *(_ranked(found, sources) for sources in found.best)], 1),
+        "",
+        f"best single sources: {', '.join(listed)}",
+        "",
+        text_table(_curve_rows(found), 1),
+        "",
+        *(sentence for way in (Way.TRANSFER, Way.FINE_TUNED) if (sentence := crossing(found, way))),
+    ]
+
+
+def _ranked(found: QueryResult, sources: tuple[str, ...]) -> tuple[str, ...]:
+    row = found.ranking[found.ranking["sources"] == sources].iloc[0]
+    between = f"{row['low']:.4f} to {row['high']:.4f}"
+    return " + ".join(sources), f"{row['affinity']:.4f}", between, percent(row["best_of_order"]), f"{row['gain_held_out']:.2f}"
+
+
+def _curve_rows(found: QueryResult) -> list[list[str]]:
+    """Format the learning curve: a column for each number of samples."""
+    rows = [["labelled samples", *(f"{images:,}" for images in sorted(found.curve["images"].unique()))]]
+    held = {way: of_way for way in Way if not (of_way := found.curve[found.curve["way"] == way.value].sort_values("images")).empty}
+    rows += [[f"{way.value}, loss", *(f"{value:.4g}" for value in of_way["loss"])] for way, of_way in held.items()]
     for way in (Way.TRANSFER, Way.FINE_TUNED):
-        held = found.curve[found.curve["way"] == way.value].sort_values("images")
-        if not held.empty:
-            cells = (f"{row.gain:.2f} ({row.gain_low:.2f}-{row.gain_high:.2f})" for row in held.itertuples())
-            out.append(f"  {way.value + ', gain':<22}" + "".join(f"{cell:>19}" for cell in cells))
-    return [*out, "", *(sentence for way in (Way.TRANSFER, Way.FINE_TUNED) if (sentence := crossing(found, way)))]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+        cells = [f"{row.gain:.2f} ({row.gain_low:.2f}-{row.gain_high:.2f})" for row in held[way].itertuples()] if way in held else []
+        rows += [[f"{way.value}, gain", *cells]] if cells else []
+    return rows

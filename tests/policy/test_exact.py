@@ -102,6 +102,14 @@ def test_numbers_too_large_to_be_added_up_exactly_are_refused_by_the_key(key: st
     assert best.status == "optimal"
 
 
+@pytest.mark.parametrize(("affinity", "importance"), [(1e308, 1.0), (1e300, 1e12)])
+def test_affinities_that_add_up_to_no_float_are_refused(affinity: float, importance: float) -> None:
+    table = parse_table(f"target,sources,affinity\nx,a,{affinity}\ny,a,{affinity}\n", "t")
+    params = PolicyParams(budget=1, importance={"x": importance, "y": importance})
+    with pytest.raises(TaskonomyError, match=r"^affinities, times policy\.importance, add up to more than 1\.79769e\+308"):
+        plan(table, params)
+
+
 @pytest.mark.parametrize("number", [0.1, 1e-300, 123456.4, 5e-324, 1e22, 0.1 + 0.2])
 def test_a_number_is_the_decimal_that_it_is_written_as(number: float) -> None:
     assert as_written(number) == written(number)

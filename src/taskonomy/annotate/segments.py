@@ -30,7 +30,7 @@ def segment_unsup2d(frame: Frame) -> Int64[np.ndarray, "height width"]:
     """Segment the image by colour; segments are numbered from 0 in raster order.
 
     They are Felzenszwalb's superpixels (scale 200, sigma 3, at least 20 pixels, at 512), joined by normalised cuts of the graph of their
-    mean colours (8-bit RGB; threshold 0.005, 10 cuts, weight 2 of a region with itself). Section 1.3.
+    mean colours (8-bit RGB; threshold 0.005, 10 cuts, weight 2 of a region with itself), as in omnidata-annotator (Eftekhar et al. 2021).
     """
     resolution = frame.rgb.shape[0]
     colour = frame.rgb.astype(np.float64)
@@ -44,7 +44,7 @@ def segment_unsup25d(frame: Frame) -> Int64[np.ndarray, "height width"]:
     """Segment the surfaces seen, regardless of colour; numbered from 0 in raster order; holes are segments of their own.
 
     It works like `segment_unsup2d`, on the logarithm of depth, the normals and the occlusion edges, each with the release's weight (scale 200,
-    not blurred again, at least 200 pixels at 512; threshold 1, 100 cuts, weight 1). Section 1.3.
+    not blurred again, at least 200 pixels at 512; threshold 1, 100 cuts, weight 1), as in omnidata-annotator.
     """
     resolution = frame.depth.shape[0]
     features = features_25d(frame)

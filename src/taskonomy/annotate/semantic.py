@@ -24,7 +24,7 @@ def class_object(frame: Frame) -> Float32[np.ndarray, "1000"]:
 
     `logit = log(1 + share / (DOUBT / 1000))`: their softmax is proportional to the share covered plus an even share of doubt, so an
     object on 1 % of the image gets half of the probability, on 10 % ten elevenths; two objects split theirs by area, and without any
-    object all classes are equal. This replaces the network whose outputs were released (section 1.3).
+    object all classes are equal. The release has the logits of a ResNet-152 in their place.
     """
     category = cast(Any, frame.category)
     share = np.bincount(category.ravel(), minlength=FIRST_OBJECT + len(OBJECTS))[FIRST_OBJECT:] / category.size

@@ -13,23 +13,7 @@ from taskonomy.cli import projects as own
 from taskonomy.cli import run_experiments as experiments
 from taskonomy.cli.common import Json, Output, Table, print_json, progress, read
 from taskonomy.cli.new_task import query
-from taskonomy.cli.policy_options import (
-    BalanceOption,
-    Cost,
-    Currency,
-    Exclude,
-    Importance,
-    PriceList,
-    Require,
-    SelfEdgeOption,
-    Solver,
-    SourceOnly,
-    TargetOnly,
-    TimeLimit,
-    names,
-    policy_params,
-    show,
-)
+from taskonomy.cli.policy_options import Exclude, PolicyOptions, names, show, with_policy_options
 from taskonomy.cli.strict_options import with_strict_numbers
 from taskonomy.errors import TaskonomyError, one_line
 
@@ -43,30 +27,22 @@ app = typer.Typer(
 
 
 @app.command()
+@with_policy_options
 def policy(
+    *,
     table: Table,
     budget: Annotated[float, typer.Option(help="Total label cost of the sources.", show_default=False)],
     max_order: Annotated[int, typer.Option(help="Most sources of one transfer.")] = 4,
-    self_edge: SelfEdgeOption = "transfer",
-    cost: Cost = None,
-    currency: Currency = None,
-    prices: PriceList = None,
-    importance: Importance = None,
-    exclude: Exclude = None,
-    require: Require = None,
-    source_only: SourceOnly = None,
-    target_only: TargetOnly = None,
-    balance: BalanceOption = "none",
-    solver: Solver = "glpk",
-    time_limit: TimeLimit = 60.0,
+    shared: PolicyOptions,
     alternatives: Annotated[int, typer.Option(help="How many next-best policies to give as well.")] = 0,
     alternatives_differ_in: Annotated[str, typer.Option(help="In what each differs from all better ones: sources | transfers.")] = "sources",
     bill: Annotated[Path | None, typer.Option(help="CSV to write: the labels of every task, and what they cost.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Choose the sources to label, and one transfer per target, under a label budget."""
-    params = policy_params(locals())
     from taskonomy.policy.planner import plan
+
+    params = shared.params(budget=budget, max_order=max_order, alternatives=alternatives, alternatives_differ_in=alternatives_differ_in)
 
     best, others = plan(read(table), params)
     if bill is not None:
@@ -80,30 +56,21 @@ def policy(
 
 
 @app.command()
+@with_policy_options
 def front(
+    *,
     table: Table,
     orders: Annotated[str, typer.Option(help="Orders, such as 1,2,4.")] = "1,2,3,4",
     budgets: Annotated[str | None, typer.Option(help="These budgets only, such as 1,2,5-25.", show_default="all that matter")] = None,
-    self_edge: SelfEdgeOption = "transfer",
-    cost: Cost = None,
-    currency: Currency = None,
-    prices: PriceList = None,
-    importance: Importance = None,
-    exclude: Exclude = None,
-    require: Require = None,
-    source_only: SourceOnly = None,
-    target_only: TargetOnly = None,
-    balance: BalanceOption = "none",
-    solver: Solver = "glpk",
-    time_limit: TimeLimit = 60.0,
+    shared: PolicyOptions,
     json: Json = False,
 ) -> None:
     """Solve every budget for each order, and show what one more label gains."""
-    params = policy_params({**locals(), "budget": 0.0})
     from taskonomy.policy.front import as_frame, parse_numbers
     from taskonomy.policy.front import front as solve_front
     from taskonomy.policy.label_costs import money
 
+    params = shared.params(budget=0.0)
     wanted = [int(order) for order in parse_numbers(orders, "--orders") if order == int(order) and order >= 1]
     if len(wanted) < len(parse_numbers(orders, "--orders")):
         raise TaskonomyError(f"--orders: {orders!r} must be whole numbers >= 1")

@@ -1,5 +1,8 @@
 """Options of the commands that solve the Boolean program, and how a policy is printed."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,24 +33,59 @@ Solver = Annotated[str, typer.Option(help="glpk | highs.")]
 TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
 
 
-def policy_params(options: dict[str, Any]) -> "PolicyParams":
-    """Build the section `policy` of the parameters from the options that policy and front share."""
-    from taskonomy.config.checked import checked
-    from taskonomy.config.policy_params import PolicyParams, Role
+@dataclass(frozen=True)
+class PolicyOptions:
+    """The options that policy and front share."""
 
-    roles = dict.fromkeys(names(options["source_only"]), Role.SOURCE)
-    if both := roles.keys() & set(names(options["target_only"])):
-        raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
-    values = {name: value for name, value in options.items() if name in PolicyParams.model_fields}
-    values |= {
-        "roles": roles | dict.fromkeys(names(options["target_only"]), Role.TARGET),
-        "exclude": names(options["exclude"]),
-        "require": names(options["require"]),
-        "cost": _numbers(options["cost"], "--cost"),
-        "labels": _labels(options["currency"], options["prices"]),
-        "importance": _numbers(options["importance"], "--importance"),
-    }
-    return checked(PolicyParams, values, "options")
+    self_edge: SelfEdgeOption = "transfer"
+    cost: Cost = None
+    currency: Currency = None
+    prices: PriceList = None
+    importance: Importance = None
+    exclude: Exclude = None
+    require: Require = None
+    source_only: SourceOnly = None
+    target_only: TargetOnly = None
+    balance: BalanceOption = "none"
+    solver: Solver = "glpk"
+    time_limit: TimeLimit = 60.0
+
+    def params(self, **own: Any) -> "PolicyParams":
+        """Build the section `policy` of the parameters, with what a command sets by options of its own."""
+        from taskonomy.config.checked import checked
+        from taskonomy.config.policy_params import PolicyParams, Role
+
+        roles = dict.fromkeys(names(self.source_only), Role.SOURCE)
+        if both := roles.keys() & set(names(self.target_only)):
+            raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
+        values = {
+            "self_edge": self.self_edge,
+            "balance": self.balance,
+            "solver": self.solver,
+            "time_limit": self.time_limit,
+            "roles": roles | dict.fromkeys(names(self.target_only), Role.TARGET),
+            "exclude": names(self.exclude),
+            "require": names(self.require),
+            "cost": _numbers(self.cost, "--cost"),
+            "labels": _labels(self.currency, self.prices),
+            "importance": _numbers(self.importance, "--importance"),
+        }
+        return checked(PolicyParams, {**values, **own}, "options")
+
+
+def with_policy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the fields of `PolicyOptions` as options, in the place of its parameter `shared`; Typer reads them from the signature."""
+    fields = inspect.signature(PolicyOptions).parameters
+
+    def run(**values: Any) -> None:
+        shared = PolicyOptions(**{name: values.pop(name) for name in fields})
+        command(**values, shared=shared)
+
+    signature = inspect.signature(command)
+    parameters = [one for own in signature.parameters.values() for one in (fields.values() if own.name == "shared" else [own])]
+    run.__signature__ = signature.replace(parameters=[one.replace(kind=one.KEYWORD_ONLY) for one in parameters])  # type: ignore[attr-defined]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
 
 
 def _labels(currency: str | None, path: Path | None) -> "LabelsParams":

@@ -14,14 +14,15 @@ def with_strict_numbers(command: Any) -> Any:
     """Make a command and its subcommands refuse numbers with underscores or digits other than 0-9; the error names the option."""
     for below in getattr(command, "commands", {}).values():
         with_strict_numbers(below)
-    hints = typing.get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}
+    parameters = inspect.signature(command.callback).parameters if command.callback else {}
     for one in command.params:
-        if (kind := _kind(hints.get(one.name))) is not None:
+        if one.name in parameters and (kind := _kind(parameters[one.name].annotation)) is not None:
             one.process_value = partial(_checked, one.opts[0], kind, one.process_value)
     return command
 
 
 def _kind(hint: Any) -> type[int] | type[float] | None:
+    hint = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
     kinds = set(typing.get_args(hint) or (hint,)) - {NoneType}
     return int if kinds == {int} else float if kinds == {float} else None
 

@@ -142,25 +142,25 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
         raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
     if params.labels.currency is None:
         costs = {name: as_written(params.cost.get(name, 1.0)) for name in used}
-        return _within_floats(Problem(solvable, tuple(used), transfers, costs, frozenset(params.require)))
+        return _with_finite_objectives(Problem(solvable, tuple(used), transfers, costs, frozenset(params.require)))
     check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
     found = prices(params.labels, solvable, used)
-    return _within_floats(
+    return _with_finite_objectives(
         Problem(solvable, tuple(used), transfers, found.sources, frozenset(params.require), found.transfers, params.labels.currency)
     )
 
 
-def _within_floats(problem: Problem) -> Problem:
-    """Check that the cost and objective of every policy are finite floats.
+def _with_finite_objectives(problem: Problem) -> Problem:
+    """Check that the objective of every policy is a finite float: importances are bounded, affinities of a table are not.
+
+    Costs need no check: they are at most 1e12, or 1e12 images at a price of 1e12.
 
     Raises:
-        TaskonomyError: They are not; names the key that makes them too large.
+        TaskonomyError: One is not.
     """
-    keys = ("importance", "labels" if problem.currency is not None else "cost")
     most = sum(max(problem.transfers[number].exact for number in problem.into(target)) for target in problem.targets)
-    for key, value in zip(keys, (most, problem.fixed + sum(problem.costs.values())), strict=True):
-        if value > as_written(sys.float_info.max):
-            raise TaskonomyError(f"policy.{key}: the numbers add up to more than {sys.float_info.max:g}, the largest that can be shown")
+    if most > as_written(sys.float_info.max):
+        raise TaskonomyError(f"affinities, times policy.importance, add up to more than {sys.float_info.max:g}, the largest that can be shown")
     return problem
 
 

@@ -74,6 +74,8 @@ class DataParams(Checked):
         pixel_classes: a class for each pixel, 255: none. classes: a number, or a list of names in the order of the ids.
         vector: numbers for each image. length; loss: l1 | l2; images: 2 for pairs (or 3), listed in NAME.csv.
         class: a class for each image. classes; images as above.
+    mirror: whether train.mirror mirrors the images, and how labels turn with them: true | false (default: false for vectors, else true); for a
+    vector that stays as it is, keep; for a vector's numbers or a map's channels also signs, [-1, 1, 1] where the first points to the right.
     Example: {mood: {kind: class, classes: 3, title: Mood of the photograph}}."""
     tasks: Annotated[tuple[TaskName, ...], Field(min_length=2)]
     """Tasks whose labels are prepared and whose networks are trained: of the dictionary (`taskonomy tasks` describes them), and of data.own."""

@@ -144,6 +144,9 @@ class TrainParams(Checked):
     precision: Precision
     """Arithmetic of the networks: float32 | bfloat16 | auto (bfloat16 where the machine has instructions for it; elsewhere it takes up to six times
     as long as float32)."""
+    mirror: bool
+    """Mirror each training image left and right with probability 1/2 in each epoch, and its label with it; images that transfers are trained on never
+    are. Paper: false."""
     adversarial: AdversarialParams
     """Second term for maps trained with L1 or L2: its share of the loss (reference: 0.004; 0: off), after this share of the epochs
     (reference: 0.22)."""

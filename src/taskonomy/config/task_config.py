@@ -16,6 +16,7 @@ from taskonomy.config.network_params import AdversarialParams, DecoderParams, En
 from taskonomy.config.params import Params
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head, Input, Loss
+from taskonomy.labels.mirror import Mirroring
 from taskonomy.labels.task import Task
 from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tasks.custom_tasks import AnyCustomTask, custom_name
@@ -76,6 +77,7 @@ class TaskConfig(_Frozen):
         schedule: How long and how fast it is trained.
         precision: Of the network's arithmetic, as it is on this machine.
         adversarial: The second term of its loss; None: none.
+        mirror: How its labels turn, if half of the training images are mirrored; None: none is.
         seed: Seed.
         codes: Which codes its encoder computes.
     """
@@ -89,6 +91,7 @@ class TaskConfig(_Frozen):
     schedule: ScheduleParams
     precision: Precision
     adversarial: AdversarialParams | None
+    mirror: Mirroring | None
     seed: int
     codes: CodesConfig
 
@@ -127,6 +130,7 @@ def task_config(task: Task, params: Params) -> TaskConfig:
             "schedule": train.schedule_of(task.name),
             "precision": train.precision.here(),
             "adversarial": _adversarial(task, train.adversarial),
+            "mirror": task.label.mirror if train.mirror and task.label else None,
             "seed": train.seed,
             "codes": CodesConfig(dtype=params.transfer.codes, inputs=inputs_of_targets(params.transfer.targets, params.registry)),
         }

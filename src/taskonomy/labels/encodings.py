@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Num, UInt8, UInt16
 
 from taskonomy.labels.colour import soft_bins
+from taskonomy.labels.mirror import Mirroring
 
 if TYPE_CHECKING:
     from taskonomy.numeric.geometry import Camera
@@ -121,6 +122,7 @@ class Label:
         statistics: Statistics computed over the training split: `mean_std`, `class_weights`, `bin_weights` or none.
         options: Named numbers of `make` and `encode` that params.yaml may set, with their defaults.
         fields: Fields of `point_info` that `make` reads beyond the camera's; not every camera file has them.
+        mirror: How it turns when its image is mirrored; None: not known, so images are never mirrored.
     """
 
     shape: tuple[int | str, ...]
@@ -134,6 +136,7 @@ class Label:
     statistics: str = ""
     options: Options = field(default_factory=dict)
     fields: tuple[str, ...] = ()
+    mirror: Mirroring | None = None
 
     def array_shape(self, size: int) -> tuple[int, ...]:
         """Return the shape of a sample's compact array for images of this side in pixels."""

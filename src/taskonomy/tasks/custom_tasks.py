@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from taskonomy.labels import encodings as to
 from taskonomy.labels.encodings import Head, Label, Loss, ViewFiles
+from taskonomy.labels.mirror import MAP, SAME, Mirroring
 from taskonomy.labels.task import Task
 from taskonomy.tasks import multi_view as samples
 from taskonomy.tasks.dictionary import ENTRIES
@@ -25,6 +26,7 @@ _TAKEN = frozenset({
     "self", "split",
 })  # fmt: skip
 _BUILT_IN = frozenset(task.name for task in ENTRIES)
+Signs = tuple[Literal[1, -1], ...]
 
 
 class CustomTask(BaseModel, ABC):
@@ -92,6 +94,14 @@ class CustomMap(CustomTask):
     """Lowest and highest value that may occur; networks see it as [-1, 1]. 16-bit files: [0, 65535]."""
     loss: Literal["l1", "l2"] = "l1"
     """What the network is trained with, and judged by: l1 | l2."""
+    mirror: bool | Signs = True
+    """Whether train.mirror mirrors the images, and the map with them: true | false | for each channel 1 or -1, where -1 reflects its values about the
+    middle of the range, as a component to the right needs."""
+
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def _mirror_fits(cls, mirror: Any, info: Any) -> Any:
+        return _turning(mirror, (True, False), info.data.get("channels"), "channel")
 
     @field_validator("range")
     @classmethod
@@ -113,7 +123,8 @@ class CustomMap(CustomTask):
 
     def entry(self, name: str) -> Task:
         """Return an entry that is trained like the paper's maps."""
-        label = self._label(name, ("h", "h", self.channels), "uint16", to.limited, options={"limit": 1.0})
+        mirror = Mirroring(flips=True, signs=self.mirror) if isinstance(self.mirror, tuple) else MAP if self.mirror else None
+        label = self._label(name, ("h", "h", self.channels), "uint16", to.limited, options={"limit": 1.0}, mirror=mirror)
         return self._task(name, label, Loss(self.loss), Head(self.channels, tanh=True), "map")
 
 
@@ -125,6 +136,8 @@ class _Classes(CustomTask, ABC):
         | Annotated[tuple[str, ...], Field(json_schema_extra={"minItems": 2, "maxItems": to.NO_CLASS, "uniqueItems": True})]
     )
     """How many classes, 2 to 255, or their names in the order of their numbers."""
+    mirror: bool = True
+    """Whether train.mirror mirrors the images: true | false, where a class means left or right."""
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -172,7 +185,7 @@ class CustomPixelClasses(_Classes):
 
     def entry(self, name: str) -> Task:
         """Return an entry that is trained like semantic segmentation."""
-        label = self._label(name, ("h", "h"), "uint8", to.same, statistics="class_weights")
+        label = self._label(name, ("h", "h"), "uint8", to.same, statistics="class_weights", mirror=MAP if self.mirror else None)
         return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count), "ids")
 
 
@@ -197,6 +210,14 @@ class CustomVector(_OfImages):
     """How many numbers, 1 to 10,000; networks see each as z-scores."""
     loss: Literal["l1", "l2"] = "l2"
     """What the network is trained with, and judged by: l1 | l2."""
+    mirror: Literal[False, "keep"] | Signs = False
+    """Whether train.mirror mirrors the images: false | keep, where the numbers stay | for each number 1 or -1, where -1 changes its sign, as a
+    position to the right needs."""
+
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def _mirror_fits(cls, mirror: Any, info: Any) -> Any:
+        return _turning(mirror, (False, "keep"), info.data.get("length"), "number")
 
     def describe(self) -> str:
         """Describe the length of the vector."""
@@ -208,7 +229,8 @@ class CustomVector(_OfImages):
 
     def entry(self, name: str) -> Task:
         """Return an entry that is trained like room layout."""
-        label = self._label(name, (self.length,), "float32", to.scores, statistics="mean_std")
+        mirror = Mirroring(signs=self.mirror) if isinstance(self.mirror, tuple) else SAME if self.mirror else None
+        label = self._label(name, (self.length,), "float32", to.scores, statistics="mean_std", mirror=mirror)
         return self._task(name, label, Loss(self.loss), Head(self.length, layers=2), "vector")
 
 
@@ -228,7 +250,7 @@ class CustomClass(_Classes, _OfImages):
 
     def entry(self, name: str) -> Task:
         """Return an entry that is trained like point matching and jigsaw."""
-        label = self._label(name, (1,), "uint8", to.same)
+        label = self._label(name, (1,), "uint8", to.same, mirror=SAME if self.mirror else None)
         return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count, layers=2), "id")
 
 
@@ -256,6 +278,15 @@ def _must_be_plain(what: str, text: str) -> None:
     """Check that a text is one short line without < and >, which figures take for markup."""
     if not 1 <= len(text) <= 80 or not text.isprintable() or set("<>") & set(text):
         raise ValueError(f"{what} be a line of 1 to 80 characters without < and > (is {text!r})")
+
+
+def _turning(mirror: Any, words: tuple[bool | str, bool | str], count: int | None, of: str) -> Any:
+    """Check how a label is said to turn with its image: a word, or a sign for each of its channels or numbers."""
+    signs = isinstance(mirror, list | tuple) and all(type(one) is int and abs(one) == 1 for one in mirror) and len(mirror) == (count or len(mirror))
+    if not signs and not any(type(mirror) is type(word) and mirror == word for word in words):
+        first, second = (str(word).lower() for word in words)
+        raise ValueError(f"must be {first}, {second}, or a list of signs, 1 or -1, as many as {of}s (is {mirror!r})")
+    return mirror
 
 
 def _of(count: int, what: str) -> str:

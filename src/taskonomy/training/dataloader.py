@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.labels.encodings import Input
+from taskonomy.labels.mirror import Mirroring
 from taskonomy.numeric.rng import generator
 from taskonomy.training.losses import Targets
+from taskonomy.training.mirroring import mirror_targets, mirrored_in
 from taskonomy.training.prefetch import ahead
 from taskonomy.training.transforms import as_seen
 
@@ -21,13 +22,16 @@ TESTING = -1  # the epoch in which nothing varies
 KEPT_BYTES = 2**31  # encoded labels larger than this are encoded anew for each batch
 _BLOCK = 64
 _SCALED_BY = 256
+Which = Bool[np.ndarray, " batch"]  # samples of a batch that are mirrored
 
 
 @runtime_checkable
 class NetworkInputs(Protocol):
     """What a network reads."""
 
-    def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Tensor:
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any, mirrored: Which | None = None
+    ) -> Tensor:
         """Build the inputs of samples whose images are these rows of the index: [batch, images, channels, height, width]."""
         ...
 
@@ -47,10 +51,17 @@ class ImageInputs:
     tile_side: int | None = None
 
     def seen(
-        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Int[np.ndarray, " batch"] | None
+        self,
+        rows: Int[np.ndarray, "batch images"],
+        keys: Int[np.ndarray, " batch"],
+        epoch: int,
+        orders: Int[np.ndarray, " batch"] | None,
+        mirrored: Which | None = None,
     ) -> Float[Tensor, "batch seen channels height width"]:
-        """Build the samples' images in [-1, 1]."""
+        """Build the samples' images in [-1, 1]; all images of a sample are mirrored, or none."""
         images = np.asarray(self.images[rows.ravel()]).reshape(*rows.shape, *self.images.shape[1:])
+        if mirrored is not None:
+            images[mirrored] = images[mirrored][..., ::-1, :]
         return as_seen(images, self.how, keys, epoch, orders, self.tile_side)
 
 
@@ -67,9 +78,11 @@ class CodeInputs:
     row_of: Int[np.ndarray, " views"]
 
     def seen(
-        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any, mirrored: Which | None = None
     ) -> Float[Tensor, "batch images channels height width"]:
         """Read the codes of the samples' images."""
+        if mirrored is not None:
+            raise ValueError("codes of mirrored images are not stored")
         where = self.row_of[rows]
         if (where < 0).any():
             raise ValueError("images of the train split have no codes")
@@ -180,10 +193,19 @@ class Batches:
         positions: The samples, by their positions among the task's.
         size: Samples per batch.
         threads: Number of threads that make a GPU's batches ahead; 0: each batch is made when it is needed.
+        mirror: How labels turn with their images; half of the samples of a shuffled pass are mirrored. None: none is.
     """
 
-    def __init__(self, labels: Labels, inputs: NetworkInputs, positions: Int[np.ndarray, " samples"], size: int, threads: int = 0) -> None:
-        self.labels, self.inputs, self.positions, self.size, self.threads = labels, inputs, positions, size, threads
+    def __init__(
+        self,
+        labels: Labels,
+        inputs: NetworkInputs,
+        positions: Int[np.ndarray, " samples"],
+        size: int,
+        threads: int = 0,
+        mirror: Mirroring | None = None,
+    ) -> None:
+        self.labels, self.inputs, self.positions, self.size, self.threads, self.mirror = labels, inputs, positions, size, threads, mirror
         self.prepared = labels.prepared
 
     def __len__(self) -> int:
@@ -193,7 +215,8 @@ class Batches:
     def shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield one pass in an order that depends on seed and epoch only, without a last batch of one sample: batch normalisation needs more."""
         order = self.positions[generator(seed, "order", epoch).permutation(len(self.positions))]
-        yield from self._made([chosen for chosen in self._cut(order) if len(chosen) > 1 or len(order) == 1], epoch)
+        mirrored = None if self.mirror is None else mirrored_in(seed, epoch, len(self.prepared.samples))
+        yield from self._made([chosen for chosen in self._cut(order) if len(chosen) > 1 or len(order) == 1], epoch, mirrored)
 
     def in_order(self) -> Iterator[Batch]:
         """Yield one pass as testing sees it: every sample once, nothing random."""
@@ -202,14 +225,17 @@ class Batches:
     def _cut(self, order: Int[np.ndarray, " samples"]) -> list[np.ndarray]:
         return [order[start : start + self.size] for start in range(0, len(order), self.size)]
 
-    def _made(self, parts: Sequence[np.ndarray], epoch: int) -> Iterator[Batch]:
-        if self.threads:
-            yield from ahead(lambda chosen: self.of(chosen, epoch).pinned(), parts, self.threads)
-        else:
-            yield from map(partial(self.of, epoch=epoch), parts)
+    def _made(self, parts: Sequence[np.ndarray], epoch: int, mirrored: Bool[np.ndarray, " all"] | None = None) -> Iterator[Batch]:
+        def make(chosen: Int[np.ndarray, " batch"]) -> Batch:
+            return self.of(chosen, epoch, None if mirrored is None else mirrored[chosen])
 
-    def of(self, chosen: Int[np.ndarray, " batch"], epoch: int) -> Batch:
-        """Build a batch of these samples. In training, the jigsaw's permutations are drawn anew each epoch, as in the reference."""
+        if self.threads:
+            yield from ahead(lambda chosen: make(chosen).pinned(), parts, self.threads)
+        else:
+            yield from map(make, parts)
+
+    def of(self, chosen: Int[np.ndarray, " batch"], epoch: int, mirrored: Which | None = None) -> Batch:
+        """Build a batch of these samples, some of them mirrored. In training, the jigsaw's permutations are drawn anew each epoch (reference)."""
         task, orders = self.prepared.task, None
         targets = self.labels.of(chosen)
         if task.input is Input.TILES and task.head is not None and isinstance(permutations := targets.values, Tensor):
@@ -217,7 +243,10 @@ class Batches:
                 permutations = torch.tensor([[generator(epoch, "permutation", int(key)).integers(task.head.channels)] for key in chosen])
                 targets = replace(targets, values=permutations)
             orders = permutations[:, 0].numpy()
-        return Batch(chosen, self.inputs.seen(self.prepared.samples[chosen], chosen, epoch, orders), targets)
+        if mirrored is None or self.mirror is None:
+            return Batch(chosen, self.inputs.seen(self.prepared.samples[chosen], chosen, epoch, orders), targets)
+        mirror_targets(targets, self.mirror, mirrored)
+        return Batch(chosen, self.inputs.seen(self.prepared.samples[chosen], chosen, epoch, orders, mirrored), targets)
 
 
 def _keys(chosen: Int[np.ndarray, " batch"]) -> Tensor:

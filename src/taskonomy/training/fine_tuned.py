@@ -45,7 +45,7 @@ def train_fine_tuned(
     labels = Labels(task, np.concatenate([train, task.of_split(Split.VALIDATION)]))
     inputs = ImageInputs(prepared.images, task.task.input, config.tile_side)
     name = f"fine-tuned {source} {task.task.name}"
-    recipe = Recipe(name, task.task, labels, inputs, train, config.schedule, config.precision, config.seed)
+    recipe = Recipe(name, task.task, labels, inputs, train, config.schedule, config.precision, config.seed, mirror=config.mirror)
     return train_unit(store, key, recipe, lambda: start(config, prepared, source, weights))
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from taskonomy.labels.encodings import Input
-from taskonomy.training.dataloader import CodeInputs, ImageInputs, Labels, NetworkInputs
+from taskonomy.training.dataloader import CodeInputs, ImageInputs, Labels, NetworkInputs, Which
 from taskonomy.training.transforms import changed
 
 ROOM = 0.6  # share of the GPU's free memory to use
@@ -36,10 +36,14 @@ class ResidentImages:
     how: Input
 
     def seen(
-        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any, mirrored: Which | None = None
     ) -> Float[Tensor, "batch images channels height width"]:
-        """Build the samples' images in [-1, 1]."""
-        return changed(self.images[self.row_of[torch.from_numpy(rows).to(self.images.device)]], self.how, keys, epoch)
+        """Build the samples' images in [-1, 1]; all images of a sample are mirrored, or none."""
+        images = self.images[self.row_of[torch.from_numpy(rows).to(self.images.device)]]
+        if mirrored is not None:
+            where = torch.from_numpy(np.flatnonzero(mirrored)).to(images.device)
+            images[where] = images[where].flip(-2)
+        return changed(images, self.how, keys, epoch)
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,11 @@ class ResidentCodes:
     row_of: Int[Tensor, " views"]
 
     def seen(
-        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any, mirrored: Which | None = None
     ) -> Float[Tensor, "batch images channels height width"]:
         """Read the codes of the samples' images."""
+        if mirrored is not None:
+            raise ValueError("codes of mirrored images are not stored")
         where = self.row_of[torch.from_numpy(rows).to(self.row_of.device)]
         return torch.cat([array[where] for array in self.arrays], 2).float()
 

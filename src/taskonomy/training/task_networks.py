@@ -111,7 +111,7 @@ def _recipe(kind: str, task: PreparedTask, labels: Labels, config: TaskConfig, t
     inputs = ImageInputs(prepared.images, task.task.input, config.tile_side)
     return Recipe(
         f"{kind} {config.task}", task.task, labels, inputs, train, config.schedule, config.precision, config.seed,
-        save_every=0.0, adversarial=config.adversarial,
+        save_every=0.0, adversarial=config.adversarial, mirror=config.mirror,
     )  # fmt: skip
 
 

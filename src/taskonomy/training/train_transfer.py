@@ -71,7 +71,7 @@ def scratch_with_weights(context: TransferContext) -> tuple[nn.Module, Unit]:
     inputs = ImageInputs(opened.dataset.images, task.task.input, config.tile_side)
     recipe = Recipe(
         f"scratch {config.task}", task.task, Labels(task, opened.train), inputs, opened.train, config.schedule,
-        config.precision, config.seed, adversarial=config.adversarial,
+        config.precision, config.seed, adversarial=config.adversarial, mirror=config.mirror,
     )  # fmt: skip
     unit = train_unit(opened.units, weights_key(opened, SCRATCH), recipe, lambda: network_of(config, opened.dataset), keep=True)
     network = network_of(config, opened.dataset)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from taskonomy.config.network_params import AdversarialParams, Precision, ScheduleParams
 from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.mirror import Mirroring
 from taskonomy.labels.task import Task
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.decoders import Scaled
@@ -39,6 +40,7 @@ class Recipe:
         seed: Seed.
         save_every: Seconds between two saved states.
         adversarial: The adversarial term of its loss; None: none.
+        mirror: How labels turn with their images, if half of the training images are mirrored; None: none is.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Recipe:
     seed: int
     save_every: float = SAVE_EVERY
     adversarial: AdversarialParams | None = None
+    mirror: Mirroring | None = None
 
 
 def train_unit(
@@ -96,11 +99,13 @@ def train_unit(
     validation = prepared.of_split(Split.VALIDATION)
     each = resident(recipe.labels, recipe.inputs, np.concatenate([recipe.train, validation]), device, threads)
 
-    def batches(positions: Int[np.ndarray, " samples"]) -> Batches:
-        return Batches(recipe.labels, recipe.inputs, positions, plan.batch, threads) if each is None else Batches(*each, positions, plan.batch)
+    def batches(positions: Int[np.ndarray, " samples"], mirror: Mirroring | None = None) -> Batches:
+        if each is None:
+            return Batches(recipe.labels, recipe.inputs, positions, plan.batch, threads, mirror)
+        return Batches(*each, positions, plan.batch, mirror=mirror)
 
     result = fit(
-        network, loss, batches(recipe.train), batches(validation), plan,
+        network, loss, batches(recipe.train, recipe.mirror), batches(validation), plan,
         name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
         adversarial=recipe.adversarial, save_every=recipe.save_every, each_epoch=each_epoch,
     )  # fmt: skip
@@ -124,7 +129,9 @@ def weights_of(unit: Unit) -> dict[str, Tensor]:
 class NoInput:
     """The input of a network that looks at nothing."""
 
-    def seen(self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any) -> Float[Tensor, "batch nothing"]:
+    def seen(
+        self, rows: Int[np.ndarray, "batch images"], keys: Int[np.ndarray, " batch"], epoch: int, orders: Any, mirrored: Any = None
+    ) -> Float[Tensor, "batch nothing"]:
         """Build an empty input for each sample."""
         return torch.empty(len(keys), 0)
 

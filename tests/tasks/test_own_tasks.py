@@ -16,6 +16,7 @@ from taskonomy.config.checked import checked
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import read_task_config, task_config
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.mirror import Mirroring
 from taskonomy.machine.cores import on_every_core
 from taskonomy.tasks import BUILT_IN, FAMILIES, Registry
 from taskonomy.tasks.custom_tasks import AnyCustomTask, custom_name
@@ -28,11 +29,17 @@ NUMBERS = st.floats(-1e6, 1e6)
 DECLARATIONS = st.one_of(
     st.fixed_dictionaries(
         {"kind": st.just("map"), "channels": st.integers(1, 16)},
-        optional={"loss": LOSSES, "title": TITLES, "range": st.tuples(NUMBERS, NUMBERS).filter(lambda pair: pair[0] < pair[1])},
+        optional={
+            "loss": LOSSES,
+            "title": TITLES,
+            "range": st.tuples(NUMBERS, NUMBERS).filter(lambda pair: pair[0] < pair[1]),
+            "mirror": st.booleans(),
+        },
     ),
     st.fixed_dictionaries({"kind": st.just("pixel_classes"), "classes": CLASSES}, optional={"title": TITLES}),
     st.fixed_dictionaries(
-        {"kind": st.just("vector"), "length": st.integers(1, 50)}, optional={"loss": LOSSES, "title": TITLES, "images": st.integers(1, 3)}
+        {"kind": st.just("vector"), "length": st.integers(1, 50)},
+        optional={"loss": LOSSES, "title": TITLES, "images": st.integers(1, 3), "mirror": st.sampled_from([False, "keep"])},
     ),
     st.fixed_dictionaries({"kind": st.just("class"), "classes": CLASSES}, optional={"title": TITLES, "images": st.integers(1, 3)}),
 )
@@ -61,7 +68,7 @@ def test_a_declaration_becomes_an_entry_that_a_card_alone_gives_again(values: di
     decides = json.loads(json.dumps(registry.custom["mine"].decides()))
     again = declared(decides).entry("mine")
     assert (again.head, again.loss, again.images, again.group) == (entry.head, entry.loss, entry.images, entry.group)
-    for part in ("shape", "dtype", "encode", "statistics", "options", "domains"):
+    for part in ("shape", "dtype", "encode", "statistics", "options", "domains", "mirror"):
         assert getattr(again.label, part) == getattr(entry.label, part)
 
 
@@ -126,7 +133,8 @@ def cards(own: dict[str, Any]) -> dict[str, str]:
     [
         ("depth", {"channels": 2}), ("depth", {"range": [0, 1]}), ("depth", {"loss": "l2"}), ("depth", {"kind": "pixel_classes", "classes": 2}),
         ("parts", {"classes": 5}), ("light", {"length": 4}), ("light", {"loss": "l1"}), ("light", {"images": 2}), ("same", {"images": 3}),
-        ("same", {"classes": 3}),
+        ("same", {"classes": 3}), ("depth", {"mirror": False}), ("depth", {"mirror": [-1]}), ("light", {"mirror": "keep"}),
+        ("light", {"mirror": [-1, 1, 1]}), ("parts", {"mirror": False}), ("same", {"mirror": False}),
     ],
 )  # fmt: skip
 def test_a_changed_declaration_changes_its_own_card_alone(task: str, change: dict[str, Any]) -> None:
@@ -165,6 +173,51 @@ def test_a_card_of_no_task_is_refused_in_one_line(values: dict[str, Any], said: 
     (tmp_path / "bad.json").write_text(json.dumps(json.loads(cards(BASE)["depth"]) | values))
     with pytest.raises(TaskonomyError, match=said) as error:
         read_task_config(tmp_path / "bad.json")
+    assert "\n" not in str(error.value)
+
+
+NORMALS = {"kind": "map", "channels": 3}
+LIGHT = {"kind": "vector", "length": 3}
+
+
+@pytest.mark.parametrize(
+    ("values", "mirror"),
+    [
+        (NORMALS, Mirroring(flips=True)),
+        (NORMALS | {"mirror": False}, None),
+        (NORMALS | {"mirror": [-1, 1, 1]}, Mirroring(flips=True, signs=(-1, 1, 1))),
+        (LIGHT, None),  # whether its numbers change is not known
+        (LIGHT | {"images": 2}, None),
+        (LIGHT | {"mirror": "keep"}, Mirroring()),
+        (LIGHT | {"mirror": [-1, 1, 1]}, Mirroring(signs=(-1, 1, 1))),
+        (BASE["parts"], Mirroring(flips=True)),
+        (BASE["parts"] | {"mirror": False}, None),
+        (BASE["same"], Mirroring()),
+        (BASE["same"] | {"mirror": False}, None),
+    ],
+)
+def test_images_of_a_custom_task_are_mirrored_only_where_it_is_known_how_its_label_turns(values: dict[str, Any], mirror: Mirroring | None) -> None:
+    label = declared(values).entry("mine").label
+    assert label is not None
+    assert label.mirror == mirror
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (NORMALS | {"mirror": [-1, 1]}, r"data\.own\.mine\.mirror: must be true, false, or a list of signs, 1 or -1, one for each of 3 channels"),
+        (NORMALS | {"mirror": "keep"}, r"own\.mine\.mirror: must be true, false, or .*\(is 'keep'\)"),
+        (LIGHT | {"mirror": True}, r"own\.mine\.mirror: must be false, keep, or a list of signs, 1 or -1, one for each of 3 numbers \(is True\)"),
+        (LIGHT | {"mirror": [-1, 1, 0]}, r"own\.mine\.mirror: must be false, keep, or"),
+        (LIGHT | {"mirror": [-1, 1, True]}, r"own\.mine\.mirror: must be false, keep, or"),
+        (LIGHT | {"mirror": [1, 1, 1, 1]}, r"own\.mine\.mirror: must be false, keep, or"),
+        (LIGHT | {"mirror": 0}, r"own\.mine\.mirror: must be false, keep, or"),
+        (BASE["same"] | {"mirror": "keep"}, r"own\.mine\.mirror must be a valid boolean"),
+    ],
+)
+def test_a_mirror_that_does_not_fit_its_label_is_refused_in_one_line(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(TaskonomyError, match=said) as error:
+        params({"mine": values})
     assert "\n" not in str(error.value)
 
 
@@ -238,7 +291,7 @@ def test_names_that_would_be_paths_or_mean_something_else_are_refused(name: str)
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"kind": "map", "channels": 1, "chanels": 2}, "mine.chanels is not a known key; known keys: title, kind, channels, range, loss"),
+        ({"kind": "map", "channels": 1, "chanels": 2}, "mine.chanels is not a known key; known keys: title, kind, channels, range, loss, mirror"),
         ({"kind": "mop"}, "mine.kind must be one of map, pixel_classes, vector, class (is mop)"),
         ({"channels": 1}, "mine.kind must be one of map, pixel_classes, vector, class (is missing)"),
         ({"kind": "map"}, "mine.channels is missing"),

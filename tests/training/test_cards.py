@@ -47,6 +47,7 @@ def test_what_one_task_does_otherwise_is_in_its_card_alone(task, change):
         ("reshading", lambda one: replace(one, label=replace(one.label, encode=labels.share))),
         ("depth_zbuffer", lambda one: replace(one, label=replace(one.label, mask=labels.Mask.NONE))),
         ("normal", lambda one: replace(one, label=replace(one.label, valid=labels.has_curvature))),
+        ("normal", lambda one: replace(one, label=replace(one.label, mirror=None))),
     ],
 )
 def test_an_edited_entry_changes_its_own_card_alone(task, edit):
@@ -99,6 +100,7 @@ def test_codes_are_made_for_every_input_of_the_targets_and_for_the_plain_image()
     [
         ({"tile_side": 24}, {"jigsaw"}),
         ({"embedding": 5}, {"segment_unsup2d", "segment_unsup25d"}),
+        ({"mirror": False}, set(NAMES) - {"keypoints2d", "random_projection"}),
         ({"seed": 1}, set(NAMES)),
         ({"precision": OTHER_PRECISION}, set(NAMES)),
         ({"encoder": {"name": "small", "width": 0.25, "stride": 8, "channels": 4}}, set(NAMES)),

@@ -23,7 +23,8 @@ def together(prepared, name: str, inputs) -> tuple[Batches, Batches]:
     labels = Labels(task).on(CPU, positions, LARGE, threads=2)
     assert found is not None
     assert labels is not None
-    return Batches(Labels(task), inputs, positions, 5), Batches(labels, found[0], positions, 5)
+    mirror = task.task.label.mirror if isinstance(inputs, ImageInputs) else None
+    return Batches(Labels(task), inputs, positions, 5, mirror=mirror), Batches(labels, found[0], positions, 5, mirror=mirror)
 
 
 def same(one, other) -> None:

@@ -282,10 +282,12 @@ def _must_be_plain(what: str, text: str) -> None:
 
 def _turning(mirror: Any, words: tuple[bool | str, bool | str], count: int | None, of: str) -> Any:
     """Check how a label is said to turn with its image: a word, or a sign for each of its channels or numbers."""
-    signs = isinstance(mirror, list | tuple) and all(type(one) is int and abs(one) == 1 for one in mirror) and len(mirror) == (count or len(mirror))
+    if count is None:  # told as an error of its own
+        return mirror
+    signs = isinstance(mirror, list | tuple) and len(mirror) == count and all(type(one) is int and abs(one) == 1 for one in mirror)
     if not signs and not any(type(mirror) is type(word) and mirror == word for word in words):
         first, second = (str(word).lower() for word in words)
-        raise ValueError(f"must be {first}, {second}, or a list of signs, 1 or -1, as many as {of}s (is {mirror!r})")
+        raise ValueError(f"must be {first}, {second}, or a list of signs, 1 or -1, one for each of {_of(count, of)} (is {mirror!r})")
     return mirror
 
 

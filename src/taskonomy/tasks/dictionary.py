@@ -37,9 +37,9 @@ def _map(domain: str, channels: int, **more: Any) -> Label:
     return Label(("h", "h", channels), "uint8", to.signed, (domain,), making.eight_bit(domain, channels), mirror=turns.MAP, **more)
 
 
-def _interest(domain: str, limit: float) -> Label:
+def _interest(domain: str, limit: float, mirror: Mirroring | None) -> Label:
     """Build the label of a 16-bit map of edges or keypoints; values up to `limit` are distinguished."""
-    return Label(("h", "h", 1), "uint16", to.limited, (domain,), making.sixteen_bit(domain), options={"limit": limit}, mirror=turns.MAP)
+    return Label(("h", "h", 1), "uint16", to.limited, (domain,), making.sixteen_bit(domain), options={"limit": limit}, mirror=mirror)
 
 
 def _depth(domain: str) -> Label:
@@ -101,8 +101,9 @@ ENTRIES = (
     Task("segment_unsup25d", "Unsupervised 2.5D segmentation", "3D", "segment25d", _segments("segment_unsup25d"),
          Loss.PAIRWISE, _SEGMENTS, picture="segments"),
     # 2D
-    Task("edge_texture", "2D texture edges", "2D", "edge2d", _interest("edge_texture", 0.08), Loss.L1, _MAP1, picture="map"),
-    Task("keypoints2d", "2D keypoints", "2D", "keypoint2d", _interest("keypoints2d", 0.005), Loss.L1, _MAP1, picture="map"),
+    Task("edge_texture", "2D texture edges", "2D", "edge2d", _interest("edge_texture", 0.08, turns.MAP), Loss.L1, _MAP1, picture="map"),
+    # Its box filters lie off their centres, always to the same side: keypoints of a mirrored image are others (r 0.7), so none is mirrored.
+    Task("keypoints2d", "2D keypoints", "2D", "keypoint2d", _interest("keypoints2d", 0.005, None), Loss.L1, _MAP1, picture="map"),
     Task("segment_unsup2d", "Unsupervised 2D segmentation", "2D", "segment2d", _segments("segment_unsup2d"),
          Loss.PAIRWISE, _SEGMENTS, picture="segments"),
     Task("autoencoding", "Autoencoding", "2D", "autoencoder", _image_itself(), Loss.L1, _MAP3, picture="map"),

@@ -31,7 +31,9 @@ def changed(dictionary: Mapping[str, Any] = BUILT_IN, **changes: dict[str, Any])
 
 
 @pytest.mark.parametrize("task", ["normal", "egomotion", "class_scene"])
-@pytest.mark.parametrize("change", [{"epochs": 3}, {"rate": 0.1}, {"batch": 5}, {"weight_decay": 0.0}, {"slow_after": 0.1}])
+@pytest.mark.parametrize(
+    "change", [{"epochs": 3}, {"rate": 0.1}, {"batch": 5}, {"weight_decay": 0.0}, {"least_steps": 9}, {"shape": "step", "slow_after": 0.1}]
+)
 def test_what_one_task_does_otherwise_is_in_its_card_alone(task, change):
     assert changed(train={"tasks": {task: change}}) == {task}
     assert json.loads(cards(train={"tasks": {task: change}})[task])["schedule"].items() >= change.items()

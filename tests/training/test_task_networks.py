@@ -223,5 +223,5 @@ def test_the_average_is_the_constant_that_loses_least(prepared, name, loss, best
 
 
 def test_the_average_of_few_samples_takes_as_many_steps(prepared):
-    assert networks._schedule_of_constant(50).epochs == networks.CONSTANT_STEPS
-    assert networks._schedule_of_constant(10**6).epochs == networks.CONSTANT.epochs
+    assert networks.CONSTANT.passes(1) == networks.CONSTANT_STEPS
+    assert networks.CONSTANT.passes(10**4) == networks.CONSTANT.epochs

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from math import ceil
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, FiniteFloat, field_validator, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from taskonomy.config.checked import Checked, Count, Seed, TaskName, Weight, wrong_key
 from taskonomy.errors import unknown
+from taskonomy.labels.encodings import Output
 from taskonomy.numeric.cpu_info import has_bfloat16
 from taskonomy.tables.transfer_spec import Variant, variant
 from taskonomy.tasks import Registry
@@ -92,19 +94,72 @@ class AdversarialParams(Checked):
     """Share of the epochs after which the second term begins. Reference: 0.22."""
 
 
+class RateShape(StrEnum):
+    """How the learning rate falls."""
+
+    COSINE = "cosine"
+    STEP = "step"
+
+
+_Rate = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class LearningRates(Checked):
+    """Learning rates by what a network gives, as differently made decoders learn at different speeds."""
+
+    map: _Rate
+    """Networks that give maps."""
+    metric: _Rate
+    """Networks that give embeddings for the metric loss of segmentations without classes."""
+    classes: _Rate
+    """Networks whose fully connected layers give classes of the whole image."""
+    vector: _Rate
+    """Networks whose fully connected layers give numbers."""
+
+
+_Warming = Annotated[FiniteFloat, Field(ge=0, lt=1)]
+_Part = Annotated[FiniteFloat, Field(gt=0, lt=1)]
+
+
 class ScheduleParams(Checked):
     """How long and how fast a network is trained (paper: Adam, 1e-4, then 1e-5 for the last part)."""
 
     epochs: Count
     """Passes over the training samples."""
+    least_steps: Count = 1
+    """Steps that a training has at least: few samples are passed more often."""
     batch: Annotated[int, Field(ge=2)]
     """Samples per step, >= 2."""
-    rate: Annotated[FiniteFloat, Field(gt=0)]
-    """Adam's learning rate."""
-    slow_after: Annotated[FiniteFloat, Field(gt=0, le=1)]
-    """Share of the epochs after which the rate is a tenth."""
+    rate: _Rate | LearningRates
+    """Adam's highest learning rate: a number, or one for each kind of output {map: , metric: , classes: , vector: }."""
+    shape: RateShape = RateShape.STEP
+    """cosine: it falls to zero as half a cosine | step: after the share slow_after of the steps it is a tenth (paper)."""
+    warm_up: _Warming = 0.0
+    """Share of the steps over which the rate rises to its highest."""
+    slow_after: _Part | None = None
+    """With the shape step: share of the steps after which the rate is a tenth."""
     weight_decay: Weight
     """L2 penalty on weights, as Adam's."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> "ScheduleParams":
+        if self.shape is RateShape.STEP and self.slow_after is None:
+            raise ValueError("shape step needs slow_after, the share of the steps after which the rate is a tenth (paper: 0.7)")
+        if self.shape is RateShape.COSINE and self.slow_after is not None:
+            raise ValueError(f"slow_after belongs to shape step (shape is cosine, slow_after {self.slow_after:g}): remove it, or set shape to step")
+        if self.slow_after is not None and self.warm_up > self.slow_after:
+            raise ValueError(f"warm_up must end before slow_after ({self.slow_after:g}; warm_up is {self.warm_up:g})")
+        return self
+
+    def of(self, output: Output) -> "ScheduleParams":
+        """Return the schedule of a network with this kind of output: its rate is a number."""
+        if not isinstance(self.rate, LearningRates):
+            return self
+        return self.model_copy(update={"rate": getattr(self.rate, output.value)})
+
+    def passes(self, steps: int) -> int:
+        """Compute the passes over samples of which one takes so many steps."""
+        return max(self.epochs, ceil(self.least_steps / steps))
 
 
 class ScheduleChange(Checked):
@@ -112,12 +167,18 @@ class ScheduleChange(Checked):
 
     epochs: Count | None = None
     """Passes over the training samples; null: as for all."""
+    least_steps: Count | None = None
+    """Steps that a training has at least; null: as for all."""
     batch: Annotated[int, Field(ge=2)] | None = None
     """Samples per step, >= 2; null: as for all."""
-    rate: Annotated[FiniteFloat, Field(gt=0)] | None = None
-    """Adam's learning rate; null: as for all."""
-    slow_after: Annotated[FiniteFloat, Field(gt=0, le=1)] | None = None
-    """Share of the epochs after which the rate is a tenth; null: as for all."""
+    rate: _Rate | None = None
+    """Adam's highest learning rate; null: as for all."""
+    shape: RateShape | None = None
+    """cosine | step; null: as for all."""
+    warm_up: _Warming | None = None
+    """Share of the steps over which the rate rises to its highest; null: as for all."""
+    slow_after: _Part | None = None
+    """With the shape step: share of the steps after which the rate is a tenth; null: as for all."""
     weight_decay: Weight | None = None
     """L2 penalty on weights, as Adam's; null: as for all."""
 
@@ -137,8 +198,9 @@ class TrainParams(Checked):
     embedding: Count
     """Numbers per pixel of the embeddings of segmentations without classes. Paper: 64."""
     schedule: ScheduleParams
-    """Adam, in epochs over the train split; after the share slow_after of them the rate is a tenth. Paper: 30 epochs, batch 32, rate 1e-4, slow after
-    80,000 of 112,500 steps (0.7), weight decay 2e-6."""
+    """Adam: epochs over the train split, but least_steps at least; samples per step; the highest rate, a number or {map, metric, classes, vector};
+    shape of its fall (cosine to zero | step: a tenth after the share slow_after of the steps) after the share warm_up in which it rises. Paper:
+    30 epochs, batch 32, rate 1e-4, step, slow after 80,000 of 112,500 steps (0.7), weight decay 2e-6."""
     tasks: dict[TaskName, ScheduleChange] | None
     """What single tasks do otherwise; null: nothing. Example: {egomotion: {epochs: 20, rate: 0.0005}}."""
     precision: Precision
@@ -153,10 +215,22 @@ class TrainParams(Checked):
     seed: Seed
     """Seed of initial weights and of the order of samples."""
 
-    def schedule_of(self, task: str) -> ScheduleParams:
-        """With what this task does otherwise."""
+    @model_validator(mode="after")
+    def _schedules_fall(self) -> "TrainParams":
+        for task in self.tasks or {}:
+            try:
+                self._changed(task)
+            except ValidationError as error:
+                raise wrong_key("tasks", f"{task}: {error.errors()[0]['ctx']['error']}") from None
+        return self
+
+    def schedule_of(self, task: str, output: Output) -> ScheduleParams:
+        """Return the schedule of a task's network: what the task does otherwise, and the rate of this kind of output."""
+        return self._changed(task).of(output)
+
+    def _changed(self, task: str) -> ScheduleParams:
         change = (self.tasks or {}).get(task, ScheduleChange()).model_dump(exclude_none=True)
-        return self.schedule.model_copy(update=change)
+        return ScheduleParams(**{**self.schedule.model_dump(), **({"slow_after": None} if change.get("shape") is RateShape.COSINE else {}), **change})
 
     def check_tasks(self, registry: Registry) -> None:
         """Refuse names of tasks that there are not.
@@ -192,7 +266,8 @@ class TransferParams(Checked):
         a number: the so many best sets of the order below, each with one more source (1: greedy);
         all: every subset."""
     schedule: ScheduleParams
-    """As train.schedule. Paper: 30 epochs at 16,000 images, 200 at 1,000; rate 1e-4, slow after 5,000 of 15,000 steps; weight decay 1e-5."""
+    """As train.schedule; with fewer images than the least steps take in the epochs, each is passed more often. Paper: 30 epochs at 16,000 images, 200
+    at 1,000; rate 1e-4, slow after 5,000 of 15,000 steps; weight decay 1e-5."""
     precision: Precision
     """As train.precision."""
     codes: Literal["float16", "float32"]

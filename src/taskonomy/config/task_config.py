@@ -127,7 +127,7 @@ def task_config(task: Task, params: Params) -> TaskConfig:
             "encoder": train.encoder,
             "decoder": train.decoder,
             "tile_side": train.tile_side if task.input is Input.TILES else None,
-            "schedule": train.schedule_of(task.name),
+            "schedule": train.schedule_of(task.name, task.output),
             "precision": train.precision.here(),
             "adversarial": _adversarial(task, train.adversarial),
             "mirror": task.label.mirror if train.mirror and task.label else None,

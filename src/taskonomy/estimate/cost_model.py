@@ -8,12 +8,13 @@ from math import ceil, prod
 
 import torch
 
+from taskonomy.config.network_params import RateShape
 from taskonomy.config.params import Params
 from taskonomy.dataset.splits import Split
 from taskonomy.estimate.throughput import Nets, NetworkKind, Rate, calibrated
 from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs
 from taskonomy.training.dataloader import KEPT_BYTES
-from taskonomy.training.task_networks import CONSTANT, CONSTANT_STEPS
+from taskonomy.training.task_networks import CONSTANT
 
 # Seconds of a process in the default run: to render, annotate and prepare a view of 64 px of the built-in world; to load what stages load.
 WORLD_SECONDS, START_SECONDS = 0.096, 3.0
@@ -63,7 +64,7 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
 
 
 class _Clock:
-    """Rates of all networks: measured, or estimated by their arithmetic from those that were."""
+    """LearningRates of all networks: measured, or estimated by their arithmetic from those that were."""
 
     def __init__(self, params: Params, images: ImageCounts, seconds: float) -> None:
         until = time.perf_counter() + seconds
@@ -86,8 +87,10 @@ class _Clock:
         """Estimate the time of `count` units, spread evenly over these kinds, each trained on `samples` samples."""
         each, seconds, flop = count / max(len(kinds), 1), 0.0, 0.0
         for kind in kinds:
-            rate, epochs = self.rate(kind), self.nets.schedule(kind).epochs
-            judged = epochs * self.images.of[Split.VALIDATION] + self.images.tested
+            rate, plan = self.rate(kind), self.nets.schedule(kind)
+            epochs = plan.passes(ceil(samples / plan.batch))
+            validated = 1 if kind.transfer and plan.shape is RateShape.COSINE else epochs
+            judged = validated * self.images.of[Split.VALIDATION] + self.images.tested
             seconds += epochs * samples * rate.train + judged * rate.test + UNIT_SECONDS
             flop += self.sizes[kind].flop * (epochs * samples + judged / 3)
         return Hours(what, count, each * seconds, each * flop / 1e12)
@@ -95,7 +98,7 @@ class _Clock:
     def constant(self, kind: NetworkKind, samples: int) -> float:
         """Compute the seconds that a task's best constant takes."""
         rate = self._constants[kind.maps]
-        epochs = max(CONSTANT.epochs, ceil(CONSTANT_STEPS / ceil(samples / CONSTANT.batch)))
+        epochs = CONSTANT.passes(ceil(samples / CONSTANT.batch))
         return epochs * samples * rate.train + (epochs * self.images.of[Split.VALIDATION] + self.images.tested) * rate.test
 
     def memory(self) -> float:

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from taskonomy.config.network_params import Precision, ScheduleParams
+from taskonomy.config.network_params import Precision, RateShape, ScheduleParams
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import task_config
 from taskonomy.dataset.prepared_dataset import PreparedTask
@@ -111,7 +111,7 @@ def train_rate(
     few, many = batches(1), batches(steps)
     with tempfile.TemporaryDirectory() as folder:
         ends, how = Stamps(), {"precision": precision, "save_every": 1e9, "checkpoint": Path(folder) / "none"}
-        twice = plan.model_copy(update={"epochs": 2})
+        twice = plan.model_copy(update={"epochs": 2, "least_steps": 1, "shape": RateShape.COSINE, "warm_up": 0.0})  # the rate changes no time
         fit(network, task.task.loss, many, few, twice, name="rate", seed=0, each_epoch=ends, **how)  # type: ignore[arg-type]
     began = now()
     losses_of(network, task.task.loss, few, precision)
@@ -181,7 +181,8 @@ class Nets:
 
     def schedule(self, kind: NetworkKind) -> ScheduleParams:
         """Return the schedule that a network of this kind is trained by."""
-        return self.params.transfer.schedule if kind.transfer else self.params.train.schedule_of(kind.name)
+        output = self.registry[kind.name].output
+        return self.params.transfer.schedule.of(output) if kind.transfer else self.params.train.schedule_of(kind.name, output)
 
     def size(self, kind: NetworkKind) -> NetworkSize:
         """Compute a network's size on the device `meta`."""

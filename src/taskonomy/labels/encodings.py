@@ -35,6 +35,20 @@ class Loss(StrEnum):
     POSE = "pose"
     EGOMOTION = "egomotion"
 
+    @property
+    def compares_outputs(self) -> bool:
+        """Whether it compares an image's outputs with one another, not with labels: then no number is a better output than any other."""
+        return self is Loss.PAIRWISE
+
+
+class Output(StrEnum):
+    """Kind of a network's output."""
+
+    MAP = "map"
+    METRIC = "metric"
+    CLASSES = "classes"
+    VECTOR = "vector"
+
 
 class Input(StrEnum):
     """Alteration of the image before it is encoded."""

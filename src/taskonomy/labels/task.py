@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.labels.encodings import Head, Input, Label, Loss
+from taskonomy.labels.encodings import Head, Input, Label, Loss, Output
 from taskonomy.labels.jigsaw import TILES
 
 
@@ -78,6 +78,15 @@ class Task:
         if self.head is None:
             raise TaskonomyError(f"{self.name} has no network of its own: it has no label to learn")
         return self.head
+
+    @property
+    def output(self) -> Output:
+        """Return the kind of its output. A task without a head has a map: its codes."""
+        if self.loss is not None and self.loss.compares_outputs:
+            return Output.METRIC
+        if self.head is None or not self.head.layers:
+            return Output.MAP
+        return Output.CLASSES if self.loss in (Loss.CROSS_ENTROPY, Loss.SOFT_CROSS_ENTROPY) else Output.VECTOR
 
     def input_side(self, side: int, tile_side: int | None) -> int:
         """Return the side of the encoder's input in pixels: that of the image, or of the tiles cut from it."""

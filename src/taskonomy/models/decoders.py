@@ -16,8 +16,11 @@ from taskonomy.labels.encodings import Head
 
 SLOPE = 0.2
 DEVIATION = 0.01
-# Labels with a deviation below LEAST count as constant; the mean of bounded labels is limited to FAR, short of the bound, where atanh is infinite.
-LEAST, FAR = 1e-3, 0.9
+# Labels with a deviation below LEAST count as constant; the centre of bounded labels is limited to FAR, short of the bound, where atanh is infinite.
+LEAST, FAR = 1e-3, 0.999
+# The last layer's weights at the start, as a multiple of what keeps the variance: outputs start at the best constant, not at noise around it. Where
+# outputs are compared with one another, they have to differ, or there is no gradient.
+START, START_APART = 0.01, 0.3
 
 
 # Channels at the paper's scale, where 16 x 16 codes become 256 x 256 maps: 14 layers, and 13 for the 64 x 64 colours.
@@ -46,6 +49,8 @@ def make_decoder(
 ) -> nn.Module:
     """Build a fresh decoder, linear at its end unless the head is bounded, as the losses take logits.
 
+    The last layer starts with small weights: what the network gives at first is the constant that `Scaled` adds.
+
     Args:
         head: Whether it is convolutional or fully connected, and how its outputs are bounded.
         in_channels: Channels of the code; several images' codes are concatenated.
@@ -55,7 +60,7 @@ def make_decoder(
         outputs: Number of outputs, where it is not the head's channels.
         heads: Number of independent fully connected decoders of the same code, which share the outputs evenly.
         batch_norm: Whether to normalise, as all of the reference's decoders do but that of egomotion.
-        scaled: Whether outputs are scaled before they are bounded (`Scaled`).
+        scaled: Whether outputs are scaled before they are bounded (`Scaled`), and start at a constant.
 
     Returns:
         A module from [batch, in_channels, code_side, code_side] to [batch, outputs, side, side], or to [batch, outputs] when fully connected.
@@ -63,21 +68,21 @@ def make_decoder(
     Raises:
         TaskonomyError: The sides cannot be reached from one another by doubling or halving, or `heads` does not divide `outputs`.
     """
-    outputs = head.channels if outputs is None else outputs
+    outputs, start = head.channels if outputs is None else outputs, START if scaled else START_APART
     if head.layers:
         if outputs % heads:
             raise TaskonomyError(f"{heads} heads cannot share {outputs} outputs evenly")
         widths = [in_channels * code_side**2, *[_scaled(shape, head.hidden)] * (head.layers - 1), outputs // heads]
-        parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm, shape.dropout) for _ in range(heads)])]
+        parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm, shape.dropout, start) for _ in range(heads)])]
     else:
         if head.shrink > 1 and shape.shrunk:
             shape = shape.shrunk.model_copy(update={"width": shape.shrunk.width * shape.width})
-        parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm)
+        parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm, start)
     return nn.Sequential(*parts, *[Scaled(outputs, bounded=head.tanh)] * scaled, *[nn.Tanh()] * head.tanh)
 
 
 class Scaled(nn.Module):
-    """The last layer's numbers, converted to the label's units: training begins at the labels' mean, and its steps are as large as their deviation.
+    """The last layer's numbers, converted to the label's units: training begins at the best constant, and its steps are as large as the deviation.
 
     Log depths of rooms differ by some hundredths, blurred edges by several units; so one learning rate suits both.
 
@@ -95,14 +100,15 @@ class Scaled(nn.Module):
         self.register_buffer("centre", torch.zeros(outputs))
         self.register_buffer("spread", torch.ones(outputs))
 
-    def set_to(self, mean: Float[Tensor, " outputs"], deviation: Float[Tensor, " outputs"]) -> None:
-        """Set the initial output to this mean and its scale to this deviation, or to 1 where the labels never differ."""
-        deviation = torch.where(deviation > LEAST, deviation, 1.0)
-        if self.bounded:  # the hyperbolic tangent's inverse, and its slope there
-            mean = mean.clamp(-FAR, FAR)
-            mean, deviation = mean.atanh(), deviation / (1 - mean.square())
-        self.centre.copy_(mean)
-        self.spread.copy_(deviation)
+    def set_to(self, centre: Float[Tensor, " outputs"], spread: Float[Tensor, " outputs"]) -> None:
+        """Set the initial output to this centre and its scale to this spread, or to 1 where the labels never differ."""
+        spread = torch.where(spread > LEAST, spread, 1.0)
+        if self.bounded:  # the hyperbolic tangent's inverse, and its slope from there towards 0
+            centre = centre.clamp(-FAR, FAR)
+            inward = centre - torch.where(centre < 0, -1, 1) * spread.clamp(max=FAR)
+            centre, spread = centre.atanh(), (centre.atanh() - inward.atanh()).abs()
+        self.centre.copy_(centre)
+        self.spread.copy_(spread)
 
     def forward(self, numbers: Float[Tensor, "batch outputs *side"]) -> Float[Tensor, "batch outputs *side"]:
         """Scale and shift the numbers, in single precision."""
@@ -123,7 +129,7 @@ class Heads(nn.Module):
         return torch.cat([head(flat) for head in self.heads], 1)
 
 
-def _fully_connected(widths: list[int], batch_norm: bool, dropout: float) -> nn.Module:
+def _fully_connected(widths: list[int], batch_norm: bool, dropout: float, start: float) -> nn.Module:
     """Build the layers; weights are drawn from a truncated normal distribution, as in the reference, and biases start at 0."""
     layers: list[nn.Module] = []
     for inputs, hidden in pairwise(widths[:-1]):
@@ -134,6 +140,8 @@ def _fully_connected(widths: list[int], batch_norm: bool, dropout: float) -> nn.
     for layer in layers:
         if isinstance(layer, nn.Linear):
             small_normal(layer)
+    with torch.no_grad():
+        layers[-1].weight.mul_(start)  # type: ignore[operator]
     return nn.Sequential(*layers)
 
 
@@ -149,7 +157,7 @@ def _scaled(shape: DecoderParams, channels: int) -> int:
     return max(1, round(channels * shape.width))
 
 
-def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderParams, batch_norm: bool) -> list[nn.Module]:
+def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderParams, batch_norm: bool, start: float) -> list[nn.Module]:
     # A map that is hardly larger than the code leaves less room for pixel shuffling.
     shuffle = min(shape.shuffle, max(1, side // code_side))
     doublings = log2(side / shuffle / code_side) if side > 0 else 0.5
@@ -170,7 +178,11 @@ def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: 
         parts += [nn.BatchNorm2d(channels)] * batch_norm
         parts.append(nn.LeakyReLU(SLOPE, inplace=True))
         inputs = channels
-    parts.append(_variance_scaled(nn.Conv2d(inputs, outputs * shuffle**2, shape.last, padding=shape.last // 2), 1.0))
+    last = nn.Conv2d(inputs, outputs * shuffle**2, shape.last, padding=shape.last // 2)
+    _variance_scaled(last, 1.0)
+    with torch.no_grad():  # all pixels that are shuffled into one place start equal, or maps show their pattern (Aitken et al. 2017)
+        last.weight.copy_(start * last.weight[:: shuffle**2].repeat_interleave(shuffle**2, 0))
+    parts.append(last)
     return [*parts, *[nn.PixelShuffle(shuffle)] * (shuffle > 1)]
 
 

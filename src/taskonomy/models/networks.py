@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from taskonomy.config.network_params import DecoderParams, EncoderParams
-from taskonomy.labels.encodings import Loss
 from taskonomy.labels.task import Task
 from taskonomy.models.decoders import make_decoder
 from taskonomy.models.encoder import check_size, make_encoder
@@ -109,5 +108,5 @@ def _decoder(task: Task, channels: int, encoder: EncoderParams, decoder: Decoder
         outputs=task.outputs,
         heads=task.heads,
         batch_norm=task.heads == 1,
-        scaled=task.loss in (Loss.L1, Loss.L2),
+        scaled=task.loss is not None and not task.loss.compares_outputs,
     )

@@ -55,7 +55,7 @@ class Adversary:
         self.optimizer = torch.optim.Adam(self.critic.parameters(), betas=(BETA, 0.999), weight_decay=DECAY * weight_decay, fused=True)
 
     def start(self, rate: float, done: float) -> None:
-        """Begin an epoch.
+        """Begin a step.
 
         Args:
             rate: The network's learning rate.

@@ -212,6 +212,11 @@ class Batches:
         """Return the number of batches in one pass."""
         return -(-len(self.positions) // self.size)
 
+    @property
+    def steps(self) -> int:
+        """Return the number of batches that `shuffled` yields."""
+        return len(self) - (len(self.positions) % self.size == 1 < len(self.positions))
+
     def shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield one pass in an order that depends on seed and epoch only, without a last batch of one sample: batch normalisation needs more."""
         order = self.positions[generator(seed, "order", epoch).permutation(len(self.positions))]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil
 
 import numpy as np
 import torch
@@ -24,8 +23,8 @@ from taskonomy.training.trainer import Curve, seeded
 
 # A constant is fitted by the same loop, at a learning rate too high for networks. If these epochs have fewer than CONSTANT_STEPS steps, more follow:
 # for every loss, so many steps come within 2 % of the optimum.
-CONSTANT = ScheduleParams(epochs=6, batch=64, rate=0.1, slow_after=0.6, weight_decay=0.0)
 CONSTANT_STEPS = 200
+CONSTANT = ScheduleParams(epochs=6, least_steps=CONSTANT_STEPS, batch=64, rate=0.1, slow_after=0.6, weight_decay=0.0)
 EachEpoch = Callable[[int, Curve], object]
 
 
@@ -95,7 +94,7 @@ def network_of(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:
 def constant_key(task: PreparedTask, config: TaskConfig, train: Int[np.ndarray, " samples"]) -> str:
     """Compute the key of the best constant for these samples."""
     settings = config.model_dump(mode="json", include={"task", "entry", "seed"})
-    what = {**settings, "schedule": _schedule_of_constant(len(train)).model_dump()}
+    what = {**settings, "schedule": CONSTANT.model_dump()}
     return key_of(kind="average", card=what, data=data_digest(None, task, train, images=False), code=code_digest(*UNIT_CODE))
 
 
@@ -111,15 +110,9 @@ def _recipe(kind: str, task: PreparedTask, labels: Labels, config: TaskConfig, t
     inputs = ImageInputs(prepared.images, task.task.input, config.tile_side)
     return Recipe(
         f"{kind} {config.task}", task.task, labels, inputs, train, config.schedule, config.precision, config.seed,
-        save_every=0.0, adversarial=config.adversarial, mirror=config.mirror,
+        save_every=0.0, adversarial=config.adversarial, mirror=config.mirror, curve=kind == "network",
     )  # fmt: skip
 
 
 def _constant(task: PreparedTask, labels: Labels, config: TaskConfig, train: Int[np.ndarray, " samples"]) -> Recipe:
-    schedule = _schedule_of_constant(len(train))
-    return Recipe(f"average {task.task.name}", task.task, labels, NoInput(), train, schedule, Precision.FLOAT32, config.seed)
-
-
-def _schedule_of_constant(samples: int) -> ScheduleParams:
-    enough = ceil(CONSTANT_STEPS / ceil(samples / CONSTANT.batch))
-    return CONSTANT.model_copy(update={"epochs": max(CONSTANT.epochs, enough)})
+    return Recipe(f"average {task.task.name}", task.task, labels, NoInput(), train, CONSTANT, Precision.FLOAT32, config.seed)

@@ -31,7 +31,7 @@ def train_transfer(
     params, task = context.params, context.task.task
     inputs = CodeInputs(list(codes), context.code_rows if rows is None else rows)
     name = f"transfer {'+'.join(sources)} {task.name}"
-    recipe = Recipe(name, task, context.labels, inputs, context.train, params.schedule, params.precision.here(), params.seed)
+    recipe = Recipe(name, task, context.labels, inputs, context.train, context.schedule, params.precision.here(), params.seed)
     channels = int(codes[0].shape[1])
     return train_unit(context.units, key, recipe, lambda: fresh_transfer(context, len(sources), channels), keep=keep)
 

@@ -17,6 +17,7 @@ from taskonomy.labels.task import Task
 from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.decoders import Scaled
 from taskonomy.store.store import Store, Unit
+from taskonomy.training.best_constant import best_constant
 from taskonomy.training.dataloader import Batches, Labels, NetworkInputs
 from taskonomy.training.gpu_cache import resident
 from taskonomy.training.trainer import Curve, fit, losses_of, seeded
@@ -41,6 +42,7 @@ class Recipe:
         save_every: Seconds between two saved states.
         adversarial: The adversarial term of its loss; None: none.
         mirror: How labels turn with their images, if half of the training images are mirrored; None: none is.
+        curve: Whether it is validated after every epoch, for its curve, even where no epoch is chosen by that.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Recipe:
     save_every: float = SAVE_EVERY
     adversarial: AdversarialParams | None = None
     mirror: Mirroring | None = None
+    curve: bool = False
 
 
 def train_unit(
@@ -93,7 +96,7 @@ def train_unit(
     network = make()
     for module in network.modules():
         if isinstance(module, Scaled):
-            module.set_to(*recipe.labels.scale(recipe.train))
+            module.set_to(*best_constant(loss, recipe.labels, recipe.train, len(module.centre)))
     network.to(device := fastest())
     plan, threads = recipe.schedule, threads_for(device)
     validation = prepared.of_split(Split.VALIDATION)
@@ -107,7 +110,7 @@ def train_unit(
     result = fit(
         network, loss, batches(recipe.train, recipe.mirror), batches(validation), plan,
         name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
-        adversarial=recipe.adversarial, save_every=recipe.save_every, each_epoch=each_epoch,
+        adversarial=recipe.adversarial, save_every=recipe.save_every, curve=recipe.curve, each_epoch=each_epoch,
     )  # fmt: skip
     tests = {split: Batches(recipe.labels, recipe.inputs, prepared.of_split(split), plan.batch, threads) for split in TEST_SPLITS}
     arrays: dict[str, np.ndarray] = {split.value: losses_of(network, loss, test, recipe.precision) for split, test in tests.items()}

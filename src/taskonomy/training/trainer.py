@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from taskonomy.config.network_params import AdversarialParams, Precision, ScheduleParams
+from taskonomy.config.network_params import AdversarialParams, Precision, RateShape, ScheduleParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
 from taskonomy.numeric.rng import generator
@@ -24,17 +24,36 @@ from taskonomy.training.losses import per_sample
 _LOOK = 200  # steps of a GPU between two checks that its losses are finite
 
 
-def rate_in(schedule: ScheduleParams, epoch: int) -> float:
-    """Return the learning rate of an epoch, counted from 0 (paper: 1e-4, then 1e-5 for the last part)."""
-    return schedule.rate if epoch < schedule.slow_after * schedule.epochs else schedule.rate / 10
+def rates_of(schedule: ScheduleParams, steps: int, name: str) -> list[float]:
+    """Compute the learning rate of each step.
+
+    It rises evenly to its highest, which the first step after the warm-up has. Then it falls: by a cosine, of which the step after the last one has
+    the zero (Loshchilov and Hutter 2017), or to a tenth after a share of all steps (paper: 1e-4, then 1e-5).
+
+    Raises:
+        TaskonomyError: There are too few steps to warm up, or to slow down; says what would be right.
+    """
+    highest, warm = float(schedule.rate), round(schedule.warm_up * steps)  # type: ignore[arg-type]  # `of` has made it a number
+    rising = [highest * (step + 1) / (warm + 1) for step in range(warm)]
+    if schedule.shape is RateShape.COSINE:
+        if warm >= steps:
+            raise TaskonomyError(f"{name}: {_TOO_FEW.format(steps, f'warm_up {schedule.warm_up:g} leaves none of them', 'lower warm_up')}")
+        return rising + [highest * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2 for step in range(warm, steps)]
+    slow = math.ceil((schedule.slow_after or 1) * steps)
+    if slow >= steps or warm > slow:
+        raise TaskonomyError(f"{name}: {_TOO_FEW.format(steps, f'none is slow with slow_after {schedule.slow_after:g}', 'lower slow_after')}")
+    return rising + [highest] * (slow - warm) + [highest / 10] * (steps - slow)
+
+
+_TOO_FEW = "its schedule has {} steps, and {}; {}, or raise epochs or least_steps"
 
 
 @dataclass
 class Curve:
-    """Mean losses by epoch."""
+    """Mean losses by epoch; None where there was no validation."""
 
     train: list[float] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
+    validation: list[float | None] = field(default_factory=list)
 
 
 def seeded(seed: int, *what: object) -> None:
@@ -68,9 +87,10 @@ def fit(
     precision: Precision = Precision.FLOAT32,
     adversarial: AdversarialParams | None = None,
     save_every: float = 0.0,
+    curve: bool = True,
     each_epoch: Callable[[int, Curve], object] | None = None,
 ) -> Result:
-    """Train in place; the network ends with the weights of the epoch that validates best.
+    """Train in place. Where the rate falls to zero the network ends with the weights of the last epoch, else with those of the best validated one.
 
     After a kill at any moment a second call with the same arguments continues from the last saved epoch, or starts again if that is damaged;
     either way it ends with the same bits.
@@ -79,7 +99,7 @@ def fit(
         network: The network with its initial weights, on the device to train on.
         loss: The loss that it is trained with.
         train: Samples to learn from.
-        validation: Samples that choose among the epochs.
+        validation: Samples to validate by.
         schedule: Epochs, batch and learning rate.
         name: Name of what is trained, part of every seed and named in errors.
         seed: Seed.
@@ -87,48 +107,80 @@ def fit(
         precision: Precision of the network's arithmetic; weights, losses and sums are float32.
         adversarial: The adversarial term, for maps trained with L1 or L2; None, or a share of 0: none. No returned loss contains it.
         save_every: Seconds between two saved states; 0: saved after every epoch.
+        curve: Whether to validate after every epoch even where no epoch is chosen by that; else the last one is validated.
         each_epoch: Called after every epoch, and for those before a kill.
 
     Raises:
-        TaskonomyError: A loss is not finite; names the step and the last good checkpoint. Or the adversarial term does not fit the task.
+        TaskonomyError: A loss is not finite; names the step and the last good checkpoint. Or the adversarial term does not fit the task, or the
+            schedule has too few steps.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast on a CPU
-    device = _device(network)
+    device, epochs, choose = _device(network), schedule.passes(train.steps), schedule.shape is RateShape.STEP
+    rates = rates_of(schedule, epochs * train.steps, name)
     with on_a_stream(device):
-        optimizer = adam(network, schedule.rate, schedule.weight_decay, device)
+        optimizer = adam(network, rates[0], schedule.weight_decay, device)
         trained, adversary = [(network, optimizer)], None
         if adversarial is not None and adversarial.share:
             seeded(seed, name, "critic")
             adversary = Adversary(name, loss, train, adversarial, schedule.weight_decay, device)
             trained.append((adversary.critic, adversary.optimizer))
-        steps = _Steps(network, loss, optimizer, precision, schedule.epochs * len(train), recorded=device.type == "cuda" and adversary is None)
-        curve, best, lowest, chosen, first = Curve(), _copy(network), math.inf, 0, 0
+        steps = _Steps(network, loss, optimizer, precision, len(rates), recorded=device.type == "cuda" and adversary is None)
+        losses, best, lowest, chosen, first = Curve(), _copy(network) if choose else {}, math.inf, 0, 0
         if (state := load_training(checkpoint, trained)) is not None:
             best, facts = state
-            curve, lowest, chosen, first = Curve(facts["train"], facts["validation"]), facts["lowest"], facts["chosen"], facts["epoch"]
+            losses, lowest, chosen, first = Curve(facts["train"], facts["validation"]), facts["lowest"], facts["chosen"], facts["epoch"]
         report, saved = each_epoch or (lambda epoch, curve: None), time.monotonic()
         for epoch in range(first):
-            report(epoch, curve)
-        for epoch in range(first, schedule.epochs):
-            set_rate(optimizer, rate_in(schedule, epoch))
+            report(epoch, losses)
+        for epoch in range(first, epochs):
             seeded(seed, name, "epoch", epoch)
-            second = adversary if adversary is not None and epoch >= adversary.after * schedule.epochs else None
-            if second is not None:
-                second.start(rate_in(schedule, epoch), epoch / schedule.epochs)
-            curve.train.append(_one_epoch(steps, train, second, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
-            value = float(_losses(network, validation, steps.judge).mean(dtype=np.float64))
-            if not math.isfinite(value):
-                raise _not_finite(name, f"validating epoch {epoch + 1}", checkpoint)
-            curve.validation.append(value)
-            if value < lowest:
+            pace = _Pace(rates, epoch * train.steps, optimizer, adversary)
+            losses.train.append(_one_epoch(steps, train, pace, name=name, seed=seed, epoch=epoch, checkpoint=checkpoint))
+            value = None
+            if choose or curve or epoch == epochs - 1:
+                value = float(_losses(network, validation, steps.judge).mean(dtype=np.float64))
+                if not math.isfinite(value):
+                    raise _not_finite(name, f"validating epoch {epoch + 1}", checkpoint)
+            losses.validation.append(value)
+            if not choose:
+                chosen = epoch
+            elif value is not None and value < lowest:
                 best, lowest, chosen = _copy(network), value, epoch
             if time.monotonic() - saved >= save_every:
-                facts = {"epoch": epoch + 1, "lowest": lowest, "chosen": chosen, "train": curve.train, "validation": curve.validation}
+                facts = {"epoch": epoch + 1, "lowest": lowest, "chosen": chosen, "train": losses.train, "validation": losses.validation}
                 save_training(checkpoint, trained, best, facts)
                 saved = time.monotonic()
-            report(epoch, curve)
-        network.load_state_dict(best)
-        return Result(curve, chosen)
+            report(epoch, losses)
+        if choose:
+            network.load_state_dict(best)
+        return Result(losses, chosen)
+
+
+@dataclass
+class _Pace:
+    """Sets the learning rate of each step, and the critic's.
+
+    Attributes:
+        rates: LearningRates of all steps.
+        step: The next step.
+        optimizer: The network's optimiser.
+        adversary: The adversarial term; None: none.
+    """
+
+    rates: list[float]
+    step: int
+    optimizer: torch.optim.Adam
+    adversary: Adversary | None
+
+    def next(self) -> Adversary | None:
+        """Begin a step; return the adversarial term if it has begun."""
+        rate, done = self.rates[self.step], self.step / len(self.rates)
+        self.step += 1
+        set_rate(self.optimizer, rate)
+        if self.adversary is None or done < self.adversary.after:
+            return None
+        self.adversary.start(rate, done)
+        return self.adversary
 
 
 class _Steps:
@@ -161,13 +213,14 @@ class _Steps:
         return per_sample(self.loss, self.output(batch, whole), batch.targets).float()
 
 
-def _one_epoch(steps: _Steps, train: Batches, adversary: Adversary | None, *, name: str, seed: int, epoch: int, checkpoint: Path) -> float:
+def _one_epoch(steps: _Steps, train: Batches, pace: _Pace, *, name: str, seed: int, epoch: int, checkpoint: Path) -> float:
     steps.network.train()
     batches = train.shuffled(generator(seed, name).integers(2**31).item(), epoch)
     if steps.learn is not None:
-        return _recorded_epoch(steps.learn, batches, steps.device, name, epoch, checkpoint)
+        return _recorded_epoch(steps.learn, batches, pace, steps.device, name, epoch, checkpoint)
     total, samples = torch.zeros((), dtype=torch.float64, device=steps.device), 0
     for step, batch in enumerate(batches):
+        adversary = pace.next()
         batch = batch.to(steps.device)
         output = steps.output(batch)
         losses = per_sample(steps.loss, output, batch.targets)
@@ -182,12 +235,13 @@ def _one_epoch(steps: _Steps, train: Batches, adversary: Adversary | None, *, na
 
 
 def _recorded_epoch(
-    learn: Callable[[Batch], Tensor], batches: Iterator[Batch], device: torch.device, name: str, epoch: int, checkpoint: Path
+    learn: Callable[[Batch], Tensor], batches: Iterator[Batch], pace: _Pace, device: torch.device, name: str, epoch: int, checkpoint: Path
 ) -> float:
     """Train one epoch on a GPU, reading numbers back only now and then, as the processor waits for the GPU each time."""
     total, samples = torch.zeros((), dtype=torch.float64, device=device), 0
     fine = torch.full((), 2**31, device=device)  # larger than any step's number: all losses were finite so far
     for step, batch in enumerate(batches):
+        pace.next()
         losses = learn(batch)
         total, samples = total + losses.sum(dtype=torch.float64), samples + len(losses)
         fine = torch.where(torch.isfinite(total), fine, fine.clamp(max=step))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int
 
-from taskonomy.config.network_params import TransferParams
+from taskonomy.config.network_params import ScheduleParams, TransferParams
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.dataset.splits import TEST_SPLITS, Split
@@ -80,6 +80,11 @@ class TransferContext:
         judged = [self.task.of_split(split) for split in (Split.VALIDATION, *TEST_SPLITS)]
         return Labels(self.task, np.concatenate([self.train, *judged]))
 
+    @property
+    def schedule(self) -> ScheduleParams:
+        """Return how transfers to this target are trained."""
+        return self.params.schedule.of(self.task.task.output)
+
     @cached_property
     def code_rows(self) -> Int[np.ndarray, " views"]:
         """Find the row of each view among the codes; -1 where it has none."""
@@ -125,7 +130,7 @@ class TransferContext:
             settings["decoder_width"] = self.params.decoder_width
         return {
             "card": settings,
-            "schedule": self.params.schedule.model_dump(),
+            "schedule": self.schedule.model_dump(),
             "precision": self.params.precision.here().value,
             "seed": self.params.seed,
             "data": data_digest(self.dataset, self.task, self.train, images=False),

@@ -57,9 +57,11 @@ class CurveLog:
     def log(self, epoch: int, curve: "Curve") -> None:
         """Log a finished epoch."""
         self._live.log_metric("train", curve.train[epoch])
-        self._live.log_metric("validation", curve.validation[epoch])
+        if (validated := curve.validation[epoch]) is not None:
+            self._live.log_metric("validation", validated)
+            self._bar.set_postfix(validation=f"{validated:.4g}", refresh=False)
         self._live.next_step()
-        self._bar.set_postfix(validation=f"{curve.validation[epoch]:.4g}", refresh=False)
+        self._bar.total = max(self._epochs, epoch + 1)  # few samples are passed more often
         self._bar.update()
 
     def copy_to(self, folder: Path) -> None:

@@ -175,7 +175,7 @@ def _fine_tuned_key(opened: TransferContext, one: Variant, weights: str) -> str:
 def _fine_tuned_config(opened: TransferContext) -> TaskConfig:
     """Return the target's configuration with the schedule, precision and seed of transfers, without an adversarial term or mirrored images."""
     params = opened.params
-    how = {"schedule": params.schedule, "precision": params.precision.here(), "adversarial": None, "mirror": None, "seed": params.seed}
+    how = {"schedule": opened.schedule, "precision": params.precision.here(), "adversarial": None, "mirror": None, "seed": params.seed}
     return opened.config.model_copy(update=how)
 
 

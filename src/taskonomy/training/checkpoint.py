@@ -81,7 +81,7 @@ def load_training(path: Path, trained: Trained) -> tuple[dict[str, Tensor], dict
     for which, (module, optimizer) in enumerate(trained):
         module.load_state_dict(parts[f"weights {which}"])
         _load_moments(optimizer, parts.get(f"adam {which}", {}))  # an adversarial term that has not begun has no moments
-    return parts["best"], facts
+    return parts.get("best", {}), facts  # where the last epoch is taken, none is the best so far
 
 
 def _seal(path: Path, payload: bytes) -> bytes:

@@ -92,11 +92,7 @@ def train_unit(
     prepared, loss = recipe.labels.prepared, recipe.task.loss
     if loss is None:
         raise TaskonomyError(f"{recipe.task.name} has no loss: there is nothing to train")
-    seeded(recipe.seed, recipe.name, "weights")
-    network = make()
-    for module in network.modules():
-        if isinstance(module, Scaled):
-            module.set_to(*best_constant(loss, recipe.labels, recipe.train, len(module.centre)))
+    network = at_start(recipe, make)
     network.to(device := fastest())
     plan, threads = recipe.schedule, threads_for(device)
     validation = prepared.of_split(Split.VALIDATION)
@@ -122,6 +118,16 @@ def train_unit(
     facts = {"name": recipe.name, "train": result.curve.train, "validation": result.curve.validation, "chosen": result.chosen}
     store.write(key, arrays, facts)
     return Unit(arrays, facts)
+
+
+def at_start(recipe: Recipe, make: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network as it is before its first step: its output is the best constant for what it learns from."""
+    seeded(recipe.seed, recipe.name, "weights")
+    network = make()
+    for module in network.modules():
+        if isinstance(module, Scaled) and recipe.task.loss is not None:
+            module.set_to(*best_constant(recipe.task.loss, recipe.labels, recipe.train, len(module.centre)))
+    return network
 
 
 def weights_of(unit: Unit) -> dict[str, Tensor]:

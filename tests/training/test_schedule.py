@@ -122,12 +122,12 @@ def test_a_rate_that_falls_to_zero_ends_with_the_last_epochs_weights(prepared, t
         (
             stepwise(),
             3,
-            "some network: its schedule has 3 steps, and none is slow with slow_after 0.7; lower slow_after, or raise epochs or least_steps",
+            "its schedule has 3 steps, and none is slow with slow_after 0.7; lower slow_after, or raise epochs or least_steps",
         ),
         (
             plan(warm_up=0.9),
             4,
-            "some network: its schedule has 4 steps, and warm_up 0.9 leaves none of them; lower warm_up, or raise epochs or least_",
+            "its schedule has 4 steps, and warm_up 0.9 leaves none of them; lower warm_up, or raise epochs or least_steps",
         ),
     ],
 )

@@ -16,8 +16,8 @@ from taskonomy.labels.encodings import Head
 
 SLOPE = 0.2
 DEVIATION = 0.01
-# Labels with a deviation below LEAST count as constant; the centre of bounded labels is limited to FAR, short of the bound, where atanh is infinite.
-LEAST, FAR = 1e-3, 0.999
+# Labels with a deviation below LEAST count as constant; the centre of bounded labels is limited to FAR: nearer to the bound the slope vanishes.
+LEAST, FAR = 1e-3, 0.97
 # The last layer's weights at the start, as a multiple of what keeps the variance: outputs start at the best constant, not at noise around it. Where
 # outputs are compared with one another, they have to differ, or there is no gradient.
 START, START_APART = 0.01, 0.3
@@ -103,10 +103,9 @@ class Scaled(nn.Module):
     def set_to(self, centre: Float[Tensor, " outputs"], spread: Float[Tensor, " outputs"]) -> None:
         """Set the initial output to this centre and its scale to this spread, or to 1 where the labels never differ."""
         spread = torch.where(spread > LEAST, spread, 1.0)
-        if self.bounded:  # the hyperbolic tangent's inverse, and its slope from there towards 0
+        if self.bounded:  # the hyperbolic tangent's inverse, and its slope there
             centre = centre.clamp(-FAR, FAR)
-            inward = centre - torch.where(centre < 0, -1, 1) * spread.clamp(max=FAR)
-            centre, spread = centre.atanh(), (centre.atanh() - inward.atanh()).abs()
+            centre, spread = centre.atanh(), spread / (1 - centre.square())
         self.centre.copy_(centre)
         self.spread.copy_(spread)
 

@@ -15,7 +15,7 @@ from taskonomy.world.meshes import box, cylinder, rectangle, sphere
 from taskonomy.world.placement import Placed, Site, furnish
 from taskonomy.world.rooms import DWELLINGS, ROOMS, USES
 from taskonomy.world.style import Style, colour, draw_style, draw_woods, grey
-from taskonomy.world.textures import LEVELS, SIDE, Material, picture
+from taskonomy.world.textures import LARGEST, SMALLEST, Material, picture
 from taskonomy.world.walls import Finish, door_case, room_shell, window_case
 
 HUES = 0.03  # standard deviation of the hue among rooms of one kind
@@ -42,6 +42,7 @@ class Building:
         categories: Value of each object in `segment_semantic`.
         furnishes: For each object, whether it is furniture rather than part of the house or the street.
         metres: Side of each texture on a surface, metres.
+        texture_side: Side at which the textures are drawn, texels.
         emission: Light that each texture gives off.
         atlas: Texels of all textures at every size, linear reflectance.
         lights: Lamps, windows and the sun.
@@ -65,6 +66,7 @@ class Building:
     categories: UInt8[np.ndarray, " instances"]
     furnishes: Bool[np.ndarray, " instances"]
     metres: Float32[np.ndarray, " materials"]
+    texture_side: int
     emission: Float32[np.ndarray, "materials 3"]
     atlas: Float32[np.ndarray, "texels 3"]
     lights: Lights
@@ -72,12 +74,13 @@ class Building:
     sky: Float32[np.ndarray, "2 3"]
 
 
-def build(name: str, seed: int) -> Building:
+def build(name: str, seed: int, texture_side: int = LARGEST) -> Building:
     """Build a building of four to six furnished rooms; it depends on the seed and its name alone, not on other buildings.
 
     Args:
         name: The building's name.
         seed: The world's seed.
+        texture_side: Side at which its textures are drawn, texels, a power of two (`drawn_side`); nothing else depends on it.
     """
     rng = generator(seed, "building", name, "plan")
     use = str(rng.choice([*USES, *DWELLINGS]))
@@ -111,7 +114,7 @@ def build(name: str, seed: int) -> Building:
         placed.append(tuple(site.placed))
         groups.append((number, shell + [one.model for one in site.placed]))
     groups.append((-1, _outdoors(rng, rects)))
-    return _assemble(name, seed, rooms, tuple(openings), tuple(placed), groups, rng)
+    return _assemble(name, seed, texture_side, rooms, tuple(openings), tuple(placed), groups, rng)
 
 
 def _draw_kinds(rng: np.random.Generator, kinds: tuple[str, ...], count: int) -> list[str]:
@@ -181,7 +184,7 @@ def _outdoors(rng: np.random.Generator, rects: list[tuple[float, float, float, f
 
 
 def _assemble(
-    name: str, seed: int, rooms: tuple[Room, ...], openings: tuple[Opening, ...], placed: tuple[tuple[Placed, ...], ...],
+    name: str, seed: int, texture_side: int, rooms: tuple[Room, ...], openings: tuple[Opening, ...], placed: tuple[tuple[Placed, ...], ...],
     groups: list[tuple[int, list[Model]]], rng: np.random.Generator,
 ) -> Building:  # fmt: skip
     """Concatenate all models, bake their textures, and set up the light."""
@@ -219,17 +222,18 @@ def _assemble(
         np.concatenate(vertices).astype(np.float32), np.concatenate(normals).astype(np.float32), np.concatenate(local).astype(np.float32),
         triangles.astype(np.int32), np.concatenate(instance).astype(np.int32), np.concatenate(material_of).astype(np.int32),
         slope.argmax(axis=1).astype(np.int32), np.concatenate(room_of).astype(np.int32), np.array(categories, np.uint8), furnishes,
-        np.array([material.metres or 1.0 for material in materials], np.float32), np.array([material.emission for material in materials], np.float32),
-        _bake(list(materials), name, seed), lights, ambient, sky,
+        np.array([material.metres or 1.0 for material in materials], np.float32), texture_side,
+        np.array([material.emission for material in materials], np.float32),
+        _bake(list(materials), name, seed, texture_side), lights, ambient, sky,
     )  # fmt: skip
 
 
-def _bake(materials: list[Material], name: str, seed: int) -> Float32[np.ndarray, "texels 3"]:
+def _bake(materials: list[Material], name: str, seed: int, texture_side: int) -> Float32[np.ndarray, "texels 3"]:
     """Draw all textures at all sizes, and concatenate them size by size."""
-    sides, starts = texture_levels(len(materials))
+    sides, starts = texture_levels(len(materials), texture_side)
     atlas = np.empty((int(len(materials) * (sides.astype(int) ** 2).sum()), 3), np.float32)
     for number, material in enumerate(materials):
-        level = picture(material, generator(seed, "building", name, "texture", number))
+        level = picture(material, generator(seed, "building", name, "texture", number), texture_side)
         for side, start in zip(sides.tolist(), starts.tolist(), strict=True):
             level = level if len(level) == side else cv2.resize(level, (side, side), interpolation=cv2.INTER_AREA)
             first = start + number * side * side
@@ -237,7 +241,7 @@ def _bake(materials: list[Material], name: str, seed: int) -> Float32[np.ndarray
     return atlas
 
 
-def texture_levels(materials: int) -> tuple[Int32[np.ndarray, " levels"], Int32[np.ndarray, " levels"]]:
+def texture_levels(materials: int, texture_side: int) -> tuple[Int32[np.ndarray, " levels"], Int32[np.ndarray, " levels"]]:
     """Return, for every size of texture in an atlas, its side and the index of its first texel."""
-    sides = np.array([SIDE >> level for level in range(LEVELS)])
+    sides = np.array([texture_side >> level for level in range((texture_side // SMALLEST).bit_length())])
     return sides.astype(np.int32), np.concatenate([[0], np.cumsum(materials * sides**2)[:-1]]).astype(np.int32)

@@ -16,6 +16,7 @@ from taskonomy.release.writer import write_building
 from taskonomy.world.building import build
 from taskonomy.world.cameras import views_of
 from taskonomy.world.render import Renderer
+from taskonomy.world.textures import drawn_side
 
 NOT_WRITTEN = frozenset({"mask_valid"})  # nor is it in the release: it follows from depth_zbuffer
 
@@ -57,7 +58,7 @@ def _make_building(job: _Job) -> int:
 
 def _files(job: _Job) -> Iterator[tuple[str, str, bytes]]:
     params = job.params
-    building = build(job.name, params.seed)
+    building = build(job.name, params.seed, drawn_side(params.resolution))
     renderer = Renderer(building)
     views, matches = views_of(
         building, points=params.points, views_per_point=params.views, resolution=params.resolution, seed=params.seed, rays=renderer.rays

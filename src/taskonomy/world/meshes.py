@@ -71,15 +71,48 @@ def _unit_sphere() -> Shape:
     return Shape(vertices, vertices, np.array(mesh.faces, int), vertices)
 
 
-@lru_cache(maxsize=512)
 def lathe(profile: tuple[tuple[float, float], ...], sections: int = SECTIONS) -> Shape:
-    """Build a surface of revolution about z.
+    """Build a surface of revolution about z, smooth but for the edges where the profile turns by more than `CREASE`.
 
     Args:
         profile: (radius, height) from the bottom of the outside upwards; end on the axis to close it.
         sections: Facets of the full turn.
     """
-    return _from_mesh(trimesh.creation.revolve(np.array(profile, float), sections=sections))
+    points = np.array(profile, float)
+    along = np.diff(points, axis=0)
+    facing = np.stack([along[:, 1], -along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
+    creases = np.flatnonzero((facing[:-1] * facing[1:]).sum(axis=1) < np.cos(CREASE)) + 1
+    first, last = [0, *creases.tolist()], [*creases.tolist(), len(along)]
+    # A point on a crease occurs in the part before it and in the part after it.
+    rings = np.concatenate([np.arange(one, two + 1) for one, two in zip(first, last, strict=True)])
+    leaning = np.concatenate([_leaning(facing[one:two]) for one, two in zip(first, last, strict=True)])
+    leaning[points[rings, 0] == 0, 0] = 0
+    leaning /= np.linalg.norm(leaning, axis=1, keepdims=True)
+    turn = 2 * np.pi * np.arange(sections) / sections
+    vertices, normals = _turned_about(points[rings], turn), _turned_about(leaning, turn)
+    lower = np.flatnonzero(np.diff(rings) == 1)[:, None] * sections
+    here = np.arange(sections)
+    after = (here + 1) % sections
+    low = np.stack([lower + here, lower + after, lower + sections + after], axis=-1)
+    high = np.stack([lower + here, lower + sections + after, lower + sections + here], axis=-1)
+    on_axis = points[rings[lower[:, 0] // sections], 0] == 0, points[rings[lower[:, 0] // sections + 1], 0] == 0
+    return Shape(vertices, normals, np.concatenate([low[~on_axis[0]].reshape(-1, 3), high[~on_axis[1]].reshape(-1, 3)]), vertices)
+
+
+def _leaning(facing: Float[np.ndarray, "segments 2"]) -> Float[np.ndarray, "points 2"]:
+    """Return the direction between those of the segments on either side of each point."""
+    return np.concatenate([facing[:1], facing[:-1] + facing[1:], facing[-1:]])
+
+
+def _turned_about(flat: Float[np.ndarray, "rings 2"], turn: Float[np.ndarray, " sections"]) -> Float[np.ndarray, "vertices 3"]:
+    """Turn (radius, height) about z, ring by ring."""
+    radius, height = flat[:, :1], np.repeat(flat[:, 1:], len(turn), axis=1)
+    return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=-1).reshape(-1, 3)
+
+
+@lru_cache(maxsize=16)
+def _unit_cylinder(sections: int) -> Shape:
+    return lathe(((0, 0), (1, 0), (1, 1), (0, 1)), sections)
 
 
 def box(width: float, depth: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:
@@ -89,7 +122,7 @@ def box(width: float, depth: float, height: float, x: float = 0, y: float = 0, z
 
 def cylinder(radius: float, height: float, x: float = 0, y: float = 0, z: float = 0, sections: int = SECTIONS) -> Shape:
     """Build an upright cylinder that stands at height z."""
-    return lathe(((0, 0), (radius, 0), (radius, height), (0, height)), sections).moved(x, y, z)
+    return _unit_cylinder(sections).stretched(radius, radius, height).moved(x, y, z)
 
 
 def cone(bottom: float, top: float, height: float, x: float = 0, y: float = 0, z: float = 0) -> Shape:

@@ -31,7 +31,7 @@ class Renderer:
     def __init__(self, building: Building) -> None:
         self.building = building
         self.rays = Rays(building)
-        sides, starts = texture_levels(len(building.metres))
+        sides, starts = texture_levels(len(building.metres), building.texture_side)
         self._scene = (
             building.faces, building.vertices, building.normals, building.local, building.face_axis,
             building.face_material, building.metres, building.atlas, sides, starts,

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from numba import njit
 
 from taskonomy.annotate.occlusion import inverse_depth, joined
-from taskonomy.annotate.view import Frame
+from taskonomy.annotate.view import Frame, Geometry, blocks
 
 SMOOTH = 0.7  # cosine of an angle: where objects are unknown, normals that differ by more belong to different objects
 
@@ -17,9 +17,20 @@ def principal_curvature(frame: Frame) -> Float32[np.ndarray, "height width 2"]:
 
     They are the eigenvalues of the shape operator (how the normal turns as the point moves over the surface), from differences between
     neighbouring pixels that see the same surface: depth does not jump between them and they belong to the same object or, where objects are
-    unknown, their normals differ by less than 45 degrees. They are NaN in holes and where a direction has no such neighbour. The release
+    unknown, their normals differ by less than 45 degrees. They are NaN in holes and where a direction has no such neighbour. Where the frame has
+    finer geometry, a pixel's curvatures are the means of those that its four finer pixels have: what is thinner than two pixels has some. The release
     computed them differently: on the scanned mesh, by algebraic point set surfaces, which cover more of it than one view does.
     """
+    if frame.fine is None:
+        return _curvature_of(frame)
+    four = blocks(_curvature_of(frame.fine))
+    known = np.isfinite(four).all(axis=-1, keepdims=True)
+    count = known.sum(axis=2)
+    mean = np.where(known, four, 0).sum(axis=2, dtype=np.float64) / np.maximum(count, 1)
+    return np.where((count > 0) & np.isfinite(frame.depth)[..., None], mean, np.nan).astype(np.float32)
+
+
+def _curvature_of(frame: Frame | Geometry) -> Float32[np.ndarray, "height width 2"]:
     normal = np.ascontiguousarray(frame.normal, np.float64)
     points = frame.camera.pixel_rays() * np.where(np.isfinite(frame.depth), frame.depth, 0).astype(np.float64)[..., None]
     known = frame.instance is not None

@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float64
 from numba import njit
 
-from taskonomy.annotate.view import Frame
+from taskonomy.annotate.view import Frame, Geometry
 
 # Inverse depth of a plane is linear in the image. Two pixels are joined where their tangent planes meet between them (a smooth surface or
 # a crease), or pass each other within this share of the inverse depth (measurement noise); otherwise depth jumps.
 GAP = 0.01
 
 
-def inverse_depth(frame: Frame) -> Float64[np.ndarray, "height width"]:
+def inverse_depth(frame: Frame | Geometry) -> Float64[np.ndarray, "height width"]:
     """Compute 1/z in 1/m, 0 in holes."""
     return 1 / frame.depth.astype(np.float64)
 

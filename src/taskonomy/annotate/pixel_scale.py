@@ -43,3 +43,8 @@ def masked_gaussian(
     weight = gaussian(valid.astype(np.float64), sigma, cv2.BORDER_CONSTANT).reshape(shape)
     total = gaussian(np.where(valid.reshape(shape), image, 0.0), sigma, cv2.BORDER_CONSTANT)
     return np.divide(total, weight, out=np.zeros_like(total), where=np.broadcast_to(weight > math.ulp(1.0), total.shape))
+
+
+def grown(mask: Bool[np.ndarray, "height width"], by: int) -> Bool[np.ndarray, "height width"]:
+    """Return the pixels within a square of `by` pixels around those of a mask."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8), borderValue=0).astype(bool)

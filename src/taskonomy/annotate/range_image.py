@@ -6,9 +6,9 @@ Arrays use the library's axes: right, down, and forward along the optical axis.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
-from taskonomy.annotate.view import Frame
+from taskonomy.annotate.view import Frame, Geometry, blocks
 from taskonomy.release.formats import DEPTH_UNIT, HOLE
 
 
@@ -29,7 +29,7 @@ class RangeImage:
     resolution: float
 
     @classmethod
-    def of(cls, frame: Frame) -> "RangeImage":
+    def of(cls, frame: Frame | Geometry) -> "RangeImage":
         """Make the range image of a view, with depth rounded as in the file that the release's program read.
 
         That program read the 65535 of pixels without geometry as a distance, and so does this. Holes in measured depth are unknown instead.
@@ -45,10 +45,14 @@ class RangeImage:
 
     def halved(self) -> "RangeImage":
         """Halve the resolution: keep the nearest point of each 2 x 2 pixels."""
-        height, width = (length // 2 for length in self.distance.shape)
-        blocks = self.distance[: 2 * height, : 2 * width].reshape(height, 2, width, 2).transpose(0, 2, 1, 3).reshape(height, width, 4)
-        nearest = np.where(blocks > 0, blocks, np.inf).argmin(axis=-1)
-        rows, columns = np.ogrid[:height, :width]
-        rows, columns = 2 * rows + nearest // 2, 2 * columns + nearest % 2
+        rows, columns = self.nearest_of_four()
+        height, width = rows.shape
         rays = self.rays[: 2 * height : 2, : 2 * width : 2]
         return RangeImage(self.points[rows, columns], self.distance[rows, columns], np.ascontiguousarray(rays), 2 * self.resolution)
+
+    def nearest_of_four(self) -> tuple[Int64[np.ndarray, "half_height half_width"], Int64[np.ndarray, "half_height half_width"]]:
+        """Return row and column of the nearest point of each 2 x 2 pixels."""
+        four = blocks(self.distance)
+        nearest = np.where(four > 0, four, np.inf).argmin(axis=-1)
+        rows, columns = np.indices(nearest.shape)
+        return 2 * rows + nearest // 2, 2 * columns + nearest % 2

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numba import njit
 
+from taskonomy.annotate.pixel_scale import grown
 from taskonomy.annotate.range_image import RangeImage
 
 SURFACE_RADIUS = 2  # pixels: half the side of the window that a plane is fitted to
@@ -26,43 +27,52 @@ STEPS = np.array([[0, -1], [0, 1], [-1, 0], [1, 0]])  # left, right, up, down, a
 
 
 @dataclass(frozen=True)
-class SurfaceChange:
-    """Amount and direction of surface change at each pixel.
+class Borders:
+    """Where surfaces end.
 
     Attributes:
-        amount: In [0, 1]: 1 at the border of an occluding surface, elsewhere the deviation of the normals along their main axis.
-        direction: Unit vectors: away from the occluding surface, or the normals' main axis.
-        hidden: Pixels behind such a border, or in the air between; they are no surface of their own.
+        scale: Squared distance to the ninth point around each pixel, metres; -1 without a surface.
+        obstacle: Per direction of `STEPS`, whether a pixel is the last one before a jump.
+        hidden: Pixels behind such a jump, or in the air between; they are no surface of their own.
     """
 
-    amount: Float64[np.ndarray, "height width"]
-    direction: Float64[np.ndarray, "height width 3"]
+    scale: Float64[np.ndarray, "height width"]
+    obstacle: Bool[np.ndarray, "4 height width"]
     hidden: Bool[np.ndarray, "height width"]
 
 
-def surface_change(image: RangeImage) -> SurfaceChange:
-    """Compute the surface change at every pixel of a range image."""
-    normal, centre, scale = _surfaces(image.points, image.distance)
-    scores = _reinforced(_border_scores(image.points, image.distance, scale))
-    obstacle, hidden = _borders(scores)
-    direction = _border_directions(image.points, image.rays, normal, centre, obstacle)
-    direction = _averaged(image.points, image.distance, scale, direction)
-    amount = _amounts(image.distance, normal, scale, hidden, direction)
-    return SurfaceChange(amount, direction, hidden)
+def borders(image: RangeImage) -> Borders:
+    """Find the borders of surfaces in a range image."""
+    scale = _scales(image.points, image.distance)
+    obstacle, hidden = _borders(_reinforced(_border_scores(image.points, image.distance, scale)))
+    return Borders(scale, obstacle, hidden)
+
+
+def surface_change(
+    image: RangeImage, found: Borders, wanted: Bool[np.ndarray, "height width"]
+) -> tuple[Float64[np.ndarray, "height width"], Float64[np.ndarray, "height width 3"]]:
+    """Compute the surface change at the wanted pixels of a range image with these borders; zeros elsewhere.
+
+    Returns:
+        Amounts in [0, 1]: 1 at the border of an occluding surface, elsewhere the deviation of the normals along their main axis; and unit
+        vectors: away from the occluding surface, or the normals' main axis.
+    """
+    # Changes compare normals that far away, and average directions that far away.
+    near = grown(wanted, max(CHANGE_RADIUS, DIRECTION_RADIUS))
+    normal, centre = _surfaces(image.points, image.distance, found.scale, near)
+    direction = _border_directions(image.points, image.rays, normal, centre, found.obstacle & near)
+    direction = _averaged(image.points, image.distance, found.scale, direction, wanted)
+    amount = _amounts(image.distance, normal, found.scale, found.hidden, direction, wanted)
+    return amount, direction
 
 
 @njit(cache=True)
 @no_type_check
-def _surfaces(points: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit the surface around each pixel: its normal, its mean, and the squared distance to its ninth point, metres; -1 without a surface."""
+def _scales(points: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Return the squared distance to the ninth point around each pixel, metres; -1 without a surface."""
     height, width = distance.shape
-    normal = np.zeros((height, width, 3))
-    centre = np.zeros((height, width, 3))
     scale = np.full((height, width), -1.0)
-    squares = np.zeros((2 * SURFACE_RADIUS + 1) ** 2)
-    window = np.zeros(((2 * SURFACE_RADIUS + 1) ** 2, 3))
     nearest = np.zeros(NEAREST)
-    covariance = np.zeros((3, 3))
     for row in range(height):
         for column in range(width):
             if distance[row, column] <= 0:
@@ -71,32 +81,51 @@ def _surfaces(points: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.
             for other_row in range(max(row - SURFACE_RADIUS, 0), min(row + SURFACE_RADIUS + 1, height)):
                 for other_column in range(max(column - SURFACE_RADIUS, 0), min(column + SURFACE_RADIUS + 1, width)):
                     if distance[other_row, other_column] > 0:
-                        square = 0.0
-                        for k in range(3):
-                            window[found, k] = points[other_row, other_column, k]
-                            square += (window[found, k] - points[row, column, k]) ** 2
-                        squares[found] = square
-                        _insert(nearest, found, square)
+                        _insert(nearest, found, _square(points, row, column, other_row, other_column))
                         found += 1
-            farthest = nearest[min(found, NEAREST) - 1]
+            # These are within the limit of what belongs to the surface, so a plane can be fitted.
+            if found >= 3:
+                scale[row, column] = nearest[min(found, NEAREST) - 1]
+    return scale
+
+
+@njit(cache=True)
+@no_type_check
+def _square(points: np.ndarray, row: int, column: int, other_row: int, other_column: int) -> float:
+    square = 0.0
+    for k in range(3):
+        square += (points[other_row, other_column, k] - points[row, column, k]) ** 2
+    return square
+
+
+@njit(cache=True)
+@no_type_check
+def _surfaces(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the surface around each pixel of a mask: its normal, and its mean."""
+    height, width = distance.shape
+    normal = np.zeros((height, width, 3))
+    centre = np.zeros((height, width, 3))
+    covariance = np.zeros((3, 3))
+    for row in range(height):
+        for column in range(width):
+            if not near[row, column] or scale[row, column] < 0:
+                continue
             taken = 0
             mean = centre[row, column]
             covariance[:] = 0
-            for i in range(found):
-                if squares[i] <= 4 * farthest:
-                    taken += 1
-                    _gather(mean, covariance, window[i], taken)
-            if taken < 3:
-                mean[:] = 0
-                continue
-            scale[row, column] = farthest
+            for other_row in range(max(row - SURFACE_RADIUS, 0), min(row + SURFACE_RADIUS + 1, height)):
+                for other_column in range(max(column - SURFACE_RADIUS, 0), min(column + SURFACE_RADIUS + 1, width)):
+                    if distance[other_row, other_column] > 0:
+                        if _square(points, row, column, other_row, other_column) <= 4 * scale[row, column]:
+                            taken += 1
+                            _gather(mean, covariance, points[other_row, other_column], taken)
             _axis(covariance, 0, normal[row, column])
             towards = 0.0
             for k in range(3):
                 towards -= normal[row, column, k] * points[row, column, k]
             if towards < 0:
                 normal[row, column] *= -1
-    return normal, centre, scale
+    return normal, centre
 
 
 @njit(cache=True)
@@ -339,14 +368,14 @@ def _any(vector: np.ndarray) -> bool:
 
 @njit(cache=True)
 @no_type_check
-def _averaged(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Average border directions with those nearby that are not opposite and lie on the same surface; zero where there are too few."""
+def _averaged(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, direction: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Average border directions of the wanted pixels with those nearby that are not opposite and lie on the same surface; zero where there are too few."""
     height, width = distance.shape
     mean = np.zeros((height, width, 3))
     for row in range(height):
         for column in range(width):
             own = direction[row, column]
-            if not _any(own):
+            if not wanted[row, column] or not _any(own):
                 continue
             total = mean[row, column]
             total[:] = own
@@ -372,15 +401,17 @@ def _averaged(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, direc
 
 @njit(cache=True)
 @no_type_check
-def _amounts(distance: np.ndarray, normal: np.ndarray, scale: np.ndarray, hidden: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Compute the amount of change at each pixel, and fill in the direction of pixels that are not on a border."""
+def _amounts(
+    distance: np.ndarray, normal: np.ndarray, scale: np.ndarray, hidden: np.ndarray, direction: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """Compute the amount of change at each wanted pixel, and fill in the direction of pixels that are not on a border."""
     height, width = distance.shape
     amount = np.zeros((height, width))
     mean = np.zeros(3)
     covariance = np.zeros((3, 3))
     for row in range(height):
         for column in range(width):
-            if hidden[row, column] or scale[row, column] < 0:
+            if not wanted[row, column] or hidden[row, column] or scale[row, column] < 0:
                 direction[row, column] = 0
             elif _any(direction[row, column]):
                 amount[row, column] = 1.0

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import truncnorm
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.labels.classes import PLACES
+from taskonomy.labels.classes import BACKGROUND, OBJECT_VALUES, PLACES
 from taskonomy.numeric.geometry import Camera
 from taskonomy.numeric.poses import vanishing_points
 from taskonomy.numeric.rng import generator
@@ -26,6 +26,8 @@ OBLIQUE = np.radians(86)
 STEEP = np.radians(55)
 # Degrees; truncated to the annotator's range, the distribution has the release's mean of 61.2.
 FOV_MEAN, FOV_SPREAD, FOV_RANGE = 58.0, 20.0, (30.0, 125.0)
+GRID = 8  # rays along each side of the grid that judges a view
+OBJECT_RAYS = 2  # of that grid, on one of the classes of objects: 3 % of the image, so that it has something to classify
 BY_AREA = 0.4  # share of points drawn by area, hence mostly on walls; for the others a piece of furniture is drawn first
 
 
@@ -211,8 +213,11 @@ def _chances(
 
 
 def _worth_seeing(building: Building, rays: Rays, cameras: list[Camera]) -> Bool[np.ndarray, " cameras"]:
-    """Return whether each image shows more than one object, none too near, and not mostly sky, judged by a coarse grid of rays."""
-    side = np.linspace(-0.9, 0.9, 8)
+    """Return whether each image is worth seeing, judged by a coarse grid of rays.
+
+    It shows an object that has a class and more than one thing besides, nothing too near, and not mostly sky.
+    """
+    side = np.linspace(-0.9, 0.9, GRID)
     right, up = np.meshgrid(side, side)
     flat = np.stack([right, up, np.zeros_like(right)], axis=-1).reshape(-1, 3)
     directions = np.concatenate([(flat * np.tan(camera.fov / 2) - (0, 0, 1)) @ camera.rotation.T for camera in cameras]).astype(np.float32)
@@ -222,7 +227,9 @@ def _worth_seeing(building: Building, rays: Rays, cameras: list[Camera]) -> Bool
     face = hit["primID"].reshape(len(cameras), -1)
     instance = np.where(face == NEVER, -1, building.face_instance[face])
     things = np.array([len(np.unique(row)) for row in instance])
-    return (things >= 3) & (np.median(depth, axis=1) > 0.9) & ((depth < 0.45).mean(axis=1) < 0.1) & ((face == NEVER).mean(axis=1) < 0.35)
+    category = np.where(face == NEVER, BACKGROUND, building.categories[instance])
+    most = (category[..., None] == np.array(list(OBJECT_VALUES.values()))).sum(axis=1).max(axis=1)
+    return (most >= OBJECT_RAYS) & (things >= 3) & (np.median(depth, axis=1) > 0.9) & ((depth < 0.45).mean(axis=1) < 0.1) & ((face == NEVER).mean(axis=1) < 0.35)
 
 
 def _seen(rays: Rays, points: list[_Point]) -> Bool[np.ndarray, "views points"]:

@@ -1,12 +1,12 @@
 """Images and exact geometry of views: Embree finds ray hits, compiled kernels shade them in one thread, with the same bits every time."""
 
-from dataclasses import astuple
-from typing import Any
+from dataclasses import astuple, replace
+from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
-from taskonomy.annotate.view import Frame
+from taskonomy.annotate.view import Frame, Geometry
 from taskonomy.labels.classes import BACKGROUND, PLACES
 from taskonomy.numeric.geometry import Camera
 from taskonomy.numeric.rng import generator
@@ -18,6 +18,7 @@ from taskonomy.world.shading import ambient_of, bounce_rays, camera_rays, glow_o
 
 STEPS = (1, 2, 4, 8)  # holes of the successive passes of the a-trous filter, pixels
 TOLERANCE = 5.0  # of the filter, in standard deviations of a pixel's light
+FINE = 256  # side, pixels, below which images are too coarse for labels of fine detail, so geometry at twice the resolution goes with them
 KEY = 0.2  # brightness to which the geometric mean of an image is exposed, before the film curve
 
 
@@ -50,24 +51,35 @@ class Renderer:
         """
         camera, building = view.camera, self.building
         key = int(generator(seed, "image", building.name, view.point, view.view).integers(2**63))
-        hit, _position, normal, _colour = self._trace(*_rays(camera, 1, key, jitter=False), 1 / camera.focal)
-        seen = hit["primID"] != NEVER
-        depth = np.where(seen, hit["tfar"], np.inf).astype(np.float32)
-        face = np.where(seen, hit["primID"], 0)
-        instance = np.where(seen, building.face_instance[face], -1).astype(np.int32)
+        geometry, face, seen = self._geometry(camera)
+        depth, local, instance = geometry.depth.reshape(-1), geometry.normal.reshape(-1, 3), cast(Any, geometry.instance).reshape(-1)
         category = np.where(seen, building.categories[building.face_instance[face]], BACKGROUND).astype(np.uint8)
-        local = (normal @ camera.rotation).astype(np.float32)
         light = self._light(camera, samples, key, depth, local, instance)
         square = (camera.resolution, camera.resolution)
         return Frame(
             camera,
             _develop(light, seen).reshape(*square, 3),
-            depth.reshape(square),
-            local.reshape(*square, 3),
-            instance.reshape(square),
+            geometry.depth,
+            geometry.normal,
+            geometry.instance,
             category.reshape(square),
             self._scene_seen(building.face_room[face][seen], view.scene),
+            self._geometry(replace(camera, resolution=2 * camera.resolution))[0] if camera.resolution < FINE else None,
         )
+
+    def _geometry(self, camera: Camera) -> tuple[Geometry, Int32[np.ndarray, " pixels"], Bool[np.ndarray, " pixels"]]:
+        """Return the geometry seen through the middle of each pixel, the triangles, and which pixels see any."""
+        hit, _position, normal, _colour = self._trace(*_rays(camera, 1, 0, jitter=False), 1 / camera.focal)
+        seen = hit["primID"] != NEVER
+        face = np.where(seen, hit["primID"], 0)
+        square = (camera.resolution, camera.resolution)
+        geometry = Geometry(
+            camera,
+            np.where(seen, hit["tfar"], np.inf).astype(np.float32).reshape(square),
+            (normal @ camera.rotation).astype(np.float32).reshape(*square, 3),
+            np.where(seen, self.building.face_instance[face], -1).astype(np.int32).reshape(square),
+        )
+        return geometry, face, seen
 
     def _scene_seen(self, rooms: Int32[np.ndarray, " seen"], standing: int) -> int:
         """Return the type of the room that covers most of the image: a camera in a closet may look into a bedroom."""

@@ -28,7 +28,7 @@ STEEP = np.radians(55)
 FOV_MEAN, FOV_SPREAD, FOV_RANGE = 58.0, 20.0, (30.0, 125.0)
 GRID = 8  # rays along each side of the grid that judges a view
 OBJECT_RAYS = 2  # of that grid, on one of the classes of objects: 3 % of the image, so that it has something to classify
-BY_AREA = 0.4  # share of points drawn by area, hence mostly on walls; for the others a piece of furniture is drawn first
+BY_AREA = 0.4  # share of points drawn by area, hence mostly on walls; for the others a class of furniture is drawn first
 
 
 @dataclass(frozen=True)
@@ -205,10 +205,11 @@ def _draw_point(
 def _chances(
     building: Building, faces: Int[np.ndarray, " faces"], area: Float[np.ndarray, " faces"]
 ) -> tuple[Float[np.ndarray, " faces"], Float[np.ndarray, " faces"]]:
-    """Return running sums of two probabilities of drawing each face: with every piece of furniture equally likely, and by area."""
+    """Return running sums of two probabilities of drawing each face: with every class of furniture equally likely, and by area."""
     instance = building.face_instance[faces]
     total = np.bincount(instance, area)
-    sums = np.cumsum(area / total[instance] * building.furnishes[instance]), np.cumsum(area)
+    pieces = np.bincount(building.categories[building.furnishes], minlength=256)[building.categories]
+    sums = np.cumsum(area / total[instance] / np.maximum(pieces, 1)[instance] * building.furnishes[instance]), np.cumsum(area)
     return sums[0] / sums[0][-1], sums[1] / sums[1][-1]
 
 

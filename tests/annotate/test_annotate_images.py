@@ -14,6 +14,7 @@ from skimage.feature import hessian_matrix_det
 from taskonomy.annotate.edges import edge_texture
 from taskonomy.annotate.keypoints2d import keypoints2d
 from taskonomy.annotate.keypoints3d import keypoints3d
+from taskonomy.annotate.view import Geometry
 from taskonomy.release.formats import from_bytes, to_bytes
 
 
@@ -117,9 +118,9 @@ def test_nothing_behind_makes_a_corner_that_the_unknown_does_not():
     assert keypoints3d(replace(frame, instance=None)).max() == 0
 
 
-def library_scene():
+def library_scene(resolution=128):
     """A box on a floor before a wall, a ball, and a box in the air."""
-    return box_on_floor(128).ball((0.6, -0.6, -3.0), 0.4).box((0.2, 0.1, -1.9), (0.5, 0.5, -1.5))
+    return box_on_floor(resolution).ball((0.6, -0.6, -3.0), 0.4).box((0.2, 0.1, -1.9), (0.5, 0.5, -1.5))
 
 
 def test_keypoints_of_the_surface_are_near_those_of_the_point_cloud_library():
@@ -130,6 +131,16 @@ def test_keypoints_of_the_surface_are_near_those_of_the_point_cloud_library():
     assert np.corrcoef(interest.ravel(), library.ravel())[0, 1] > 0.99
     assert (interest * library).sum() / (interest**2).sum() == pytest.approx(1, abs=0.03)  # not 0.57, as an earlier version had
     assert (np.abs(interest - library) < 0.01).mean() > 0.97
+
+
+def test_keypoints_of_geometry_at_twice_the_resolution_are_nearer_to_the_librarys_of_that_resolution():
+    library = cv2.imread(str(Path(__file__).parent / "keypoints3d_library.png"), cv2.IMREAD_UNCHANGED) / 65535
+    double, frame = library_scene().frame(), library_scene(64).frame()
+    fine = replace(frame, fine=Geometry(double.camera, double.depth, double.normal, double.instance))
+    mean = library.reshape(64, 2, 64, 2).mean(axis=(1, 3))
+    near, far = (np.corrcoef(keypoints3d(one).ravel(), mean.ravel())[0, 1] for one in (fine, frame))
+    assert near > 0.95
+    assert far < 0.9
 
 
 def around_corners(resolution, distance):

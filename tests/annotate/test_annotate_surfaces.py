@@ -1,5 +1,7 @@
 """Depth, reshading, curvature and occlusion edges against planes, balls and boxes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from annotate.scenes import Scene, box_on_floor, slanted, wall
@@ -8,6 +10,7 @@ from taskonomy.annotate.curvature import principal_curvature
 from taskonomy.annotate.edges import edge_occlusion
 from taskonomy.annotate.occlusion import inverse_depth, joined
 from taskonomy.annotate.surfaces import depth_euclidean, mask_valid, reshading
+from taskonomy.annotate.view import Geometry
 from taskonomy.release.formats import from_bytes, to_bytes
 
 
@@ -146,3 +149,37 @@ def test_occlusion_edges_sit_on_jumps_of_depth_and_nowhere_else():
 
 def test_occlusion_edges_leave_out_the_rims_of_holes():
     assert edge_occlusion(Scene().plane((0, 0, 1), (0, 0, -2.0), lambda points: np.abs(points[..., 0]) < 0.4).frame()).max() == 0
+
+
+def finer(build, resolution=32):
+    """A frame with geometry at twice its resolution, and the same frame without."""
+    double = build(2 * resolution)
+    geometry = Geometry(double.camera, double.depth.astype(np.float32), double.normal.astype(np.float32), double.instance)
+    frame = build(resolution).frame()
+    return replace(frame, fine=geometry), frame
+
+
+def balls(resolution):
+    """A row of ever smaller balls before a wall; the smallest are two pixels of 32 wide."""
+    scene = wall(4.0, resolution)
+    for number, radius in enumerate((0.4, 0.2, 0.12, 0.1, 0.08)):
+        scene.ball((-0.9 + 0.45 * number, 0.03, -2.0), radius)
+    return scene
+
+
+def test_curvature_at_twice_the_resolution_is_nearer_to_the_mean_over_each_pixel():
+    fine, coarse = finer(balls)
+    many = balls(512)
+    radii = np.array([0.4, 0.2, 0.12, 0.1, 0.08])
+    exact = np.where(many.instance > 0, 1 / radii[np.maximum(many.instance, 1) - 1], 0).reshape(32, 16, 32, 16).mean(axis=(1, 3))
+    wrong = [np.abs(np.nan_to_num(principal_curvature(frame)[..., 0]) - exact).mean() for frame in (fine, coarse)]
+    assert wrong[0] < 0.7 * wrong[1]
+
+
+def test_curvature_at_twice_the_resolution_is_exact_on_a_ball_and_unknown_in_holes():
+    fine, _coarse = finer(lambda resolution: Scene(resolution).ball((0, 0, -2.0), 0.5))
+    curvature = principal_curvature(fine)
+    hit = np.isfinite(fine.depth)
+    assert np.isfinite(curvature[hit]).mean() > 0.95
+    assert curvature[np.isfinite(curvature)] == pytest.approx(2.0, rel=1e-3)
+    assert np.isnan(curvature[~hit]).all()

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from taskonomy.annotate.semantic import class_object
 from taskonomy.errors import TaskonomyError
-from taskonomy.labels.classes import PLACES
+from taskonomy.labels.classes import OBJECTS, PLACES
 from taskonomy.numeric.geometry import Camera, relative_pose
 from taskonomy.world.cameras import views_of
 
@@ -199,3 +200,10 @@ def test_too_few_or_too_many_views_of_a_point_are_refused(building):
         views_of(building, points=1, views_per_point=2, resolution=32, seed=3)
     with pytest.raises(TaskonomyError, match=r"after 1,000 tries"):
         views_of(building, points=1, views_per_point=500, resolution=32, seed=3)
+
+
+def test_every_view_shows_an_object_that_has_a_class(frames):
+    for frame in frames:
+        shares = np.bincount(frame.category.ravel(), minlength=18)[2:] / frame.category.size
+        assert shares.max() > 0.005
+        assert class_object(frame).argmax() == OBJECTS[int(shares.argmax())].imagenet

@@ -18,6 +18,7 @@ REACH = SUPPORT / 2  # radius of that surface, metres
 OPTIMAL_DISTANCE = 0.25  # as a share of the reach: nearer to a strong change a point is not stable
 LEAST_CHANGE = 0.2  # smallest surface change that counts
 DIRECTIONS = 18  # cells of the histogram of directions of change, over 180 degrees
+COSINES = np.cos(np.arange(1, DIRECTIONS + 1) * np.pi / DIRECTIONS)  # of the far ends of the cells, from the level axis on
 ALWAYS = 2  # pixels: neighbours within this count whatever their distance in space
 PATCH = 10  # pixels: beyond the distance at which the support spans this many in one image, the next finer image is used
 COARSEST = np.radians(4)  # radians per pixel: an image as coarse as this is not halved again
@@ -133,6 +134,7 @@ def _put_interest(
     axes = np.zeros((2, 3))
     rows, columns, before = _noticeable(amount)
     candidates = np.empty(len(rows), np.int64)
+    cells = np.empty(len(rows), np.int64)
     waiting = np.empty(height * width, np.int64)
     touched = np.full((height, width), -1)  # index of the pixel whose growth last reached each pixel
     candidate = np.full((height, width), -1)  # index of the pixel that each pixel was last near enough to
@@ -153,21 +155,22 @@ def _put_interest(
                     if surface[other_row, other_column] and _is_near(points, row, column, other_row, other_column):
                         candidate[other_row, other_column] = start
                         candidates[found] = number
+                        cells[found] = _cell(direction[other_row, other_column], axes)
+                        histogram[cells[found]] = 1.0
                         found += 1
-                        histogram[_cell(direction[other_row, other_column], axes)] = 1.0
             if found < 2 or _largest_turn(histogram) == 0:
                 continue
             _grow(row, column, found, points, surface, candidate, touched, waiting)
             histogram[:] = 0
             stable = 1.0
-            for number in candidates[:found]:
-                there_row, there_column = rows[number], columns[number]
+            for number in range(found):
+                there_row, there_column = rows[candidates[number]], columns[candidates[number]]
                 if candidate[there_row, there_column] == start:
                     continue  # the growth did not reach it
                 score = amount[there_row, there_column]
                 share = np.sqrt(_square(points, row, column, there_row, there_column)) / REACH
                 stable = min(stable, (1 - 0.5 * score * max(1 - share / OPTIMAL_DISTANCE, 0.0)) ** 2)
-                cell = _cell(direction[there_row, there_column], axes)
+                cell = cells[number]
                 pixels = max(abs(there_row - row), abs(there_column - column))
                 histogram[cell] = max(histogram[cell], score if pixels < ALWAYS else score * (1 - share))
             interest[row, column] = stable * _largest_turn(histogram)
@@ -293,10 +296,10 @@ def _cell(direction: np.ndarray, axes: np.ndarray) -> int:
     along = axes[1, 0] * direction[0] + axes[1, 1] * direction[1] + axes[1, 2] * direction[2]
     size = np.sqrt(across * across + along * along)
     cosine = across / size if size > 0 else 0.0
-    angle = np.arccos(min(max(cosine, -1.0), 1.0))
-    if angle > np.pi / 2:
-        angle -= np.pi
-    return min(int(np.floor((angle / np.pi + 0.5) * DIRECTIONS)), DIRECTIONS - 1)
+    past = 0  # whole cells from the level axis on, found by comparison: the inverse cosine takes most of the time
+    while past < DIRECTIONS and cosine <= COSINES[past]:
+        past += 1
+    return min(past + DIRECTIONS // 2, DIRECTIONS - 1) if cosine >= 0 else past - DIRECTIONS // 2
 
 
 @njit(cache=True)

@@ -5,6 +5,7 @@ import time
 from taskonomy.world.building import build
 from taskonomy.world.cameras import views_of
 from taskonomy.world.render import Renderer
+from taskonomy.world.textures import drawn_side
 
 BUILDINGS, SAMPLES = 2, 9
 SIZES = ((64, 60), (128, 24), (256, 9))
@@ -18,7 +19,7 @@ def main() -> None:
         rendered = 0
         for number in range(BUILDINGS):
             started = time.perf_counter()
-            building = build(f"building{number}", 0)
+            building = build(f"building{number}", 0, drawn_side(resolution))
             built = time.perf_counter()
             views, _matches = views_of(building, points=count // 3, views_per_point=3, resolution=resolution, seed=0)
             renderer = Renderer(building)

@@ -115,10 +115,9 @@ def _surfaces(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, near:
             covariance[:] = 0
             for other_row in range(max(row - SURFACE_RADIUS, 0), min(row + SURFACE_RADIUS + 1, height)):
                 for other_column in range(max(column - SURFACE_RADIUS, 0), min(column + SURFACE_RADIUS + 1, width)):
-                    if distance[other_row, other_column] > 0:
-                        if _square(points, row, column, other_row, other_column) <= 4 * scale[row, column]:
-                            taken += 1
-                            _gather(mean, covariance, points[other_row, other_column], taken)
+                    if distance[other_row, other_column] > 0 and _square(points, row, column, other_row, other_column) <= 4 * scale[row, column]:
+                        taken += 1
+                        _gather(mean, covariance, points[other_row, other_column], taken)
             _axis(covariance, 0, normal[row, column])
             towards = 0.0
             for k in range(3):
@@ -369,7 +368,7 @@ def _any(vector: np.ndarray) -> bool:
 @njit(cache=True)
 @no_type_check
 def _averaged(points: np.ndarray, distance: np.ndarray, scale: np.ndarray, direction: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Average border directions of the wanted pixels with those nearby that are not opposite and lie on the same surface; zero where there are too few."""
+    """Average wanted border directions with those nearby that are not opposite and lie on the same surface; zero where there are too few."""
     height, width = distance.shape
     mean = np.zeros((height, width, 3))
     for row in range(height):

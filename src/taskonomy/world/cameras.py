@@ -230,7 +230,13 @@ def _worth_seeing(building: Building, rays: Rays, cameras: list[Camera]) -> Bool
     things = np.array([len(np.unique(row)) for row in instance])
     category = np.where(face == NEVER, BACKGROUND, building.categories[instance])
     most = (category[..., None] == np.array(list(OBJECT_VALUES.values()))).sum(axis=1).max(axis=1)
-    return (most >= OBJECT_RAYS) & (things >= 3) & (np.median(depth, axis=1) > 0.9) & ((depth < 0.45).mean(axis=1) < 0.1) & ((face == NEVER).mean(axis=1) < 0.35)
+    return (
+        (most >= OBJECT_RAYS)
+        & (things >= 3)
+        & (np.median(depth, axis=1) > 0.9)
+        & ((depth < 0.45).mean(axis=1) < 0.1)
+        & ((face == NEVER).mean(axis=1) < 0.35)
+    )
 
 
 def _seen(rays: Rays, points: list[_Point]) -> Bool[np.ndarray, "views points"]:

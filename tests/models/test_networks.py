@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from taskonomy.config.checked import checked
 from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head
-from taskonomy.models.decoders import PAPER, SMALL, START_APART, make_decoder
+from taskonomy.models.decoders import PAPER, SMALL, START_APART, Decoder, make_decoder
 from taskonomy.models.encoder import check_size, make_encoder
 from taskonomy.models.networks import TransferNetwork, parameters, task_network, transfer_network
 from taskonomy.models.transfer import TransferModule, clipped
@@ -225,7 +226,7 @@ def test_when_evaluating_an_image_is_judged_without_regard_to_its_company(name: 
 def test_a_pairs_images_share_an_encoder_but_not_their_place() -> None:
     network = task_network(BUILT_IN["camera_pose_fixated"], NARROW, SMALL, 32).eval()
     first, second = torch.rand(2, 1, 1, 3, 32, 32)
-    network.decoder = nn.Identity()
+    network.decoder = Decoder()
     forth, back = network(torch.cat([first, second], 1)), network(torch.cat([second, first], 1))
     assert torch.equal(forth[:, :8], back[:, 8:])
     assert torch.equal(forth[:, 8:], back[:, :8])
@@ -283,6 +284,34 @@ def test_the_small_decoder_has_four_layers_of_at_most_64_channels() -> None:
     convs = [layer for layer in make_decoder(Head(3), 8, 8, 64, SMALL) if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
     assert len(convs) == 4
     assert max(layer.out_channels for layer in convs) == 64
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("last", "shuffle"), [(1, 1), (3, 1), (1, 4), (3, 2), (5, 4)])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_some_pixels_of_a_map_and_their_gradients_are_those_of_the_whole_map(bounded: bool, last: int, shuffle: int, memory: Any) -> None:
+    decoder = make_decoder(Head(3, tanh=bounded), 8, 4, 32, decoder_of(last=last, shuffle=shuffle)).double().to(memory_format=memory)
+    codes = torch.rand(2, *CODE, dtype=torch.float64, requires_grad=True)
+    corners = torch.tensor([[0, 31, 32 * 31, 32 * 32 - 1]])
+    pixels = torch.cat([corners.expand(2, -1), torch.randint(32 * 32, (2, 200))], 1)  # some pixels more than once
+    rows, columns, samples = pixels // 32, pixels % 32, torch.arange(2)[:, None]
+    weigh = torch.rand(2, 3, 204, dtype=torch.float64)
+    whole = decoder(codes)[samples, :, rows, columns].mT
+    some = decoder(codes, pixels)
+    torch.testing.assert_close(some, whole, rtol=1e-12, atol=1e-12)
+    changed = [codes, *decoder.parameters()]
+    for one, other in zip(*(torch.autograd.grad((weigh * values).sum(), changed) for values in (some, whole)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_a_network_computes_the_compared_pixels_of_its_map_alone() -> None:
+    pixels = torch.randint(32 * 32, (2, 7))
+    for network, seen in (
+        (task_network(BUILT_IN["segment_unsup2d"], NARROW, SMALL, 32), torch.rand(2, 1, 3, 32, 32)),
+        (transfer_network(BUILT_IN["segment_unsup2d"], 2, NARROW, SMALL, 32), torch.rand(2, 1, 16, 4, 4)),
+    ):
+        whole = network.eval()(seen)
+        torch.testing.assert_close(network(seen, pixels), whole.flatten(2).gather(2, pixels[:, None].expand(-1, whole.shape[1], -1)))
 
 
 def test_only_a_bounded_head_is_bounded() -> None:
@@ -404,7 +433,7 @@ def test_a_transfer_does_not_care_about_the_units_of_its_sources() -> None:
 def test_a_transfer_is_shared_by_the_images_of_a_sample() -> None:
     network = transfer_network(BUILT_IN["egomotion"], 2, NARROW, SMALL, 32).eval()
     codes = torch.rand(2, 3, 16, 4, 4)
-    joined = TransferNetwork(network.transfer, nn.Identity(), 3).eval()(codes)
+    joined = TransferNetwork(network.transfer, Decoder(), 3).eval()(codes)
     for image in range(3):
         torch.testing.assert_close(joined[:, 16 * image : 16 * (image + 1)], network.transfer(codes[:, image]))
 

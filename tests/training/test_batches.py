@@ -57,7 +57,7 @@ def test_the_order_differs_between_epochs_and_seeds_and_testing_keeps_it():
 
 def parts_of(targets) -> list[torch.Tensor]:
     values = targets.values if isinstance(targets.values, tuple) else (targets.values,)
-    return [*values, targets.keys, *([] if targets.mask is None else [targets.mask])]
+    return [*values, *(one for one in (targets.mask, targets.pixels) if one is not None)]
 
 
 @pytest.mark.parametrize("name", NAMES)

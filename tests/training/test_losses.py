@@ -1,5 +1,6 @@
 """Every loss against a loop in NumPy, and what must not matter to it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from taskonomy.labels.encodings import Loss, Mask
 from taskonomy.numeric import poses as in_numpy
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import pose_loss as poses
-from taskonomy.training.losses import LOSSES, PIXELS, Targets, per_sample, sampled_pixels
+from taskonomy.training.losses import LOSSES, PIXELS, Targets, compared_pixels, per_sample, sampled_pixels
 
 BATCH, SIDE = 3, 8
 ALL_TURNS = st.floats(-np.pi, np.pi)
@@ -34,12 +35,12 @@ def some_mask(seed: int = 0) -> np.ndarray:
     return mask
 
 
-def targets(values: Any, mask: Any = None, statistics: dict[str, Any] | None = None, keys: Any = None) -> Targets:
+def targets(values: Any, mask: Any = None, statistics: dict[str, Any] | None = None, pixels: Any = None) -> Targets:
     def tensor(array: Any) -> Any:
         return None if array is None else torch.as_tensor(array)
 
     both = tuple(map(tensor, values)) if isinstance(values, tuple) else tensor(values)
-    return Targets(both, tensor(mask), statistics or {}, tensor(keys))
+    return Targets(both, tensor(mask), statistics or {}, tensor(pixels))
 
 
 def value(loss: Loss, output: np.ndarray, wanted: Targets) -> np.ndarray:
@@ -72,9 +73,25 @@ def colours(*, masked: bool = False) -> tuple[np.ndarray, Targets]:
     return numbers(BATCH, 20, SIDE, SIDE), targets((bins, weights), some_mask() if masked else None, {"weights": rng.random(20).tolist()})
 
 
+def splitmix(state: int) -> int:
+    whole = 2**64 - 1
+    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & whole
+    state = (state ^ state >> 27) * 0x94D049BB133111EB & whole
+    return state ^ state >> 31
+
+
+def hand_pixels(key: int, count: int) -> list[int]:
+    start = splitmix(key + 1)
+    hashes = [splitmix(start + number * 0x9E3779B97F4A7C15 & 2**64 - 1) for number in range(max(count, PIXELS))]
+    hashes = [one - 2**64 if one >> 63 else one for one in hashes]
+    return [one % count for one in hashes] if count < PIXELS else sorted(range(count), key=hashes.__getitem__)[:PIXELS]
+
+
 def segments(side: int = 20) -> tuple[np.ndarray, Targets]:
+    """Embeddings of the pixels that are compared."""
     ids = np.random.default_rng(4).integers(0, 4, (BATCH, side, side)).astype(np.uint8)
-    return np.tanh(numbers(BATCH, 64, side, side)) / 4, targets(ids, keys=np.array([5, 0, 123456789]))
+    pixels = np.array([hand_pixels(key, side**2) for key in (5, 0, 123456789)])
+    return np.tanh(numbers(BATCH, 64, PIXELS)) / 4, targets(ids, pixels=pixels)
 
 
 def triplets(seed: int = 5) -> tuple[np.ndarray, Targets, np.ndarray]:
@@ -152,29 +169,13 @@ def hand_soft_cross_entropy(output: np.ndarray, wanted: Targets, sample: int) ->
     return sum(terms) / max(len(terms), 1)
 
 
-def splitmix(state: int) -> int:
-    whole = 2**64 - 1
-    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & whole
-    state = (state ^ state >> 27) * 0x94D049BB133111EB & whole
-    return state ^ state >> 31
-
-
-def hand_pixels(key: int, count: int) -> list[int]:
-    start = splitmix(key + 1)
-    hashes = [splitmix(start + number * 0x9E3779B97F4A7C15 & 2**64 - 1) for number in range(max(count, PIXELS))]
-    hashes = [one - 2**64 if one >> 63 else one for one in hashes]
-    return [one % count for one in hashes] if count < PIXELS else sorted(range(count), key=hashes.__getitem__)[:PIXELS]
-
-
 def hand_pairwise(output: np.ndarray, wanted: Targets, sample: int) -> float:
-    ids = wanted.values[sample].numpy().ravel()
-    embeddings = output.reshape(len(output), -1).T
-    pixels = hand_pixels(int(wanted.keys[sample]), len(ids))
+    ids = wanted.values[sample].numpy().ravel()[wanted.pixels[sample].numpy()]
     total = 0.0
-    for first in pixels:
-        squared = np.minimum(((embeddings[pixels] - embeddings[first]) ** 2).sum(1), 80)
+    for segment, embedding in zip(ids, output.T, strict=True):
+        squared = np.minimum(((output.T - embedding) ** 2).sum(1), 80)
         sigma = np.clip(2 / (1 + np.exp(squared)), 1e-7, 1 - 1e-7)
-        total -= np.where(ids[pixels] == ids[first], np.log(sigma), np.log(1 - sigma)).sum()
+        total -= np.where(ids == segment, np.log(sigma), np.log(1 - sigma)).sum()
     return total / 300**2
 
 
@@ -233,7 +234,7 @@ def test_the_loss_of_a_sample_does_not_depend_on_its_company(case: str) -> None:
     for sample in range(BATCH):
         one = slice(sample, sample + 1)
         values = tuple(value[one] for value in wanted.values) if isinstance(wanted.values, tuple) else wanted.values[one]
-        cut = (part if part is None else part[one] for part in (wanted.mask, wanted.keys))
+        cut = (part if part is None else part[one] for part in (wanted.mask, wanted.pixels))
         alone = targets(values, next(cut), wanted.statistics, next(cut))
         np.testing.assert_allclose(value(loss, output[one], alone), together[one], rtol=1e-12)
 
@@ -390,7 +391,8 @@ def embedded(ids: np.ndarray, distance: float) -> np.ndarray:
 
 def test_embeddings_that_agree_with_the_segments_are_better_than_random_ones() -> None:
     random, wanted = segments()
-    agreeing = value(Loss.PAIRWISE, embedded(wanted.values.numpy(), 2.0), wanted)
+    ids = np.take_along_axis(wanted.values.numpy().reshape(BATCH, -1), wanted.pixels.numpy(), 1)
+    agreeing = value(Loss.PAIRWISE, embedded(ids, 2.0), wanted)
     nothing = value(Loss.PAIRWISE, np.zeros_like(random), wanted)
     assert (agreeing < 0.01).all()
     assert (agreeing < value(Loss.PAIRWISE, random, wanted)).all()
@@ -450,7 +452,7 @@ def test_the_metric_loss_is_finite_however_far_or_near_embeddings_are(scale: flo
         (Loss.CROSS_ENTROPY, (2, 5, 4, 4), targets(np.zeros((2, 2, 8), np.uint8))),
         (Loss.SOFT_CROSS_ENTROPY, (2, 5), targets(np.zeros((2, 1)))),
         (Loss.SOFT_CROSS_ENTROPY, (2, 5, 4, 4), targets((np.zeros((2, 2, 2, 3), int), np.zeros((2, 2, 2, 3))))),
-        (Loss.PAIRWISE, (2, 64, 4, 4), targets(np.zeros((2, 8, 8), np.uint8), keys=np.zeros(2, int))),
+        (Loss.PAIRWISE, (2, 64, 8, 8), targets(np.zeros((2, 8, 8), np.uint8), pixels=np.zeros((2, 5), int))),
     ],
 )
 def test_a_head_that_does_not_fit_its_label_is_an_error_with_both_shapes(loss: Loss, output: tuple[int, ...], wanted: Targets) -> None:
@@ -458,12 +460,12 @@ def test_a_head_that_does_not_fit_its_label_is_an_error_with_both_shapes(loss: L
         per_sample(loss, torch.zeros(output), wanted)
 
 
-def test_masks_and_keys_are_not_silently_left_out() -> None:
+def test_masks_and_pixels_are_not_silently_left_out() -> None:
     output, wanted = segments()
-    with pytest.raises(TaskonomyError, match="needs the number of each sample"):
+    with pytest.raises(TaskonomyError, match="needs the pixels of each sample"):
         value(Loss.PAIRWISE, output, targets(wanted.values))
     with pytest.raises(TaskonomyError, match="no use for a mask"):
-        value(Loss.PAIRWISE, output, targets(wanted.values, np.ones((BATCH, 20, 20), bool), keys=wanted.keys))
+        value(Loss.PAIRWISE, output, targets(wanted.values, np.ones((BATCH, 20, 20), bool), pixels=wanted.pixels))
     with pytest.raises(TaskonomyError, match="soft cross entropy alone"):
         value(Loss.L1, numbers(1, 4, 2, 2), targets((np.zeros((1, 2, 2, 4), int), np.zeros((1, 2, 2, 4)))))
 
@@ -492,9 +494,12 @@ def test_every_task_gets_a_finite_loss_and_gradient(name: str) -> None:
         mask &= label.valid(stored)
     channels = 12 if task.loss is Loss.EGOMOTION else head.channels
     side = size // head.shrink
-    output = torch.randn(6, channels, *(() if head.layers else (side, side)), generator=torch.Generator().manual_seed(0))
+    wanted = targets(values, mask, statistics)
+    pixels = compared_pixels(task.loss, torch.arange(6), wanted)
+    compared = () if head.layers else (side, side) if pixels is None else pixels.shape[1:]
+    output = torch.randn(6, channels, *compared, generator=torch.Generator().manual_seed(0))
     output = (output / 4).requires_grad_()  # further apart than d^2 = 16.8 the metric loss is flat
-    losses = per_sample(task.loss, output, targets(values, mask, statistics, np.arange(6)))
+    losses = per_sample(task.loss, output, replace(wanted, pixels=pixels))
     losses.mean().backward()
     assert losses.shape == (6,)
     assert losses.dtype == torch.float32

@@ -32,10 +32,11 @@ def same(one, other) -> None:
     assert all(map(torch.equal, one.targets.parts, other.targets.parts))
     assert (one.targets.mask is None) == (other.targets.mask is None)
     assert one.targets.mask is None or torch.equal(one.targets.mask, other.targets.mask)
-    assert torch.equal(one.targets.keys, other.targets.keys)
+    assert (one.targets.pixels is None) == (other.targets.pixels is None)
+    assert one.targets.pixels is None or torch.equal(one.targets.pixels, other.targets.pixels)
 
 
-@pytest.mark.parametrize("name", ["normal", "colorization", "inpainting", "egomotion", "segment_semantic", "class_scene"])
+@pytest.mark.parametrize("name", ["normal", "colorization", "inpainting", "egomotion", "segment_semantic", "segment_unsup2d", "class_scene"])
 def test_images_and_labels_are_the_same_wherever_they_lie(prepared, name):
     plain, there = together(prepared, name, ImageInputs(prepared.images, prepared.task(BUILT_IN[name]).task.input))
     for one, other in zip(plain.shuffled(0, 1), there.shuffled(0, 1), strict=True):

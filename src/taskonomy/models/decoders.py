@@ -7,7 +7,8 @@ from itertools import pairwise
 from math import log2, sqrt
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from taskonomy.config.network_params import DecoderParams
@@ -46,7 +47,7 @@ def make_decoder(
     heads: int = 1,
     batch_norm: bool = True,
     scaled: bool = False,
-) -> nn.Module:
+) -> "Decoder":
     """Build a fresh decoder, linear at its end unless the head is bounded, as the losses take logits.
 
     The last layer starts with small weights: what the network gives at first is the constant that `Scaled` adds.
@@ -78,7 +79,72 @@ def make_decoder(
         if head.shrink > 1 and shape.shrunk:
             shape = shape.shrunk.model_copy(update={"width": shape.shrunk.width * shape.width})
         parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm, start)
-    return nn.Sequential(*parts, *[Scaled(outputs, bounded=head.tanh)] * scaled, *[nn.Tanh()] * head.tanh)
+    return Decoder(*parts, *[Scaled(outputs, bounded=head.tanh)] * scaled, *[nn.Tanh()] * head.tanh)
+
+
+class Decoder(nn.Sequential):
+    """A decoder's layers. Of a map it computes all pixels, or, with the last layers at these alone, some: those that a loss reads."""
+
+    def forward(self, codes: Float[Tensor, "batch channels height width"], pixels: Int[Tensor, "batch compared"] | None = None) -> Tensor:
+        """Compute the task's output.
+
+        Args:
+            codes: Codes of all images.
+            pixels: Pixels of each sample's map, row by row; None: the whole map, or all numbers.
+
+        Returns:
+            [batch, outputs, side, side], or [batch, outputs] when fully connected; at pixels [batch, outputs, compared].
+        """
+        if pixels is None:
+            return super().forward(codes)
+        at = codes
+        for layer in self:
+            at = layer.at(at, pixels) if isinstance(layer, ShuffledConv) else layer(at)
+        return at
+
+
+class ShuffledConv(nn.Conv2d):
+    """A convolution that gives `shuffle` x `shuffle` pixels at each place, as channels that are shuffled into place (Shi et al. 2016).
+
+    Args:
+        inputs: Channels of the features.
+        outputs: Channels of the map.
+        kernel: Side of the kernel, odd; the features are padded with zeros.
+        shuffle: Side of the map as a multiple of the features' side.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, shuffle: int) -> None:
+        super().__init__(inputs, outputs * shuffle**2, kernel, padding=kernel // 2)
+        self.shuffle = shuffle
+
+    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch outputs map_height map_width"]:
+        """Compute the whole map."""
+        return F.pixel_shuffle(super().forward(features), self.shuffle)
+
+    def at(
+        self, features: Float[Tensor, "batch channels height width"], pixels: Int[Tensor, "batch compared"]
+    ) -> Float[Tensor, "batch outputs compared"]:
+        """Compute the map at some of its pixels, counted row by row: what the whole map has there, but for the order of sums."""
+        width = features.shape[-1] * self.shuffle
+        row, column = pixels // width, pixels % width
+        patches = self._patches(features, row // self.shuffle, column // self.shuffle)
+        block = F.linear(patches, self.weight.flatten(1), self.bias).unflatten(2, (-1, self.shuffle**2))
+        inside = row % self.shuffle * self.shuffle + column % self.shuffle
+        return block.gather(3, inside[:, :, None, None].expand(-1, -1, block.shape[2], -1))[..., 0].mT
+
+    def _patches(self, features: Tensor, row: Tensor, column: Tensor) -> Float[Tensor, "batch compared inputs"]:
+        """Gather what the kernel sees at these places of the features, in the order of its weights."""
+        padded = F.pad(features, [self.kernel_size[0] // 2] * 4)
+        flat = padded.permute(0, 2, 3, 1).flatten(1, 2)
+        steps = torch.arange(self.kernel_size[0], device=row.device)
+        places = ((row[..., None, None] + steps[:, None]) * padded.shape[3] + column[..., None, None] + steps).flatten(1)
+        seen = flat.gather(1, places[..., None].expand(-1, -1, flat.shape[2]))
+        return seen.unflatten(1, (row.shape[1], -1)).mT.flatten(2)
+
+
+def at_pixels(maps: Float[Tensor, "batch channels height width"], pixels: Int[Tensor, "batch compared"]) -> Float[Tensor, "batch channels compared"]:
+    """Pick the values of whole maps at these pixels, counted row by row."""
+    return maps.flatten(2).gather(2, pixels[:, None].expand(-1, maps.shape[1], -1))
 
 
 class Scaled(nn.Module):
@@ -177,12 +243,11 @@ def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: 
         parts += [nn.BatchNorm2d(channels)] * batch_norm
         parts.append(nn.LeakyReLU(SLOPE, inplace=True))
         inputs = channels
-    last = nn.Conv2d(inputs, outputs * shuffle**2, shape.last, padding=shape.last // 2)
+    last = ShuffledConv(inputs, outputs, shape.last, shuffle)
     _variance_scaled(last, 1.0)
     with torch.no_grad():  # all pixels that are shuffled into one place start equal, or maps show their pattern (Aitken et al. 2017)
         last.weight.copy_(start * last.weight[:: shuffle**2].repeat_interleave(shuffle**2, 0))
-    parts.append(last)
-    return [*parts, *[nn.PixelShuffle(shuffle)] * (shuffle > 1)]
+    return [*parts, last]
 
 
 def _variance_scaled(conv: nn.Conv2d | nn.ConvTranspose2d, slope: float) -> nn.Module:

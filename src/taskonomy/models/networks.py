@@ -3,12 +3,12 @@
 Several images go through one shared encoder (or transfer), and the decoder reads their codes side by side, in the images' order.
 """
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.labels.task import Task
-from taskonomy.models.decoders import make_decoder
+from taskonomy.models.decoders import Decoder, make_decoder
 from taskonomy.models.encoder import check_size, make_encoder
 from taskonomy.models.transfer import TransferModule
 
@@ -22,13 +22,15 @@ class TaskNetwork(nn.Module):
         images: Images that the encoder sees of each sample: the task's `tiles`.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, images: int) -> None:
+    def __init__(self, encoder: nn.Module, decoder: Decoder, images: int) -> None:
         super().__init__()
         self.encoder, self.decoder, self.images = encoder, decoder, images
 
-    def forward(self, images: Float[Tensor, "batch {self.images} channels height width"]) -> Float[Tensor, "batch outputs *side"]:
-        """Compute the task's output, a map or numbers, for each sample."""
-        return self.decoder(_of_each(self.encoder, images))
+    def forward(
+        self, images: Float[Tensor, "batch {self.images} channels height width"], pixels: Int[Tensor, "batch compared"] | None = None
+    ) -> Float[Tensor, "batch outputs *side"]:
+        """Compute the task's output, a map or numbers, for each sample; of a map only these pixels, if any are named."""
+        return self.decoder(_of_each(self.encoder, images), pixels)
 
 
 class TransferNetwork(nn.Module):
@@ -40,13 +42,15 @@ class TransferNetwork(nn.Module):
         images: Number of images of a sample.
     """
 
-    def __init__(self, transfer: nn.Module, decoder: nn.Module, images: int) -> None:
+    def __init__(self, transfer: nn.Module, decoder: Decoder, images: int) -> None:
         super().__init__()
         self.transfer, self.decoder, self.images = transfer, decoder, images
 
-    def forward(self, codes: Float[Tensor, "batch {self.images} sources_channels height width"]) -> Float[Tensor, "batch outputs *side"]:
-        """Compute a map, or numbers, for each sample; the codes of one image are those of all sources, concatenated."""
-        return self.decoder(_of_each(self.transfer, codes))
+    def forward(
+        self, codes: Float[Tensor, "batch {self.images} sources_channels height width"], pixels: Int[Tensor, "batch compared"] | None = None
+    ) -> Float[Tensor, "batch outputs *side"]:
+        """Compute a map (or these pixels of it), or numbers, for each sample; the codes of one image are those of all sources, concatenated."""
+        return self.decoder(_of_each(self.transfer, codes), pixels)
 
 
 def task_network(task: Task, encoder: EncoderParams, decoder: DecoderParams, side: int, *, tile_side: int | None = None) -> TaskNetwork:
@@ -97,7 +101,7 @@ def _of_each(shared: nn.Module, images: Tensor) -> Tensor:
     return shared(images.flatten(0, 1)).unflatten(0, images.shape[:2]).flatten(1, 2)
 
 
-def _decoder(task: Task, channels: int, encoder: EncoderParams, decoder: DecoderParams, side: int, tile_side: int | None) -> nn.Module:
+def _decoder(task: Task, channels: int, encoder: EncoderParams, decoder: DecoderParams, side: int, tile_side: int | None) -> Decoder:
     """Build the decoder that reads all images' codes."""
     return make_decoder(
         task.learnt_head,

@@ -64,8 +64,7 @@ class Recorded:
 
 def _tensors(batch: Batch) -> list[Tensor]:
     """List the tensors that differ from batch to batch."""
-    targets = batch.targets
-    return [batch.seen, *targets.parts, *(one for one in (targets.mask, targets.keys) if one is not None)]
+    return [batch.seen, *batch.targets.rows]
 
 
 @contextmanager
@@ -99,7 +98,7 @@ def set_rate(optimizer: torch.optim.Adam, rate: float) -> None:
             group["lr"] = rate
 
 
-def compiled(network: nn.Module, steps: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+def compiled(network: nn.Module, steps: int, device: torch.device) -> Callable[[Tensor, Tensor | None], Tensor]:
     """Return the network for computing full batches: compiled where a training of so many steps repays it. It shares the network's weights.
 
     Raises:
@@ -112,9 +111,9 @@ def compiled(network: nn.Module, steps: int, device: torch.device) -> Callable[[
     torch._dynamo.config.recompile_limit = 256  # one process trains many networks of a few forms
     fast = torch.compile(network, dynamic=False)
 
-    def call(seen: Tensor) -> Tensor:
+    def call(seen: Tensor, pixels: Tensor | None) -> Tensor:
         try:
-            return fast(seen)
+            return fast(seen, pixels)
         except torch._dynamo.exc.TorchDynamoException as error:
             said = " ".join(str(error).split())[:300]
             raise TaskonomyError(f"execution.compile: networks cannot be compiled on this machine ({said}); false leaves it") from error

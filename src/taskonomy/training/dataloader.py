@@ -13,7 +13,7 @@ from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.labels.encodings import Input
 from taskonomy.labels.mirror import Mirroring
 from taskonomy.numeric.rng import generator
-from taskonomy.training.losses import Targets
+from taskonomy.training.losses import Targets, compared_pixels
 from taskonomy.training.mirroring import mirror_targets, mirrored_in
 from taskonomy.training.prefetch import ahead
 from taskonomy.training.transforms import as_seen
@@ -124,9 +124,7 @@ class Labels:
         if self._row_of is None or (self._row_of[chosen] < 0).any():
             return self._encoded(chosen)
         rows = torch.from_numpy(self._row_of[chosen]).to(self._device)
-        mask = None if self._mask is None else self._mask[rows]
-        parts = [part[rows] for part in self._parts]
-        return Targets((parts[0], parts[1]) if self._several else parts[0], mask, self._statistics, _keys(chosen))
+        return self._kept.each_row(lambda kept: kept[rows])
 
     def scale(self, chosen: Int[np.ndarray, " samples"]) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
         """Compute mean and deviation of every channel over what is labelled in these samples, or in an evenly spaced subset that is large enough."""
@@ -140,22 +138,22 @@ class Labels:
     def _encoded(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
         label, mask = self.prepared.labels(chosen), self.prepared.mask(chosen)
         values = (_tensor(label[0]), _tensor(label[1])) if isinstance(label, tuple) else _tensor(label)
-        return Targets(values, None if mask is None else torch.from_numpy(mask), self._statistics, _keys(chosen))
+        targets = Targets(values, None if mask is None else torch.from_numpy(mask), self._statistics)
+        keys = torch.from_numpy(np.ascontiguousarray(chosen))
+        return replace(targets, pixels=compared_pixels(self.prepared.task.loss, keys, targets))
 
     def _keep(self, chosen: Int[np.ndarray, " kept"], room: float, source: "Labels | None" = None, threads: int = 0) -> bool:
         source = source or self
         one = source.of(chosen[:1])
-        parts = [*one.parts, *([] if one.mask is None else [one.mask])]
-        if len(chosen) * sum(part.nbytes for part in parts) > room:
+        if len(chosen) * sum(part.nbytes for part in one.rows) > room:
             return False
-        kept = [torch.empty(len(chosen), *part.shape[1:], dtype=part.dtype, device=self._device) for part in parts]
+        kept = one.each_row(lambda part: torch.empty(len(chosen), *part.shape[1:], dtype=part.dtype, device=self._device))
         done = 0
         for block in ahead(source.of, (chosen[start : start + _BLOCK] for start in range(0, len(chosen), _BLOCK)), threads):
-            for to, part in zip(kept, [*block.parts, *([] if block.mask is None else [block.mask])], strict=True):
+            for to, part in zip(kept.rows, block.rows, strict=True):
                 to[done : done + len(part)] = part
             done += len(block.parts[0])
-        self._several = isinstance(one.values, tuple)
-        self._parts, self._mask = kept[: len(one.parts)], kept[-1] if one.mask is not None else None
+        self._kept = replace(kept, statistics=self._statistics)
         self._row_of = np.full(len(self.prepared.samples), -1)
         self._row_of[chosen] = np.arange(len(chosen))
         return True
@@ -252,10 +250,6 @@ class Batches:
             return Batch(chosen, self.inputs.seen(self.prepared.samples[chosen], chosen, epoch, orders), targets)
         mirror_targets(targets, self.mirror, mirrored)
         return Batch(chosen, self.inputs.seen(self.prepared.samples[chosen], chosen, epoch, orders, mirrored), targets)
-
-
-def _keys(chosen: Int[np.ndarray, " batch"]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(chosen))
 
 
 def _tensor(value: Any) -> Any:

@@ -6,7 +6,7 @@ is labelled has the loss 0 and the gradient 0. Outputs in half precision are mad
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,18 +32,23 @@ class Targets:
         values: As `Label.encode` gives them, channels last; for soft colour bins the bins of each pixel, nearest first, and their weights.
         mask: Pixels that have a label; None: all.
         statistics: The task's statistics: lists or tensors of numbers; tensors on the batch's device save a copy at each step.
-        keys: Number of each sample, from which the metric loss derives its pixels.
+        pixels: The only pixels that the loss compares, counted row by row (`compared_pixels`); None: all.
     """
 
     values: Tensor | tuple[Tensor, Tensor]
     mask: Bool[Tensor, "batch height width"] | None
     statistics: dict[str, Any]
-    keys: Int[Tensor, " batch"] | None = None
+    pixels: Int[Tensor, "batch compared"] | None = None
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
         """Return the values as a tuple of one tensor, or of two."""
         return self.values if isinstance(self.values, tuple) else (self.values,)
+
+    @property
+    def rows(self) -> tuple[Tensor, ...]:
+        """Return the tensors that have a row for each sample."""
+        return (*self.parts, *(one for one in (self.mask, self.pixels) if one is not None))
 
     def to(self, device: torch.device) -> "Targets":
         """Copy the targets to a device."""
@@ -51,9 +56,14 @@ class Targets:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Targets":
         """Apply a function to every tensor."""
-        one = lambda value: change(value) if isinstance(value, Tensor) else value  # noqa: E731
-        values = (one(self.values[0]), one(self.values[1])) if isinstance(self.values, tuple) else one(self.values)
-        return Targets(values, one(self.mask), {name: one(value) for name, value in self.statistics.items()}, one(self.keys))
+        statistics = {name: change(value) if isinstance(value, Tensor) else value for name, value in self.statistics.items()}
+        return replace(self.each_row(change), statistics=statistics)
+
+    def each_row(self, change: Callable[[Tensor], Tensor]) -> "Targets":
+        """Apply a function to every tensor that has a row for each sample."""
+        one = lambda value: None if value is None else change(value)  # noqa: E731
+        values = (change(self.values[0]), change(self.values[1])) if isinstance(self.values, tuple) else change(self.values)
+        return replace(self, values=values, mask=one(self.mask), pixels=one(self.pixels))
 
 
 def per_sample(loss: Loss, output: Float[Tensor, "batch channels *map"], targets: Targets) -> Float[Tensor, " batch"]:
@@ -61,11 +71,12 @@ def per_sample(loss: Loss, output: Float[Tensor, "batch channels *map"], targets
 
     Args:
         loss: Which loss.
-        output: The network's output: maps are channels first, vectors are numbers; logits are not normalised.
+        output: The network's output: maps are channels first, vectors are numbers; logits are not normalised. A loss that compares some pixels alone
+            takes the output at these, [batch, channels, compared].
         targets: The batch's labels, on the same device.
 
     Raises:
-        TaskonomyError: Outputs and labels differ in shape; a mask or keys are given to a loss that does not use them, or missing for one that does.
+        TaskonomyError: Outputs and labels differ in shape; a mask is given to a loss that does not use it, or pixels are missing for one that does.
     """
     with torch.autocast(output.device.type, enabled=False):
         return LOSSES[loss](output, targets)
@@ -121,12 +132,11 @@ def _pairwise(output: Tensor, targets: Targets) -> Tensor:
     """
     _no_mask(Loss.PAIRWISE, targets)
     segments = _single(targets)
-    _check(segments.shape == (len(output), *output.shape[2:]), output, segments)
-    if targets.keys is None:
-        raise TaskonomyError(f"the loss {Loss.PAIRWISE} needs the number of each sample (keys) to choose its pixels")
-    pixels = sampled_pixels(targets.keys, segments[0].numel(), int(targets.statistics.get("pixels", PIXELS)))
-    ids = segments.flatten(1).gather(1, pixels)
-    chosen = _precise(output.flatten(2).gather(2, pixels[:, None].expand(-1, output.shape[1], -1)))
+    if targets.pixels is None:
+        raise TaskonomyError(f"the loss {Loss.PAIRWISE} needs the pixels of each sample that it compares")
+    ids = segments.flatten(1).gather(1, targets.pixels)
+    _check(ids.shape == (len(output), *output.shape[2:]), output, ids)
+    chosen = _precise(output)
     # |x|^2 + |y|^2 - 2 xy cancels digits where embeddings are nearly equal; centred at their mean, it cancels fewest.
     chosen = chosen - chosen.mean(2, keepdim=True)
     lengths = chosen.square().sum(1)
@@ -134,6 +144,19 @@ def _pairwise(output: Tensor, targets: Targets) -> Tensor:
     same = ids[:, :, None] == ids[:, None, :]
     sigma = torch.where(same, 2 / (1 + squared.exp()), torch.tanh(squared / 2))
     return -sigma.clamp(SURE, 1 - SURE).log().mean((1, 2))
+
+
+def compared_pixels(loss: Loss | None, keys: Int[Tensor, " batch"], targets: Targets) -> Int[Tensor, "batch compared"] | None:
+    """Choose the pixels of each sample's map that a loss compares, counted row by row; None: all.
+
+    Args:
+        loss: The loss.
+        keys: Number of each sample.
+        targets: Their labels, and the label's statistics, whose option `pixels` tells how many.
+    """
+    if loss is not Loss.PAIRWISE:
+        return None
+    return sampled_pixels(keys, _single(targets)[0].numel(), int(targets.statistics.get("pixels", PIXELS)))
 
 
 def sampled_pixels(keys: Int[Tensor, " batch"], pixels: int, count: int = PIXELS) -> Int[Tensor, "batch {count}"]:

@@ -15,7 +15,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.labels.mirror import Mirroring
 from taskonomy.labels.task import Task
 from taskonomy.machine.device import fastest, threads_for
-from taskonomy.models.decoders import Scaled
+from taskonomy.models.decoders import Scaled, at_pixels
 from taskonomy.store.store import Store, Unit
 from taskonomy.training.best_constant import best_constant
 from taskonomy.training.dataloader import Batches, Labels, NetworkInputs
@@ -158,6 +158,9 @@ class ConstantPredictor(nn.Module):
         super().__init__()
         self.value = nn.Parameter(0.01 * torch.randn(shape))
 
-    def forward(self, seen: Float[Tensor, "batch nothing"]) -> Float[Tensor, "batch numbers *side"]:
-        """Repeat the constant for each sample."""
-        return self.value.expand(len(seen), *self.value.shape)
+    def forward(
+        self, seen: Float[Tensor, "batch nothing"], pixels: Int[Tensor, "batch compared"] | None = None
+    ) -> Float[Tensor, "batch numbers *side"]:
+        """Repeat the constant, or these pixels of it, for each sample."""
+        constant = self.value.expand(len(seen), *self.value.shape)
+        return constant if pixels is None else at_pixels(constant, pixels)

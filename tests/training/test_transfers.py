@@ -4,6 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -369,3 +370,56 @@ def test_a_transfer_with_its_weights_is_the_one_that_was_measured(job, sources):
     again, _ = transfer_with_weights(one, sources)
     assert len(files_of(one.store)) == before + 1
     assert all((a == b).all() for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def kept_by(context) -> dict:
+    """Sources -> bytes of the weights that lie in the store."""
+    done = transfers_to(context)
+    opened = shared(context)
+    return {sources: size for sources in done.units if (size := opened.units.size_of(opened.weights_key(sources)))}
+
+
+def by_affinity(context) -> list:
+    """All transfers of the context, best first."""
+    worth = transfers._worth(transfers_to(context).units, context.config.task)
+    return sorted(worth, key=lambda one: (-worth[one], one))
+
+
+def test_the_weights_of_the_best_transfers_are_kept_as_far_as_there_is_room_and_leave_all_losses_as_they_are(job, tmp_path):
+    none = job(max_order=1)
+    assert kept_by(none) == {}
+    every = kept_by(replace(job(max_order=1, store=tmp_path / "every"), kept=2**30))
+    best = by_affinity(none)
+    assert set(every) == {SCRATCH, *best}
+    room = every[SCRATCH] + every[best[0]] + every[best[1]]
+    some = kept_by(replace(job(max_order=1, store=tmp_path / "some"), kept=room))
+    assert set(some) == {SCRATCH, *best[:2]}
+    assert files_of(tmp_path / "store").items() <= files_of(tmp_path / "some").items() <= files_of(tmp_path / "every").items()
+
+
+@pytest.mark.parametrize("sources", [SCRATCH, ("autoencoding",)])
+def test_kept_weights_are_those_that_another_training_gives_and_spare_it(job, tmp_path, sources, monkeypatch):
+    from taskonomy.training.train_transfer import scratch_with_weights, transfer_with_weights
+
+    def unit_of(context):
+        return scratch_with_weights(context)[1] if sources == SCRATCH else transfer_with_weights(context, sources)[1]
+
+    anew = unit_of(job("normal", "autoencoding", store=tmp_path / "anew"))
+    context = replace(job("normal", "autoencoding", max_order=1), kept=2**30)
+    transfers_to(context)
+    watch = Watch(monkeypatch)
+    kept = unit_of(context)
+    assert watch.asked == {}
+    assert kept.facts == anew.facts
+    assert kept.arrays.keys() == anew.arrays.keys()
+    assert all(kept.arrays[name].tobytes() == anew.arrays[name].tobytes() for name in anew.arrays)
+
+
+def test_weights_that_something_else_has_kept_stay(job):
+    from taskonomy.training.train_transfer import transfer_with_weights
+
+    context = job("normal", "autoencoding", "colorization", max_order=1)
+    transfer_with_weights(context, ("colorization",))
+    before = kept_by(context)
+    assert set(before) == {("colorization",)}
+    assert kept_by(replace(context, kept=before["colorization",] - 1)) == before

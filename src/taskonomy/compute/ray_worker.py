@@ -88,8 +88,8 @@ class Worker:
             mirror.bring(file, lambda path, size: _fetched(source, path, size))
         work, store = order.work, Store(mirror.where(order.work.store))
         value = work.function(moved(work.item, mirror.where))
-        units = tuple((key, store.packed(key)) for key in work.keys)
-        for key in work.keys:
+        units = tuple((key, store.packed(key)) for key in (*work.keys, *filter(store.has, work.perhaps)))
+        for key, _data in units:
             store.remove(key)
         return WorkerAnswer(value, units)
 

@@ -20,6 +20,7 @@ class Work:
         reads: The files, and folders of files, that it reads.
         store: The folder of finished units; the function is given it within `item`.
         keys: The keys of the units that it leaves there.
+        perhaps: The keys of the units that it may leave there as well.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Work:
     reads: tuple[Path, ...]
     store: Path
     keys: tuple[str, ...]
+    perhaps: tuple[str, ...] = ()
 
     def do(self) -> Any:
         """Call the function in this process."""

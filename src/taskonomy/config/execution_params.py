@@ -60,6 +60,9 @@ class ExecutionParams(Checked):
     more images a second. It needs a C compiler and Python's headers. The numbers differ in their last digits."""
     per_gpu: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes of this machine that train side by side on a GPU. More than one pays under NVIDIA's MPS alone (docs/cluster.md)."""
+    weights: Annotated[int, Field(ge=0)] = 32
+    """Weights of transfers that the stage `transfer` keeps in the store of units, MiB for each target: those of the network from scratch, then of the
+    best transfers. Reports and exports train the others that they show or use once more, with the same bits. 0: none are kept."""
     kinds: Kinds = Kinds()
     """What a worker of the cluster reserves: processor cores, GPUs (0.5: two share one), memory (GiB; 0: none reserved); and how often a unit is
     given to another worker when its own dies."""

@@ -110,6 +110,8 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
     candidates = sum(units.transfers.values()) + units.scratch + units.variants + len(params.transfer.targets)
     found["losses of transfers"] = candidates * losses
     found["store of units"] = units.total * (losses + UNIT_BYTES)
+    if params.execution.weights:
+        found["weights of transfers in it, at most"] = len(params.transfer.targets) * params.execution.weights * 2**20
     return found
 
 

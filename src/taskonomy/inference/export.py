@@ -22,7 +22,7 @@ from taskonomy.inference.composed_model import Readout, fresh_encoder, fresh_rea
 from taskonomy.inference.inference_cost import ModelSize, size_of, together
 from taskonomy.inference.manifest import FORMAT
 from taskonomy.machine.cores import on_every_core
-from taskonomy.store.store import digest_of, key_of
+from taskonomy.store.store import digest_of
 from taskonomy.store.unit_keys import data_digest
 from taskonomy.tables.table import SELF, join_sources, labelled, read_table
 from taskonomy.tables.transfer_spec import variant
@@ -206,7 +206,7 @@ def _transferred(run: RunContext, one: Chosen, readout: Readout) -> dict[str, An
     epoch = unit.facts["chosen"]
     losses = {split: unit.facts[split][epoch] for split in ("train", "validation")}
     losses |= {split: float(unit.arrays[split].mean(dtype=np.float64)) for split in TEST_SPLITS}
-    return {"metrics": {"epoch": epoch + 1, "losses": losses}, "unit": key_of(kind="weights", transfer=shared(to).key(one.sources))}
+    return {"metrics": {"epoch": epoch + 1, "losses": losses}, "unit": shared(to).weights_key(one.sources)}
 
 
 def _own(run: RunContext, target: str, readout: Readout) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from taskonomy.training.checkpoint import load_weights
 from taskonomy.training.codes import row_of_view
 from taskonomy.training.dataloader import TESTING, Batches, CodeInputs, ImageInputs, Labels, NetworkInputs
 from taskonomy.training.task_networks import network_of, prepared_task
-from taskonomy.training.train_transfer import scratch_with_weights, transfer_with_weights, weights_key
+from taskonomy.training.train_transfer import scratch_with_weights, transfer_with_weights
 from taskonomy.training.transfer_context import SCRATCH, shared
 from taskonomy.transfers.run_context import RunContext
 
@@ -168,11 +168,11 @@ def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Param
         with torch.enable_grad():
             network, _unit = transfer_with_weights(context, sources)
         columns.append(column("transfer", sources, network, CodeInputs([context.stored_codes(one) for one in sources], rows)))
-        units.append((weights_key(context, sources), target, "+".join(sources)))
+        units.append((context.weights_key(sources), target, "+".join(sources)))
     with torch.enable_grad():
         network, _unit = scratch_with_weights(context)
     columns.append(column("scratch", SCRATCH, network, images))
-    units.append((weights_key(context, SCRATCH), target, SCRATCH[0]))
+    units.append((context.weights_key(SCRATCH), target, SCRATCH[0]))
     seen = [album.keep(fit(np.asarray(album.prepared.images[row]), album.params.side, smooth=True)) for row in task.samples[chosen, 0]]
     return {"target": target, "seen": seen, "truth": [album.truth(task, one) for one in chosen.tolist()], "columns": columns}, units
 

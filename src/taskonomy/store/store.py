@@ -166,6 +166,10 @@ class Store:
         """Return whether a unit's file exists, damaged or not."""
         return self.path(key).is_file()
 
+    def size_of(self, key: str) -> int:
+        """Return the bytes of a unit's file; 0 where there is none."""
+        return self.path(key).stat().st_size if self.has(key) else 0
+
     def unfinished(self, key: str) -> Path:
         """Return the path for the state of this unit's interrupted training, in a folder that exists."""
         path = self._state(key)

@@ -18,7 +18,7 @@ from taskonomy.store.store import Store, Unit, code_digest, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, data_digest, network_key
 from taskonomy.training.codes import coded_rows, codes_of
 from taskonomy.training.dataloader import ImageInputs, Labels
-from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
+from taskonomy.training.train_unit import ConstantPredictor, Kept, NoInput, Recipe, train_unit, weights_of
 from taskonomy.training.trainer import Curve, seeded
 
 # A constant is fitted by the same loop, at a learning rate too high for networks. If these epochs have fewer than CONSTANT_STEPS steps, more follow:
@@ -73,11 +73,13 @@ def train_task(prepared: Prepared, config: TaskConfig, store: Store, each_epoch:
     return Trained(units, keys, network, codes)
 
 
-def train_scratch(prepared: Prepared, config: TaskConfig, train: Int[np.ndarray, " samples"], key: str, store: Store) -> Unit:
+def train_scratch(
+    prepared: Prepared, config: TaskConfig, train: Int[np.ndarray, " samples"], key: str, store: Store, also: Kept | None = None
+) -> Unit:
     """Train the baseline of gain: the task's network, on a transfer's images alone."""
     task = prepared_task(prepared, config)
     labels = Labels(task, np.concatenate([train, task.of_split(Split.VALIDATION)]))
-    return train_unit(store, key, _recipe("scratch", task, labels, config, train, prepared), lambda: network_of(config, prepared))
+    return train_unit(store, key, _recipe("scratch", task, labels, config, train, prepared), lambda: network_of(config, prepared), also=also)
 
 
 def prepared_task(prepared: Prepared, config: TaskConfig) -> PreparedTask:

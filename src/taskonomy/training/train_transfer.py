@@ -8,15 +8,22 @@ from jaxtyping import Int
 from torch import nn
 
 from taskonomy.models.networks import transfer_network
-from taskonomy.store.store import Unit, key_of
+from taskonomy.store.store import Unit
 from taskonomy.training.dataloader import CodeInputs, ImageInputs, Labels
 from taskonomy.training.task_networks import network_of
-from taskonomy.training.train_unit import Recipe, train_unit, weights_of
+from taskonomy.training.train_unit import Kept, Recipe, train_unit, weights_of
 from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext, shared
 
 
 def train_transfer(
-    context: TransferContext, key: str, sources: Sources, codes: Sequence[Any], *, rows: Int[np.ndarray, " views"] | None = None, keep: bool = False
+    context: TransferContext,
+    key: str,
+    sources: Sources,
+    codes: Sequence[Any],
+    *,
+    rows: Int[np.ndarray, " views"] | None = None,
+    keep: bool = False,
+    also: Kept | None = None,
 ) -> Unit:
     """Train a transfer to the context's target from these codes.
 
@@ -27,13 +34,14 @@ def train_transfer(
         codes: Codes of each source, for all views outside the train split: [coded, channels, height, width].
         rows: Row of each view among these codes; None: those of the views outside the train split, in order.
         keep: Whether to keep the weights.
+        also: Where to keep the weights, if not in this unit.
     """
     params, task = context.params, context.task.task
     inputs = CodeInputs(list(codes), context.code_rows if rows is None else rows)
     name = f"transfer {'+'.join(sources)} {task.name}"
     recipe = Recipe(name, task, context.labels, inputs, context.train, context.schedule, params.precision.here(), params.seed)
     channels = int(codes[0].shape[1])
-    return train_unit(context.units, key, recipe, lambda: fresh_transfer(context, len(sources), channels), keep=keep)
+    return train_unit(context.units, key, recipe, lambda: fresh_transfer(context, len(sources), channels), keep=keep, also=also)
 
 
 def fresh_transfer(context: TransferContext, sources: int, channels: int) -> nn.Module:
@@ -44,10 +52,10 @@ def fresh_transfer(context: TransferContext, sources: int, channels: int) -> nn.
 
 
 def transfer_with_weights(context: TransferContext, sources: Sources) -> tuple[nn.Module, Unit]:
-    """Train the network of one transfer again, exactly as when it was measured.
+    """Load the network of one transfer; if its weights were not kept, it is trained again, exactly as when it was measured.
 
-    The weights of all transfers would be many times as large as everything else together (at the paper's size some 200 GB), so none are kept. The few
-    that are looked at or used are trained once more, with the same bits, and their weights are kept as a unit of their own.
+    The weights of all transfers would be many times as large as everything else together (at the paper's size some 60 GB), so the stage `transfer`
+    keeps those of the best, as units of their own. Others that are looked at or used are trained once more, with the same bits, and then kept so.
 
     Args:
         context: The target and its codes.
@@ -58,14 +66,14 @@ def transfer_with_weights(context: TransferContext, sources: Sources) -> tuple[n
     """
     opened = shared(context)
     codes = [opened.stored_codes(source) for source in sources]
-    unit = train_transfer(opened, weights_key(opened, sources), sources, codes, keep=True)
+    unit = train_transfer(opened, opened.weights_key(sources), sources, codes, keep=True)
     network = fresh_transfer(opened, len(sources), int(codes[0].shape[1]))
     network.load_state_dict(weights_of(unit))
     return network.eval(), unit
 
 
 def scratch_with_weights(context: TransferContext) -> tuple[nn.Module, Unit]:
-    """Train the network from scratch on the transfers' images again, for its weights, as `transfer_with_weights` does for a transfer."""
+    """Load the network from scratch on the transfers' images, or train it again, as `transfer_with_weights` does for a transfer."""
     opened = shared(context)
     config, task = opened.config, opened.task
     inputs = ImageInputs(opened.dataset.images, task.task.input, config.tile_side)
@@ -73,12 +81,7 @@ def scratch_with_weights(context: TransferContext) -> tuple[nn.Module, Unit]:
         f"scratch {config.task}", task.task, Labels(task, opened.train), inputs, opened.train, config.schedule,
         config.precision, config.seed, adversarial=config.adversarial, mirror=config.mirror,
     )  # fmt: skip
-    unit = train_unit(opened.units, weights_key(opened, SCRATCH), recipe, lambda: network_of(config, opened.dataset), keep=True)
+    unit = train_unit(opened.units, opened.weights_key(SCRATCH), recipe, lambda: network_of(config, opened.dataset), keep=True)
     network = network_of(config, opened.dataset)
     network.load_state_dict(weights_of(unit))
     return network.eval(), unit
-
-
-def weights_key(context: TransferContext, sources: Sources) -> str:
-    """Compute the key of the unit that keeps the weights of a transfer, or of the network from scratch."""
-    return key_of(kind="weights", transfer=shared(context).key(sources))

@@ -59,6 +59,19 @@ class Recipe:
     curve: bool = False
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A second unit of a network, which keeps its weights beside its losses.
+
+    Attributes:
+        key: Key of this unit.
+        most: Bytes; larger weights are not kept.
+    """
+
+    key: str
+    most: int
+
+
 def train_unit(
     store: Store,
     key: str,
@@ -66,6 +79,7 @@ def train_unit(
     make: Callable[[], nn.Module],
     *,
     keep: bool = False,
+    also: Kept | None = None,
     each_epoch: Callable[[int, Curve], object] | None = None,
 ) -> Unit:
     """Return the unit of this key, from the store, or trained and stored.
@@ -76,6 +90,7 @@ def train_unit(
         recipe: How it is trained.
         make: Builds the fresh network; called after torch's random numbers were seeded.
         keep: Whether to keep the weights.
+        also: Where to keep the weights when the network is trained, if not in this unit.
         each_epoch: Called after every epoch, and for every epoch of a unit from the store.
 
     Raises:
@@ -113,9 +128,12 @@ def train_unit(
     for split, losses in arrays.items():
         if not np.isfinite(losses).all():
             raise TaskonomyError(f"{recipe.name}: the loss is not finite on {int((~np.isfinite(losses)).sum())} images of {split}")
-    if keep:
-        arrays |= {f"{_WEIGHTS}{name}": value.cpu().numpy() for name, value in network.state_dict().items()}
     facts = {"name": recipe.name, "train": result.curve.train, "validation": result.curve.validation, "chosen": result.chosen}
+    weights = {f"{_WEIGHTS}{name}": value.cpu().numpy() for name, value in network.state_dict().items()}
+    if also is not None and sum(one.nbytes for one in weights.values()) <= also.most:
+        store.write(also.key, arrays | weights, facts)
+    if keep:
+        arrays |= weights
     store.write(key, arrays, facts)
     return Unit(arrays, facts)
 

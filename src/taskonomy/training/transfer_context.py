@@ -35,6 +35,7 @@ class TransferContext:
         store: Folder of the finished units.
         config: The target's configuration.
         params: The section `transfer`.
+        kept: Bytes of weights of the best transfers that are kept in the store when they are trained.
     """
 
     prepared: Path
@@ -43,6 +44,7 @@ class TransferContext:
     store: Path
     config: TaskConfig
     params: TransferParams
+    kept: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: what was opened stays in its process."""
@@ -122,6 +124,10 @@ class TransferContext:
             if source not in self._digests:
                 self._digests[source] = digest_of(self.stored_codes(source))
         return key_of(kind="transfer", sources=list(sources), codes=[self._digests[source] for source in sources], **self._common)
+
+    def weights_key(self, sources: Sources) -> str:
+        """Compute the key of the unit that keeps the weights of a transfer, or of the network from scratch, beside its losses."""
+        return key_of(kind="weights", transfer=self.key(sources))
 
     @cached_property
     def _common(self) -> dict[str, Any]:

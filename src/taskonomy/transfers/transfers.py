@@ -19,6 +19,7 @@ from taskonomy.store.unit_keys import prepared_files
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext, shared
 from taskonomy.transfers.beam_search import candidates
+from taskonomy.transfers.kept_weights import keep_best
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,15 @@ def transfers_to(context: TransferContext, on_done: Callable[[int], object] = la
     pool = [name for name in sources if name != target and _learnt(name)]
     todo: list[Sources] = [SCRATCH, *((name,) for name in sources)]
     units: dict[Sources, Unit] = {}
+    worth: dict[Sources, float] = {}
+    new: set[Sources] = set()
     for order in range(1, params.max_order + 1):
         if order > 1:
-            todo = candidates(order, _worth(units, target), pool, params.beam)
+            todo = candidates(order, worth, pool, params.beam)
+        new |= {sources for sources in todo if not context.units.has(context.weights_key(sources))}
         units |= _units(context, todo, on_done, executor)
+        worth = _worth(units, target)
+        keep_best(context, worth, new)
     return Transferred(units, {sources: context.key(sources) for sources in units})
 
 
@@ -104,13 +110,14 @@ def _train(work: tuple[TransferContext, Sources]) -> None:
     """Train one unit; torch is loaded here, as only training needs it."""
     from taskonomy.training.task_networks import train_scratch
     from taskonomy.training.train_transfer import train_transfer
+    from taskonomy.training.train_unit import Kept
 
     context, sources = shared(work[0]), work[1]
-    key = context.key(sources)
+    key, also = context.key(sources), Kept(context.weights_key(sources), context.kept)
     if sources == SCRATCH:
-        train_scratch(context.dataset, context.config, context.train, key, context.units)
+        train_scratch(context.dataset, context.config, context.train, key, context.units, also)
     else:
-        train_transfer(context, key, sources, [context.stored_codes(source) for source in sources])
+        train_transfer(context, key, sources, [context.stored_codes(source) for source in sources], also=also)
 
 
 def transfer_work(context: TransferContext, sources: Sources) -> Work:
@@ -118,4 +125,5 @@ def transfer_work(context: TransferContext, sources: Sources) -> Work:
     name = f"transfer {'+'.join(sources)} -> {context.config.task}"
     codes = [] if sources == SCRATCH else [context.codes_path(source) for source in sources]
     reads = (*prepared_files(context.prepared, context.config.task), *codes)
-    return Work(name, WorkKind.TRANSFER, _train, (context, sources), reads, context.store, (context.key(sources),))
+    perhaps = (context.weights_key(sources),)
+    return Work(name, WorkKind.TRANSFER, _train, (context, sources), reads, context.store, (context.key(sources),), perhaps)

@@ -144,7 +144,7 @@ def _planned(run: RunContext) -> list[Planned]:
     wanted = params.parsed_variants()
     steps = sorted({(one.intermediate, one.source) for one in wanted if one.intermediate is not None})
     # Task by task, so that what all transfers to a task share is opened once.
-    kept = {(into, source): key_of(kind="kept", transfer=shared(run.to(into)).key((source,))) for into, source in steps}
+    kept = {(into, source): shared(run.to(into)).weights_key((source,)) for into, source in steps}
     weights = cache(lambda source: weights_digest(encoder_weights(run.models / source)))
     found = []
     for target in params.targets if wanted else ():

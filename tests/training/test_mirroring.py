@@ -34,7 +34,7 @@ def batches(prepared: Prepared, name: str, split: str = "train", *, size: int = 
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
-    return [batch.seen, *batch.targets.parts, batch.targets.keys, *([] if batch.targets.mask is None else [batch.targets.mask])]
+    return [batch.seen, *batch.targets.rows]
 
 
 @given(st.integers(0, 2**31), st.integers(0, 100), st.integers(1, 500), st.integers(0, 500))

@@ -11,20 +11,25 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from dvc.dependency import param  # type: ignore[import-untyped]
-from dvc.dependency.base import Dependency  # type: ignore[import-untyped]
-from dvc.dependency.db import AbstractDependency  # type: ignore[import-untyped]
-from dvc.dependency.repo import RepoDependency  # type: ignore[import-untyped]
-from dvc.dvcfile import PROJECT_FILE  # type: ignore[import-untyped]
-from dvc.exceptions import DvcException  # type: ignore[import-untyped]
-from dvc.repo import Repo, lock_repo  # type: ignore[import-untyped]
-from dvc.repo.reproduce import get_active_graph, plan_repro  # type: ignore[import-untyped]
-from dvc.rwlock import RWLOCK_FILE, rwlock  # type: ignore[import-untyped]
-from dvc.stage.cache import RunCacheNotSupported  # type: ignore[import-untyped]
-from dvc.utils.serialize import ParseError  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.machine.dvc_internals import (
+    PROJECT_FILE,
+    RWLOCK_FILE,
+    AbstractDependency,
+    Dependency,
+    DvcException,
+    ParseError,
+    Repo,
+    RepoDependency,
+    RunCacheNotSupported,
+    get_active_graph,
+    lock_repo,
+    param,
+    plan_repro,
+    rwlock,
+)
 from taskonomy.pipeline.lockfile import LockFile
 
 if TYPE_CHECKING:

@@ -15,14 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from dvc.exceptions import DvcException  # type: ignore[import-untyped]
-from dvc.lock import LockError  # type: ignore[import-untyped]
-from dvc.repo import lock_repo  # type: ignore[import-untyped]
-from dvc.stage.exceptions import StageCmdFailedError  # type: ignore[import-untyped]
-from dvc.stage.serialize import to_lockfile  # type: ignore[import-untyped]
-from dvc.utils.serialize import dumps_yaml  # type: ignore[import-untyped]
-
 from taskonomy.errors import TaskonomyError
+from taskonomy.machine.dvc_internals import DvcException, LockError, StageCmdFailedError, dumps_yaml, lock_repo, to_lockfile
 from taskonomy.machine.jobserver import TOKENS
 from taskonomy.pipeline.lockfile import write_entry
 from taskonomy.pipeline.plan import TITLE

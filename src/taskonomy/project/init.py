@@ -120,8 +120,7 @@ def _top(root: Path) -> Path | None:
 
 def _with_dvc(root: Path) -> str:
     """Set up DVC through its Python interface, like `dvc init`: as a subproject below the root of a repository, without git where there is none."""
-    from dvc.exceptions import DvcException  # type: ignore[import-untyped]
-    from dvc.repo import Repo  # type: ignore[import-untyped]
+    from taskonomy.machine.dvc_internals import DvcException, Repo
 
     top = _top(root)
     tracked, below = top is not None, top is not None and top.resolve() != root.resolve()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from taskonomy.machine import dvc_internals
-from taskonomy.machine.dvc_internals import CALLED, REPLACED, TAKEN
+from taskonomy import dvc_internals
+from taskonomy.dvc_internals import CALLED, REPLACED, TAKEN
 
 # How this project calls each of them: positions, and names.
 CALLS: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {

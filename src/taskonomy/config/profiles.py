@@ -66,7 +66,7 @@ def write_profile(name: str, params: Path = Path("params.yaml")) -> int:
     Returns:
         How many values differ.
     """
-    from taskonomy.machine.dvc_internals import apply_overrides
+    from taskonomy.dvc_internals import apply_overrides
 
     overrides = read_profile(name, params)
     apply_overrides(str(params), overrides)

@@ -23,7 +23,7 @@ def keep_state_in(dvc: Path) -> None:
     Raises:
         ConfigError: A file of DVC's configuration is damaged.
     """
-    from taskonomy.machine.dvc_internals import Config
+    from taskonomy.dvc_internals import Config
 
     state = dvc.absolute() / STATE
     config = Config(str(dvc), validate=False)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from taskonomy.errors import TaskonomyError
-from taskonomy.machine.dvc_internals import (
+from taskonomy.dvc_internals import (
     PROJECT_FILE,
     RWLOCK_FILE,
     AbstractDependency,
@@ -30,6 +29,7 @@ from taskonomy.machine.dvc_internals import (
     plan_repro,
     rwlock,
 )
+from taskonomy.errors import TaskonomyError
 from taskonomy.pipeline.lockfile import LockFile
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+from taskonomy.dvc_internals import Repo
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import cores
-from taskonomy.machine.dvc_internals import Repo
 from taskonomy.machine.jobserver import Jobserver, give_back
 from taskonomy.machine.terminal import clock
 from taskonomy.pipeline.dvc_state import keep_state_in

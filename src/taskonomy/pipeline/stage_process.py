@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from taskonomy.dvc_internals import DvcException, LockError, StageCmdFailedError, dumps_yaml, lock_repo, to_lockfile
 from taskonomy.errors import TaskonomyError
-from taskonomy.machine.dvc_internals import DvcException, LockError, StageCmdFailedError, dumps_yaml, lock_repo, to_lockfile
 from taskonomy.machine.jobserver import TOKENS
 from taskonomy.pipeline.lockfile import write_entry
 from taskonomy.pipeline.plan import TITLE

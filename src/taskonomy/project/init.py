@@ -120,7 +120,7 @@ def _top(root: Path) -> Path | None:
 
 def _with_dvc(root: Path) -> str:
     """Set up DVC through its Python interface, like `dvc init`: as a subproject below the root of a repository, without git where there is none."""
-    from taskonomy.machine.dvc_internals import DvcException, Repo
+    from taskonomy.dvc_internals import DvcException, Repo
 
     top = _top(root)
     tracked, below = top is not None, top is not None and top.resolve() != root.resolve()

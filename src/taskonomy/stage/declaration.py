@@ -61,7 +61,7 @@ def declared(name: str, folder: Path) -> DeclaredStage:
 
 def of_dvc(stage: "Stage") -> DeclaredStage:
     """Convert DVC's own object; what is not on this machine is left out."""
-    from taskonomy.machine.dvc_internals import ParamsDependency
+    from taskonomy.dvc_internals import ParamsDependency
 
     deps, params = [], {}
     for dep in stage.deps:
@@ -181,7 +181,7 @@ def _looked_up(key: str, values: Mapping[str, Any]) -> Any:
 
 
 def _by_dvc(name: str, folder: Path) -> DeclaredStage:
-    from taskonomy.machine.dvc_internals import DvcException, Repo
+    from taskonomy.dvc_internals import DvcException, Repo
 
     try:
         with Repo() as repo:

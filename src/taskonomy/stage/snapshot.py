@@ -238,7 +238,7 @@ def _comparable(value: Any) -> Any:
 
 def _not_ignored(names: list[str], root: str) -> list[str]:
     """Drop names that .dvcignore excludes, as DVC ignores them too. DVC itself is asked, which takes a second, but only after a change was found."""
-    from taskonomy.machine.dvc_internals import DvcIgnoreFilter, localfs
+    from taskonomy.dvc_internals import DvcIgnoreFilter, localfs
 
     top = next((str(folder) for folder in (Path(root), *Path(root).parents) if (folder / ".dvc").is_dir()), root)
     ignored = DvcIgnoreFilter(localfs, top)

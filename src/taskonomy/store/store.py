@@ -282,7 +282,7 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) 
 
 def _dvc_cache(project: Path) -> Path:
     """Return the folder of DVC's cache, as DVC itself reads its configuration files (0.1 s)."""
-    from taskonomy.machine.dvc_internals import Config, ConfigError
+    from taskonomy.dvc_internals import Config, ConfigError
 
     folder = project / ".dvc"
     if not folder.is_dir():

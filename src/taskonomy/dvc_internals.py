@@ -1,6 +1,6 @@
 """All that this project takes from inside DVC, with the reason: DVC promises only its commands, so a new version is held against this list.
 
-No other module imports DVC. A name is imported when it is first asked for, as loading DVC takes a second: `from taskonomy.machine.dvc_internals
+No other module imports DVC. A name is imported when it is first asked for, as loading DVC takes a second: `from taskonomy.dvc_internals
 import Repo`. tests/pipeline/test_dvc_internals.py fails where DVC no longer has one of these, takes other arguments, or does otherwise what this
 project does in its place.
 """

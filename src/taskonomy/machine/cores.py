@@ -50,11 +50,11 @@ def on_every_core(
     from taskonomy.machine.pool import WorkerPool
 
     folder = os.environ.get(TOKENS)
-    with WorkerPool(function, items, count - 1, Jobserver(Path(folder)) if folder else None, long=long) as helpers:
-        while (taken := helpers.next()) is not None:
+    with WorkerPool(function, items, count - 1, Jobserver(Path(folder)) if folder else None, long=long) as pool:
+        while (taken := pool.next()) is not None:
             yield taken[0], function(taken[0])
-            yield from helpers.finished()
-        yield from helpers.rest()
+            yield from pool.finished()
+        yield from pool.rest()
 
 
 def progress(total: int, what: str, unit: str) -> "tqdm[Any]":

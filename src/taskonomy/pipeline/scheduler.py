@@ -27,7 +27,7 @@ from taskonomy.pipeline.plan import PipelinePlan, let_go, one_line_of_dvc, ranks
 from taskonomy.pipeline.progress import ProgressDisplay, RunningLine, last_line
 from taskonomy.pipeline.stage_process import OF_DVC, STOPS, Outcome, StageJob, work
 from taskonomy.pipeline.timings import Time, as_csv, read_seconds, table, write_seconds
-from taskonomy.pipeline.unchanged import STILL, UNFINISHED, remember
+from taskonomy.pipeline.unchanged import UNCHANGED, UNFINISHED, remember
 
 INTERRUPTED = 130
 _BEHIND = 50_000_000  # nanoseconds that a file system's clock may lag behind
@@ -84,13 +84,13 @@ def repro(request: Request) -> int:
                 with _signals(run), python(str(plan.stages[name].cmd) for name in plan.pending):
                     run.all()
             finally:
-                run.screen.close()
+                run.display.close()
                 with one_line_of_dvc(), Repo(_wait_for_lock=True) as repo, repo.lock:
                     let_go(plan.scratch)
                     unfinished.close(finished=run.well)
                 write_seconds(run.memory, run.known, run.times)
         if run.well and plan.names and not request.downstream:
-            remember(plan.scratch / STILL, request.targets, len(plan.names), plan.looked_at(run.ends, at), plan.objects())
+            remember(plan.scratch / UNCHANGED, request.targets, len(plan.names), plan.looked_at(run.ends, at), plan.objects())
     return run.report()
 
 
@@ -115,7 +115,7 @@ class PipelineRun:
         self.times: list[Time] = []
         self.ends: dict[str, int] = {}  # when stages ended, in nanoseconds since 1970
         self.signals = 0
-        self.screen = ProgressDisplay(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
+        self.display = ProgressDisplay(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
         self.tokens = Jobserver.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
         self.held: list[int] = []  # one token for each running stage
         self.claim: int | None = None  # set while a stage that is ready has no token
@@ -128,8 +128,8 @@ class PipelineRun:
     def all(self) -> None:
         """Start stages and wait for them until no more can run."""
         signalled, stop_by = 0, float("inf")
-        if self.left and self.screen.done:
-            self.screen.say(f"{self.screen.done} of {self.screen.total} stages are unchanged")
+        if self.left and self.display.done:
+            self.display.say(f"{self.display.done} of {self.display.total} stages are unchanged")
         while True:
             if not self.signals and self._start():
                 self.unfinished.note(self.running)
@@ -138,7 +138,7 @@ class PipelineRun:
             if self.signals > signalled:
                 self._tell((signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[min(self.signals, 3) - 1])
                 signalled, stop_by = self.signals, time.monotonic() + _PATIENCE
-                self.screen.say(f"stopping {', '.join(self.running)}; once more to kill")
+                self.display.say(f"stopping {', '.join(self.running)}; once more to kill")
             elif time.monotonic() > stop_by:
                 self._tell(signal.SIGTERM)
                 stop_by = time.monotonic() + 1
@@ -146,7 +146,7 @@ class PipelineRun:
             for one in [one for one in self.running.values() if one.process.sentinel in ended]:
                 self._end(one)
                 self.unfinished.note(self.running)
-            self.screen.draw([RunningLine(one.job.name, one.started, one.job.log) for one in self.running.values()])
+            self.display.draw([RunningLine(one.job.name, one.started, one.job.log) for one in self.running.values()])
 
     def report(self) -> int:
         """Print how the run went and return the exit status."""
@@ -185,7 +185,7 @@ class PipelineRun:
             )
             self.left.remove(name)
             self.running[name] = Running.begin(job)
-            self.screen.started(name)
+            self.display.started(name)
         return bool(ready)
 
     def _with_tokens(self, wanted: int) -> int:
@@ -211,12 +211,12 @@ class PipelineRun:
             one.tell(signal.SIGKILL)
         if outcome is Outcome.FAILED and self.signals:
             self.left.add(one.job.name)
-            return self.screen.say(f"stopped   {one.job.name}")
+            return self.display.say(f"stopped   {one.job.name}")
         if outcome is Outcome.FAILED:
             self.failed[one.job.name] = one.job.log
         elif outcome is not Outcome.UNCHANGED:
             self.times.append(Time(one.job.name, seconds, one.started - self.began, outcome is Outcome.CACHED))
-        return self.screen.ended(one.job.name, {Outcome.RAN: "done"}.get(outcome, outcome.name.lower()), seconds)
+        return self.display.ended(one.job.name, {Outcome.RAN: "done"}.get(outcome, outcome.name.lower()), seconds)
 
     def _tell(self, number: int) -> None:
         for one in self.running.values():

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from taskonomy.machine.terminal import clock
 
-STILL, UNFINISHED = "taskonomy-still.json", "taskonomy-unfinished.json"  # in DVC's temporary folder of the project
+UNCHANGED, UNFINISHED = "taskonomy-unchanged.json", "taskonomy-unfinished.json"  # in DVC's temporary folder of the project
 IGNORED = "__pycache__"  # also in .dvcignore: written by every Python process
 
 
 @dataclass(frozen=True)
-class Still:
+class UnchangedWorkspace:
     """A record of a workspace in which all stages were unchanged.
 
     Attributes:
@@ -56,15 +56,15 @@ def remember(path: Path, targets: Sequence[str], stages: int, limits: Mapping[st
         return
     digest, objects = blake2b(digest_size=16), sorted(objects)
     for name, limit in sorted(limits.items()):
-        for text, touched in _said_of(name):
+        for text, touched in _metadata_below(name):
             if touched > limit:
                 return
             digest.update(text.encode())
     for name in objects:
-        digest.update(_said_of_one(name)[0].encode())
-    still = Still(os.getcwd(), targets, stages, sorted(limits), objects, digest.hexdigest())
+        digest.update(_metadata(name)[0].encode())
+    known = UnchangedWorkspace(os.getcwd(), targets, stages, sorted(limits), objects, digest.hexdigest())
     new = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    new.write_text(json.dumps(asdict(still)))
+    new.write_text(json.dumps(asdict(known)))
     os.replace(new, path)
 
 
@@ -76,32 +76,32 @@ def untouched(targets: Sequence[str]) -> str | None:
     began = time.monotonic()
     scratch = Path(".dvc/tmp")
     try:
-        still = Still(**json.loads((scratch / STILL).read_text()))
-        if still.root != os.getcwd() or list(still.targets) != list(targets) or (scratch / UNFINISHED).exists() or _busy(scratch):
+        known = UnchangedWorkspace(**json.loads((scratch / UNCHANGED).read_text()))
+        if known.root != os.getcwd() or list(known.targets) != list(targets) or (scratch / UNFINISHED).exists() or _busy(scratch):
             return None
         digest = blake2b(digest_size=16)
-        for name in still.paths:
-            for text, _touched in _said_of(name):
+        for name in known.paths:
+            for text, _touched in _metadata_below(name):
                 digest.update(text.encode())
-        for name in still.objects:
-            digest.update(_said_of_one(name)[0].encode())
+        for name in known.objects:
+            digest.update(_metadata(name)[0].encode())
     except (OSError, ValueError, TypeError):  # missing, truncated by a kill, or not readable: DVC reports the reason
         return None
-    if digest.hexdigest() != still.digest:
+    if digest.hexdigest() != known.digest:
         return None
-    return f"{still.stages} stages in {clock(time.monotonic() - began)}: 0 ran, 0 from the cache, {still.stages} unchanged"
+    return f"{known.stages} stages in {clock(time.monotonic() - began)}: 0 ran, 0 from the cache, {known.stages} unchanged"
 
 
-def _said_of(name: str) -> Iterable[tuple[str, int]]:
+def _metadata_below(name: str) -> Iterable[tuple[str, int]]:
     """Yield the metadata of a file, or of a folder and all that is in it, each with the time of its last change."""
-    yield _said_of_one(name)
+    yield _metadata(name)
     for folder, folders, files in os.walk(name):
         folders[:] = sorted(set(folders) - {IGNORED})
         for one in (*folders, *sorted(files)):
-            yield _said_of_one(os.path.join(folder, one))
+            yield _metadata(os.path.join(folder, one))
 
 
-def _said_of_one(name: str) -> tuple[str, int]:
+def _metadata(name: str) -> tuple[str, int]:
     try:
         now = os.stat(name)
     except OSError:  # missing or not readable

@@ -36,11 +36,11 @@ def _handed_over(address: str, arguments: list[str]) -> int | None:
     request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd(), "group": os.getpgid(0)}
     before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}  # the stage is in this process group and gets them itself
     stage, status = "", ""
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as warm:  # the fork server is still loading, or was killed
-        warm.connect(address)
-        socket.send_fds(warm, [b"?"], [0, 1, 2])
-        warm.sendall(json.dumps(request).encode() + b"\n")
-        with warm.makefile() as answer:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as server:  # the fork server is still loading, or was killed
+        server.connect(address)
+        socket.send_fds(server, [b"?"], [0, 1, 2])
+        server.sendall(json.dumps(request).encode() + b"\n")
+        with server.makefile() as answer:
             stage, status = answer.readline(), answer.readline()
     if stage and not status:
         with suppress(ProcessLookupError):

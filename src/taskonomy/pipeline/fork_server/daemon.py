@@ -47,14 +47,14 @@ def python(commands: Iterable[str]) -> Iterator[None]:
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # else a log would lag behind what the stage printed
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
     try:
-        with _warm() if sum(command.startswith("python ") for command in commands) >= LEAST else nullcontext():
+        with _fork_server() if sum(command.startswith("python ") for command in commands) >= LEAST else nullcontext():
             yield
     finally:
         os.environ["PATH"] = before
 
 
 @contextmanager
-def _warm() -> Iterator[None]:
+def _fork_server() -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="taskonomy-"))
     if len(os.fsencode(folder)) > LONGEST:
         folder.rmdir()

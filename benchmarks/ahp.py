@@ -47,7 +47,7 @@ def against_a_loop(candidates: int = 60, images: int = 17_000, resamples: int = 
     rng = np.random.default_rng(0)
     started = time.perf_counter()
     for _ in range(resamples):
-        ahp.affinities(win_rates(losses[:, rng.integers(0, images, images)], "target", names))
+        ahp.affinities(win_rates(losses[:, rng.integers(0, images, images)], "target", names), images)
     loop = (time.perf_counter() - started) / resamples
     print(f"  one resample at {candidates} x {images:,}: {1000 * product:.1f} ms by product, {1000 * loop:.0f} ms by loop: {loop / product:.0f}x")
 

@@ -37,6 +37,7 @@ POLICY = ("policy@*", "evaluate@*", "report@*")  # and the export, where the pol
 RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
 TABLE = (
     "normalize",
+    "noise",
     "agreement",
     "facts",
     "export",
@@ -152,6 +153,7 @@ EDITS = {
     "execution": Edit("`execution.device`", params(execution={"device": "cpu"})),
     "report": Edit("`report.title`", params(report={"title": "Mine"}), ("report@*",)),
     "normalize": Edit("`normalize.resamples`", params(normalize={"resamples": 51}), ("normalize", "report@measured"), TABLE),
+    "noise": Edit("`noise.seeds`", params(noise={"seeds": 2}), ("noise", "report@measured")),
     "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TRANSFERS),
     "variants": Edit(
         "`transfer.variants`", params(transfer={"variants": ["normal>reshading"]}), ("variants", "normalize"), ("cards", *TABLE), transfers="normal"
@@ -288,8 +290,8 @@ def _about(edit: Edit, sources: str, target: str) -> bool:
 def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
-    order = ["world", "prepare", "cards", "train", "transfer", "variants", "samples", "facts", "normalize", "agreement", "policy", "front", "savings"]
-    order += ["evaluate", "studies", "export", "query", "report"]
+    order = ["world", "prepare", "cards", "train", "transfer", "variants", "samples", "facts", "normalize", "noise"]
+    order += ["agreement", "policy", "front", "savings", "evaluate", "studies", "export", "query", "report"]
     if strange := counts.keys() - set(order):
         raise TaskonomyError(f"this table has no place for the stages {', '.join(sorted(strange))}")
     stages = ", ".join(f"{name} ({counts[name]})" if counts[name] > 1 else name for name in order if counts[name])

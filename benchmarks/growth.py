@@ -166,7 +166,7 @@ def measured(folder: Path, names: list[str], params: Params) -> dict[str, float]
     out["20 sets"], sets = timed(lambda: random_sets(table, policy, savings))
     planner = Planner(table, policy)
     out["10,000 policies"], found = timed(lambda: significance(best, planner.problem, 10_000, 0))
-    tree = similarity_tree(without_sources(table, ()), method=params.evaluate.tree_method, metric=params.evaluate.tree_metric, beta=20.0)
+    tree = similarity_tree(without_sources(table, ()))
     saved = {"whole table": [asdict(one) for one in whole_table(table, policy, savings)], "random sets": summary(sets, savings.quality_levels)}
     parts = best.reproducible(), [one.reproducible() for one in points], found, saved
     chosen, budgets, chance, shares = (json.loads(to_json(one)) for one in parts)  # as stages leave them

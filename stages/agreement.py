@@ -2,7 +2,8 @@
 
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_json
-from taskonomy.evaluation.agreement import agreement, headline
+from taskonomy.evaluation.agreement import headline
+from taskonomy.evaluation.trivial import CountedRows, Ranking, beside_the_trivial
 from taskonomy.stage.paths import paths
 from taskonomy.tables.table import read_table
 
@@ -10,13 +11,15 @@ from taskonomy.tables.table import read_table
 def main() -> None:
     args = paths(__doc__, "table", "reference", "results")
 
-    found = agreement(read_table(args.table), read_table(args.reference))
+    found = beside_the_trivial(read_table(args.table), read_table(args.reference))
     summary = headline(found)
+    trivial = summary["beside"][CountedRows.OTHERS.value]
 
     write_json(args.results / "agreement.json", found)
     write_json(args.results / "agreement_metrics.json", summary)
     print(
-        f"mean rank correlation {summary['mean_spearman']:.3f} over {summary['targets']} targets and {summary['sources']} sources;"
+        f"mean rank correlation {summary['mean_spearman']:.3f} over {summary['targets']} targets and {summary['sources']} sources,"
+        f" without own and random rows (by family alone {trivial[Ranking.FAMILY.value]:.3f}, with mean goodness {trivial[Ranking.GOODNESS.value]:.3f});"
         f" of the 5 best sources, {summary['top5']:.0%} agree ({summary['top5_by_chance']:.0%} by chance)"
     )
 

@@ -3,7 +3,7 @@
 from taskonomy.stage.guard import stage
 from taskonomy.atomic_io import write_json, write_text
 from taskonomy.config.params import read_params
-from taskonomy.evaluation.families import family_triplets
+from taskonomy.evaluation.families import family_test
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import headline, significance
 from taskonomy.evaluation.tree import similarity_tree, without_sources
@@ -23,13 +23,17 @@ def main() -> None:
     problem = held_out(admissible(table, params.policy, registry), read_table(args.held_out or args.table))
     found = significance(read_policy(args.results / "policy.json", problem), problem, params.evaluate.random_policies, params.evaluate.seed)
     rules, kept = params.evaluate, without_sources(table, params.policy.exclude, registry)
-    tree = similarity_tree(kept, method=rules.tree_method, metric=rules.tree_metric, beta=rules.tree_beta)
+    tree = similarity_tree(kept, rules.tree, method=rules.tree_method, metric=rules.tree_metric, beta=rules.tree_beta)
+
+    families = family_test(tree, rules.tree_permutations, rules.seed)
 
     write_json(args.results / "significance.json", found)
-    triplets = {"tree_family_triplets": family_triplets(tree)}
-    write_json(args.results / "evaluate_metrics.json", {**headline(found), **triplets})
+    told = {
+        f"tree_family_{what}": {name: one[key] for name, one in families.items()} for what, key in (("triplets", "share"), ("p_values", "p_value"))
+    }
+    write_json(args.results / "evaluate_metrics.json", {**headline(found), **told})
     write_text(args.results / "tree.newick", tree.newick())
-    write_json(args.results / "tree.json", {**tree.as_dict(), **triplets})
+    write_json(args.results / "tree.json", {**tree.as_dict(), "families": families})
 
 
 with stage():

@@ -5,9 +5,11 @@ from tqdm import tqdm
 from taskonomy.stage.guard import stage
 from taskonomy.affinity.by_building import by_building, mean_losses
 from taskonomy.affinity.from_run import affinity_tables, network_losses
-from taskonomy.affinity.table1 import headline, table_one, training_curves, write_networks
+from taskonomy.affinity.groups import buildings_of_tests
+from taskonomy.affinity.table1 import Resampling, headline, table_one, training_curves, write_networks
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.stage.paths import paths
 from taskonomy.tables.table import write_table
 
@@ -17,8 +19,11 @@ def main() -> None:
 
     params = read_params()
     targets = tqdm(params.transfer.targets, desc="normalize", unit=" targets", disable=None)
-    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize, args.variants)
-    networks = table_one(network_losses(args.models, args.transfers, params.data.tasks, params.transfer.targets))
+    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize, args.variants, prepared=args.prepared)
+    losses = network_losses(args.models, args.transfers, params.data.tasks, params.transfer.targets)
+    prepared, rules = Prepared(args.prepared), params.normalize
+    groups = {task: buildings_of_tests(prepared, task) for task in losses}
+    networks = table_one(losses, Resampling(groups, rules.resamples, rules.confidence, rules.seed))
 
     write_table(args.results / "affinities.csv", affinities)
     write_table(args.results / "held_out.csv", held_out)

@@ -95,13 +95,15 @@ def test_losses_become_a_table_with_intervals(tmp_path: Path) -> None:
     (tmp_path / "losses").mkdir()
     for target in ("x", "y"):
         losses = rng.random((4, 300)) + np.arange(4)[:, None] / 4
-        np.savez(tmp_path / "losses" / f"{target}.npz", losses=losses, candidates=np.array(["self", "x", "y", "x+y"]), scratch=losses[2])
+        np.savez(
+            tmp_path / "losses" / f"{target}.npz", losses=losses, candidates=np.array(["self", "x", "y", "x+y"]), pixels=losses[2], scratch=losses[3]
+        )
     taskonomy("affinity", tmp_path / "losses", "-o", tmp_path / "t.csv", "--details", tmp_path / "d.json", "--resamples", 200)
     table = read_table(tmp_path / "t.csv")
     assert table.groupby("target")["affinity"].sum().tolist() == pytest.approx([1, 1])
     assert table["affinity"].is_monotonic_decreasing or table.loc[table["target"] == "x", "affinity"].is_monotonic_decreasing
     assert table.loc[table["sources"] == ("self",), "quality"].tolist() == [] or table["quality"].iloc[0] == 0.5
-    assert table["gain"].iloc[2] == 0.5
+    assert table["gain"].iloc[2] == table["gain_scratch"].iloc[3] == 0.5
     details = json.loads((tmp_path / "d.json").read_text())["x"]
     assert details["best_of_order"]["x"] + details["best_of_order"]["y"] == pytest.approx(1)
     again = taskonomy("affinity", tmp_path / "losses", "-o", tmp_path / "again.csv", "--resamples", 200)

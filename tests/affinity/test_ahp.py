@@ -1,6 +1,7 @@
 """Win rates and AHP: what must hold for any losses, with numpy's eigenvectors and plain loops as oracles."""
 
 import re
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_win_rates_count_strict_wins_and_half_of_ties(losses: np.ndarray) -> Non
 @given(some_losses, st.sampled_from([np.exp, np.cbrt, lambda x: x**3 + x, lambda x: -1 / (1 + x), lambda x: 1e6 * x + 3]))
 @settings(max_examples=60, deadline=None)
 def test_affinities_are_unchanged_by_any_monotone_rescaling_of_losses(losses: np.ndarray, rescale: Any) -> None:
-    np.testing.assert_array_equal(ahp.affinities(rates(losses)), ahp.affinities(rates(rescale(losses))))
+    np.testing.assert_array_equal(ahp.affinities(rates(losses), losses.shape[1]), ahp.affinities(rates(rescale(losses)), losses.shape[1]))
 
 
 def test_the_linear_normalisation_is_changed_by_a_monotone_rescaling() -> None:
@@ -65,14 +66,16 @@ def test_the_linear_normalisation_is_changed_by_a_monotone_rescaling() -> None:
 def test_permuting_candidates_permutes_affinities(losses: np.ndarray, random: Any) -> None:
     order = list(range(len(losses)))
     random.shuffle(order)
-    np.testing.assert_allclose(ahp.affinities(rates(losses[order])), ahp.affinities(rates(losses))[order], rtol=1e-12)
+    np.testing.assert_allclose(
+        ahp.affinities(rates(losses[order]), losses.shape[1]), ahp.affinities(rates(losses), losses.shape[1])[order], rtol=1e-12
+    )
 
 
 @given(some_losses, st.integers(1, 4))
 @settings(max_examples=100, deadline=None)
 def test_a_dominated_candidate_never_outranks_its_dominator(losses: np.ndarray, margin: int) -> None:
     losses = np.vstack([losses, losses[0] + margin / 4])  # the last is worse than the first on every image
-    affinity = ahp.affinities(rates(losses))
+    affinity = ahp.affinities(rates(losses), losses.shape[1])
     assert affinity[-1] <= affinity[0] * (1 + 1e-12)
 
 
@@ -80,9 +83,9 @@ def test_a_dominated_candidate_never_outranks_its_dominator(losses: np.ndarray, 
 def test_the_eigenvector_is_the_one_numpy_finds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     losses = random_losses(seed, candidates=int(rng.integers(2, 40)), images=60)
-    values, vectors = np.linalg.eig(ahp.odds(rates(losses)))
+    values, vectors = np.linalg.eig(ahp.odds(rates(losses), losses.shape[1]))
     principal = vectors[:, values.real.argmax()].real
-    found = ahp.affinities(rates(losses))
+    found = ahp.affinities(rates(losses), losses.shape[1])
     np.testing.assert_allclose(found, principal / principal.sum(), rtol=1e-9)
     assert found.sum() == pytest.approx(1, abs=1e-12)
     assert (found > 0).all()
@@ -90,19 +93,57 @@ def test_the_eigenvector_is_the_one_numpy_finds(seed: int) -> None:
 
 def test_odds_stay_finite_when_one_candidate_always_wins() -> None:
     losses = np.stack([np.zeros(10), np.ones(10)])
-    odds = ahp.odds(rates(losses))
-    assert odds[0, 1] == pytest.approx(999)
-    assert ahp.affinities(rates(losses)) == pytest.approx([0.999, 0.001])
+    odds = ahp.odds(rates(losses), losses.shape[1])
+    assert odds[0, 1] == pytest.approx(11)  # Laplace: who wins 10 of 10 wins the next with probability 11 / 12
+    assert ahp.affinities(rates(losses), losses.shape[1]) == pytest.approx([11 / 12, 1 / 12])
+
+
+@pytest.mark.parametrize("images", [2, 10, 156, 900])
+def test_one_more_image_won_never_multiplies_the_odds_as_a_fixed_bound_would(images: int) -> None:
+    """From one lost image to none, the odds n - 1 become n + 1; the paper's bound would make them 999."""
+    at = [np.array([[0.5, won / images], [1 - won / images, 0.5]]) for won in (images - 1, images)]
+    odds = [ahp.odds(one, images)[0, 1] for one in at]
+    assert odds == pytest.approx([images - 1, images + 1])
+
+
+def test_with_as_many_images_as_the_paper_the_bounds_are_the_papers() -> None:
+    assert ahp.lowest_rate(17_000) == 0.001
+    assert ahp.odds(np.array([[0.5, 1.0], [0.0, 0.5]]), 17_000)[0, 1] == pytest.approx(999)
+
+
+def test_intervals_over_buildings_are_those_of_resampled_buildings_and_wider_than_over_images() -> None:
+    """All images of a building are alike here, so five buildings are five observations, however many images there are."""
+    rng = np.random.default_rng(11)
+    each = rng.random((4, 5))
+    losses, groups = np.repeat(each, 40, axis=1), np.repeat(list("vwxyz"), 40)
+    fast = resampled_affinities(losses, "target", names(losses), 3000, np.random.default_rng(0), groups=groups)
+    plain = np.array([ahp.affinities(rates(np.repeat(each[:, rng.integers(0, 5, 5)], 40, axis=1)), 200) for _ in range(3000)])
+    np.testing.assert_allclose(fast.mean(axis=0), plain.mean(axis=0), rtol=0.05)
+    np.testing.assert_allclose(fast.std(axis=0), plain.std(axis=0), rtol=0.1)
+    images = resampled_affinities(losses, "target", names(losses), 3000, np.random.default_rng(0))
+    assert (fast.std(axis=0) > 3 * images.std(axis=0)).all()
+
+
+def test_buildings_of_different_sizes_keep_their_images_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskonomy.affinity.win_rates.BLOCK", 7)
+    monkeypatch.setattr("taskonomy.affinity.bootstrap.BLOCK", 7)
+    sizes, rng = [1, 30, 4], np.random.default_rng(2)
+    losses, groups = rng.random((3, 35)), np.repeat(["a", "b", "c"], sizes)
+    fast = resampled_affinities(losses, "target", names(losses), 400, np.random.default_rng(3), groups=groups)
+    apart = [losses[:, groups == name] for name in "abc"]
+    every = [ahp.affinities(rates(np.hstack(drawn)), 35) for drawn in product(apart, repeat=3)]
+    assert {tuple(one.round(9)) for one in fast} <= {tuple(one.round(9)) for one in every}
+    assert len({tuple(one.round(9)) for one in fast}) == 10  # multisets of three out of three buildings
 
 
 def test_consistent_odds_have_consistency_ratio_zero_and_a_cycle_does_not() -> None:
     score = np.array([1.0, 2.0, 5.0, 9.0])
     consistent = score[:, None] / (score[:, None] + score)
-    assert ahp.consistency_ratio(consistent) == pytest.approx(0, abs=1e-12)
-    assert ahp.affinities(consistent) == pytest.approx(score / score.sum())
+    assert ahp.consistency_ratio(consistent, 20_000) == pytest.approx(0, abs=1e-12)
+    assert ahp.affinities(consistent, 20_000) == pytest.approx(score / score.sum())
     cycle = np.array([[0.5, 0.9, 0.1], [0.1, 0.5, 0.9], [0.9, 0.1, 0.5]])
-    assert ahp.consistency_ratio(cycle) > 1
-    assert ahp.affinities(cycle) == pytest.approx(np.full(3, 1 / 3))
+    assert ahp.consistency_ratio(cycle, 20_000) > 1
+    assert ahp.affinities(cycle, 20_000) == pytest.approx(np.full(3, 1 / 3))
 
 
 def test_blocks_of_images_do_not_change_win_rates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +158,7 @@ def test_the_bootstrap_agrees_with_resampling_image_by_image() -> None:
     losses = random_losses(4, candidates=5, images=300)
     fast = resampled_affinities(losses, "target", names(losses), 2000, np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    plain = np.array([ahp.affinities(rates(losses[:, rng.integers(0, 300, 300)])) for _ in range(2000)])
+    plain = np.array([ahp.affinities(rates(losses[:, rng.integers(0, 300, 300)]), 300) for _ in range(2000)])
     np.testing.assert_allclose(fast.mean(axis=0), plain.mean(axis=0), rtol=0.02)
     np.testing.assert_allclose(fast.std(axis=0), plain.std(axis=0), rtol=0.08)
 
@@ -150,11 +191,14 @@ def test_the_best_of_each_order_is_counted_among_its_order_and_ties_are_shared()
     assert best_of_order(drawn, np.array([1, 1, 2, 2])).tolist() == [0.5, 0.5, 0.75, 0.25]
 
 
-def test_gain_and_quality_are_win_rates_against_scratch_and_self() -> None:
+def test_every_rate_is_against_the_baseline_that_its_column_names() -> None:
     losses = random_losses(6, candidates=3, images=400)
     scratch = losses.mean(axis=0)
-    rows = measure(Losses("target", ["a", "a+b", "self"], losses, scratch), resamples=0).rows
-    assert rows["gain"].tolist() == [np.mean(row < scratch) for row in losses]
+    pixels, average = scratch + 0.1, scratch + 0.2
+    rows = measure(Losses("target", ["a", "a+b", "self"], losses, scratch, pixels, average), resamples=0).rows
+    for name, baseline in (("gain", pixels), ("gain_scratch", scratch), ("beats_constant", average)):
+        assert rows[name].tolist() == [np.mean(row < baseline) for row in losses]
+    assert "gain" not in measure(Losses("target", ["a", "a+b", "self"], losses, scratch), resamples=0).rows
     assert rows["quality"].tolist() == [np.mean(losses[0] < losses[2]), np.mean(losses[1] < losses[2]), 0.5]
 
 
@@ -194,10 +238,10 @@ def test_a_near_copy_reverses_ranks_as_the_documentation_says() -> None:
     for given_names, images, numbers in (("abc", orders, written[0]), ("abcd", with_copy, written[1])):
         losses = np.array([[float(order.index(name)) for order in images] for name in given_names])
         lower = np.array([[np.mean(one < other) if one is not other else 0.5 for other in losses] for one in losses])
-        odds = np.clip(lower, 0.001, 0.999) / np.clip(lower.T, 0.001, 0.999)
+        odds = np.clip(lower, 1 / 12, 11 / 12) / np.clip(lower.T, 1 / 12, 11 / 12)
         values, vectors = np.linalg.eig(odds)
         leading = np.abs(vectors[:, values.real.argmax()].real)
         assert (leading / leading.sum()).round(3).tolist() == numbers
-        assert ahp.affinities(win_rates(losses, "t", list(given_names))).round(3).tolist() == numbers
+        assert ahp.affinities(win_rates(losses, "t", list(given_names)), losses.shape[1]).round(3).tolist() == numbers
     assert written[0][0] > written[0][1]
     assert written[1][0] < written[1][1]

@@ -30,7 +30,8 @@ def measured(tmp_path: Path) -> Path:
             losses = (skill * rng.gamma(2, 1, (len(CANDIDATES), images))).round(1).astype(np.float32)  # rounded: there are ties
             (tmp_path / "transfers" / target).mkdir(parents=True, exist_ok=True)
             scratch = rng.gamma(2, 0.8, images).round(1).astype(np.float32)
-            np.savez(tmp_path / f"transfers/{target}/{split}.npz", losses=losses, candidates=np.array(CANDIDATES), scratch=scratch)
+            others = {"scratch": scratch, "pixels": scratch * 1.1, "average": scratch + 1}
+            np.savez(tmp_path / f"transfers/{target}/{split}.npz", losses=losses, candidates=np.array(CANDIDATES), **others)
             (tmp_path / "models" / target).mkdir(parents=True, exist_ok=True)
             np.savez(tmp_path / f"models/{target}/{split}.npz", self=losses[-1], average=scratch + 1)
     (tmp_path / "models/random_projection").mkdir()
@@ -44,7 +45,8 @@ def wins(row: np.ndarray, other: np.ndarray) -> float:
 
 def by_hand(losses: np.ndarray) -> np.ndarray:
     """The paper's section 3.3: win rates, clipped, made odds; the principal eigenvector by LAPACK, scaled to sum 1."""
-    rates = np.array([[wins(row, other) for other in losses] for row in losses]).clip(0.001, 0.999)
+    lowest = 1 / (losses.shape[1] + 2)
+    rates = np.array([[wins(row, other) for other in losses] for row in losses]).clip(lowest, 1 - lowest)
     values, vectors = np.linalg.eig(rates / rates.T)
     vector = np.abs(vectors[:, values.real.argmax()].real)
     return vector / vector.sum()
@@ -65,8 +67,9 @@ def test_affinity_gain_and_quality_are_those_computed_from_the_raw_losses(measur
     # The held-out half has its own gain and quality; its affinities stay those that policies are chosen by.
     np.testing.assert_array_equal(ours["affinity"], other["affinity"])
     for rows, split in ((ours, "test_affinity"), (other, "test_policy")):
-        losses, scratch = halves[split]["losses"], halves[split]["scratch"]
-        np.testing.assert_allclose(rows["gain"], [wins(row, scratch) for row in losses])
+        losses = halves[split]["losses"]
+        for name, baseline in (("gain", "pixels"), ("gain_scratch", "scratch"), ("beats_constant", "average")):
+            np.testing.assert_allclose(rows[name], [wins(row, halves[split][baseline]) for row in losses])
         np.testing.assert_allclose(rows["quality"], [wins(row, losses[-1]) for row in losses])
     assert (ours["low"] <= ours["affinity"]).all()
     assert (ours["affinity"] <= ours["high"]).all()
@@ -94,7 +97,7 @@ def test_transitive_and_fine_tuned_transfers_compete_with_all_others_to_their_ta
     np.testing.assert_allclose(ours["affinity"], by_hand(losses["test_affinity"]), rtol=1e-9)
     np.testing.assert_array_equal(ours["affinity"], other["affinity"])
     for rows, half in ((ours, "test_affinity"), (other, "test_policy")):
-        np.testing.assert_allclose(rows["gain"], [wins(row, both[half][0]["scratch"]) for row in losses[half]])
+        np.testing.assert_allclose(rows["gain"], [wins(row, both[half][0]["pixels"]) for row in losses[half]])
         np.testing.assert_allclose(rows["quality"], [wins(row, losses[half][len(CANDIDATES) - 1]) for row in losses[half]])
     assert facts["transfers"] == {"order_1": 6 + 2, "order_2": 2}
     # The other target has none: its rows are what they were, to the last bit.
@@ -187,13 +190,45 @@ def test_the_halves_must_hold_the_same_candidates(measured: Path) -> None:
 def test_network_losses_are_of_all_test_images_with_the_random_readout_of_targets(measured: Path) -> None:
     found = network_losses(measured / "models", measured / "transfers", ["normal", "reshading", "random_projection"], ["normal"])
     assert set(found) == {"normal", "reshading"}
-    for task, (own, average, random) in found.items():
+    for task, (own, average, random, pixels, scratch) in found.items():
         kept = [np.load(measured / f"models/{task}/{split}.npz") for split in IMAGES]
         np.testing.assert_array_equal(own, np.concatenate([one["self"] for one in kept]))
         np.testing.assert_array_equal(average, np.concatenate([one["average"] for one in kept]))
-        assert (random is None) == (task == "reshading")
+        assert all((one is None) == (task == "reshading") for one in (random, pixels, scratch))
     both = [np.load(measured / f"transfers/normal/{split}.npz")["losses"][2] for split in IMAGES]
     np.testing.assert_array_equal(found["normal"][2], np.concatenate(both))
+
+
+def test_transfers_that_lose_to_the_constant_are_counted(measured: Path) -> None:
+    """Of single trained sources: neither the random one, nor several, nor the target's own network."""
+    expected = {"transfers": 0, "of": 0, "targets": 0}
+    for number, target in enumerate(("normal", "reshading")):
+        path = measured / f"transfers/{target}/test_affinity.npz"
+        arrays = dict(np.load(path))
+        arrays["average"] = (arrays["losses"][:2].mean(axis=0) + number).astype(np.float32)
+        np.savez(path, **arrays)
+        rates = [wins(row, arrays["average"]) for row in arrays["losses"][:2]]
+        expected["transfers"] += sum(rate < 0.5 for rate in rates)
+        expected["of"] += 2
+        expected["targets"] += min(rates) < 0.5
+    facts = affinity_tables(measured / "transfers", ["normal", "reshading"], params(resamples=0))[2]
+    assert facts["worse_than_constant"] == expected
+    assert 1 <= expected["transfers"] < 4
+
+
+def test_intervals_of_a_run_are_over_its_buildings(measured: Path) -> None:
+    """One building says nothing of others, so there is no interval; many buildings of one image each are as good as images."""
+    rows = [(split, number) for split, images in IMAGES.items() for number in range(images)]
+    (measured / "prepared").mkdir()
+    wide = []
+    for several in (False, True):
+        names = [f"b{number}" if several else "b" for _split, number in rows]
+        index = pd.DataFrame({"building": names, "point": 0, "view": range(len(rows)), "split": [split for split, _number in rows]})
+        index.to_csv(measured / "prepared/index.csv", index=False)
+        table = affinity_tables(measured / "transfers", ["normal"], params(), prepared=measured / "prepared")[0]
+        wide.append((table["high"] - table["low"]).to_numpy())
+    assert np.isnan(wide[0]).all()
+    assert (wide[1] > 0.01).all()
 
 
 def test_without_any_network_the_stage_to_run_is_named(measured: Path) -> None:

@@ -121,8 +121,8 @@ def test_a_plan_with_hours_of_real_steps() -> None:
     assert plan.seconds == pytest.approx(sum(one.seconds for one in plan.hours) / plan.cores)
     assert plan.gpu_hours > 0
     assert 2**28 < (plan.memory or 0) < 2**36
-    assert set(hours) == {"world and labels", "task networks", "best constants", "codes", "from scratch", "transfers of order 1",
-                          "transfers of order 2", "starts of processes"}  # fmt: skip
+    assert set(hours) == {"world and labels", "task networks", "best constants", "codes", "from scratch", "shallow networks on the image",
+                          "transfers of order 1", "transfers of order 2", "starts of processes"}  # fmt: skip
     text = render(plan)
     assert "4 task networks and 4 best constants" in text
     assert "of one H100 at 14% of its bfloat16 peak" in text

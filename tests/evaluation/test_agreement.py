@@ -15,7 +15,9 @@ from waiting import HANG
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.agreement import agreement, headline
+from taskonomy.evaluation.trivial import CountedRows, beside_the_trivial, trivial_ranking
 from taskonomy.tables.table import parse_table
+from taskonomy.tasks import BUILT_IN
 
 
 def table_of(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
@@ -89,6 +91,38 @@ def test_a_target_whose_sources_are_all_equal_has_no_rank_correlation() -> None:
 def test_tables_with_nothing_in_common_are_refused() -> None:
     with pytest.raises(TaskonomyError, match="no target in common"):
         agreement(table_of({"x": {"a": 1, "b": 2}}), table_of({"x": {"a": 1, "c": 2}}))
+
+
+def spearman(ranked: pd.DataFrame, reference: pd.DataFrame, target: str, names: list[str]) -> float:
+    one, other = (table[(table["target"] == target) & (table["sources"].map(len) == 1)] for table in (ranked, reference))
+    values = [dict(zip(rows["sources"].str[0], rows["affinity"], strict=True)) for rows in (one, other)]
+    return float(spearmanr(*([row[name] for name in names] for row in values)).statistic)
+
+
+@pytest.mark.parametrize("rows", CountedRows)
+def test_the_trivial_ranking_stands_beside_the_measured_one_under_the_same_rule(published: pd.DataFrame, rows: CountedRows) -> None:
+    table = published.assign(affinity=np.random.default_rng(0).random(len(published)))
+    found = beside_the_trivial(table, published)
+    for target in ("normal", "class_scene", "egomotion"):
+        left_out = {target, "random_projection"} if rows is CountedRows.OTHERS else set()
+        names = sorted({one[0] for one in published["sources"] if len(one) == 1} - left_out - {"self"})
+        place = {name: (3 if name == target else 2 if BUILT_IN.family(name) == BUILT_IN.family(target) else 1) for name in names}
+        place["random_projection"] = 0
+        by_hand = pd.DataFrame([{"target": target, "sources": (name,), "affinity": place[name]} for name in names])
+        trivial = trivial_ranking(published, set(names), goodness=False)
+        assert spearman(trivial, published, target, names) == pytest.approx(spearman(by_hand, published, target, names))
+        if rows is CountedRows.OTHERS:
+            assert found["targets"][target]["spearman"] == pytest.approx(spearman(table, published, target, names))
+    assert abs(found["beside"][rows.value]["measured"]["spearman"]) < 0.15  # random numbers
+    assert found["beside"][rows.value]["family"]["spearman"] > 0.45
+
+
+def test_goodness_is_that_for_other_targets_alone() -> None:
+    """A source that is good for its one target tells nothing there: `a` is best for x, worst elsewhere."""
+    reference = table_of({"x": {"a": 9, "b": 2, "c": 1}, "y": {"a": 1, "b": 3, "c": 2}, "z": {"a": 1, "b": 3, "c": 2}})
+    ranked = trivial_ranking(reference, set("abc"), goodness=True)
+    rows = ranked[ranked["target"] == "x"].sort_values("affinity", ascending=False)
+    assert rows["sources"].tolist() == [("b",), ("c",), ("a",)]
 
 
 def test_the_stage_writes_both_files_and_one_line(tmp_path: Path) -> None:

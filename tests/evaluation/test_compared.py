@@ -15,14 +15,14 @@ ROWS = [("b", 0.3), ("c", 0.2), ("d", 0.1), ("a", 0.05)]
 
 
 def table(gains: dict[str, float]) -> pd.DataFrame:
-    lines = [f"a,{source},{affinity},{gains.get(source, 0.5)},0.1" for source, affinity in ROWS]
-    return parse_table("\n".join(["target,sources,affinity,gain,quality", *lines]), "T")
+    lines = [f"a,{source},{affinity},{gains.get(source, 0.5)},0.1,{gains.get(source, 0.5) / 2}" for source, affinity in ROWS]
+    return parse_table("\n".join(["target,sources,affinity,gain,quality,gain_scratch", *lines]), "T")
 
 
 def test_a_regime_shows_the_source_that_affinity_chose_with_its_held_out_gain() -> None:
     affinities, held = table({"b": 0.7}), table({"b": 0.6, "c": 0.9})
     found = as_frame(regimes([(500, affinities, held), (60, held, held)], PolicyParams(budget=0)), REGIMES)
-    assert found.to_numpy().tolist() == [["a", 60, "b", 0.6, 0.1], ["a", 500, "b", 0.6, 0.1]]
+    assert found.to_numpy().tolist() == [["a", 60, "b", 0.6, 0.3, 0.1], ["a", 500, "b", 0.6, 0.3, 0.1]]
     without = as_frame(regimes([(500, affinities, held)], PolicyParams(budget=0, exclude=("b",))), REGIMES)
     assert without["sources"].tolist() == ["c"]
 

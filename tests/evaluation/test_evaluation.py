@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
 
-from taskonomy.config.policy_params import PolicyParams, SavingsParams, SelfEdge
+from taskonomy.config.policy_params import PolicyParams, SavingsParams, SelfEdge, TreeConstruction
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.full_supervision import labels_share
 from taskonomy.evaluation.savings import random_sets, smallest_budgets, summary
@@ -108,7 +108,7 @@ def test_two_sources_with_the_same_pattern_are_joined_first() -> None:
 
 def test_the_published_tree_holds_the_clusters_of_the_paper(published: pd.DataFrame) -> None:
     """The paper's figure 13: 3D tasks, and object with scene and semantic classes, are each one clade."""
-    tree = similarity_tree(without_sources(published, NOT_SOURCES))
+    tree = similarity_tree(without_sources(published, NOT_SOURCES), TreeConstruction.PAPER)
     clades = all_clades(tree)
     three_d = {
         "normal", "segment_unsup25d", "principal_curvature", "keypoints3d", "depth_zbuffer", "depth_euclidean", "edge_occlusion", "reshading",

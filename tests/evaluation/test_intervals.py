@@ -37,7 +37,8 @@ def run(tmp_path: Path) -> Path:
             losses = (rng.gamma(2, 1, (len(CANDIDATES), len(here))) * (1 + hard)).round(1).astype(np.float32)
             (tmp_path / "transfers" / target).mkdir(parents=True, exist_ok=True)
             scratch = rng.gamma(2, 1.3, len(here)).round(1).astype(np.float32)
-            np.savez(tmp_path / f"transfers/{target}/{half}.npz", losses=losses, candidates=np.array(CANDIDATES), scratch=scratch)
+            pixels = rng.gamma(2, 1.1, len(here)).round(1).astype(np.float32)
+            np.savez(tmp_path / f"transfers/{target}/{half}.npz", losses=losses, candidates=np.array(CANDIDATES), scratch=scratch, pixels=pixels)
     return tmp_path
 
 
@@ -49,7 +50,7 @@ def raw(run: Path, target: str, measure: str, sources: tuple[str, ...]) -> tuple
     """Of each held-out image of a target: 1 where the transfer wins, 0.5 at a tie; and its building."""
     arrays = np.load(run / f"transfers/{target}/test_policy.npz")
     own = arrays["losses"][CANDIDATES.index("+".join(sources))]
-    other = arrays["scratch"] if measure == "gain" else arrays["losses"][CANDIDATES.index("self")]
+    other = {"gain": arrays["pixels"], "gain_scratch": arrays["scratch"], "quality": arrays["losses"][CANDIDATES.index("self")]}[measure]
     index = pd.read_csv(run / "prepared/index.csv")
     several = BUILT_IN[target].group is not None
     first = np.load(run / f"prepared/tasks/{target}/samples.npy")[:, 0] if several else np.arange(len(index))
@@ -58,7 +59,7 @@ def raw(run: Path, target: str, measure: str, sources: tuple[str, ...]) -> tuple
     return np.array([1.0 if a < b else 0.5 if a == b else 0.0 for a, b in zip(own, other, strict=True)]), where
 
 
-@pytest.mark.parametrize("measure", ["gain", "quality"])
+@pytest.mark.parametrize("measure", ["gain", "gain_scratch", "quality"])
 def test_the_interval_is_the_jackknife_over_buildings_of_the_raw_losses(run: Path, measure: str) -> None:
     found = Buildings(by_building(run / "transfers", TARGETS, run / "prepared"), 0.9).interval(POLICY, measure)
     assert found is not None
@@ -117,6 +118,6 @@ def test_mean_losses_are_those_of_the_images_that_affinities_are_measured_on(run
     found = mean_losses(run / "transfers", TARGETS).set_index(["target", "sources"])["loss"]
     for target in TARGETS:
         arrays = np.load(run / f"transfers/{target}/test_affinity.npz")
-        for name, losses in zip((*CANDIDATES, "scratch"), [*arrays["losses"], arrays["scratch"]], strict=True):
+        for name, losses in zip((*CANDIDATES, "scratch", "pixels"), [*arrays["losses"], arrays["scratch"], arrays["pixels"]], strict=True):
             assert found[target, name] == pytest.approx(losses.astype(float).mean())
-    assert len(found) == len(TARGETS) * (len(CANDIDATES) + 1)
+    assert len(found) == len(TARGETS) * (len(CANDIDATES) + 2)

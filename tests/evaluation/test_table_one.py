@@ -1,5 +1,6 @@
 """Table 1 of the paper: against plain loops, and the numbers it prints."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from taskonomy.affinity.table1 import headline, read_networks, table_one, write_networks
+from taskonomy.affinity.table1 import Resampling, headline, read_networks, table_one, write_networks
 from taskonomy.errors import TaskonomyError
 from taskonomy.tasks import BUILT_IN
 
@@ -31,8 +32,22 @@ def test_a_task_without_a_random_readout_has_no_rate_against_it_and_no_part_in_i
     frame = table_one({"normal": (low, high, low), "jigsaw": (high, low, None)})
     assert frame["average"].tolist() == [0.75, 0.25]
     assert frame["random"].iloc[0] == 0.5
+    assert frame[["pixels", "scratch"]].isna().all(axis=None)
     assert np.isnan(frame["random"].iloc[1])
     assert headline(frame) == {"average": {"mean": 0.5, "lowest": 0.25}, "random": {"mean": 0.5, "lowest": 0.5}}
+
+
+def test_intervals_are_those_of_buildings_drawn_anew() -> None:
+    """All 27 ways to draw three buildings of three, the images of each together."""
+    rng = np.random.default_rng(3)
+    own, average = rng.random((2, 60))
+    groups = np.repeat(["a", "b", "c"], [5, 35, 20])
+    frame = table_one({"normal": (own, average)}, Resampling({"normal": groups}, 4000, 0.8, 0)).iloc[0]
+    won = (own < average).astype(float)
+    every = [np.mean(np.concatenate([won[groups == name] for name in drawn])) for drawn in product("abc", repeat=3)]
+    assert (frame["average_low"], frame["average_high"]) == pytest.approx(tuple(np.quantile(every, [0.1, 0.9])), abs=0.03)
+    alone = table_one({"normal": (own, average)}, Resampling({"normal": np.repeat("a", 60)}, 100, 0.8, 0)).iloc[0]
+    assert np.isnan(alone["average_low"])
 
 
 def test_a_win_rate_is_unchanged_by_any_increasing_rescaling_of_the_losses() -> None:

@@ -114,7 +114,7 @@ def test_what_a_stage_of_a_project_reads_and_makes_is_what_it_does_in_the_pipeli
         for kind in ("outs", "metrics", "plots"):
             assert len(own.get(kind, ())) == len(template.get(kind, ()))
         deps = [dep for dep in template["deps"] if not dep.startswith(("src/", "stages/"))]
-        absent = [dep for dep in deps if dep in ("${item.agreement}", "${item.experiments}")]
+        absent = [dep for dep in deps if dep in ("${item.agreement}", "${item.noise}", "${item.experiments}")]
         assert len(own.get("deps", ())) == len(deps) - len(absent)
         assert {dep for dep in deps if "${item" not in dep and "${key}" not in dep} <= set(own.get("deps", ()))
     assert "results/measured/samples" in pipeline["report"]["deps"]

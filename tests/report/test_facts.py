@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Path:
     units("models/a", key=["k1", "k2"], name=["self", "average"])
     units("models/b", key=["k3", "k4"], name=["self", "average"])
     units("models/random", key=[], name=[])
-    units("transfers/a", key=["s", "t1", "t2", "t3"], sources=["scratch", "a", "b", "a+b"], order=[0, 1, 1, 2])
+    units("transfers/a", key=["s", "p", "t1", "t2", "t3"], sources=["scratch", "pixels", "a", "b", "a+b"], order=[0, 0, 1, 1, 2])
     units("variants", key=[], target=[], sources=[])
     return tmp_path
 
@@ -35,6 +35,7 @@ def test_networks_are_counted_by_kind_and_data_by_split(run: Path) -> None:
     found = of(run)
     counts = {kind: one["count"] for kind, one in found["networks"].items()}  # type: ignore[attr-defined]
     expected = {"task networks": 2, "best constants": 2, "networks from scratch": 1, "transfers of order 1": 2, "transfers of order 2": 1}
+    expected["shallow networks on the image"] = 1
     assert counts == expected
     assert found["data"] == {"root": "data/world", "resolution": 64, "views": {"train": 3}, "buildings": {"train": 1}, "left_out": 1}
 

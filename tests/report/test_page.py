@@ -17,6 +17,7 @@ from waiting import HANG
 
 from taskonomy.atomic_io import to_json
 from taskonomy.config.policy_params import PolicyParams, SavingsParams
+from taskonomy.evaluation.families import family_test
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.savings import random_sets, summary
 from taskonomy.evaluation.significance import significance
@@ -54,6 +55,7 @@ def page_of(
     excluded = params.exclude if excluded is None else excluded
     problem = planner.problem if elsewhere is None else held_out(planner.problem, elsewhere)
     points = [point.as_dict() for point in front(table, params, orders)] if budgets is None else [some(planner, budget) for budget in budgets]
+    tree = similarity_tree(without_sources(table, excluded))
     results = Results(
         table=table,
         excluded=excluded,
@@ -62,7 +64,8 @@ def page_of(
         significance=significance(on(best, problem), problem, 1000, 0),
         savings={"whole table": [{"level": 0.9, "budget": None, "quality": None}], "random sets": summary(sets, [0.9])},
         task_sets=sets,
-        tree=similarity_tree(without_sources(table, excluded), metric="euclidean"),
+        tree=tree,
+        families=family_test(tree, 100, 0),
         networks=networks,
         **more,
     )
@@ -209,7 +212,9 @@ def test_gain_and_quality_on_other_images_are_said_to_be_so() -> None:
 
 def test_the_tree_is_told_beside_what_chance_would_give() -> None:
     told = text_of(page_of(small_table(), PolicyParams(budget=2, max_order=1), [1], 2))
-    assert re.search(r"the two join first in \d+ % of all such triplets \(33 % by chance\): 3D \d+ %, 2D \d+ %\.", told)
+    assert re.search(
+        r"the two join first in \d+ % of all such triplets \(33 % by chance, p = [\d.]+\): 3D \d+ % \(p = [\d.]+\), 2D \d+ % \(p = [\d.]+\)\.", told
+    )
 
 
 def test_embedded_json_cannot_leave_its_script_element() -> None:

@@ -87,7 +87,7 @@ def test_the_headline_says_what_to_label_what_it_saves_and_how_sure_gain_and_qua
     assert quality is not None
     assert f"Label 2 tasks in full ({', '.join(map(BUILT_IN.title, best.sources))}) and transfer to the other 2 of 4 targets" in told
     assert "saves 45 % of the labels of training every target by itself (counting 1,000 images for a network and 100 for a transfer)" in told
-    for name, against_what in ((gain, "training from scratch on the same few images"), (quality, "its own fully supervised network")):
+    for name, against_what in ((gain, "a shallow network on the same few images"), (quality, "its own fully supervised network")):
         assert f"{against_what} on {100 * name.value:.0f} % of the images ({100 * name.low:.0f} to {100 * name.high:.0f})" in told
     assert "50 images of 5 buildings" in told
     assert "intervals of 90 %" in told
@@ -103,7 +103,7 @@ def test_every_part_says_what_to_see_in_it() -> None:
     told = text_of(measured_page())
     assert "3 of 4 networks clearly beat the best constant answer; Denoising does not" in told
     assert "2D texture edges beats the best constant answer most often (95 % of the test images), Denoising least (50 %)" in told
-    assert "a transfer from Reshading beats training from scratch on 80 % of the test images, one from Denoising on 50 %" in told
+    assert "a transfer from Reshading beats a shallow network on the image on 80 % of the test images, one from Denoising on 50 %" in told
     assert "the median network's loss on held-back buildings falls by 75 %" in told
     assert "4 of 4 were still getting better in their last epoch" in told
     assert "from 0.1 (Surface normals) to 100 (2D texture edges)" in told

@@ -1,4 +1,9 @@
-"""Uncertainty of affinities: images are drawn anew, with replacement, and everything after the losses is computed again."""
+"""Uncertainty of affinities: buildings, or images, are drawn anew, with replacement, and everything after the losses is computed again.
+
+Views of one building are alike, so it is buildings that are independent: intervals from images as if they were would be far too narrow.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
@@ -17,8 +22,9 @@ def resampled_affinities(
     rng: np.random.Generator,
     *,
     normalization: str = "ahp",
+    groups: Shaped[np.ndarray, " images"] | None = None,
 ) -> Float64[np.ndarray, "resamples candidates"]:
-    """Compute affinities under `resamples` bootstrap draws of the images.
+    """Compute affinities under `resamples` bootstrap draws of the groups (buildings) of the images; without groups, of the images.
 
     `weights` [resamples, images] counts how often each image is drawn; the win counts of all resamples are then one product with
     the pairwise outcomes [images, pairs], computed block by block. Its terms are multiples of one half far below 2^23, so float32 is
@@ -28,17 +34,17 @@ def resampled_affinities(
     first, second = np.triu_indices(count, k=1)
     columns = len(first) if normalization == "ahp" else count
     totals = np.zeros((resamples, columns))
-    shares = _drawn_per_block(images, resamples, rng)
-    for drawn, block in zip(shares.T, blocks(losses, target, candidates), strict=True):
-        weights = rng.multinomial(drawn, np.full(block.shape[1], 1 / block.shape[1]))
+    drawn_images = np.zeros((resamples, 1))
+    for weights, block in zip(_weights(images, groups, resamples, rng), blocks(losses, target, candidates), strict=True):
+        drawn_images += weights.sum(axis=1, keepdims=True)
         outcome = _outcomes(block) if normalization == "ahp" else block.T
         totals += weights.astype(outcome.dtype) @ outcome
     if normalization != "ahp":
-        return linear(totals / images)
+        return linear(totals / drawn_images)
     rates = np.full((resamples, count, count), 0.5)
-    rates[:, first, second] = totals / images
+    rates[:, first, second] = totals / drawn_images
     rates[:, second, first] = 1 - rates[:, first, second]
-    return np.concatenate([affinities(rates[i : i + _MATRICES_AT_ONCE]) for i in range(0, resamples, _MATRICES_AT_ONCE)])
+    return np.concatenate([affinities(rates[i : i + _MATRICES_AT_ONCE], images) for i in range(0, resamples, _MATRICES_AT_ONCE)])
 
 
 def best_of_order(
@@ -51,6 +57,21 @@ def best_of_order(
         best: Bool[np.ndarray, "resamples candidates"] = own == own.max(axis=1, keepdims=True)
         probability[orders == order] = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
     return probability
+
+
+def _weights(
+    images: int, groups: Shaped[np.ndarray, " images"] | None, resamples: int, rng: np.random.Generator
+) -> Iterator[Int[np.ndarray, "resamples block"]]:
+    """Yield for each block how often every image is drawn; all images of a group as often as the group."""
+    if groups is not None:
+        names, group_of = np.unique(groups, return_inverse=True)
+        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+        for start in range(0, images, BLOCK):
+            yield drawn[:, group_of[start : start + BLOCK]]
+        return
+    for start, drawn in zip(range(0, images, BLOCK), _drawn_per_block(images, resamples, rng).T, strict=True):
+        size = min(BLOCK, images - start)
+        yield rng.multinomial(drawn, np.full(size, 1 / size))
 
 
 def _drawn_per_block(images: int, resamples: int, rng: np.random.Generator) -> Int[np.ndarray, "resamples blocks"]:

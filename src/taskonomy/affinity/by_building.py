@@ -8,32 +8,35 @@ import pandas as pd
 from jaxtyping import Shaped
 
 from taskonomy.affinity.from_run import all_losses
+from taskonomy.affinity.groups import buildings
+from taskonomy.affinity.losses_file import BASELINES
+from taskonomy.affinity.measure import AGAINST
 from taskonomy.affinity.win_rates import win_rate_against
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
-from taskonomy.tables.table import SELF
-
-SCRATCH = "scratch"
+from taskonomy.tables.table import MEASURES, SELF
 
 
 def mean_losses(transfers: Path, targets: Iterable[str], variants: Path | None = None) -> pd.DataFrame:
     """Compute the mean loss of every transfer on the images that affinities are measured on, before any normalisation.
 
     Returns:
-        Columns `target`, `sources` (joined by `+`; `self` and `scratch` for networks trained on the images themselves) and `loss`.
+        Columns `target`, `sources` (joined by `+`; `self` for the target's own network, and the names of the
+        baselines) and `loss`.
     """
     parts = []
     for target in targets:
         with all_losses(transfers, variants, target, Split.TEST_AFFINITY) as losses:
             parts.append(pd.DataFrame({"target": target, "sources": losses.candidates, "loss": losses.losses.mean(1, dtype=np.float64)}))
-            if losses.scratch is not None:
-                parts.append(pd.DataFrame({"target": target, "sources": [SCRATCH], "loss": losses.scratch.mean(dtype=np.float64)}))
+            for name in BASELINES:
+                if (baseline := getattr(losses, name)) is not None:
+                    parts.append(pd.DataFrame({"target": target, "sources": [name], "loss": baseline.mean(dtype=np.float64)}))
     return pd.concat(parts, ignore_index=True)
 
 
 def by_building(transfers: Path, targets: Iterable[str], prepared: Path, variants: Path | None = None) -> pd.DataFrame:
-    """Compute gain and quality of every transfer on the held-out images of each building.
+    """Compute gain (against both baselines) and quality of every transfer on the held-out images of each building.
 
     Args:
         transfers: Folder with one folder per target.
@@ -42,7 +45,7 @@ def by_building(transfers: Path, targets: Iterable[str], prepared: Path, variant
         variants: As for `affinity_tables`.
 
     Returns:
-        Columns `target`, `sources`, `building`, `images` (how many), `gain`, `quality`; NaN without a baseline to compare with.
+        Columns `target`, `sources`, `building`, `images` (how many), `gain`, `gain_scratch`, `quality`; NaN without a baseline to compare with.
 
     Raises:
         TaskonomyError: The losses are not of the images of the prepared data.
@@ -57,7 +60,8 @@ def by_building(transfers: Path, targets: Iterable[str], prepared: Path, variant
             for building in sorted(set(where.tolist())):
                 here = np.array(losses.losses[:, where == building])
                 one: dict[str, object] = {"target": target, "sources": losses.candidates, "building": building, "images": here.shape[1]}
-                for name, baseline in (("gain", losses.scratch), ("quality", _own(losses.losses, losses.candidates))):
+                for name in MEASURES:
+                    baseline = getattr(losses, AGAINST[name]) if name in AGAINST else _own(losses.losses, losses.candidates)
                     against = None if baseline is None else np.asarray(baseline)[where == building]
                     one[name] = np.nan if against is None else win_rate_of_few(here, against, target, losses.candidates)
                 parts.append(pd.DataFrame(one))
@@ -71,14 +75,6 @@ def win_rate_of_few(
     if losses.shape[1] == 1:
         losses, baseline = np.repeat(losses, 2, 1), np.repeat(baseline, 2)
     return win_rate_against(losses, baseline, target, candidates)
-
-
-def buildings(prepared: Prepared, target: str, split: Split) -> Shaped[np.ndarray, " samples"]:
-    """Return the building of each of a target's samples of one split, in the order of its losses."""
-    samples = prepared.root / "tasks" / target / "samples.npy"  # exists for tasks of several images; for others every view is one sample
-    first = np.load(samples)[:, 0] if samples.is_file() else np.arange(len(prepared.index))
-    names = prepared.index["building"].to_numpy(str)[first]
-    return names[prepared.splits[first] == split.number]
 
 
 def _own(losses: Shaped[np.ndarray, "candidates images"], candidates: list[str]) -> Shaped[np.ndarray, " images"] | None:

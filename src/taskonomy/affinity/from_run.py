@@ -11,19 +11,21 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from taskonomy.affinity.groups import buildings
 from taskonomy.affinity.losses_file import Losses, open_losses, read_losses
 from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
 from taskonomy.config.params import NormalizeParams
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
-from taskonomy.tables.table import SELF
+from taskonomy.tables.table import RANDOM, SELF, labelled
 
-AVERAGE, RANDOM = "average", "random_projection"
-Rates = dict[str, tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images"], Float[np.ndarray, " images"] | None]]
+AVERAGE = "average"
+Rates = dict[str, tuple[Float[np.ndarray, " images"] | None, ...]]
 
 
 def affinity_tables(
-    transfers: Path, targets: Iterable[str], params: NormalizeParams, variants: Path | None = None
+    transfers: Path, targets: Iterable[str], params: NormalizeParams, variants: Path | None = None, *, prepared: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Compute the affinity table on one half of the test images, and gain and quality of the same transfers on the other half.
 
@@ -33,15 +35,20 @@ def affinity_tables(
         params: The section `normalize`.
         variants: Folder with one folder per target that has transitive or fine-tuned transfers, which are compared with its other transfers.
 
+        prepared: Folder of the prepared data, which knows the building of each image; intervals are over buildings. None: over images.
+
     Returns:
-        The table; the held-out table, with the same affinities; the number of transfers and the worst consistency ratio.
+        The table; the held-out table, with the same affinities; the number of transfers, how many of first order are worse than the best
+        constant, and the worst consistency ratio.
     """
     found: list[Measured] = []
+    data = None if prepared is None else Prepared(prepared)
     rows: list[pd.DataFrame] = []
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
     for target in targets:
         with all_losses(transfers, variants, target, Split.TEST_AFFINITY) as losses:
-            found.append(measured(losses, resamples=params.resamples))
+            groups = None if data is None else buildings(data, target, Split.TEST_AFFINITY)
+            found.append(measured(replace(losses, groups=groups), resamples=params.resamples))
         with all_losses(transfers, variants, target, Split.TEST_POLICY) as losses:
             held_out = measured(losses, resamples=0).rows
         if list(held_out["sources"]) != list(found[-1].rows["sources"]):
@@ -51,23 +58,39 @@ def affinity_tables(
     ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
     orders = table.loc[table["sources"] != (SELF,), "sources"].map(len).value_counts().sort_index()
     facts = {"transfers": {f"order_{order}": int(count) for order, count in orders.items()}, "worst_consistency_ratio": max(ratios, default=None)}
+    facts |= worse_than_constant(table)
     return table, pd.concat(rows, ignore_index=True), facts
 
 
+def worse_than_constant(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Count the first-order transfers from trained encoders that lose to the best constant on more than half of the images; nothing without it.
+
+    Returns:
+        `worse_than_constant`: `transfers`, how many; `of`, of how many; `targets`, to how many targets.
+    """
+    if "beats_constant" not in table:
+        return {}
+    trained = table["sources"].map(lambda sources: len(sources) == 1 and labelled(sources[0]) == sources[0] and sources[0] not in (SELF, RANDOM))
+    known = table[trained & table["beats_constant"].notna()]
+    worse = known[known["beats_constant"] < 0.5]
+    return {"worse_than_constant": {"transfers": len(worse), "of": len(known), "targets": worse["target"].nunique()}}
+
+
 def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets: Sequence[str]) -> Rates:
-    """Read the losses on all test images of each task's own network, its best constant and, where there is one, the readout of random weights."""
+    """Read the losses on all test images of each task's own network, its best constant and, of targets, the other baselines of `table1`."""
     losses: Rates = {}
     for task in tasks:
         if not all((models / task / f"{split}.npz").is_file() for split in TEST_SPLITS):
             continue  # the random projection has no network of its own
-        own, average, random = [], [], []
+        own, average, others = [], [], []
         for split in TEST_SPLITS:
             both = read_losses(models / task / f"{split}.npz", SELF, AVERAGE)
             own.append(both[0])
             average.append(both[1])
             if task in targets:
-                random += _random(transfers / task / f"{split}.npz", task)
-        losses[task] = np.concatenate(own), np.concatenate(average), np.concatenate(random) if random else None
+                others.append(_few_images(transfers / task / f"{split}.npz", task))
+        few = [None if any(part is None for part in parts) else np.concatenate(parts) for parts in zip(*others, strict=True)]
+        losses[task] = np.concatenate(own), np.concatenate(average), *(few or [None] * 3)
     if not losses:
         raise TaskonomyError(f"{models}: no task has a network; the stage `train` writes them")
     return losses
@@ -87,6 +110,8 @@ def all_losses(transfers: Path, variants: Path | None, target: str, split: Split
             yield replace(losses, candidates=[*losses.candidates, *others.candidates], losses=np.concatenate([losses.losses, others.losses]))
 
 
-def _random(path: Path, target: str) -> list[Float[np.ndarray, " images"]]:
+def _few_images(path: Path, target: str) -> tuple[Float[np.ndarray, " images"] | None, ...]:
+    """Read what was trained on the transfers' images: the readout of random weights, and the networks on pixels and from scratch."""
     with open_losses(path, target) as losses:
-        return [np.array(losses.losses[losses.candidates.index(RANDOM)])] if RANDOM in losses.candidates else []
+        random = losses.losses[losses.candidates.index(RANDOM)] if RANDOM in losses.candidates else None
+        return tuple(None if one is None else np.array(one) for one in (random, losses.pixels, losses.scratch))

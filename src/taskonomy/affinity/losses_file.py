@@ -1,4 +1,4 @@
-"""Per-image losses of one target on disk: `TARGET.npz` with `losses` [candidates, images], `candidates` and, optionally, `scratch`."""
+"""Per-image losses of one target on disk: `TARGET.npz` with `losses` [candidates, images], `candidates` and optionally `BASELINES`, `groups`."""
 
 import shutil
 import tempfile
@@ -15,6 +15,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import normal, visible
 from taskonomy.tables.table import join_sources, split_sources, wrong_names
 
+BASELINES = ("scratch", "pixels", "average")
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -24,24 +26,32 @@ class Losses:
         target: The task that is solved.
         candidates: The sources of each transfer, joined by `+`; `self` is the target's own fully supervised network.
         losses: Lower is better; mapped from disk, so a block is read when it is used.
-        scratch: Losses, on the same test images, of a network trained from scratch on the transfer's images; the baseline of gain.
+        scratch: Losses, on the same test images, of the target's whole network, trained from scratch on the transfer's images.
+        average: The same of the best constant.
+        groups: The building, or another group of images that are alike, of each; intervals are over groups where they are known.
+        pixels: The same of a shallow network, trained as the transfers are, but on the images; the baseline of gain.
     """
 
     target: str
     candidates: list[str]
     losses: Shaped[np.ndarray, "candidates images"]
     scratch: Shaped[np.ndarray, " images"] | None = None
+    pixels: Shaped[np.ndarray, " images"] | None = None
+    average: Shaped[np.ndarray, " images"] | None = None
+    groups: Shaped[np.ndarray, " images"] | None = None
 
     def __post_init__(self) -> None:
         if self.losses.ndim != 2 or len(self.losses) != len(self.candidates):
             raise TaskonomyError(f"target {self.target}: losses must be [{len(self.candidates)} candidates, images] (is {list(self.losses.shape)})")
-        for name, array in (("losses", self.losses), ("scratch", self.scratch)):
-            if array is not None and not np.issubdtype(array.dtype, np.floating):
+        baselines = {name: array for name in BASELINES if (array := getattr(self, name)) is not None}
+        for name, array in {"losses": self.losses, **baselines}.items():
+            if not np.issubdtype(array.dtype, np.floating):
                 raise TaskonomyError(f"target {self.target}: {name} must be floating-point numbers (is {array.dtype})")
-        if self.scratch is not None and self.scratch.shape != self.losses.shape[1:]:
-            raise TaskonomyError(
-                f"target {self.target}: scratch must have one loss for each of {self.losses.shape[1]} images (is {list(self.scratch.shape)})"
-            )
+        for name, array in (baselines if self.groups is None else baselines | {"groups": self.groups}).items():
+            if array.shape != self.losses.shape[1:]:
+                raise TaskonomyError(
+                    f"target {self.target}: {name} must have one value for each of {self.losses.shape[1]} images (is {list(array.shape)})"
+                )
         if not self.candidates:
             raise TaskonomyError(f"target {self.target}: no candidates")
         seen: dict[frozenset[str], str] = {}
@@ -101,10 +111,10 @@ def open_losses(path: Path, target: str | None = None) -> Iterator[Losses]:
         target: Name of the target; None: the name of the file.
     """
     with tempfile.TemporaryDirectory(prefix="taskonomy-") as folder:
-        losses, candidates, scratch = _arrays(path, Path(folder), "losses", "candidates", "scratch")
+        losses, candidates, *others = _arrays(path, Path(folder), "losses", "candidates", *BASELINES, "groups")
         if losses is None:
             raise TaskonomyError(f"{path}: must hold the arrays losses and candidates")
-        yield Losses(normal(target or path.stem), _candidates(path, candidates), losses, scratch)
+        yield Losses(normal(target or path.stem), _candidates(path, candidates), losses, *others)
 
 
 def read_losses(path: Path, *names: str) -> list[np.ndarray]:

@@ -87,7 +87,9 @@ def front(
 
 @app.command()
 def affinity(
-    losses: Annotated[Path, typer.Argument(help="Folder with a TARGET.npz per target: losses [candidates, images], candidates[, scratch].")],
+    losses: Annotated[
+        Path, typer.Argument(help="Folder with a TARGET.npz per target: losses [candidates, images], candidates[, scratch, pixels, average, groups].")
+    ],
     output: Output,
     normalization: Annotated[str, typer.Option(help="ahp (the paper's, ordinal) | linear (rescaled mean losses).")] = "ahp",
     resamples: Annotated[int, typer.Option(help="Bootstrap draws of the images; 0 for no intervals.", min=0)] = 1000,
@@ -122,9 +124,10 @@ def affinity(
 @app.command()
 def tree(
     table: Table,
-    method: Annotated[str, typer.Option(help="complete | average | single | ward.")] = "complete",
-    metric: Annotated[str, typer.Option(help="correlation | cosine | euclidean.")] = "correlation",
-    beta: Annotated[float, typer.Option(help="Patterns are exp(-beta * affinity).")] = 20.0,
+    construction: Annotated[str, typer.Option(help="standardised | paper.")] = "standardised",
+    method: Annotated[str, typer.Option(help="Of the construction paper: complete | average | single | ward.")] = "complete",
+    metric: Annotated[str, typer.Option(help="Of the construction paper: correlation | cosine | euclidean.")] = "correlation",
+    beta: Annotated[float, typer.Option(help="Of the construction paper: patterns are exp(-beta * affinity).")] = 20.0,
     exclude: Exclude = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the tree as a figure.", show_default=False)] = None,
 ) -> None:
@@ -133,9 +136,10 @@ def tree(
     from taskonomy.config.policy_params import EvaluateParams
     from taskonomy.evaluation.tree import similarity_tree, without_sources
 
-    values = {"random_policies": 1000, "seed": 0, "tree_method": method, "tree_metric": metric, "tree_beta": beta}
+    values = {"random_policies": 1000, "seed": 0, "tree": construction, "tree_method": method, "tree_metric": metric, "tree_beta": beta}
     params = checked(EvaluateParams, values, "options")
-    found = similarity_tree(without_sources(read(table), names(exclude)), method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta)
+    kept = without_sources(read(table), names(exclude))
+    found = similarity_tree(kept, params.tree, method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta)
     typer.echo(found.newick(), nl=False)
     if output is not None:
         from taskonomy.atomic_io import write_text
@@ -294,6 +298,22 @@ def _use_cluster(address: str) -> None:
 
     os.environ[ADDRESS] = address
     of_this_run(read_params().execution)
+
+
+@app.command()
+def results(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File of Markdown to write.")] = Path("docs/results.md"),
+) -> None:
+    """Write the main results of the finished run as tables of Markdown, beside those of the published table."""
+    from taskonomy.atomic_io import write_text
+    from taskonomy.config.params import registry_here
+    from taskonomy.pipeline.timings import read_seconds
+    from taskonomy.report.results_tables import results_page
+
+    folder = Path("results")
+    times = read_seconds(Path(".dvc/tmp/taskonomy-durations.json"))
+    write_text(output, results_page(folder / "measured", folder / "published", times, registry_here()))
+    typer.echo(f"{output}: the tables of {folder / 'measured'}")
 
 
 @app.command()

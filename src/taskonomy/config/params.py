@@ -43,6 +43,39 @@ class SamplesParams(Checked):
             raise wrong_key("targets", str(unknown("targets", missing, registry)).removeprefix("targets: "))
 
 
+class NoiseParams(Checked):
+    """Noise of training: what is trained again from other seeds."""
+
+    targets: tuple[TaskName, ...] = ()
+    """Targets whose transfers are trained again: those of these that transfer.targets has; [] none."""
+    sources: tuple[TaskName, ...] = ()
+    """From which single sources: those of these that data.tasks has."""
+    networks: tuple[TaskName, ...] = ()
+    """Tasks whose networks are trained again: those of these that data.tasks has; [] none."""
+    seeds: Annotated[int, Field(ge=1, le=20)] = 2
+    """From how many further seeds transfers are trained, 1 to 20: those that follow on transfer.seed."""
+    network_seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    """From how many further seeds task networks are trained, 1 to 20: those that follow on train.seed."""
+
+    def of(self, targets: tuple[str, ...], tasks: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Return targets, sources and networks to train again, of those that a run has."""
+        kept = ((self.targets, targets), (self.sources, tasks), (self.networks, tasks))
+        first, second, third = (tuple(name for name in named if name in there) for named, there in kept)
+        return (first, second, third) if first and second else ((), (), third)
+
+    def check_tasks(self, registry: Registry) -> None:
+        """Refuse names of tasks that there are not, and of networks that there are not.
+
+        Raises:
+            ValueError: Naming them.
+        """
+        for key in ("targets", "sources", "networks"):
+            if missing := [name for name in getattr(self, key) if name not in registry]:
+                raise wrong_key(key, str(unknown(key, missing, registry)).removeprefix(f"{key}: "))
+        if wrong := [name for name in self.networks if registry[name].label is None]:
+            raise wrong_key("networks", f"{', '.join(wrong)} has no network that is trained")
+
+
 class NormalizeParams(Checked):
     """Losses to affinities."""
 
@@ -85,6 +118,8 @@ class Params(Checked):
     """Predictions that the report shows."""
     normalize: NormalizeParams
     """From losses to affinities."""
+    noise: NoiseParams = NoiseParams()
+    """How much of a difference is chance of training: what is trained again from other seeds."""
     policy: PolicyParams
     """The supervision policy: what may be chosen, and what a choice costs (paper's section 3.4)."""
     front: FrontParams
@@ -108,7 +143,7 @@ class Params(Checked):
         """Return all tasks that there are for this run: the built-in ones, and the custom ones of `data.own`."""
         return self.data.registry
 
-    @field_validator("train", "transfer", "samples", "query")
+    @field_validator("train", "transfer", "samples", "noise", "query")
     @classmethod
     def _tasks_are_known(cls, section: Any, info: Any) -> Any:
         """Check the names of tasks in a section; while `data` is wrong itself, nobody knows which there are."""

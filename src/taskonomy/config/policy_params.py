@@ -191,6 +191,13 @@ class TreeMetric(StrEnum):
     EUCLIDEAN = "euclidean"
 
 
+class TreeConstruction(StrEnum):
+    """How the similarity tree is made."""
+
+    STANDARDISED = "standardised"
+    PAPER = "paper"
+
+
 class EvaluateParams(Checked):
     """Significance of the policy, and the similarity tree."""
 
@@ -198,14 +205,18 @@ class EvaluateParams(Checked):
     """Random feasible policies that the chosen one is held against, >= 1000."""
     seed: Seed
     """Seed of the random policies."""
-    tree_method: TreeMethod
-    """Linkage of the similarity tree of tasks: complete | average | single | ward."""
-    tree_metric: TreeMetric
-    """Distance of two tasks in the similarity tree: correlation | cosine | euclidean, of the patterns exp(-beta * affinity), as in the
-    paper's figures."""
-    tree_beta: Annotated[FiniteFloat, Field(gt=0)]
-    """The beta of the patterns exp(-beta * affinity) that the tree compares, > 0. With complete and correlation, 20 recovers
-    most of the tree that the paper prints."""
+    tree: TreeConstruction = TreeConstruction.STANDARDISED
+    """What the similarity tree of tasks compares:
+        standardised: log affinities, of each target with mean 0 and deviation 1; cosine distance, average linkage, and nothing else to choose;
+        paper: exp(-beta * affinity), as in the paper's figures, with the three keys below."""
+    tree_method: TreeMethod = TreeMethod.COMPLETE
+    """Of tree paper, its linkage: complete | average | single | ward."""
+    tree_metric: TreeMetric = TreeMetric.CORRELATION
+    """Of tree paper, the distance of two tasks: correlation | cosine | euclidean."""
+    tree_beta: Annotated[FiniteFloat, Field(gt=0)] = 20.0
+    """Of tree paper, the beta of exp(-beta * affinity), > 0. With complete and correlation, 20 recovers most of the tree that the paper prints."""
+    tree_permutations: Annotated[int, Field(ge=100)] = 10_000
+    """Permutations of the families' names that tell how often the tree would join a family first by chance, >= 100."""
 
     @model_validator(mode="after")
     def _ward_needs_euclidean(self) -> "EvaluateParams":

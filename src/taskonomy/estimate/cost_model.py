@@ -53,6 +53,7 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
         Hours("best constants", len(clock.own), sum(clock.constant(kind, everything) for kind in clock.own), 0.0),
         Hours("codes", coded, coded * clock.encoding, coded * clock.encoder.flop / 3 / 1e12),
         clock.trained("from scratch", targets, len(targets), few),
+        clock.trained("shallow networks on the image", clock.to, units.scratch, few),
         *(clock.trained(f"transfers of order {order}", clock.to, count, few) for order, count in units.transfers.items()),
         Hours("starts of processes", starts, starts * START_SECONDS, 0.0),
     ]

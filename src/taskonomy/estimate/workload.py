@@ -79,7 +79,7 @@ class Units:
     Attributes:
         networks: Task networks that are trained.
         constants: Best constants, a baseline.
-        scratch: Networks trained from scratch on a transfer's images, the other baseline.
+        scratch: Networks trained from scratch on a transfer's images, another baseline; there are as many shallow ones on the image.
         transfers: Order -> transfers to all targets together; with a numeric beam, an upper bound.
         variants: Transitive and fine-tuned transfers.
         steps: Further units that those need: transfers whose weights are kept, and representations computed from codes.
@@ -97,7 +97,7 @@ class Units:
     @property
     def total(self) -> int:
         """Return the number of all units."""
-        return self.networks + self.constants + self.scratch + sum(self.transfers.values()) + self.variants + self.steps
+        return self.networks + self.constants + 2 * self.scratch + sum(self.transfers.values()) + self.variants + self.steps
 
 
 def units_of(params: Params) -> Units:

@@ -1,6 +1,6 @@
 """Measure whether two affinity tables rank the same sources first (paper section 4 compares rankings across data sets and architectures)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from taskonomy.evaluation.tree import first_order
 TOPS = (1, 5)
 
 
-def agreement(table: pd.DataFrame, reference: pd.DataFrame, *, own: bool = True) -> dict[str, Any]:
+def agreement(table: pd.DataFrame, reference: pd.DataFrame, *, own: bool = True, without: Collection[str] = ()) -> dict[str, Any]:
     """Compute the agreement of two tables' first-order rows, per target and on average, with what random orderings would give.
 
     Only what both tables measured counts: their common targets and, for each, the common sources; never the row `self`.
@@ -23,6 +23,7 @@ def agreement(table: pd.DataFrame, reference: pd.DataFrame, *, own: bool = True)
         table: Affinities.
         reference: Affinities to compare with.
         own: Keep the row `t -> t`, a target's own frozen encoder.
+        without: Sources to leave out.
 
     Returns:
         `targets`: per target `sources` (their number), `spearman` (NaN where either table ranks all of them equal), and `top1` and `top5`: the share
@@ -33,7 +34,7 @@ def agreement(table: pd.DataFrame, reference: pd.DataFrame, *, own: bool = True)
         TaskonomyError: No target has two common sources.
     """
     ours, theirs = first_order(table), first_order(reference)
-    sources = sorted(set(ours.columns) & set(theirs.columns))
+    sources = sorted((set(ours.columns) & set(theirs.columns)) - set(without))
     targets: dict[str, dict[str, float]] = {}
     for target in sorted(set(ours.index) & set(theirs.index)):
         pairs = pd.DataFrame({"ours": ours.loc[target, sources], "theirs": theirs.loc[target, sources]}).dropna()
@@ -51,6 +52,9 @@ def agreement(table: pd.DataFrame, reference: pd.DataFrame, *, own: bool = True)
 def headline(found: dict[str, Any]) -> dict[str, Any]:
     """Select the numbers for `dvc metrics show`."""
     mean, chance = found["mean"], found["by_chance"]
+    beside = (
+        {"beside": {rule: {who: one["spearman"] for who, one in by.items()} for rule, by in found["beside"].items()}} if "beside" in found else {}
+    )
     return {
         "mean_spearman": mean["spearman"],
         "top1": mean["top1"],
@@ -59,6 +63,7 @@ def headline(found: dict[str, Any]) -> dict[str, Any]:
         "top5_by_chance": chance["top5"],
         "targets": len(found["targets"]),
         "sources": len(found["sources"]),
+        **beside,
     }
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from scipy.stats import t as student
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.tables.table import join_sources
+from taskonomy.tables.table import MEASURES, join_sources
 
 Chosen = tuple[str, tuple[str, ...]]  # a target, and the sources of the transfer that solves it
 
@@ -44,12 +44,13 @@ class Buildings:
 
     def __init__(self, table: pd.DataFrame, confidence: float) -> None:
         self.confidence = confidence
+        measures = [name for name in MEASURES if name in table]
         self.names = tuple(sorted(set(table["building"])))
-        wide = {name: table.pivot(index=["target", "sources"], columns="building", values=name) for name in ("images", "gain", "quality")}
+        wide = {name: table.pivot(index=["target", "sources"], columns="building", values=name) for name in ("images", *measures)}
         self._row = {(target, frozenset(sources.split("+"))): place for place, (target, sources) in enumerate(wide["images"].index)}
         self._images = wide["images"].fillna(0.0).to_numpy(float)
-        self._rates = {name: wide[name].fillna(0.0).where(wide["images"].notna(), 0.0).to_numpy(float) for name in ("gain", "quality")}
-        self._known = {name: table[name].notna().any() for name in ("gain", "quality")}
+        self._rates = {name: wide[name].fillna(0.0).where(wide["images"].notna(), 0.0).to_numpy(float) for name in measures}
+        self._known = {name: table[name].notna().any() for name in measures}
 
     @property
     def images(self) -> int:
@@ -58,6 +59,8 @@ class Buildings:
 
     def rates(self, chosen: Iterable[Chosen], measure: str) -> Float64[np.ndarray, " chosen"]:
         """Compute each transfer's win rate by itself; NaN where it was not measured."""
+        if measure not in self._rates:
+            return np.full(len(list(chosen)), np.nan)
         rows = np.array([self._row.get((target, frozenset(sources)), -1) for target, sources in chosen], dtype=int)
         images = self._images[rows].sum(1)
         wins = (self._images[rows] * self._rates[measure][rows]).sum(1)
@@ -69,7 +72,7 @@ class Buildings:
 
         Args:
             chosen: The transfers of a policy.
-            measure: `gain` or `quality`.
+            measure: One of `MEASURES`.
 
         Raises:
             TaskonomyError: A transfer was not measured on the held-out images.
@@ -77,7 +80,7 @@ class Buildings:
         keys = [(target, frozenset(sources)) for target, sources in chosen]
         if missing := [key for key in keys if key not in self._row]:
             raise TaskonomyError(f"not measured on the held-out images: {join_sources(sorted(missing[0][1]))} -> {missing[0][0]}")
-        if not self._known[measure]:
+        if not self._known.get(measure, False):
             return None
         rows = [self._row[key] for key in keys]
         images = self._images[rows]

@@ -14,10 +14,11 @@ from taskonomy.policy.label_costs import money
 from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Problem
+from taskonomy.tables.table import MEASURES
 
 _DRAWS_AT_ONCE = 1000
 _MAX_ROUNDS = 200
-MEASURES = ("objective", "gain", "quality")
+JUDGED_BY = ("objective", *MEASURES)
 
 
 class Draw(StrEnum):
@@ -40,6 +41,7 @@ class RandomPolicies:
 
     objective: Float64[np.ndarray, " draws"]
     gain: Float64[np.ndarray, " draws"]
+    gain_scratch: Float64[np.ndarray, " draws"]
     quality: Float64[np.ndarray, " draws"]
 
 
@@ -53,8 +55,8 @@ def random_policies(problem: Problem, budget: float, count: int, draw: Draw, see
     needs = np.array([[source in transfer.needs for source in problem.sources] for transfer in problem.transfers], dtype=np.float32)
     targets = np.array([problem.targets.index(transfer.target) for transfer in problem.transfers])
     worth = np.array([transfer.worth for transfer in problem.transfers])
-    scores = np.array([[transfer.worth, transfer.gain, transfer.quality] for transfer in problem.transfers])
-    found: list[Float64[np.ndarray, "draws 3"]] = []
+    scores = np.array([[transfer.worth, *(getattr(transfer, name) for name in MEASURES)] for transfer in problem.transfers])
+    found: list[Float64[np.ndarray, "draws measures"]] = []
     left = count
     for _ in range(_MAX_ROUNDS):
         on = _random_sources(problem, budget, rng)
@@ -62,7 +64,7 @@ def random_policies(problem: Problem, budget: float, count: int, draw: Draw, see
         rank = rng.random(allowed.shape) if draw is Draw.CONNECTIONS else np.broadcast_to(worth, allowed.shape)
         chosen, served = _best_per_target(np.where(allowed, rank, -1.0), targets, len(problem.targets))
         kept = scores[chosen[served.all(axis=1)]][:left]
-        found.append(np.column_stack([kept[:, :, 0].sum(axis=1), _nanmean(kept[:, :, 1]), _nanmean(kept[:, :, 2])]))
+        found.append(np.column_stack([kept[:, :, 0].sum(axis=1), *(_nanmean(kept[:, :, column]) for column in range(1, scores.shape[1]))]))
         left -= len(kept)
         if left == 0:
             return RandomPolicies(*np.concatenate(found).T)
@@ -76,11 +78,11 @@ def significance(policy: Policy, problem: Problem, count: int, seed: int) -> dic
 
     The p-value is (1 + number of random policies at least as good) / (1 + count), so it is never 0.
     """
-    own = {"objective": policy.objective, "gain": policy.mean_gain, "quality": policy.mean_quality}
+    own = {"objective": policy.objective, **{name: getattr(policy, f"mean_{name}") for name in MEASURES}}
     result: dict[str, Any] = {}
     for draw in Draw:
         drawn = random_policies(problem, policy.budget, count, draw, seed)
-        result[draw.value] = {name: _held_against(own[name], getattr(drawn, name)) for name in MEASURES if not np.isnan(own[name])}
+        result[draw.value] = {name: _held_against(own[name], getattr(drawn, name)) for name in JUDGED_BY if not np.isnan(own[name])}
     return result
 
 

@@ -11,7 +11,7 @@ from taskonomy.config.policy_params import PolicyParams
 from taskonomy.evaluation.agreement import agreement
 from taskonomy.evaluation.studies import SINGLE, novel_tasks
 
-REGIMES = ("target", "images", "sources", "gain", "quality")
+REGIMES = ("target", "images", "sources", "gain", "gain_scratch", "quality")
 STABILITY = ("run", "target", "sources", "spearman", "top1", "top5")
 OTHER_IMAGES = "other test images"
 
@@ -24,7 +24,7 @@ def regimes(runs: Iterable[tuple[int, pd.DataFrame, pd.DataFrame]], params: Poli
         params: Parameters that say which tasks may be sources.
 
     Yields:
-        A row for each run and target; gain is against a network from scratch on the same images.
+        A row for each run and target; `gain_scratch` is against a network from scratch on the same images.
     """
     for images, affinities, held in sorted(runs, key=lambda run: run[0]):
         for row in novel_tasks(affinities, held, params):
@@ -33,7 +33,7 @@ def regimes(runs: Iterable[tuple[int, pd.DataFrame, pd.DataFrame]], params: Poli
 
 
 def crossing(images: Float64[np.ndarray, " runs"], gain: Float64[np.ndarray, " runs"]) -> float | None:
-    """Find from how many images on training from scratch is as good as the transfer: where gain last falls to 0.5, on a logarithmic scale.
+    """Find from how many images on training from scratch is as good as the transfer: where that gain last falls to 0.5, on a logarithmic scale.
 
     Returns:
         The number; None where transfers win at the largest number tried; the smallest number where they never win.
@@ -63,5 +63,5 @@ def stability(base: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> Iterato
 
 
 def by_gain(table: pd.DataFrame) -> pd.DataFrame:
-    """Replace a table's affinities by the win rates against scratch, which can be compared between two halves of the test images."""
+    """Replace a table's affinities by the gains, which can be compared between two halves of the test images."""
     return table.assign(affinity=table["gain"])

@@ -11,7 +11,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.significance import Draw, random_policies
 from taskonomy.policy.planner import Planner
-from taskonomy.tables.table import SELF, join_sources, labelled
+from taskonomy.tables.table import MEASURES, SELF, join_sources, labelled
 from taskonomy.tables.transfer_spec import variant
 from taskonomy.tasks import BUILT_IN, Registry
 
@@ -51,7 +51,7 @@ def against_chance(
         chosen = [looked_up[one.target, one.sources] for one in planner.policy(budget).transfers]
         for draw in Draw:
             drawn = random_policies(elsewhere, budget, count, draw, seed)
-            for measure in ("gain", "quality"):
+            for measure in MEASURES:
                 values = np.array([getattr(one, measure) for one in chosen])
                 if np.isnan(values).all():
                     continue
@@ -101,8 +101,8 @@ def other_ways(table: pd.DataFrame, held: pd.DataFrame) -> Iterator[dict[str, An
                 direct = plain[one.source]
                 kind = "transitive" if one.intermediate else "fine-tuned"
                 yield {
-                    "target": target, "written": written, "kind": kind, "gain": row["gain"], "quality": row["quality"],
-                    "direct_gain": direct["gain"], "direct_quality": direct["quality"],
+                    "target": target, "written": written, "kind": kind, **{name: row[name] for name in MEASURES},
+                    **{f"direct_{name}": direct[name] for name in MEASURES},
                 }  # fmt: skip
 
 
@@ -113,20 +113,19 @@ def as_frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataF
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "chance": ("budget", "draw", "measure", "policy", "random", "random_low", "random_high", "p_value"),
-    "novel": ("target", "way", "sources", "affinity", "gain", "quality"),
-    "orders": ("target", "order", "sources", "affinity", "gain", "quality"),
-    "ways": ("target", "written", "kind", "gain", "quality", "direct_gain", "direct_quality"),
+    "novel": ("target", "way", "sources", "affinity", *MEASURES),
+    "orders": ("target", "order", "sources", "affinity", *MEASURES),
+    "ways": ("target", "written", "kind", *MEASURES, *(f"direct_{name}" for name in MEASURES)),
 }
 
 
 def _rows_by_target(table: pd.DataFrame, held: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each target's measured rows, with gain and quality of the held-out table."""
-    elsewhere = dict(zip(_keys(held), held[["gain", "quality"]].to_numpy(), strict=True))
+    elsewhere = dict(zip(_keys(held), held.reindex(columns=list(MEASURES)).to_numpy(float), strict=True))
     keys = _keys(table)
     if missing := [f"{join_sources(sorted(sources))} -> {target}" for target, sources in keys if (target, sources) not in elsewhere]:
         raise TaskonomyError(f"not measured on the held-out images: {', '.join(missing[:3])}")
-    gain, quality = np.array([elsewhere[key] for key in keys]).T
-    rows = table.assign(gain=gain, quality=quality)
+    rows = table.assign(**dict(zip(MEASURES, np.array([elsewhere[key] for key in keys]).T, strict=True)))
     for target, some in rows[rows["affinity"].notna()].groupby("target", sort=True):
         yield str(target), some
 
@@ -146,4 +145,4 @@ def _best(rows: pd.DataFrame) -> dict[str, Any]:
     """Return the row with the highest affinity; of equal ones the first by name."""
     written = rows["sources"].map(join_sources)
     best = rows.assign(sources=written).sort_values(["affinity", "sources"], ascending=[False, True]).iloc[0]
-    return {name: best[name] for name in ("sources", "affinity", "gain", "quality")}
+    return {name: best[name] for name in ("sources", "affinity", *MEASURES)}

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from taskonomy.config.params import read_params
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.report.figures import by_family
-from taskonomy.tables.table import SELF, join_sources, read_table, task_names, unmeasured
+from taskonomy.tables.table import MEASURES, SELF, join_sources, read_table, task_names, unmeasured
 from taskonomy.tasks import BUILT_IN, Registry
 
 AFFINITIES, HELD_OUT = Path("results/measured/affinities.csv"), Path("results/measured/held_out.csv")
@@ -92,7 +93,8 @@ def _with_held_out(table: pd.DataFrame, run: Path) -> pd.DataFrame:
     """Replace the table's gain and quality by those on the held-out images, which no affinity was measured on."""
     other = read_table(run / HELD_OUT)
     # As sets: the order in which a table writes a transfer's sources means nothing.
-    rows = {(row.target, frozenset(row.sources)): (float(row.gain), float(row.quality)) for row in other.itertuples()}  # type: ignore[arg-type]
+    rates = other.reindex(columns=list(MEASURES)).to_numpy(float)
+    rows = {(target, frozenset(sources)): row for target, sources, row in zip(other["target"], other["sources"], rates, strict=True)}
     keys = [(target, frozenset(sources)) for target, sources in zip(table["target"], table["sources"], strict=True)]
     if missing := [key for key in keys if key not in rows]:
         target, sources = missing[0]
@@ -100,4 +102,4 @@ def _with_held_out(table: pd.DataFrame, run: Path) -> pd.DataFrame:
         raise TaskonomyError(
             f"{run / HELD_OUT}: lacks {len(missing):,} transfers of {AFFINITIES.name} ({written} first); run the stage normalize again"
         )
-    return table.assign(gain=[rows[key][0] for key in keys], quality=[rows[key][1] for key in keys])
+    return table.assign(**dict(zip(MEASURES, np.array([rows[key] for key in keys]).T, strict=True)))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from taskonomy.affinity.ahp import affinities
 from taskonomy.affinity.losses_file import open_losses
+from taskonomy.affinity.measure import AGAINST
 from taskonomy.affinity.win_rates import win_rate_against, win_rates
 from taskonomy.atomic_io import whole_folder, write_bytes, write_csv, write_json
 from taskonomy.config.params import Params, SamplesParams
@@ -160,7 +161,8 @@ def _transfers(album: PictureAlbum, run: RunContext, losses: Path, params: Param
     def column(kind: str, sources: Sequence[str], network: nn.Module, inputs: NetworkInputs) -> dict[str, Any]:
         _seen, outputs = _outputs(network, task, inputs, chosen)
         pictures = [album.prediction(task, one, output) for one, output in zip(chosen.tolist(), outputs, strict=True)]
-        return {"kind": kind, "sources": list(sources), "gain": gains.get("+".join(sources)), "pictures": pictures}
+        rates = gains.get("+".join(sources), {})
+        return {"kind": kind, "sources": list(sources), **{name: rates.get(name) for name in ("gain", "gain_scratch")}, "pictures": pictures}
 
     columns = [column("own", (SELF,), _trained(run, config, album.prepared), images)]
     units = []
@@ -186,18 +188,25 @@ def chosen_transfers(path: Path, target: str, count: int) -> list[tuple[str, ...
         count: Number of single sources.
     """
     with open_losses(path, target) as losses:
-        worth = dict(zip(losses.candidates, affinities(win_rates(losses.losses, target, losses.candidates)).tolist(), strict=True))
+        worth = dict(
+            zip(losses.candidates, affinities(win_rates(losses.losses, target, losses.candidates), losses.losses.shape[1]).tolist(), strict=True)
+        )
     sets = sorted((tuple(name.split("+")) for name in worth if name not in (SELF, target)), key=lambda one: (-worth["+".join(one)], one))
     single, several = [one for one in sets if len(one) == 1], [one for one in sets if len(one) > 1]
     places = {round(place) for place in np.linspace(0, len(single) - 1, min(count, len(single)))}
     return [*several[:1], *(single[place] for place in sorted(places))]
 
 
-def _gains(path: Path, target: str) -> dict[str, float]:
+def _gains(path: Path, target: str) -> dict[str, dict[str, float]]:
+    """Return each candidate's win rates against the two baselines of gain, as far as they were measured: candidate -> column of a table -> rate."""
     with open_losses(path, target) as losses:
-        if losses.scratch is None:
-            return {}
-        return dict(zip(losses.candidates, win_rate_against(losses.losses, losses.scratch, target, losses.candidates).tolist(), strict=True))
+        found: dict[str, dict[str, float]] = {name: {} for name in losses.candidates}
+        for column in ("gain", "gain_scratch"):
+            if (baseline := getattr(losses, AGAINST[column])) is not None:
+                rates = win_rate_against(losses.losses, baseline, target, losses.candidates).tolist()
+                for name, rate in zip(losses.candidates, rates, strict=True):
+                    found[name][column] = rate
+        return found
 
 
 def _trained(run: RunContext, config: TaskConfig, prepared: Prepared) -> nn.Module:

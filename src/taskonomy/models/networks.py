@@ -10,6 +10,7 @@ from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.labels.task import Task
 from taskonomy.models.decoders import Decoder, make_decoder
 from taskonomy.models.encoder import check_size, make_encoder
+from taskonomy.models.pixels import PixelModule
 from taskonomy.models.transfer import TransferModule
 
 
@@ -89,6 +90,22 @@ def transfer_network(
     transfer = TransferModule(sources, encoder.channels)
     whole = _decoder(task, transfer.outputs, encoder, decoder, side, tile_side)
     return TransferNetwork(transfer, whole, task.tiles)
+
+
+def pixel_network(task: Task, encoder: EncoderParams, decoder: DecoderParams, side: int) -> TransferNetwork:
+    """Build the network that gain is measured against: a transfer whose sources are the image itself, with the same decoder.
+
+    Args:
+        task: The target.
+        encoder: The encoder of the sources, for the side of codes.
+        decoder: The decoder.
+        side: Side of the images, pixels.
+
+    Raises:
+        TaskonomyError: The task has nothing to learn, or the sides do not fit.
+    """
+    pixels = PixelModule(task.in_channels, check_size(encoder, side))
+    return TransferNetwork(pixels, _decoder(task, pixels.outputs, encoder, decoder, side, None), task.tiles)
 
 
 def parameters(module: nn.Module) -> int:

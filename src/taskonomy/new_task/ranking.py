@@ -31,7 +31,8 @@ class QueryResult:
 
     Attributes:
         target: The task.
-        ranking: A row per transfer, best first: `sources`, `order`, `affinity`, `low`, `high`, `best_of_order`, `gain`, `gain_held_out`.
+        ranking: A row per transfer, best first: `sources`, `order`, `affinity`, `low`, `high`, `best_of_order`, `gain`, `gain_held_out`,
+            both against training from scratch.
         best: Sources of the highest affinity of each order.
         curve: A row per network: `way`, `sources`, `images`, `loss` (mean over held-out images) and `gain` (share of those on which it beats the
             network from scratch on the same samples), each with `_low` and `_high`.
@@ -86,9 +87,10 @@ def ranked(target: str, done: Transferred, params: NormalizeParams) -> pd.DataFr
     found = measured(Losses(target, names, losses, scratch[Split.TEST_AFFINITY]), resamples=params.resamples)
     held_out = measured(Losses(target, names, done.losses(Split.TEST_POLICY)[1], scratch[Split.TEST_POLICY]), resamples=0)
     rows = found.rows.drop(columns="target").assign(
+        gain=found.rows["gain_scratch"],
         order=found.rows["sources"].map(len),
         best_of_order=[found.best_of_order.get(name, np.nan) for name in names],
-        gain_held_out=held_out.rows["gain"],
+        gain_held_out=held_out.rows["gain_scratch"],
     )
     columns = ["sources", "order", "affinity", "low", "high", "best_of_order", "gain", "gain_held_out"]
     return rows.reindex(columns=columns).sort_values("affinity", ascending=False, kind="stable", ignore_index=True)

@@ -24,6 +24,7 @@ from taskonomy.policy.problem import Goal, Problem, Transfer, admissible
 from taskonomy.policy.program import Program
 from taskonomy.policy.search import Search, SearchResult
 from taskonomy.policy.solvers import Cut, Solution, Status
+from taskonomy.tables.table import MEASURES
 from taskonomy.tasks import BUILT_IN, Registry
 
 _MOST_COSTS = 1000
@@ -72,9 +73,19 @@ class Policy:
         return _mean([transfer.gain for transfer in self.transfers])
 
     @property
+    def mean_gain_scratch(self) -> float:
+        """Compute the mean win rate against networks from scratch, as the mean gain."""
+        return _mean([transfer.gain_scratch for transfer in self.transfers])
+
+    @property
     def mean_quality(self) -> float:
         """Compute the mean quality over the targets for which it was measured; NaN if there are none."""
         return _mean([transfer.quality for transfer in self.transfers])
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return the win rates to show: gain against scratch only where it was measured, as no published table has it."""
+        return tuple(name for name in MEASURES if name != "gain_scratch" or not math.isnan(self.mean_gain_scratch))
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -83,11 +94,10 @@ class Policy:
             **{name: getattr(self, name) for name in fields},
             "sources": list(self.sources),
             "transfers": [
-                {"target": one.target, "sources": list(one.sources), "affinity": one.affinity, "gain": one.gain, "quality": one.quality}
+                {"target": one.target, "sources": list(one.sources), "affinity": one.affinity, **{name: getattr(one, name) for name in self.measures}}
                 for one in self.transfers
             ],
-            "mean_gain": self.mean_gain,
-            "mean_quality": self.mean_quality,
+            **{f"mean_{name}": getattr(self, f"mean_{name}") for name in self.measures},
         }
 
     def reproducible(self) -> dict[str, Any]:
@@ -100,7 +110,7 @@ class Policy:
 
     def metrics(self) -> dict[str, Any]:
         """Return what `dvc metrics show` compares."""
-        names = ("objective", "gap", "cost", "mean_gain", "mean_quality")
+        names = ("objective", "gap", "cost", *(f"mean_{name}" for name in self.measures))
         return {**{name: getattr(self, name) for name in names}, "sources": len(self.sources)}
 
 

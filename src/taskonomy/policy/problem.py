@@ -1,5 +1,6 @@
 """Which transfers may be chosen, what each is worth, and what each source costs."""
 
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from taskonomy.config.policy_params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.policy.label_costs import check_variants, prices
 from taskonomy.policy.numbers import as_written, denominator
-from taskonomy.tables.table import SELF, labelled, task_names
+from taskonomy.tables.table import MEASURES, SELF, labelled, task_names
 from taskonomy.tasks import BUILT_IN, Registry
 
 
@@ -34,6 +35,7 @@ class Transfer:
         sources: As written in the table; `self` is the target's own fully supervised network.
         needs: The tasks that must be labelled in full for it; for `a>b` and `a@0.02`, only a (`taskonomy.tables.table.labelled`).
         affinity: As measured.
+        gain, gain_scratch, quality: Win rates, as tables define them.
         exact: Its part of the objective, of the numbers as written: importance times the rescaled affinity.
     """
 
@@ -44,6 +46,7 @@ class Transfer:
     gain: float
     quality: float
     exact: Fraction = field(default=Fraction(0))
+    gain_scratch: float = float("nan")
 
     @property
     def worth(self) -> float:
@@ -168,7 +171,8 @@ def _transfer(row: object) -> Transfer:
     sources: tuple[str, ...] = row.sources  # type: ignore[attr-defined]
     target: str = row.target  # type: ignore[attr-defined]
     needs = frozenset((target,)) if sources == (SELF,) else frozenset(map(labelled, sources))
-    return Transfer(target, sources, needs, float(row.affinity), float(row.gain), float(row.quality))  # type: ignore[attr-defined]
+    gain, against_scratch, quality = (float(getattr(row, name, math.nan)) for name in MEASURES)
+    return Transfer(target, sources, needs, float(row.affinity), gain, quality, gain_scratch=against_scratch)  # type: ignore[attr-defined]
 
 
 def _allowed(row: Transfer, params: PolicyParams) -> bool:

@@ -10,7 +10,7 @@ from taskonomy.errors import TaskonomyError
 
 _PACKAGE = Path(__file__).parents[1]
 # What a project has none of: built-in buildings, published measurements to compare with, predictors and queries, for which there are commands.
-LEFT_OUT = ("world", "agreement", "export", "query")
+LEFT_OUT = ("world", "agreement", "noise", "export", "query")
 TABLE = "measured"  # of those that `foreach` goes through
 _ONLY_HERE = "experiments"  # of a table: kept beside the results of this project
 _HEAD = """\

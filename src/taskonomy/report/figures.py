@@ -46,14 +46,26 @@ def affinity_matrix(table: pd.DataFrame, registry: Registry) -> pd.DataFrame:
     return matrix.loc[by_family(list(matrix.index), registry), by_family(list(matrix.columns), registry)]
 
 
-def heat_map(matrix: pd.DataFrame, registry: Registry) -> go.Figure:
-    """Draw first-order affinities, each target's row relative to its best source (AHP affinities compare within a row only)."""
+def heat_map(matrix: pd.DataFrame, registry: Registry, worse: pd.DataFrame | None = None) -> go.Figure:
+    """Draw first-order affinities, each target's row relative to its best source (AHP affinities compare within a row only).
+
+    Args:
+        matrix: The affinities.
+        registry: Tasks, with their titles.
+        worse: Of the same form: which transfers are worse than the best constant; they are crossed out.
+    """
     relative = matrix.div(matrix.max(axis=1), axis=0)
     # Rows span several powers of ten; from a thousandth of the best down, differences do not matter.
     shown = pd.DataFrame(np.log10(np.clip(relative.to_numpy(), 1e-3, 1)), matrix.index, matrix.columns)
     ticks = {"tickvals": [-3, -2, -1, 0], "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"]}
     named = _with_titles(matrix, registry)
-    return _matrix(shown, named, "affinity {:.4g} (row sums to 1)", (-3, 0), {"title": "of the<br>row's best", **ticks}, "Viridis")
+    figure = _matrix(shown, named, "affinity {:.4g} (row sums to 1)", (-3, 0), {"title": "of the<br>row's best", **ticks}, "Viridis")
+    if worse is not None and (crossed := np.argwhere(worse.to_numpy(bool))).size:
+        cross = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": "#ff4d4d"}}
+        figure.add_scatter(x=crossed[:, 1], y=crossed[:, 0], mode="markers", marker=cross, hoverinfo="skip", showlegend=False)
+        figure.update_xaxes(range=[-0.5, matrix.shape[1] - 0.5])
+        figure.update_yaxes(range=[len(matrix) - 0.5, -0.5], autorange=False)
+    return figure
 
 
 def loss_map(matrix: pd.DataFrame, registry: Registry) -> go.Figure:
@@ -158,7 +170,7 @@ def significance_figure(significance: dict[str, Any], measure: str) -> go.Figure
         barmode="overlay",
         height=330,
         legend=below(-0.42),
-        xaxis_title=measure if measure == "objective" else f"mean {measure}",
+        xaxis_title=measure if measure == "objective" else f"mean {measure}".replace("_scratch", " against scratch"),
         yaxis_title="share of policies",
     )
     figure.update_yaxes(showticklabels=False)

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,13 @@ class Results:
         policy, front: As printed by `--json`; the reader chooses order and budget among those of the front.
         significance: Result of `taskonomy.evaluation.significance`.
         savings: Labels saved for the whole table and for random sets of tasks, whose draws are `task_sets`.
+        families: How well the tree recovers the families: result of `taskonomy.evaluation.families.family_test`.
         networks: Win rates as read by `taskonomy.affinity.table1`.
         buildings: Gain and quality by building, on images that played no part in choosing the policy.
         losses: Mean losses: `target`, `sources`, `loss`.
         curves: Mean losses by epoch: `task`, `split`, `epoch`, `loss`.
         agreement: Result of `taskonomy.evaluation.agreement`.
+        noise: Affinities and win rates from several seeds, as `taskonomy.affinity.noise` gives them.
         samples: Contents of the stage `samples`, with pictures as data URIs.
         facts: Result of `taskonomy.report.provenance`, with the parameters of the run.
         params: Parameters of what was computed from the table, by section.
@@ -49,11 +51,13 @@ class Results:
     savings: dict[str, Any]
     task_sets: pd.DataFrame
     tree: Tree
+    families: dict[str, dict[str, Any]] = field(default_factory=dict)
     networks: pd.DataFrame | None = None
     buildings: Buildings | None = None
     losses: pd.DataFrame | None = None
     curves: pd.DataFrame | None = None
     agreement: dict[str, Any] | None = None
+    noise: pd.DataFrame | None = None
     samples: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
     params: dict[str, Any] | None = None
@@ -69,9 +73,10 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
         TaskonomyError: A file is damaged.
     """
     read = {name: _json(folder / f"{name}.json") for name in ("policy", "front", "significance", "tree")}
+    families = read["tree"].get("families", {})
     tree = Tree.from_dict(read.pop("tree"))
     optional = {name: _json(path) for name in ("agreement", "facts") if (path := folder / f"{name}.json").is_file()}
-    tables: dict[str, Any] = {name: pd.read_csv(path) for name in ("losses", "curves") if (path := folder / f"{name}.csv").is_file()}
+    tables: dict[str, Any] = {name: pd.read_csv(path) for name in ("losses", "curves", "noise") if (path := folder / f"{name}.csv").is_file()}
     parts = folder / "by_building.csv"
     samples = folder / "samples" / "samples.json"
     return Results(
@@ -81,6 +86,7 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
         savings=_json(folder / "savings_metrics.json"),
         task_sets=pd.read_csv(folder / "task_sets.csv"),
         tree=tree,
+        families=families,
         networks=None if networks is None else read_networks(networks),
         buildings=Buildings(pd.read_csv(parts, dtype={"building": str}), params.normalize.confidence) if parts.is_file() else None,
         samples=_with_pictures(_json(samples), samples.parent) if samples.is_file() else None,

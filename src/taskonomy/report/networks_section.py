@@ -1,5 +1,6 @@
 """Show whether the task networks learned: Table 1, training curves, and their predictions."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,26 @@ from taskonomy.report.figures import by_family
 from taskonomy.tasks import Registry
 from taskonomy.wording.wording import count, percent, titles
 
+HEADS = {"average": "beats constant", "random": "beats random", "pixels": "beats pixels", "scratch": "beats scratch"}
 NO_BETTER = 0.55  # win rates below this are hardly better than a draw
 WIDE, HIGH = 150.0, 56.0  # size of a curve's drawing, without its margins
 
 
 def table(rates: pd.DataFrame, registry: Registry) -> dict[str, Any]:
     """Build the rows of Table 1 by family, with None where nothing was measured, and the mean of each column."""
-    by_name = rates.set_index("task")
+    by_name = {str(row["task"]): row for row in rates.to_dict("records")}
+    columns = [one for one in BASELINES if one in rates and rates[one].notna().any()]
     rows = [
-        {"title": registry.title(name), "family": registry.family(name), **{one: _known(by_name.loc[name, one]) for one in BASELINES}}
-        for name in by_family(list(by_name.index), registry)
+        {"title": registry.title(name), "family": registry.family(name), "rates": [_rate(by_name[name], one) for one in columns]}
+        for name in by_family(list(by_name), registry)
     ]
     known = rates.dropna(subset=["average"])
     weak = list(known.loc[known["average"] < NO_BETTER, "task"])
     said = f"{len(known) - len(weak)} of {count(len(known), 'network')} clearly beat the best constant answer"
     said += f"; {titles(weak, registry, 4)} {'do' if len(weak) > 1 else 'does'} not, so transfers from there say little." if weak else "."
-    return {"rows": rows, "mean": {one: _known(rates[one].mean()) for one in BASELINES}, "see": said if len(known) else ""}
+    sure = any(f"{one}_low" in rates and rates[f"{one}_low"].notna().any() for one in columns)
+    heads = [HEADS[one] for one in columns]
+    return {"rows": rows, "heads": heads, "mean": [_known(rates[one].mean()) for one in columns], "see": said if len(known) else "", "sure": sure}
 
 
 def curves(losses: pd.DataFrame, registry: Registry) -> dict[str, Any]:
@@ -80,3 +85,9 @@ def answers(samples: list[dict[str, Any]], rates: pd.DataFrame | None, registry:
 
 def _known(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
+
+
+def _rate(row: dict[Hashable, Any], name: str) -> dict[str, Any]:
+    """Return a win rate and, where there is one, its interval in %."""
+    low, high = (row.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
+    return {"value": _known(row[name]), "between": "" if pd.isna(low) else f"{100 * low:.0f} to {100 * high:.0f}"}

@@ -8,8 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from taskonomy.evaluation.families import family_triplets
-from taskonomy.evaluation.significance import MEASURES
+from taskonomy.evaluation.significance import JUDGED_BY
 from taskonomy.evaluation.tree import without_sources
 from taskonomy.report import affinities_section as affinities
 from taskonomy.report import agreement_section as agreement
@@ -47,6 +46,7 @@ def page(title: str, results: Results) -> str:
         sorted({*results.table["target"], *(name for point in shown for name in point["sources"]), *(rules["tasks"] if rules else ())}), registry
     )
     matrix = affinity_matrix(without_sources(results.table, results.excluded, registry), registry)
+    worse = affinities.worse_than_constant(results.table, matrix)
     data = {
         "front": shown,
         "chosen": chosen,
@@ -55,7 +55,7 @@ def page(title: str, results: Results) -> str:
         "variants": decision.variants(results.table, registry),
         "colours": FAMILY_COLOURS,
         "marks": FAMILY_MARKS,
-        "figures": _figures(results, matrix),
+        "figures": _figures(results, matrix, worse),
     }
     families = {name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)}
     samples = results.samples or {"networks": [], "transfers": []}
@@ -81,11 +81,8 @@ def page(title: str, results: Results) -> str:
         curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
         answers=networks.answers(samples["networks"], results.networks, registry) if samples["networks"] else None,
         transfers=transfers.shown(samples["transfers"], registry),
-        before_see=None if results.losses is None else affinities.before(results.losses, registry),
-        after_see=affinities.best_sources(without_sources(results.table, results.excluded, registry), registry),
-        columns=matrix.shape[1],
-        beside=matrix.shape[1] <= BESIDE,
-        tree=affinities.nearest(results.tree, family_triplets(results.tree), registry),
+        **_affinities(results, matrix, worse),
+        tree=affinities.nearest(results.tree, results.families, registry),
         agreement=None if results.agreement is None else agreement.shown(results.agreement, registry),
         studies=results.studies,
         made_of=made_of.shown(results),
@@ -103,10 +100,25 @@ def embedded_json(value: object) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _figures(results: Results, matrix: Any) -> dict[str, Any]:
+def _affinities(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
+    """Collect what the matrices of affinities are shown with."""
     registry = results.registry
-    figures = {"heat": heat_map(matrix, registry), "tree": tree_figure(results.tree, registry), "savings": savings_figure(results.task_sets)}
-    figures |= {f"significance-{name}": significance_figure(results.significance, name) for name in MEASURES}
+    return {
+        "before_see": None if results.losses is None else affinities.before(results.losses, registry),
+        "after_see": affinities.best_sources(without_sources(results.table, results.excluded, registry), registry),
+        "noise_see": affinities.noise(results.noise),
+        "constants_see": affinities.constants(worse),
+        "columns": matrix.shape[1],
+        "beside": matrix.shape[1] <= BESIDE,
+    }
+
+
+def _figures(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
+    registry = results.registry
+    figures = {"heat": heat_map(matrix, registry, worse), "tree": tree_figure(results.tree, registry), "savings": savings_figure(results.task_sets)}
+    figures |= {
+        f"significance-{name}": significance_figure(results.significance, name) for name in JUDGED_BY if name in results.significance["connections"]
+    }
     if results.losses is not None:
         figures["losses"] = loss_map(affinities.matrix_before(results.losses, matrix), registry)
     figures |= {f"study-{study.name}": study.figure for study in results.studies}

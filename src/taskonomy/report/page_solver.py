@@ -12,6 +12,7 @@ from taskonomy.policy.label_costs import prices
 from taskonomy.policy.numbers import as_written
 from taskonomy.policy.problem import Problem
 from taskonomy.report.inputs import Results
+from taskonomy.report.policy_section import SHOWN
 from taskonomy.tables.table import labelled, task_names
 
 MOST_ROWS = 20_000  # of a table that a page carries: some 2 MB
@@ -74,12 +75,12 @@ def _label(name: str, params: PolicyParams) -> str:
 
 
 def _rows(table: pd.DataFrame, results: Results) -> list[list[Any]]:
-    """List the table's rows: target, sources, affinity, and gain and quality on the images that policies are judged on."""
+    """List the table's rows: target, sources, affinity, and the win rates `SHOWN` on the images that policies are judged on."""
     rates = [
-        None if results.buildings is None else results.buildings.rates(zip(table["target"], table["sources"], strict=True), name)
-        for name in ("gain", "quality")
+        None if results.buildings is None else results.buildings.rates(zip(table["target"], table["sources"], strict=True), name) for name in SHOWN
     ]
-    found = [table[name].to_numpy(float) if rate is None else rate for name, rate in zip(("gain", "quality"), rates, strict=True)]
+    known = table.reindex(columns=list(SHOWN))
+    found = [known[name].to_numpy(float) if rate is None else rate for name, rate in zip(SHOWN, rates, strict=True)]
     shown = [[None if np.isnan(value) else round(float(value), 6) for value in values] for values in found]
     return [list(row) for row in zip(table["target"], map(list, table["sources"]), table["affinity"], *shown, strict=True)]
 

@@ -15,7 +15,13 @@ from taskonomy.tables.transfer_spec import Variant, variant
 from taskonomy.tasks import Registry
 from taskonomy.wording.wording import SPACE, count, percent, titles
 
-MEASURES = ("gain", "quality")
+# Measure -> what a target beats so often.
+AGAINST = {
+    "gain": "a shallow network on the same few images",
+    "gain_scratch": "its whole network trained from scratch on them",
+    "quality": "its own fully supervised network",
+}
+SHOWN = ("gain", "quality", "gain_scratch")  # in the order of the page's script
 ENOUGH = 0.95  # share of the best gain of any budget
 
 
@@ -23,7 +29,7 @@ def points(results: Results) -> list[dict[str, Any]]:
     """Prepare the points of the front, with gain and quality on held-out images and a description of each; the pipeline's policy is one of them."""
     solved = list(results.front)
     if not any(_same_rules(point, results.policy) for point in solved):
-        solved.append({**results.policy, "one_more_label": dict.fromkeys(("cost", "objective", *MEASURES))})
+        solved.append({**results.policy, "one_more_label": dict.fromkeys(("cost", "objective", "gain", "quality"))})
     return [_point(point, results) for point in solved]
 
 
@@ -105,7 +111,7 @@ def title_of_variant(one: Variant, registry: Registry) -> str:
 
 def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
     names = ("max_order", "budget", "cost", "objective", "sources", "status", "one_more_label")
-    judged = {name: _judged(point, name, results) for name in MEASURES}
+    judged = {name: _judged(point, name, results) for name in AGAINST}
     share = None
     if results.images is not None:
         share = labels_share([one["target"] for one in point["transfers"]], set(point["sources"]), *results.images)
@@ -120,7 +126,7 @@ def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
 
 
 def _judged(point: dict[str, Any], measure: str, results: Results) -> Interval:
-    mean = point[f"mean_{measure}"]
+    mean = point.get(f"mean_{measure}")
     table = Interval(np.nan if mean is None else float(mean), np.nan, np.nan)
     if results.buildings is None:
         return table
@@ -129,8 +135,8 @@ def _judged(point: dict[str, Any], measure: str, results: Results) -> Interval:
 
 def _of_transfer(one: dict[str, Any], results: Results) -> list[float | None]:
     if results.buildings is None:
-        return [one[name] for name in MEASURES]
-    found = [results.buildings.interval([(one["target"], tuple(one["sources"]))], name) for name in MEASURES]
+        return [one.get(name) for name in SHOWN]
+    found = [results.buildings.interval([(one["target"], tuple(one["sources"]))], name) for name in SHOWN]
     return [None if each is None else each.value for each in found]
 
 
@@ -149,10 +155,10 @@ def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float |
         said += f" of training every target by itself ({counted})"
     parts = [
         f"{against} on {percent(judged[name].value)} of the images{_among(judged[name])}"
-        for name, against in (("gain", "training from scratch on the same few images"), ("quality", "its own fully supervised network"))
+        for name, against in AGAINST.items()
         if not np.isnan(judged[name].value)
     ]
-    return f"{said}: on average, a target then beats {', and '.join(parts)}." if parts else f"{said}."
+    return f"{said}: on average, a target then beats {', '.join(parts[:-1]) + ', and ' * (len(parts) > 1) + parts[-1]}." if parts else f"{said}."
 
 
 def _feeds(point: dict[str, Any], registry: Registry) -> str:

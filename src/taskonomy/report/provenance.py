@@ -15,6 +15,7 @@ import pandas as pd
 from taskonomy.dataset.prepared_dataset import Prepared
 
 KINDS = {"self": "task networks", "average": "best constants"}
+BASELINES = {"scratch": "networks from scratch", "pixels": "shallow networks on the image"}
 
 
 def facts(prepared: Path, models: Path, transfers: Path, variants: Path, tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def facts(prepared: Path, models: Path, transfers: Path, variants: Path, tasks: 
             kinds.setdefault(KINDS[str(row.name)], []).append(str(row.key))
     for target in targets:
         for row in _units(transfers / target / "units.csv").itertuples():
-            kind = f"transfers of order {row.order}" if int(str(row.order)) else "networks from scratch"
+            kind = f"transfers of order {row.order}" if int(str(row.order)) else BASELINES[str(row.sources)]
             kinds.setdefault(kind, []).append(str(row.key))
     if others := [str(row.key) for row in _units(variants / "units.csv").itertuples()]:
         kinds["transitive and fine-tuned transfers, with what they take"] = others

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from taskonomy.evaluation.significance import MEASURES
+from taskonomy.evaluation.significance import JUDGED_BY
 from taskonomy.wording.wording import SPACE
+
+NAMES = {"objective": "objective", "gain": "gain", "gain_scratch": "gain against scratch", "quality": "quality"}
 
 
 def better_than_chance(significance: dict[str, Any]) -> str:
@@ -20,12 +22,12 @@ def better_than_chance(significance: dict[str, Any]) -> str:
 def shown(significance: dict[str, Any]) -> list[dict[str, Any]]:
     """Write the caption of each measured figure."""
     rows = []
-    for name in MEASURES:
+    for name in JUDGED_BY:
         if name not in significance["connections"]:
             continue
         random, sources = (significance[draw][name] for draw in ("connections", "sources"))
         said = (
-            f"{name}: better than {random['percentile']:.2f}{SPACE}% of random policies (p = {random['p_value']:.2g}), and than "
+            f"{NAMES[name]}: better than {random['percentile']:.2f}{SPACE}% of random policies (p = {random['p_value']:.2g}), and than "
             f"{sources['percentile']:.2f}{SPACE}% of random sources (p = {sources['p_value']:.2g}); {sources['draws']:,} draws each."
         )
         rows.append({"name": name, "said": said})
@@ -35,5 +37,5 @@ def shown(significance: dict[str, Any]) -> list[dict[str, Any]]:
 def elsewhere(policy: dict[str, Any], significance: dict[str, Any]) -> dict[str, tuple[float | None, float]]:
     """Compare the images of the affinities with those of the significance test, where they differ: the policy's mean gain and quality on both."""
     held = significance["connections"]
-    both = {name: (policy[f"mean_{name}"], held[name]["policy"]) for name in ("gain", "quality") if name in held}
-    return {name: (own, other) for name, (own, other) in both.items() if own is None or abs(own - other) > 1e-9}
+    both = {name: (policy.get(f"mean_{name}"), held[name]["policy"]) for name in JUDGED_BY[1:] if name in held}
+    return {NAMES[name]: (own, other) for name, (own, other) in both.items() if own is None or abs(own - other) > 1e-9}

@@ -30,12 +30,11 @@ def _see(single: list[dict[str, Any]], registry: Registry) -> str:
     best, worst = (key(single, key=lambda column: column["gain"]) for key in (max, min))
     wins = percent(best["gain"])
     if best["gain"] - worst["gain"] < ALIKE:
-        return (
-            f"The source hardly matters here: from any of those shown, a transfer beats training from scratch on {wins} of the test images or nearly."
-        )
+        said = "a transfer beats a shallow network on the image on"
+        return f"The source hardly matters here: from any of those shown, {said} {wins} of the test images or nearly."
     of_best, of_worst = (registry.title(each["sources"][0]) for each in (best, worst))
     return (
-        f"The source matters: a transfer from {of_best} beats training from scratch on {wins} of the test images, one from {of_worst} on "
+        f"The source matters: a transfer from {of_best} beats a shallow network on the image on {wins} of the test images, one from {of_worst} on "
         f"{percent(worst['gain'])}."
     )
 
@@ -45,4 +44,6 @@ def _title(column: dict[str, Any], registry: Registry) -> str:
 
 
 def _beats(column: dict[str, Any]) -> str:
-    return "" if column["gain"] is None else f"beats scratch on {percent(column['gain'])}"
+    rivals = {"pixels": column["gain"], "scratch": column.get("gain_scratch")}
+    said = " and ".join(f"{name} on {percent(rate)}" for name, rate in rivals.items() if rate is not None)
+    return f"beats {said}" if said else ""

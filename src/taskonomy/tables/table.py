@@ -1,8 +1,11 @@
 """The affinity table: one row per transfer, in the same CSV format everywhere.
 
-`target,sources,affinity[,low,high,gain,quality]`: `sources` are joined by `+`, one name is a first-order transfer, `self` is the
-target's own fully supervised network. `a>b` is a transitive transfer from a via b, `a@0.02` one whose encoder was fine-tuned on that share of
-the target's training images; both are of first order. An empty affinity means that the transfer was not measured; it is kept, counted, never chosen.
+`target,sources,affinity`, and any of `OPTIONAL`: `sources` are joined by `+`, one name is a first-order transfer, `self` is the target's own fully
+supervised network. `a>b` is a transitive transfer from a via b, `a@0.02` one whose encoder was fine-tuned on that share of the target's training
+images; both are of first order. An empty affinity means that the transfer was not measured; it is kept, counted, never chosen.
+
+Win rates: `gain` is against a shallow network on the image, trained as the transfers are (paper: pixels), `gain_scratch` against the target's whole
+network, trained from scratch on the transfer's images, `quality` against its own network, `beats_constant` against the best constant.
 """
 
 import math
@@ -18,11 +21,13 @@ from taskonomy.parsing.user_text import normal
 from taskonomy.tables.csv_reader import Sheet, parse_sheet, read_sheet
 from taskonomy.tables.transfer_spec import variant
 
-SELF = "self"
+SELF, RANDOM = "self", "random_projection"  # sources that are no task: the target's own network, and an encoder with random weights
 REQUIRED = ("target", "sources", "affinity")
-OPTIONAL = ("low", "high", "gain", "quality")
+OPTIONAL = ("low", "high", "gain", "quality", "gain_scratch", "beats_constant")
 NAMES = ("target", "sources")
-SHARES = ("gain", "quality")
+SHARES = ("gain", "quality", "gain_scratch", "beats_constant")
+# Win rates that are claimed of policies: gain is against a shallow network on the image (paper: pixels), the other against a whole one from scratch.
+MEASURES = ("gain", "gain_scratch", "quality")
 _SHOWN_PROBLEMS = 5
 
 
@@ -51,7 +56,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """Read and check an affinity table, as `taskonomy.tables.csv_reader` reads tables.
 
     Returns:
-        Columns `target`, `sources` (tuples), `affinity`, `low`, `high`, `gain`, `quality`; what the file lacks is NaN.
+        Columns `target`, `sources` (tuples), `affinity`, and `OPTIONAL`; what the file lacks is NaN.
 
     Raises:
         TaskonomyError: The table is not valid; names each line that is wrong.

@@ -22,8 +22,8 @@ from taskonomy.tasks.preprocess import resized
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # Names that already have a meaning: in a folder of images and labels, among released domains, or in a table of transfers.
 _TAKEN = frozenset({
-    "average", "building", "group", "image", "images", "labels", "mask_valid", "nonfixated_matches", "point_info", "random", "rgb", "scratch",
-    "self", "split",
+    "average", "building", "group", "image", "images", "labels", "mask_valid", "nonfixated_matches", "pixels", "point_info", "random", "rgb",
+    "scratch", "self", "split",
 })  # fmt: skip
 _BUILT_IN = frozenset(task.name for task in ENTRIES)
 Signs = tuple[Literal[1, -1], ...]

@@ -66,6 +66,22 @@ class ImageInputs:
 
 
 @dataclass(frozen=True)
+class FixedImages(ImageInputs):
+    """Images as encoders saw them for the stored codes: what a task does at random to its images is the same in every epoch."""
+
+    def seen(
+        self,
+        rows: Int[np.ndarray, "batch images"],
+        keys: Int[np.ndarray, " batch"],
+        epoch: int,
+        orders: Int[np.ndarray, " batch"] | None,
+        mirrored: Bool[np.ndarray, " batch"] | None = None,
+    ) -> Float[Tensor, "batch seen channels height width"]:
+        """Build the samples' images in [-1, 1]."""
+        return ImageInputs.seen(self, rows, rows[:, 0], TESTING, None, mirrored)
+
+
+@dataclass(frozen=True)
 class CodeInputs:
     """Stored codes of one or more sources, concatenated.
 

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Int
 from torch import nn
 
-from taskonomy.models.networks import transfer_network
+from taskonomy.config.network_params import DecoderParams
+from taskonomy.models.networks import pixel_network, transfer_network
 from taskonomy.store.store import Unit
-from taskonomy.training.dataloader import CodeInputs, ImageInputs, Labels
+from taskonomy.training.dataloader import CodeInputs, FixedImages, ImageInputs, Labels
 from taskonomy.training.task_networks import network_of
 from taskonomy.training.train_unit import Kept, Recipe, train_unit, weights_of
 from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext, shared
@@ -44,11 +45,25 @@ def train_transfer(
     return train_unit(context.units, key, recipe, lambda: fresh_transfer(context, len(sources), channels), keep=keep, also=also)
 
 
+def train_pixels(context: TransferContext, key: str) -> Unit:
+    """Train the baseline of gain: a shallow network on the images, with the transfers' samples, schedule and decoder."""
+    params, task = context.params, context.task.task
+    inputs = FixedImages(context.dataset.images, task.input)
+    recipe = Recipe(
+        f"transfer pixels {task.name}", task, context.labels, inputs, context.train, params.schedule, params.precision.here(), params.seed
+    )
+    return train_unit(context.units, key, recipe, lambda: fresh_pixels(context))
+
+
+def fresh_pixels(context: TransferContext) -> nn.Module:
+    """Build an untrained network of `train_pixels`."""
+    return pixel_network(context.task.task, context.config.encoder, _decoder(context), int(context.dataset.images.shape[1]))
+
+
 def fresh_transfer(context: TransferContext, sources: int, channels: int) -> nn.Module:
     """Build an untrained transfer network from this many codes of so many channels to the context's target."""
-    encoder, decoder = context.config.encoder.model_copy(update={"channels": channels}), context.config.decoder
-    decoder = decoder.model_copy(update={"width": decoder.width * context.params.decoder_width})
-    return transfer_network(context.task.task, sources, encoder, decoder, int(context.dataset.images.shape[1]))
+    encoder = context.config.encoder.model_copy(update={"channels": channels})
+    return transfer_network(context.task.task, sources, encoder, _decoder(context), int(context.dataset.images.shape[1]))
 
 
 def transfer_with_weights(context: TransferContext, sources: Sources) -> tuple[nn.Module, Unit]:
@@ -85,3 +100,8 @@ def scratch_with_weights(context: TransferContext) -> tuple[nn.Module, Unit]:
     network = network_of(config, opened.dataset)
     network.load_state_dict(weights_of(unit))
     return network.eval(), unit
+
+
+def _decoder(context: TransferContext) -> DecoderParams:
+    decoder = context.config.decoder
+    return decoder.model_copy(update={"width": decoder.width * context.params.decoder_width})

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from taskonomy.training.dataloader import Labels
 
 Sources = tuple[str, ...]
+# Networks on the images themselves, with the transfers' samples: the task's whole network, by its own schedule, and a shallow one by the transfers'.
 SCRATCH: Sources = ("scratch",)
+PIXELS: Sources = ("pixels",)
+BASELINES = (SCRATCH, PIXELS)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,9 @@ class TransferContext:
         """Compute the key of a transfer from everything that determines its result, and nothing of the other transfers of the run."""
         if sources == SCRATCH:
             return network_key(self.dataset, self.task, self.config, self.train, "scratch")
+        if sources == PIXELS:
+            data, encoder = data_digest(self.dataset, self.task, self.train, images=True), self.config.encoder.model_dump(mode="json")
+            return key_of(kind="pixels", encoder=encoder, **{**self._common, "data": data})
         for source in sources:
             if source not in self._digests:
                 self._digests[source] = digest_of(self.stored_codes(source))

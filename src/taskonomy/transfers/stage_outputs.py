@@ -6,7 +6,7 @@ models/TASK/SPLIT.npz             losses [self, average] of each test image
 models/TASK/curves/               mean losses by epoch, as DVCLive writes them
 models/TASK/units.csv             key, name
 data/codes/TASK/INPUT.npy         codes of every view outside the train split
-data/transfers/TARGET/SPLIT.npz   losses [candidates, images], candidates, scratch
+data/transfers/TARGET/SPLIT.npz   losses [candidates, images], candidates, scratch, pixels, average
 data/transfers/TARGET/units.csv   key, sources, order, epoch, train, validation
 ```
 """
@@ -26,7 +26,7 @@ from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.splits import TEST_SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import SELF
-from taskonomy.training.transfer_context import SCRATCH
+from taskonomy.training.transfer_context import BASELINES
 from taskonomy.transfers.transfers import Transferred
 
 if TYPE_CHECKING:
@@ -97,8 +97,12 @@ def write_transfers(transfers: Path, model: Path, done: Transferred) -> None:
     with whole_folder(transfers) as folder:
         for split in TEST_SPLITS:
             candidates, losses = done.losses(split)
-            (own,) = read_losses(model / f"{split}.npz", SELF)
-            arrays = {"losses": np.concatenate([losses, own[None]]), "scratch": done.units[SCRATCH].arrays[split]}
+            own, average = read_losses(model / f"{split}.npz", SELF, "average")
+            arrays = {
+                "losses": np.concatenate([losses, own[None]]),
+                **{name: done.units[(name,)].arrays[split] for (name,) in BASELINES},
+                "average": average,
+            }
             _save(folder / f"{split}.npz", {"candidates": np.array([*candidates, SELF]), **arrays})
         write_csv(folder / "units.csv", done.table())
 

@@ -17,7 +17,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Unit
 from taskonomy.store.unit_keys import prepared_files
 from taskonomy.tasks import BUILT_IN
-from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext, shared
+from taskonomy.training.transfer_context import BASELINES, PIXELS, SCRATCH, Sources, TransferContext, shared
 from taskonomy.transfers.beam_search import candidates
 from taskonomy.transfers.kept_weights import keep_best
 
@@ -27,7 +27,7 @@ class Transferred:
     """All transfers to one target.
 
     Attributes:
-        units: Sources -> the unit; `SCRATCH` is the network trained from scratch on the same images.
+        units: Sources -> the unit; `SCRATCH` and `PIXELS` are the baselines, trained on the same images.
         keys: Keys of the units in the store.
     """
 
@@ -35,18 +35,18 @@ class Transferred:
     keys: dict[Sources, str]
 
     def table(self) -> pd.DataFrame:
-        """Build a table, a row per unit: its key, sources joined by +, order (0: from scratch), the epoch chosen, and that epoch's mean losses."""
+        """Build a table, a row per unit: its key, sources joined by +, order (0: baselines), the epoch chosen, and that epoch's mean losses."""
         rows = []
         for sources, unit in self.units.items():
             chosen = unit.facts["chosen"]
             losses = {split: unit.facts[split][chosen] for split in ("train", "validation")}
-            order = 0 if sources == SCRATCH else len(sources)
+            order = 0 if sources in BASELINES else len(sources)
             rows.append({"key": self.keys[sources], "sources": "+".join(sources), "order": order, "epoch": chosen + 1, **losses})
         return pd.DataFrame(rows)
 
     def losses(self, split: Split) -> tuple[list[str], Float[np.ndarray, "candidates images"]]:
         """Return the candidates and their losses on one half of the test split."""
-        sets = [sources for sources in self.units if sources != SCRATCH]
+        sets = [sources for sources in self.units if sources not in BASELINES]
         return ["+".join(sources) for sources in sets], np.stack([self.units[sources].arrays[split] for sources in sets])
 
 
@@ -64,15 +64,15 @@ def transfers_to(context: TransferContext, on_done: Callable[[int], object] = la
     context = shared(context.resolved())
     target, params, sources = context.config.task, context.params, sorted(context.sources)
     pool = [name for name in sources if name != target and _learnt(name)]
-    todo: list[Sources] = [SCRATCH, *((name,) for name in sources)]
+    todo: list[Sources] = [*BASELINES, *((name,) for name in sources)]
     units: dict[Sources, Unit] = {}
     worth: dict[Sources, float] = {}
     new: set[Sources] = set()
     for order in range(1, params.max_order + 1):
         if order > 1:
             todo = candidates(order, worth, pool, params.beam)
-        new |= {sources for sources in todo if not context.units.has(context.weights_key(sources))}
-        units |= _units(context, todo, on_done, executor)
+        new |= {sources for sources in todo if sources != PIXELS and not context.units.has(context.weights_key(sources))}
+        units |= units_to(context, todo, on_done, executor)
         worth = _worth(units, target)
         keep_best(context, worth, new)
     return Transferred(units, {sources: context.key(sources) for sources in units})
@@ -83,7 +83,7 @@ def _learnt(name: str) -> bool:
     return name not in BUILT_IN or BUILT_IN[name].label is not None
 
 
-def _units(context: TransferContext, todo: Sequence[Sources], on_done: Callable[[int], object], executor: Executor) -> dict[Sources, Unit]:
+def units_to(context: TransferContext, todo: Sequence[Sources], on_done: Callable[[int], object], executor: Executor) -> dict[Sources, Unit]:
     """Read units from the store, or train them side by side; return them in the order of `todo`."""
     store = context.units
     known = {sources: unit for sources in todo if (unit := store.read(context.key(sources))) is not None}
@@ -101,21 +101,24 @@ def _units(context: TransferContext, todo: Sequence[Sources], on_done: Callable[
 
 def _worth(units: dict[Sources, Unit], target: str) -> dict[Sources, float]:
     """Compute the affinity of every set tried so far, compared with each other, on the images that affinities are measured on."""
-    sets = [sources for sources in units if sources != SCRATCH]
+    sets = [sources for sources in units if sources not in BASELINES]
     losses = np.stack([units[sources].arrays[Split.TEST_AFFINITY] for sources in sets])
-    return dict(zip(sets, affinities(win_rates(losses, target, ["+".join(sources) for sources in sets])).tolist(), strict=True))
+    rates = win_rates(losses, target, ["+".join(sources) for sources in sets])
+    return dict(zip(sets, affinities(rates, losses.shape[1]).tolist(), strict=True))
 
 
 def _train(work: tuple[TransferContext, Sources]) -> None:
     """Train one unit; torch is loaded here, as only training needs it."""
     from taskonomy.training.task_networks import train_scratch
-    from taskonomy.training.train_transfer import train_transfer
+    from taskonomy.training.train_transfer import train_pixels, train_transfer
     from taskonomy.training.train_unit import Kept
 
     context, sources = shared(work[0]), work[1]
     key, also = context.key(sources), Kept(context.weights_key(sources), context.kept)
     if sources == SCRATCH:
         train_scratch(context.dataset, context.config, context.train, key, context.units, also)
+    elif sources == PIXELS:
+        train_pixels(context, key)
     else:
         train_transfer(context, key, sources, [context.stored_codes(source) for source in sources], also=also)
 
@@ -123,7 +126,7 @@ def _train(work: tuple[TransferContext, Sources]) -> None:
 def transfer_work(context: TransferContext, sources: Sources) -> Work:
     """Describe a transfer as a unit of work for an executor."""
     name = f"transfer {'+'.join(sources)} -> {context.config.task}"
-    codes = [] if sources == SCRATCH else [context.codes_path(source) for source in sources]
+    codes = [] if sources in BASELINES else [context.codes_path(source) for source in sources]
     reads = (*prepared_files(context.prepared, context.config.task), *codes)
-    perhaps = (context.weights_key(sources),)
+    perhaps = () if sources == PIXELS else (context.weights_key(sources),)
     return Work(name, WorkKind.TRANSFER, _train, (context, sources), reads, context.store, (context.key(sources),), perhaps)

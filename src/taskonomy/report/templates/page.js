@@ -64,10 +64,10 @@ function drawGraph(point) {
     }
   }
   for (const name of sources) node(name, sourceX, sourceY.get(name), "end", `${titleOf(name)}: feeds ${transfers.filter(([t, from]) => from.map(plain).includes(name) || (from[0] === "self" && t === name)).length} targets`);
-  for (const [target, from, gain, quality] of transfers) {
+  for (const [target, from, gain, quality, scratch] of transfers) {
     const y = targetY.get(target);
     const how = from[0] === "self" ? "its own fully supervised network" : from.map(howOf).join(" + ");
-    node(target, targetX, y, "start", `${titleOf(target)} from ${how}\ngain ${number(gain, 3)}, quality ${number(quality, 3)}`);
+    node(target, targetX, y, "start", `${titleOf(target)} from ${how}\ngain ${number(gain, 3)}, quality ${number(quality, 3)}${scratch === null ? "" : `, beats scratch ${number(scratch, 3)}`}`);
     [[gain, barX], [quality, barX + barWidth + 40]].forEach(([value, x]) => {
       svg.append(element("rect", { x, y: y - 5, width: barWidth - 30, height: 10, rx: 3, fill: "var(--line)" }));
       if (value !== null) svg.append(element("rect", { x, y: y - 5, width: (barWidth - 30) * value, height: 10, rx: 3, fill: colourOf(target) }));
@@ -90,7 +90,9 @@ function words(point) {
   byId("feeds").textContent = point.see;
   const more = point.one_more_label;
   const tiles = [
-    [number(point.gain[0], 3), `mean gain${bounds(point.gain)}`], [number(point.quality[0], 3), `mean quality${bounds(point.quality)}`],
+    [number(point.gain[0], 3), `mean gain${bounds(point.gain)}`],
+    ...(point.gain_scratch[0] === null ? [] : [[number(point.gain_scratch[0], 3), `mean gain against scratch${bounds(point.gain_scratch)}`]]),
+    [number(point.quality[0], 3), `mean quality${bounds(point.quality)}`],
     ...(point.labels === null ? [] : [[`${(100 * point.labels).toFixed(0)}\u00a0%`, "of the labels of full supervision"]]),
     ...(point.objective === null ? [[+point.cost.toFixed(6), "cost of its labels"]] : [[number(point.objective, 4), `objective, ${point.status}`]]),
     ...(point.here ? [] : [[more.cost === null ? "nothing" : `${more.quality >= 0 ? "+" : ""}${number(more.quality, 3)}`, more.cost === null ? "is bought by more labels" : `quality for ${+more.cost.toFixed(6)} more`]]),

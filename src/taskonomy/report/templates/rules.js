@@ -15,11 +15,11 @@ const rules = (() => {
   // The transfers that the rules allow, as taskonomy.policy.problem.admissible.
   function allowed(order) {
     const selfEdge = given.policy.self_edge;
-    return given.rows.flatMap(([target, sources, affinity, gain, quality]) => {
+    return given.rows.flatMap(([target, sources, affinity, gain, quality, gain_scratch]) => {
       const from = needs(target, sources), gold = sources[0] === "self";
       if (!tasks[target].solve || sources.length > order || from.some((name) => tasks[name].label === "no")) return [];
       if (gold ? selfEdge !== "gold" : from.includes(target) && selfEdge !== "transfer") return [];
-      return [{ target, sources, needs: from, affinity, gain, quality }];
+      return [{ target, sources, needs: from, affinity, gain, quality, gain_scratch }];
     });
   }
 
@@ -44,8 +44,9 @@ const rules = (() => {
     return {
       max_order: order, budget, cost: found.cost, objective: null, sources: found.sources, status: "optimal", here: true,
       one_more_label: { cost: null }, gain: [mean(rows.map((one) => one.gain)), null, null], quality: [mean(rows.map((one) => one.quality)), null, null],
+      gain_scratch: [mean(rows.map((one) => one.gain_scratch)), null, null],
       labels: null, headline: null, see: "Solved in this page, and proved to be the best under these rules.",
-      transfers: rows.map((one) => [one.target, one.sources, one.gain, one.quality]),
+      transfers: rows.map((one) => [one.target, one.sources, one.gain, one.quality, one.gain_scratch]),
     };
   }
 

@@ -19,7 +19,8 @@ def main() -> None:
     write_json(args.results / "agreement_metrics.json", summary)
     print(
         f"mean rank correlation {summary['mean_spearman']:.3f} over {summary['targets']} targets and {summary['sources']} sources,"
-        f" without own and random rows (by family alone {trivial[Ranking.FAMILY.value]:.3f}, with mean goodness {trivial[Ranking.GOODNESS.value]:.3f});"
+        f" without own and random rows (by family alone {trivial[Ranking.FAMILY.value]:.3f},"
+        f" with mean goodness {trivial[Ranking.GOODNESS.value]:.3f});"
         f" of the 5 best sources, {summary['top5']:.0%} agree ({summary['top5_by_chance']:.0%} by chance)"
     )
 

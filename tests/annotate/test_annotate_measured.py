@@ -132,13 +132,13 @@ def test_damaged_files_are_told_and_the_others_written(tmp_path):
     (source / "d_depth.png").unlink()
     store(source / "e_depth.png", np.full((64, 64), 100, np.uint8))
     store(source / "f_depth.png", np.zeros((64, 64), np.uint16))
-    store(source / "g_depth.png", np.full((32, 32), 1000, np.uint16))
+    store(source / "g_depth.png", np.full((32, 48), 1000, np.uint16))
     with pytest.raises(TaskonomyError) as error:
         annotate_folder(source, tmp_path / "out", fov_degrees=60)
     text = str(error.value)
     assert text.startswith("6 of 8 images cannot be annotated")
     said = (
-        "b.png: not a whole PNG",
+        "b.png: truncated PNG",
         "c_depth.png: empty file",
         "d_depth.png: missing",
         "e_depth.png: must be grey with 16 bits",

@@ -92,7 +92,7 @@ def info_with(**changes: object) -> Callable[[], bytes]:
         ("depth_zbuffer", lambda: png(np.full((8, 8), 65535, np.uint16)), "no valid depth"),
         ("rgb", lambda: png(np.zeros((4, 4, 3), np.uint8)), "is 4 x 4 pixels, the other images of the view are 8 x 8"),
         ("keypoints2d", lambda: grey(np.uint16, 16), "is 16 x 16 pixels, the other images of the view are 8 x 8"),
-        ("rgb", lambda: png(np.zeros((8, 9, 3), np.uint8)), "is 9 x 8 pixels, must be square"),
+        ("rgb", lambda: png(np.zeros((8, 9, 3), np.uint8)), "is 9 x 8 pixels, the other images of the view are 8 x 8"),
         ("class_scene", lambda: by_hand.npy(np.zeros(100)), "has shape (100,), must have 365 numbers"),
         ("class_scene", lambda: by_hand.npy(np.full(365, np.nan)), "holds numbers that are not finite"),
         ("class_scene", lambda: by_hand.npy(np.full(365, "x")), "not an array of real numbers"),

@@ -118,8 +118,10 @@ def test_images_are_rgb_of_eight_bits_whatever_they_were(tmp_path: Path):
     assert {(source.image(name).shape, str(source.image(name).dtype)) for name in source.names} == {((3, 5, 3), "uint8")}
     assert source.image("a")[0, 0].tolist() == [100, 100, 100]
     assert source.image("b")[0, 0, 0] > 180
-    assert source.image("c")[0, 0].tolist() == [200, 30, 40]
-    assert source.image("d")[0, 0].tolist() == [90, 90, 90]
+    # Transparency lies over white, and 16 bits are scaled by the largest number of as many bits as the image's largest value has.
+    assert source.image("c")[0, 0].tolist() == [round(255 - (255 - one) * 7 / 255) for one in (200, 30, 40)]
+    assert source.image("d")[0, 0].tolist() == [round(256 * 90 / 32767 * 255)] * 3
+    assert source.image("d", 65535)[0, 0].tolist() == [90, 90, 90]
 
 
 TABLE = "image,class\ncat 2,0\ncat 10,1\n007,2\n"
@@ -128,29 +130,29 @@ TABLE = "image,class\ncat 2,0\ncat 10,1\n007,2\n"
 @pytest.mark.parametrize(
     ("table", "folders", "said"),
     [
-        ("image,class\ncat 2,0\n", {}, "labels.csv: 2 of 3 images have no label: 007, cat 10$"),
+        ("image,class\ncat 2,0\n", {}, "labels.csv: 2 of 3 images have no label of class: 007, cat 10$"),
         (TABLE + "dog,1\n", {}, "labels.csv: 1 of 4 labels have no image: dog$"),
-        (None, {"depth": {"cat 2.npy": b"", "x.npy": b""}}, "depth: 2 of 3 images have no label: 007, cat 10; 1 of 2 labels have no image: x$"),
-        (None, {"depth": {"cat 2.tif": b""}}, "depth: 1 entries are no .npy or .png: cat 2.tif$"),
+        (None, {"depth": {"cat 2.npy": b"", "x.npy": b""}}, "depth: 1 of 2 labels have no image: x$"),
+        (None, {"depth": {"cat 2.npy": b""}}, "depth: 2 of 3 images have no label: 007, cat 10$"),
+        (None, {"depth": {"cat 2.pdf": b""}}, "depth: 1 files are no .bmp or .jpeg or .jpg or .npy or .png or .tif or .tiff or .webp: cat 2.pdf$"),
         (None, {"images": {"cat 2.jpg": b""}}, "images: cat 2.jpg and cat 2.png have the same name; keep one"),
-        (None, {"images": {"notes.txt": b""}}, "images: 1 entries are no .jpeg or .jpg or .png: notes.txt"),
+        (None, {"images": {"notes.txt": b""}}, "images: 1 files are no .bmp or .jpeg or .jpg or .png or .tif or .tiff or .webp: notes.txt"),
         (None, {}, "has images/ and no labels; expected folders <task>/, or labels.csv"),
-        ("name,class\ncat 2,0\n", {}, "labels.csv: has no column image; columns are name, class"),
+        ("title,class\ncat 2,0\n", {}, r"labels.csv: has no column image \(or filename, file_name, file, path\); columns are title, class"),
         (TABLE + "cat 2,1\n", {}, "labels.csv: 1 images have more than one row: cat 2"),
-        ("image,class\ncat 2,cat\ncat 10,1\n007,\n", {}, r"labels.csv: class: 2 of 3 values are no finite numbers: cat 2 \('cat'\), 007 \(nan\)"),
         ("image,c.0,c.2\ncat 2,0,0\ncat 10,1,0\n007,1,0\n", {}, r"columns of c must be c.0 to c.1 \(are c.0, c.2\)"),
         ("image,c.0,c\ncat 2,0,0\ncat 10,1,0\n007,1,0\n", {}, r"columns of c must be c.0 to c.0 \(are c.0 and c\)"),
         ("image,class,split\ncat 2,0,train\ncat 10,1,dev\n007,2,val\n", {}, r"split must be one of train, val, test \(is also dev\)"),
         ("image,class,split,group\ncat 2,0,train,a\ncat 10,1,val,a\n007,2,val,b\n", {}, "1 groups lie in more than one split: a"),
         ("image,class,group\ncat 2,0,a\ncat 10,1,\n007,2,b\n", {}, "1 images have no group: cat 10"),
         (TABLE, {"class": {f"{name}.npy": b"" for name in NAMES}}, "class: is a column and also a folder"),
-        ("", {}, "labels.csv: cannot be read: No columns to parse from file"),
+        ("", {}, r"labels.csv: empty file; expected the header image,\.\.\. and others"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(tmp_path: Path, table: str | None, folders: dict[str, dict[str, bytes]], said: str):
     own(tmp_path, table, **folders)
     with pytest.raises(TaskonomyError, match=said) as error:
-        CustomSource(tmp_path)
+        (source := CustomSource(tmp_path)).refuse_missing(source.tasks)
     assert "\n" not in str(error.value)
 
 
@@ -180,12 +182,10 @@ def test_unknown_images_and_tasks_are_named(tmp_path: Path):
 
 
 def test_damaged_files_say_why(tmp_path: Path):
-    palette = Image.new("P", (3, 3), 2)
-    palette.putpalette([9, 9, 9] * 256)
-    labels = {"cat 2.png": b"", "cat 10.png": picture("PNG", palette), "007.npy": b"x"}
+    labels = {"cat 2.png": b"", "cat 10.png": png(RGB)[:-9], "007.npy": b"x"}
     source = CustomSource(own(tmp_path, mask=labels, images={"cat 2.png": b"\xff\xd8\xff"}))
-    for name, reason in (("cat 2", "empty file"), ("cat 10", "has a palette; save the numbers themselves, as grey"), ("007", "not an array: .*")):
+    for name, reason in (("cat 2", "empty file"), ("cat 10", "truncated PNG: copy it again"), ("007", "not an array: .*")):
         with pytest.raises(DamagedFileError, match=f"^{reason}$"):
             source.label(name, "mask")
-    with pytest.raises(DamagedFileError, match="image that cannot be decoded"):
+    with pytest.raises(DamagedFileError, match="truncated JPEG"):
         source.image("cat 2")

@@ -14,16 +14,19 @@ app = typer.Typer(no_args_is_help=True, help="Look at data before computing anyt
 def inspect(
     root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
     sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
+    component: Annotated[list[str] | None, typer.Option(help="A component of Omnidata, such as replica; may be repeated. Default: all.")] = None,
 ) -> None:
     """Show a dataset's layout, domains, counts, splits, and damaged files."""
+    from taskonomy.data.custom_report import CustomReport
     from taskonomy.data.datasets import Custom, Released, open_data
+    from taskonomy.data.framing import ReadOptions
     from taskonomy.data.inspect import inspect as look
 
-    match open_data(root):
+    match open_data(root, options=ReadOptions(components=tuple(component or ()))):
         case Custom(source=own):
-            typer.echo(own.render())
+            typer.echo(CustomReport(own).render())
         case Released(source=released):
-            typer.echo(look(released, sample or None, progress=progress).render())
+            typer.echo("\n".join([look(released, sample or None, progress=progress).render(), *released.notes()]))
 
 
 @app.command()
@@ -38,6 +41,17 @@ def index(
     written = write_index(root, output, progress)
     held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {byte_size(written.bytes)}"
     typer.echo(f"{output}: {held}; set data.root: {output}, and write it anew when data has changed")
+
+
+@app.command()
+def unpack(
+    files: Annotated[list[Path], typer.Argument(help="Parquet files with images in them, as Hugging Face's data sets have them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write: images/, labels.csv, label images.", show_default=False)],
+) -> None:
+    """Write the images and labels of Parquet files as a folder for data.root."""
+    from taskonomy.data.unpack import unpack as write
+
+    typer.echo(write(files, output).render(output))
 
 
 @app.command()

@@ -196,15 +196,28 @@ def tasks() -> None:
 
 @app.command()
 def annotate(
-    source: Annotated[Path, typer.Argument(help="Folder of images and depths: NAME.png, NAME_depth.png; or rgb/NAME.png, depth/NAME.png.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of images and depths, as depth cameras and TUM, NYU and ScanNet have them (docs/own-data.md).")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write: a folder per domain.", show_default=False)],
-    fov: Annotated[float, typer.Option(help="Field of view of the camera, degrees.", show_default=False)],
-    depth_unit: Annotated[float, typer.Option(help="Units per metre of the depth files.")] = 512.0,
+    fov: Annotated[float | None, typer.Option(help="Horizontal field of view of the camera, degrees.", show_default=False)] = None,
+    intrinsics: Annotated[str | None, typer.Option(help="fx,fy,cx,cy in pixels, or a file with them or with a matrix.", show_default=False)] = None,
+    depth_scale: Annotated[
+        float | None, typer.Option("--depth-scale", "--depth-unit", help="Units per metre of the depth files; 512 if not given.", show_default=False)
+    ] = None,
+    missing: Annotated[
+        list[float] | None, typer.Option(help="A depth that means none; may be repeated. Default: 0 and 65535.", show_default=False)
+    ] = None,
 ) -> None:
     """Compute ground truth of every geometric and 2D domain for your own images with depth, and state which of it equals the release's."""
     from taskonomy.annotate.rgbd import annotate_folder
+    from taskonomy.annotate.rgbd_folders import read_intrinsics
 
-    found = annotate_folder(source, output, fov_degrees=fov, depth_unit=depth_unit, progress=progress)
+    lens = None
+    if intrinsics is not None:
+        text = Path(intrinsics).read_text("utf-8", "replace") if Path(intrinsics).is_file() else intrinsics
+        lens = read_intrinsics(text, intrinsics if Path(intrinsics).is_file() else "--intrinsics")
+    found = annotate_folder(source, output, fov_degrees=fov, intrinsics=lens, depth_unit=depth_scale, missing=missing or None, progress=progress)
     typer.echo(found.render())
 
 

@@ -14,6 +14,9 @@ def init(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Only write what belongs to the installed code: its version into params.yaml, and params.schema.json.")
     ] = False,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A folder of images and labels to declare, in place of an example.", show_default=False)
+    ] = None,
 ) -> None:
     """Create a ready-to-run pipeline for your own images and tasks, with an example: parameters, stages, git and DVC."""
     from taskonomy.project import init as laying
@@ -21,8 +24,15 @@ def init(
     if upgrade:
         typer.echo(laying.upgrade(root))
         return
-    said = laying.init(root)
-    typer.echo(f"{root}: params.yaml, dvc.yaml, README.md, {laying.EXAMPLE}; {', '.join(said)}\nnext: cd {root} && taskonomy repro")
+    said = laying.init(root, source)
+    made = f"{root}: params.yaml, dvc.yaml, README.md"
+    if source is None:
+        typer.echo(f"{made}, {laying.EXAMPLE}; {', '.join(said)}\nnext: cd {root} && taskonomy repro")
+        return
+    lines = "\n".join(said[2:])
+    typer.echo(
+        f"{made}; {', '.join(said[:2])}\n{lines}\nnext: answer the questions (?) in params.yaml under data.own, then: cd {root} && taskonomy repro"
+    )
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, hidden=True)

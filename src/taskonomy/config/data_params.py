@@ -54,6 +54,14 @@ class OnBad(StrEnum):
     SKIP = "skip"
 
 
+class Fit(StrEnum):
+    """What becomes of images that are not square."""
+
+    CROP = "crop"
+    PAD = "pad"
+    SQUEEZE = "squeeze"
+
+
 class DataParams(Checked):
     """Which images and labels, and how they are prepared."""
 
@@ -67,13 +75,23 @@ class DataParams(Checked):
     """What to do about damaged files, and labels that do not fit their declaration: error (list them and stop) | skip (leave out what they spoil, and
     list them in the manifest)."""
     resolution: Side
-    """Side of the prepared images, pixels, a multiple of 16, >= 32: the central square of each image is resized to it. Paper: 256."""
+    """Side of the prepared images, pixels, a multiple of 16, >= 32: the square that `fit` makes of each image is resized to it. Paper: 256."""
+    fit: Fit = Fit.CROP
+    """What becomes of images that are not square, and of their labels: crop (the central square) | pad (the whole, with bars that count in no loss) |
+    squeeze (the whole, its longer side squeezed)."""
+    white: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    """The value that is white in your own images of more than 8 bits per channel, such as 4095 for 12 bits. null: measured, the largest number of as
+    many bits as the largest value of all images has."""
+    components: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Components of an Omnidata download to read, such as [replica, hypersim]; [] all."""
     own: CustomTasks = {}
     """Tasks of your own, by name (a to z, 0 to 9, _); name them in data.tasks as well. `title` is what people read; it changes no result.
-        map: an image for each image. channels; range: lowest and highest value that may occur; loss: l1 | l2.
+        map: an image for each image. channels; range: lowest and highest value that may occur; loss: l1 | l2; missing: value of pixels without one.
         pixel_classes: a class for each pixel, 255: none. classes: a number, or a list of names in the order of the ids.
         vector: numbers for each image. length; loss: l1 | l2; images: 2 for pairs (or 3), listed in NAME.csv.
-        class: a class for each image. classes; images as above.
+        class: a class for each image. classes; images as above; folders: true where images lie in a folder for each class.
+        labels: any number of classes for each image, names with | between them or a column each. classes.
+    files, of all but vectors: where label files are, such as depth/{name}_depth.png, or the .json of a COCO data set.
     mirror: whether train.mirror mirrors the images, and how labels turn with them: true | false (default: false for vectors, else true); for a
     vector that stays as it is, keep; for a vector's numbers or a map's channels also signs, [-1, 1, 1] where the first points to the right.
     Example: {mood: {kind: class, classes: 3, title: Mood of the photograph}}."""

@@ -1,44 +1,45 @@
 """A user's own images and labels, without points, views or released file names.
 
-    images/NAME.png|jpg            the images, of any size; subfolders are ignored
-    <task>/NAME.png|npy            labels that are images or arrays: a folder for each task, a file for each image
-    labels.csv|parquet             labels that are numbers: a row for each image, with these columns
-        image                      NAME, with or without its extension
+    images/NAME.jpg|png|...        the images, of any size, in sub-folders too: NAME is the path below images/ without extension
+    <task>/NAME.png|tif|npy|...    labels that are images or arrays: a folder for each task, a file for each image
+    labels.csv|parquet             labels that are numbers or names: a row for each image, with these columns
+        image                      NAME or its path, with or without extension; also filename, path and others (`custom_table.FILE_COLUMNS`)
         split                      optional: train, val or test
         group or building          optional: images of one group belong to the same split
-        <task>                     one number
+        <task>                     one number or name
         <task>.0, <task>.1, ...    or several
     <task>.csv                     labels of two or three images: a row for each sample (`taskonomy.data.custom_samples`)
 
-Each image has a label of each task that has folders or columns, and each label an image. Classes are written as numbers. Names that begin with a
+Declarations may put label files elsewhere, or name a COCO file, or the folders that images lie in as their class. Names that begin with a
 dot, and files of operating systems such as Thumbs.db, are ignored. Names are compared in one Unicode normal form, so an accented letter matches
 whether it is stored as one character or as two.
 """
 
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
-import pandas as pd
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 
+from taskonomy.data.coco import CocoLabels
+from taskonomy.data.custom_files import Names, by_name, by_pattern, bytes_of, numbers_as_numbers, pair
+from taskonomy.data.custom_labels import Kept, LabelColumns, LabelFiles, LabelFolders, LabelHolder
 from taskonomy.data.custom_samples import Listed, is_list, read_list
+from taskonomy.data.custom_table import Table, read_table_of
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.parsing.user_text import normal, visible
+from taskonomy.parsing.user_text import visible
 from taskonomy.release.archive import stamp_of
 from taskonomy.release.discover import hides_from_dvc, refuse_links
 from taskonomy.release.file_names import few
-from taskonomy.release.formats import DamagedFileError, array_from, has_palette, image_from
+from taskonomy.release.formats import DamagedFileError
+from taskonomy.release.pictures import DEEP, IMAGES, LABELS, bits_of, largest_of, rgb_from, white_of
 from taskonomy.release.split_lists import RELEASED_SPLITS
+from taskonomy.tasks.custom_tasks import CustomClass, CustomLabels, CustomMap, CustomPixelClasses, CustomTask
 
-_IMAGES = frozenset({".png", ".jpg", ".jpeg"})
-_LABELS = frozenset({".png", ".npy"})
-_NOT_TASKS = frozenset({"image", "split", "group", "building"})
+_OF_SPLITS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"} | {split: split for split in RELEASED_SPLITS}
+_HAVE_FILES = (CustomMap, CustomPixelClasses, CustomClass, CustomLabels)
 
 
 class CustomSource:
@@ -49,63 +50,70 @@ class CustomSource:
         names: Names of the images, without extension; numbers in them sort as numbers.
         tasks: Names of the tasks that have labels, sorted.
         listed: Samples of the tasks whose samples have several images, by task.
+        table: The table of labels.
 
     Raises:
-        TaskonomyError: Images and labels do not match; the message gives the number of mismatches and the first few.
+        TaskonomyError: Labels belong to no image, or a table makes no sense; the message gives the number of mismatches and the first few.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, declared: Mapping[str, CustomTask] | None = None) -> None:
+        """Open a folder.
+
+        Args:
+            root: The folder.
+            declared: What its labels are; other folders and columns are left alone. None: every folder and column is a task.
+        """
         self.root = Path(root)
         folder = self.root / "images"
         if not folder.is_dir():
             raise TaskonomyError(f"{self.root}: has no folder images/")
         with os.scandir(self.root) as entries:
             refuse_links(self.root, sorted(one.path for one in entries if not one.name.startswith(".") and hides_from_dvc(one)), "")
-        self._images = _by_name(folder, _IMAGES)
+        self._declared = declared
+        self._images = by_name(folder, IMAGES)
         if not self._images:
-            raise TaskonomyError(f"{folder}: holds no image; images end in .png, .jpg or .jpeg")
-        self.names: tuple[str, ...] = tuple(sorted(self._images, key=_numbers_as_numbers))
-        self._files = {path.name: _by_name(path, _LABELS) for path in self._task_folders()}
-        for task, files in self._files.items():
-            _pair(self.root / task, self.names, files)
-        self._table_path, self._table = self._read_table()
-        self._columns = self._task_columns()
-        if both := sorted(self._files.keys() & self._columns.keys()):
-            raise TaskonomyError(f"{self._table_path}: {few(both)}: is a column and also a folder; a task has one kind of label")
-        tables = [path for path in visible(self.root.glob("*.csv")) if path != self._table_path and path.is_file() and is_list(path)]
-        self.listed: dict[str, Listed] = {path.stem: read_list(path, self._images, _IMAGES) for path in tables}
-        if both := sorted(self.listed.keys() & {*self._files, *self._columns}):
+            raise TaskonomyError(f"{folder}: holds no image; images end in {', '.join(IMAGES)}")
+        self.names: tuple[str, ...] = tuple(sorted(self._images, key=numbers_as_numbers))
+        finder = Names(self._images)
+        self.table: Table = read_table_of(self.root, finder)
+        self._holders: dict[str, LabelHolder] = self._declared_holders() | self._of_folders() | self._of_columns()
+        tables = [path for path in visible(self.root.glob("*.csv")) if path != self.table.path and path.is_file() and is_list(path)]
+        tables = [path for path in tables if declared is None or path.stem in declared]
+        of = declared or {}
+        self.listed: dict[str, Listed] = {path.stem: read_list(path, finder, of.get(path.stem)) for path in tables}
+        if both := sorted(self.listed.keys() & self._holders.keys()):
             raise TaskonomyError(f"{self.root}: {few(both)}: has labels of single images and a table of several; a task has one kind of label")
-        self.tasks: tuple[str, ...] = tuple(sorted({*self._files, *self._columns, *self.listed}))
-        if not self.tasks:
+        self.tasks: tuple[str, ...] = tuple(sorted({*self._holders, *self.listed}))
+        if not self.tasks and declared is None and not self.table.cells:
             raise TaskonomyError(f"{self.root}: has images/ and no labels; expected folders <task>/, or labels.csv with columns image, <task>")
 
-    def render(self) -> str:
-        """Describe the data as text; every image and every label is decoded for it."""
-        damaged = [f"{where} ({reason})" for where, reason in self._damage()]
-        splits = ", ".join(f"{name} {count:,}" for name, count in Counter(self.splits.values()).items()) or "by data.splits of params.yaml"
-        lines = [
-            f"{self.root}: images and labels by name",
-            f"images      {len(self.names):,}: {few(self.names, 5)}",
-            f"groups      {len(set(self.groups.values())):,}" if self.groups else "groups      none: every image is on its own",
-            f"splits      {splits}",
-            "labels      " + ", ".join(f"{task} ({self._kept(task)})" for task in self.tasks),
-            f"damage      {few(damaged, 5) if damaged else 'none'}",
-        ]
-        return "\n".join(lines)
+    def holder(self, task: str) -> LabelHolder | None:
+        """Return where the labels of a task of single images are kept; None for other tasks."""
+        return self._holders.get(task)
 
-    def _kept(self, task: str) -> str:
+    def missing(self, task: str) -> list[str]:
+        """Return the images that have no label of a task of single images."""
+        there = set(self._holders[task].images())
+        return [name for name in self.names if name not in there]
+
+    def refuse_missing(self, tasks: Iterable[str]) -> None:
+        """Refuse images without a label of one of these tasks.
+
+        Raises:
+            TaskonomyError: There are some; the message gives their number and the first few.
+        """
+        for task in tasks:
+            if task in self._holders and (lost := self.missing(task)):
+                lies = self._holders[task]
+                where, of = (str(self.table.path), f" of {task}") if isinstance(lies, LabelColumns) else (str(self.root / task), "")
+                raise TaskonomyError(f"{where}: {len(lost):,} of {len(self.names):,} images have no label{of}: {few(lost)}")
+
+    def kept(self, task: str) -> str:
+        """Describe how the labels of a task are kept."""
         if task in self.listed:
             return f"{len(self.listed[task].images):,} samples of {len(self.listed[task].images[0])} images"
-        return "files" if task in self._files else "table"
-
-    def _damage(self) -> Iterator[tuple[str, str]]:
-        for name in self.names:
-            for task in (None, *self._files):
-                try:
-                    _ = self.image(name) if task is None else self.label(name, task)
-                except DamagedFileError as error:
-                    yield self.where(name, task), str(error)
+        lost = len(self.missing(task))
+        return self._holders[task].kept + (f", {len(self.names) - lost:,} of {len(self.names):,} images" if lost else "")
 
     def image_bytes(self, name: str) -> bytes:
         """Read the file of an image.
@@ -113,188 +121,161 @@ class CustomSource:
         Raises:
             DamagedFileError: It cannot be read, or is empty.
         """
-        return _read(self._of(name, self._images))
+        return bytes_of(self._of(name))
 
-    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """Return an image as RGB: grey is repeated, transparency dropped, and a photograph rotated as its EXIF orientation says.
+    def image(self, name: str, white: float | None = None) -> UInt8[np.ndarray, "height width 3"]:
+        """Return an image as RGB: grey is repeated, transparency laid over white, and a photograph turned as its EXIF orientation says.
+
+        Args:
+            name: Name of the image.
+            white: The value that is white in images of more than 8 bits; None: as this image alone says.
 
         Raises:
             DamagedFileError: It cannot be decoded.
         """
-        return np.ascontiguousarray(image_from(self.image_bytes(name), cv2.IMREAD_COLOR)[..., ::-1])
+        return rgb_from(self.image_bytes(name), white)
 
-    def label(self, name: str, task: str) -> float | Shaped[np.ndarray, "..."]:
-        """Return a label as it is stored: the values of a PNG (RGB if it has colours) or an array, one number, or a vector.
+    @cached_property
+    def deep(self) -> tuple[str, ...]:
+        """Return the images of more than 8 bits per channel."""
+        return tuple(name for name in self.names if self._bits(name) > 8)
+
+    @cached_property
+    def white(self) -> float | None:
+        """Return the value that is white in images of more than 8 bits: the largest number of as many bits as the largest value of all of them has.
+
+        None: there are no such images.
+        """
+        return white_of(max(map(self._largest, self.deep))) if self.deep else None
+
+    def label(self, name: str, task: str) -> Kept:
+        """Return a label as it is stored: an array, the values of an image (RGB if it has colours), numbers or text; None: there is none.
 
         Raises:
             DamagedFileError: It cannot be decoded.
             TaskonomyError: There is no such image or task.
         """
-        if task in self._files:
-            path = self._of(name, self._files[task])
-            return _decode(_read(path), path.suffix.lower())
-        if task not in self._columns:
+        if task not in self._holders:
             raise unknown(f"{self.root}: label", [task], self.tasks)
-        self._of(name, self._images)
-        columns = self._columns[task]
-        values = self._table.loc[name, columns].to_numpy(np.float64)
-        return float(values[0]) if columns == [task] else values
+        self._of(name)
+        return self._holders[task].get(name)
 
     def where(self, name: str, task: str | None = None) -> str:
         """Return the location of a label for messages; without a task, that of the image."""
-        if task in self._columns:
-            return f"{self._table_path}: {name}, {task}"
-        return str(self._of(name, self._images if task is None else self._files[task]))
+        return str(self._of(name)) if task is None else self._holders[task].where(name)
 
     def stamp(self, name: str, task: str | None = None) -> str:
         """Return a text that changes when the file of a label (without a task: of the image) is overwritten; empty for labels in a table."""
-        files = self._images if task is None else self._files.get(task, {})
+        path = self._images.get(name) if task is None else self._holders[task].file(name) if task in self._holders else None
         try:
-            found = os.stat(files[name]) if name in files else None
+            found = os.stat(path) if path is not None else None
         except OSError as error:
             return f"unreadable: {error.strerror or error}"
         return stamp_of(found) if found else ""
 
     @cached_property
     def splits(self) -> dict[str, str]:
-        """Return image -> `train`, `val` or `test`; {} if the table has no splits."""
-        return self._column("split")
+        """Return image -> `train`, `val` or `test`; {} if neither the table nor the folders that all images lie in say it."""
+        return self.table.column_of("split") or self.splits_of_folders
+
+    @cached_property
+    def splits_of_folders(self) -> dict[str, str]:
+        """Return image -> split, if every image lies in images/train, images/val or images/test (or names that mean the same); otherwise {}."""
+        found = {name: _OF_SPLITS.get(name.partition("/")[0].lower()) if "/" in name else None for name in self.names}
+        return {name: split for name, split in found.items() if split} if all(found.values()) else {}
 
     @cached_property
     def groups(self) -> dict[str, str]:
         """Return image -> its group or building; {} if the table has neither."""
-        return self._column("group") or self._column("building")
+        return self.table.column_of("group") or self.table.column_of("building")
 
-    def _of(self, name: str, files: dict[str, Path]) -> Path:
-        if name not in files:
+    def _of(self, name: str) -> Path:
+        if name not in self._images:
             raise TaskonomyError(f"{self.root}: no image {name!r}")
-        return files[name]
+        return self._images[name]
 
-    def _task_folders(self) -> list[Path]:
-        return [path for path in visible(self.root.iterdir()) if path.is_dir() and path.name != "images"]
+    def _bits(self, name: str) -> int:
+        path = self._images[name]
+        if path.suffix.lower() not in DEEP:
+            return 8
+        try:
+            with open(path, "rb") as file:
+                start = file.read(32)
+            return bits_of(start) if path.suffix.lower() == ".png" else bits_of(self.image_bytes(name))
+        except (OSError, DamagedFileError):
+            return 8  # what is damaged is told when it is read
 
-    def _column(self, name: str) -> dict[str, str]:
-        return {str(image): str(value) for image, value in self._table[name].items()} if name in self._table else {}
+    def _largest(self, name: str) -> int:
+        try:
+            return largest_of(self.image_bytes(name))
+        except DamagedFileError:
+            return 0
 
-    def _read_table(self) -> tuple[Path, pd.DataFrame]:
-        """Read the table, a row for each image; without a table, the rows have no columns."""
-        paths = [path for name in ("labels.csv", "labels.parquet") if (path := self.root / name).exists()]
-        if not paths:
-            return self.root / "labels.csv", pd.DataFrame(index=pd.Index(self.names))
-        if len(paths) > 1:
-            raise TaskonomyError(f"{self.root}: has labels.csv and labels.parquet; which one counts?")
-        table = _read_frame(path := paths[0])
-        if "image" not in table:
-            raise TaskonomyError(f"{path}: has no column image; columns are {few([str(column) for column in table.columns], 10)}")
-        listed = [_without_extension(str(image)) for image in table["image"]]
-        if twice := sorted({name for name in listed if listed.count(name) > 1}) if len(set(listed)) < len(listed) else []:
-            raise TaskonomyError(f"{path}: {len(twice):,} images have more than one row: {few(twice)}")
-        _pair(path, self.names, listed)
-        table = table.drop(columns="image").set_axis(pd.Index(listed), axis="index")
-        for column in {"group", "building"} & set(table.columns):
-            table[column] = table[column].map(lambda value: normal(value) if isinstance(value, str) else value)
-        if "split" in table and (wrong := sorted({str(value) for value in table["split"]} - set(RELEASED_SPLITS))):
-            raise TaskonomyError(f"{path}: split must be one of {', '.join(RELEASED_SPLITS)} (is also {few(wrong)})")
-        if "group" in table and "building" in table:
-            raise TaskonomyError(f"{path}: has columns group and building, which mean the same; keep one")
-        for column in {"group", "building"} & set(table.columns):
-            if empty := [str(name) for name in table.index[table[column].isna()]]:
-                raise TaskonomyError(f"{path}: {len(empty):,} images have no {column}: {few(empty)}")
-            if "split" not in table:
+    def _declared_holders(self) -> dict[str, LabelHolder]:
+        """Return the labels whose place is declared: by a pattern, in a COCO file, or as the folders of images."""
+        found: dict[str, LabelHolder] = {}
+        for task, declared in (self._declared or {}).items():
+            files = declared.files if isinstance(declared, _HAVE_FILES) else None
+            if isinstance(declared, CustomClass) and declared.folders:
+                found[task] = LabelFolders(self.root, self.names)
+            elif files is not None and files.endswith(".json"):
+                found[task] = CocoLabels(self.root / files, declared, Names(self._images))
+            elif files is not None:
+                paths = by_pattern(self.root, files, self.names, LABELS)
+                if not paths:
+                    raise TaskonomyError(
+                        f"data.own.{task}.files: no file fits {files}, as {self.root / files.replace('{name}', self.names[0])} would"
+                    )
+                found[task] = LabelFiles(paths, str(self.root / files), declared, files)
+        return found
+
+    def _of_folders(self) -> dict[str, LabelHolder]:
+        """Return the labels of folders that have a task's name."""
+        found: dict[str, LabelHolder] = {}
+        for path in visible(self.root.iterdir()):
+            declared = (self._declared or {}).get(path.name)
+            other_place = isinstance(declared, _HAVE_FILES) and (declared.files or (isinstance(declared, CustomClass) and declared.folders))
+            if not path.is_dir() or path.name == "images" or (self._declared is not None and declared is None) or other_place:
                 continue
-            splits = table.groupby(column)["split"].nunique()
-            if torn := [str(group) for group in splits.index[splits > 1]]:
-                raise TaskonomyError(f"{path}: {len(torn):,} groups lie in more than one split: {few(torn)}")
-        return path, table
+            files = by_name(path, LABELS)
+            pattern = _pattern(path, files, self.names)
+            if pattern and self._declared is not None:
+                raise TaskonomyError(
+                    f"{path}: {len(files):,} of {len(files):,} labels have no image: {few(sorted(files))}; declare where they are:"
+                    f" data.own.{path.name}.files: {pattern}"
+                )
+            if pattern:
+                files = by_pattern(self.root, pattern, self.names, LABELS)
+            pair(path, files, self.names)
+            found[path.name] = LabelFiles(files, str(path / "{name}.png"), declared, pattern)
+        return found
 
-    def _task_columns(self) -> dict[str, list[str]]:
-        """Return task -> its columns, in the order of their numbers. All columns are checked to hold finite numbers."""
-        numbered: dict[str, list[int]] = {}
-        single: dict[str, list[str]] = {}
-        for column in (column for column in self._table.columns if column not in _NOT_TASKS):
-            self._must_be_numbers(column)
-            match = re.fullmatch(r"(.+)\.(0|[1-9]\d*)", column)
-            if match:
-                numbered.setdefault(match[1], []).append(int(match[2]))
-            else:
-                single[column] = [column]
-        for task, places in numbered.items():
-            if sorted(places) != list(range(len(places))) or task in single:
-                have = ", ".join(f"{task}.{place}" for place in sorted(places)) + (f" and {task}" if task in single else "")
-                raise TaskonomyError(f"{self._table_path}: columns of {task} must be {task}.0 to {task}.{len(places) - 1} (are {have})")
-        return single | {task: [f"{task}.{place}" for place in range(len(places))] for task, places in numbered.items()}
-
-    def _must_be_numbers(self, column: str) -> None:
-        values = self._table[column]
-        numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
-        if wrong := [f"{name} ({values[name]!r})" for name in values.index[~np.isfinite(numbers)]]:
-            raise TaskonomyError(f"{self._table_path}: {column}: {len(wrong):,} of {len(values):,} values are no finite numbers: {few(wrong)}")
-
-
-def _read_frame(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".csv":
-            # Read as text: 007 is a name, and differs from 7.
-            frame = pd.read_csv(path, dtype={"image": str, "split": str, "group": str, "building": str})
-        else:
-            frame = pd.read_parquet(path)
-    except ImportError:
-        raise TaskonomyError(f"{path}: needs pyarrow to be read: pip install pyarrow, or save it as labels.csv") from None
-    except (ValueError, OSError) as error:
-        raise TaskonomyError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    return frame.set_axis([str(column) for column in frame.columns], axis="columns")
+    def _of_columns(self) -> dict[str, LabelHolder]:
+        """Return the labels in columns of the table. Columns of text that no declaration names are no labels."""
+        found: dict[str, LabelHolder] = {}
+        for task, declared in (self._declared or {}).items():
+            named = [f"{task}.{name.casefold()}" for name in declared.class_names]
+            if isinstance(declared, CustomLabels) and named and all(column in self.table.cells for column in named):
+                found[task] = LabelColumns(self.table, task, named)
+        for task, columns in self.table.tasks.items():
+            if task in found or (task not in self._declared if self._declared is not None else self.table.holds_text(task)):
+                continue
+            found[task] = LabelColumns(self.table, task, columns)
+        folders = {path.name for path in self.root.iterdir() if path.is_dir()}
+        if both := sorted(found.keys() & folders):
+            raise TaskonomyError(f"{self.table.path}: {few(both)}: is a column and also a folder; a task has one kind of label")
+        return found
 
 
-def _by_name(folder: Path, extensions: frozenset[str]) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    odd = []
-    for path in visible(folder.iterdir()):
-        if path.suffix.lower() not in extensions or path.is_dir():
-            odd.append(path.name)
-        elif files.setdefault(name := normal(path.stem), path) != path:
-            raise TaskonomyError(f"{folder}: {files[name].name} and {path.name} have the same name; keep one")
-    if odd:
-        raise TaskonomyError(f"{folder}: {len(odd):,} entries are no {' or '.join(sorted(extensions))}: {few(odd)}")
-    return files
-
-
-def _pair(where: Path, names: Iterable[str], labels: Iterable[str]) -> None:
-    images, labelled = set(names), set(labels)
-    said = [
-        f"{len(lost):,} of {len(whole):,} {what}: {few(sorted(lost, key=_numbers_as_numbers))}"
-        for lost, whole, what in (
-            (images - labelled, images, "images have no label"),
-            (labelled - images, labelled, "labels have no image"),
-        )
-        if lost
-    ]
-    if said:
-        raise TaskonomyError(f"{where}: {'; '.join(said)}")
-
-
-def _without_extension(name: str) -> str:
-    path = Path(normal(name))
-    return path.stem if path.suffix.lower() in _IMAGES else path.name
-
-
-def _numbers_as_numbers(name: str) -> tuple[tuple[bool, int, str], ...]:
-    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name) if part)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DamagedFileError(f"unreadable: {error.strerror or error}") from None
-    if not data:
-        raise DamagedFileError("empty file")
-    return data
-
-
-def _decode(data: bytes, extension: str) -> Shaped[np.ndarray, "..."]:
-    if extension == ".npy":
-        return array_from(data)
-    if has_palette(data):
-        raise DamagedFileError("has a palette; save the numbers themselves, as grey")
-    values = image_from(data)
-    return np.ascontiguousarray(values[..., 2::-1] if values.ndim == 3 else values)
+def _pattern(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) -> str:
+    """Return the pattern of label files that all have the names of images with the same before and after them; empty if they do not."""
+    known = set(names)
+    if not files or files.keys() & known or len({path.suffix for path in files.values()}) > 1:
+        return ""
+    first = min(files)
+    for name in sorted((one for one in names if one in first), key=len, reverse=True):
+        before, _name, after = first.rpartition(name)
+        end = -len(after) or None
+        if all(one.startswith(before) and one.endswith(after) and one[len(before) : end] in known for one in files):
+            return f"{folder.name}/{before}{{name}}{after}{files[first].suffix}"
+    return ""

@@ -8,8 +8,9 @@ from jaxtyping import Int, Num, Shaped
 
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import NO_CLASS
+from taskonomy.release.file_names import few
 from taskonomy.release.formats import DamagedFileError
-from taskonomy.tasks.custom_tasks import CustomClass, CustomMap, CustomPixelClasses, CustomTask, CustomVector
+from taskonomy.tasks.custom_tasks import CustomClass, CustomLabels, CustomMap, CustomPixelClasses, CustomTask, CustomVector
 
 Values = Shaped[np.ndarray, "..."]
 _BLOCK = 256  # samples read at a time
@@ -66,9 +67,11 @@ def fitted(name: str, declared: CustomTask, values: Values) -> Values:
         MisfitError: The label is not what is declared; the line names the task, what was found and what would be right.
     """
     found = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
-    if not np.isfinite(found).all():
+    may_be_nan = isinstance(declared, CustomLabels) or (isinstance(declared, CustomMap) and declared.missing == "nan")
+    if not may_be_nan and not np.isfinite(found).all():
         odd = int((~np.isfinite(found)).sum())
-        raise _misfit(name, declared, f"has {odd:,} of {found.size:,} values that are no finite numbers", "finite ones")
+        right = "finite ones, or missing: nan, which leaves these pixels out," if isinstance(declared, CustomMap) else "finite ones"
+        raise _misfit(name, declared, f"has {odd:,} of {found.size:,} values that are no finite numbers", right)
     match declared:
         case CustomMap():
             return _map(name, declared, found)
@@ -78,7 +81,28 @@ def fitted(name: str, declared: CustomTask, values: Values) -> Values:
             return _ids(name, declared, _row(name, declared, found, 1), declared.count)
         case CustomVector():
             return _row(name, declared, found, declared.length)
+        case CustomLabels():
+            return _yes_or_no(name, declared, _row(name, declared, found, declared.count))
     raise TypeError(f"{name}: no kind of task: {declared!r}")
+
+
+def of_text(name: str, declared: CustomTask, text: str) -> Values:
+    """Return what a cell of text stands for: the number of a class, or a 0 or 1 for each class, of names with `|` between them.
+
+    Raises:
+        MisfitError: It names no class, or the task has none.
+    """
+    names = declared.class_names
+    if not names and isinstance(declared, CustomClass | CustomLabels):
+        raise _misfit(name, declared, f"is {text!r}", f"the names of the classes, such as classes: [{text.split('|')[0].strip()}, ...],")
+    if not names:
+        raise _misfit(name, declared, f"is {text!r}", "a number")
+    given = [one.strip() for one in text.split("|") if one.strip()] if isinstance(declared, CustomLabels) else [text]
+    if lost := [one for one in given if one not in names]:
+        raise _misfit(name, declared, f"is {lost[0]!r}", f"one of {few(list(names), 10)}")
+    if isinstance(declared, CustomLabels):
+        return np.isin(np.arange(declared.count), [names.index(one) for one in given]).astype(np.float64)
+    return np.array([float(names.index(text))])
 
 
 def refuse_constant(task: str, stored: Any, rows: Int[np.ndarray, " rows"]) -> None:
@@ -98,11 +122,22 @@ def _map(name: str, declared: CustomMap, found: Num[np.ndarray, "..."]) -> Value
     channels = found.shape[2] if found.ndim == 3 else 1
     if found.ndim > 3 or channels != declared.channels:
         raise _misfit(name, declared, f"is {_shape(found)}", f"channels: {channels}" if found.ndim <= 3 else "height x width x channels")
-    low, high = float(found.min()), float(found.max())
+    whole = found[..., None] if found.ndim == 2 else found
+    if declared.missing is not None:
+        missing = declared.is_missing(whole)
+        if missing.all():
+            raise _misfit(
+                name,
+                declared,
+                f"has no pixel but missing ones ({declared.missing if declared.missing == 'nan' else f'{declared.missing:g}'})",
+                "a label with some values",
+            )
+        whole = np.where(missing[..., None], np.nan, whole.astype(np.float64))
+    low, high = float(np.nanmin(whole)), float(np.nanmax(whole))
     if low < declared.range[0] or high > declared.range[1]:
         at_least = f"range: at least [{min(low, declared.range[0]):g}, {max(high, declared.range[1]):g}]"
         raise _misfit(name, declared, f"has values {low:g} to {high:g}", at_least)
-    return found[..., None] if found.ndim == 2 else found
+    return whole
 
 
 def _pixel_classes(name: str, declared: CustomPixelClasses, found: Num[np.ndarray, "..."]) -> Values:
@@ -111,9 +146,28 @@ def _pixel_classes(name: str, declared: CustomPixelClasses, found: Num[np.ndarra
     if found.ndim != 2:
         right = "a grey image of ids" if found.ndim > 2 else _kind_of(found)
         raise _misfit(name, declared, f"is {_shape(found)}", right)
+    if declared.values is not None:
+        return _of_values(name, declared, found, declared.values)
     labelled = found[found != NO_CLASS]
     _ids(name, declared, labelled, declared.count)
     return found
+
+
+def _of_values(name: str, declared: CustomPixelClasses, found: Num[np.ndarray, "height width"], values: tuple[int, ...]) -> Values:
+    """Turn the values that a file has for classes into their numbers."""
+    ids = np.full(found.shape, -1)
+    for number, value in enumerate(values):
+        ids[found == value] = number
+    if (ids < 0).any():
+        raise _misfit(name, declared, f"holds {found[ids < 0].flat[0]:g}", f"values with {found[ids < 0].flat[0]:g}")
+    return ids
+
+
+def _yes_or_no(name: str, declared: CustomLabels, row: Num[np.ndarray, " classes"]) -> Values:
+    known = row[~np.isnan(row)]
+    if (odd := known[(known != 0) & (known != 1)]).size:
+        raise _misfit(name, declared, f"holds {odd[0]:g}", "0 or 1 for each class, or an empty cell where nothing is known,")
+    return row
 
 
 def _ids(name: str, declared: CustomTask, found: Num[np.ndarray, "*shape"], count: int) -> Values:

@@ -4,21 +4,21 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from taskonomy.data.custom import CustomSource
-from taskonomy.data.custom_checks import fitted
 from taskonomy.data.custom_samples import COLUMNS, Listed
+from taskonomy.data.custom_view import CustomView
+from taskonomy.data.framing import ReadOptions
 from taskonomy.data.validate import damaged_tars
 from taskonomy.data.view_reader import ReadView, ViewOnDisk
 from taskonomy.errors import TaskonomyError
-from taskonomy.numeric.geometry import Camera
 from taskonomy.parsing.user_text import is_hidden
 from taskonomy.release.archive import Archive, stamp_of
 from taskonomy.release.formats import DamagedFileError, ViewKey, from_bytes
@@ -29,6 +29,7 @@ from taskonomy.release.view_ids import Keys
 from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.tasks.custom_tasks import CustomTask
 
+PLAIN = ReadOptions()
 Problem = tuple[str, str]  # location of what is damaged as a whole, and the reason
 
 
@@ -98,6 +99,10 @@ class Data(ABC):
         """Return the buildings that have files but no images, and would otherwise go unnoticed."""
         return set()
 
+    def notes(self) -> list[str]:
+        """Return what was found out about the data as a whole and people must know, a line each."""
+        return []
+
     def refuse_other_kinds(self, tasks: Mapping[str, CustomTask]) -> None:
         """Check that the samples of custom tasks are stored with the declared number of images.
 
@@ -112,39 +117,40 @@ class Data(ABC):
         raise NotImplementedError
 
 
-def open_anew(root: Place | str, registry: Registry = BUILT_IN) -> Data:
+def open_anew(root: Place | str, registry: Registry = BUILT_IN, options: ReadOptions = PLAIN) -> Data:
     """Open a source: a folder with `images/` is a user's own, a file is an index of released data, and anything else must be a released layout.
 
     Args:
         root: Location of the source.
         registry: Tasks; labels of custom ones are checked against their declarations as they are read.
+        options: How images are read.
 
     Raises:
         TaskonomyError: The root is none of these.
     """
     place = place_of(root)
     if isinstance(place, Path) and place.is_file():
-        return Released(open_index(place))
+        return Released(open_index(place).of_components(options.components), options)
     if (place / "images").is_dir():
         if isinstance(place, Remote):
             raise TaskonomyError(
                 f"{place}: images and labels by name are read from folders of this machine only; of object storage, released layouts"
             )
-        return Custom(place, registry)
-    return Released(open_source(place))
+        return Custom(place, registry, options)
+    return Released(open_source(place).of_components(options.components), options)
 
 
 @cache
-def open_data(root: Place | str, registry: Registry = BUILT_IN) -> Data:
+def open_data(root: Place | str, registry: Registry = BUILT_IN, options: ReadOptions = PLAIN) -> Data:
     """Open a source like `open_anew`, but only once per process."""
-    return open_anew(root, registry)
+    return open_anew(root, registry, options)
 
 
 class Released(Data):
     """Released data in any layout."""
 
-    def __init__(self, source: ReleasedSource) -> None:
-        self.source = source
+    def __init__(self, source: ReleasedSource, options: ReadOptions = PLAIN) -> None:
+        self.source, self.options = source, options
         self.domains = frozenset(source.domains)
         self.whole = isinstance(source.root, Remote) and any(shelf.is_tar for shelf in source.shelves)
 
@@ -160,7 +166,7 @@ class Released(Data):
 
     def view(self, key: ViewKey, size: int) -> ReadView:
         """Return a view's files, each read when it is first used."""
-        return ViewOnDisk(self.source, key, size)
+        return ViewOnDisk(self.source, key, size, self.options.fit)
 
     def where(self, key: ViewKey, domain: str) -> str:
         """Return the path of a file, or its tar and member."""
@@ -168,7 +174,7 @@ class Released(Data):
 
     def opener(self, buildings: Iterable[str]) -> Callable[[], Data]:
         """Return a function that opens only these buildings' folders and tars."""
-        return partial(Released, self.source.only(buildings))
+        return partial(Released, self.source.only(buildings), self.options)
 
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
         """Return each folder and tar of these buildings, with the time of its last change."""
@@ -180,6 +186,10 @@ class Released(Data):
     def stamp(self, key: ViewKey, domain: str) -> str:
         """Return a text that changes when the view's file is overwritten."""
         return self.source.stamp(key, domain)
+
+    def notes(self) -> list[str]:
+        """Return which components' depths are not in the release's unit."""
+        return self.source.notes()
 
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
         """Fetch files that will be read next from object storage."""
@@ -210,8 +220,10 @@ class Released(Data):
 class Custom(Data):
     """A user's images and labels, matched by name: a task is a domain, an image a view, and its group (or itself) a building."""
 
-    def __init__(self, root: Path, registry: Registry = BUILT_IN) -> None:
-        self.source, self.registry = CustomSource(root), registry
+    def __init__(self, root: Path, registry: Registry = BUILT_IN, options: ReadOptions = PLAIN) -> None:
+        """Open a folder; without declared tasks, all its folders and columns are tasks, unless the options say otherwise."""
+        declared = None if options.everything and not registry.custom else registry.custom
+        self.source, self.registry, self.options = CustomSource(root, declared), registry, options
         self.custom = registry.custom
         self.domains = frozenset({"rgb", *self.source.tasks})
         self._building = {name: self.source.groups.get(name, name) for name in self.source.names}
@@ -231,7 +243,7 @@ class Custom(Data):
 
     def view(self, key: ViewKey, size: int) -> ReadView:
         """Return an image and its labels, each read when it is first used."""
-        return CustomView(self.source, self.source.names[key.point], size, self.custom)
+        return CustomView(self.source, self.source.names[key.point], size, self.custom, self._known)
 
     def where(self, key: ViewKey, domain: str) -> str:
         """Return the path of a file, or the table with image and column."""
@@ -240,24 +252,49 @@ class Custom(Data):
 
     def opener(self, buildings: Iterable[str]) -> Callable[[], Data]:
         """Return a function that opens the whole folder, once per process: the names of images do not tell their groups."""
-        return partial(open_data, self.source.root, self.registry)
+        return partial(open_data, self.source.root, self.registry, self._known)
 
     def mark(self, buildings: Iterable[str], domains: Sequence[str]) -> str:
         """Return the times at which folders and tables were last changed."""
         with os.scandir(self.source.root) as entries:
-            found = [(one.name, one.stat()) for one in entries if not is_hidden(one.name)]
-        return "\n".join(sorted(f"{name} {stamp_of(one)}" for name, one in found))
+            found = {one.name: one.stat() for one in entries if not is_hidden(one.name)}
+        for folder, below, files in os.walk(self.source.root):
+            below[:] = sorted(name for name in below if not is_hidden(name))
+            place = Path(folder).relative_to(self.source.root)
+            found |= {(place / name).as_posix(): os.stat(Path(folder) / name) for name in below}
+            found |= {(place / name).as_posix(): os.stat(Path(folder) / name) for name in files if name.endswith(".json") and not is_hidden(name)}
+        return "\n".join(sorted(f"{name} {stamp_of(one)}" for name, one in found.items()))
 
     def stamp(self, key: ViewKey, domain: str) -> str:
         """Return a text that changes when the file of the image or label is overwritten."""
         return self.source.stamp(self.source.names[key.point], None if domain == "rgb" else domain)
 
+    @cached_property
+    def _known(self) -> ReadOptions:
+        """Return the options, with the white of deep images as it was measured, so that other processes need not measure it."""
+        if self.options.measured or self.options.white is not None:
+            return self.options
+        return replace(self.options, white=self.source.white, measured=True)
+
+    def notes(self) -> list[str]:
+        """Return how images of more than 8 bits are scaled, and what the splits are taken from."""
+        found = []
+        if self.source.deep:
+            how = "as data.white says" if self.options.white else "the largest value of all of them has so many bits; data.white declares it"
+            found.append(f"{len(self.source.deep):,} images have more than 8 bits per channel: {self._known.white:g} is white, {how}")
+        if self.source.splits_of_folders and not self.source.table.column_of("split"):
+            found.append("splits are those of the folders images/train, images/val and images/test")
+        if self.source.table.column not in ("", "image"):
+            found.append(f"{self.source.table.path}: the column {self.source.table.column} names the images")
+        return found
+
     def refuse_other_kinds(self, tasks: Mapping[str, CustomTask]) -> None:
-        """Check that samples of several images are listed in a table of their own, with the declared number of images.
+        """Check that samples of several images are listed in a table of their own, with the declared number of images, and that no label is missing.
 
         Raises:
             TaskonomyError: They are not; the message says what exists, what is declared, and what would be right.
         """
+        self.source.refuse_missing(name for name in tasks if name in self.source.tasks)
         for name, declared in tasks.items():
             if name not in self.source.tasks:
                 continue
@@ -275,59 +312,3 @@ class Custom(Data):
         found = self.source.listed[task]
         key_of = {self.source.names[key.point]: key for key in self.keys}
         return [tuple(key_of[name] for name in names) for names in found.images], found
-
-
-class CustomView(ReadView):
-    """One of a user's images, cropped to its central square, and its labels."""
-
-    def __init__(self, source: CustomSource, name: str, size: int, declared: Mapping[str, CustomTask]) -> None:
-        self.source, self.name, self.size, self.declared = source, name, size, declared
-        self.damage = {}
-        self._stored: dict[str, Any] = {}
-
-    def stored(self, domain: str) -> Any:
-        """Return the image, a label of the image's size (cropped to the same square), a vector, or one number.
-
-        Raises:
-            DamagedFileError: It cannot be decoded, or its size differs from the image's.
-        """
-        if domain not in self._stored:
-            if domain in self.damage:
-                raise DamagedFileError(self.damage[domain])
-            try:
-                self._stored[domain] = self._read(domain)
-            except DamagedFileError as error:
-                self.damage[domain] = error.args[0]  # not as text: a `Misfit` carries its task
-                raise
-        return self._stored[domain]
-
-    def _read(self, domain: str) -> Any:
-        if domain == "rgb":
-            self._shape = (image := self.source.image(self.name)).shape[:2]
-            return _square(image)
-        self.stored("rgb")
-        values = np.atleast_1d(np.asarray(self.source.label(self.name, domain)))
-        if (declared := self.declared.get(domain)) is not None:
-            values = fitted(domain, declared, values)
-        if values.ndim < 2:
-            return values
-        if values.shape[:2] != self._shape:
-            raise DamagedFileError(f"is {values.shape[1]} x {values.shape[0]}, its image {self._shape[1]} x {self._shape[0]} pixels")
-        return _square(values)
-
-    @property
-    def camera(self) -> Camera:
-        """Raise an error: images of a folder have no cameras."""
-        raise TaskonomyError(f"{self.source.root}: images of a folder have no cameras")
-
-    def field(self, name: str) -> Any:
-        """Raise an error: images of a folder have no `point_info`."""
-        raise TaskonomyError(f"{self.source.root}: images of a folder have no point_info")
-
-
-def _square(values: Any) -> Any:
-    """Crop to the central square."""
-    height, width = values.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return np.ascontiguousarray(values[top : top + side, left : left + side])

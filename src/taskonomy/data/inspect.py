@@ -43,7 +43,7 @@ class Summary:
         views: Number of views.
         points: Number of points.
         views_per_point: Lowest and highest number of views of a point.
-        resolutions: Side of the image in pixels -> number of sampled views that have it.
+        resolutions: Width and height of the image in pixels -> number of sampled views that have it.
         domains: Name -> number of its files, rgb first.
         checked: Number of views whose files were all decoded.
         files_checked: Number of files that were decoded.
@@ -59,7 +59,7 @@ class Summary:
     views: int
     points: int
     views_per_point: tuple[int, int]
-    resolutions: dict[int, int]
+    resolutions: dict[tuple[int, int], int]
     domains: dict[str, DomainCount]
     checked: int
     files_checked: int
@@ -71,7 +71,7 @@ class Summary:
     def render(self) -> str:
         """Format the summary as text."""
         low, high = self.views_per_point
-        sizes = ", ".join(f"{side} x {side}" for side in sorted(self.resolutions)) or "unknown"
+        sizes = ", ".join(f"{width} x {height}" for width, height in sorted(self.resolutions)) or "unknown"
         lines = [
             f"{self.root}: {'; '.join(self.layouts)}",
             f"buildings   {len(self.buildings):,}: {few(self.buildings, _SHOWN)}",
@@ -144,11 +144,11 @@ def inspect(root: Place | str | ReleasedSource, sample: int | None = 200, progre
     )
 
 
-def _resolutions(source: ReleasedSource, views: Sequence[ViewKey]) -> dict[int, int]:
-    sides: Counter[int] = Counter()
+def _resolutions(source: ReleasedSource, views: Sequence[ViewKey]) -> dict[tuple[int, int], int]:
+    sides: Counter[tuple[int, int]] = Counter()
     for key in views[:: max(1, len(views) // 20)]:
         try:
-            sides[from_bytes("rgb", source.read(key, "rgb")).shape[0]] += 1
+            sides[from_bytes("rgb", source.read(key, "rgb")).shape[1::-1]] += 1
         except DamagedFileError:
             continue  # already among the damages
     return dict(sides)

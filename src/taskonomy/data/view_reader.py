@@ -1,13 +1,17 @@
 """Read and decode the files of one view, each once, for the functions that make labels."""
 
+from abc import abstractmethod
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Bool, UInt16
 
+from taskonomy.config.data_params import Fit
+from taskonomy.data.framing import shown, square
 from taskonomy.labels.encodings import ViewFiles
 from taskonomy.numeric.geometry import Camera
-from taskonomy.release.formats import DOMAINS, HOLE, DamagedFileError, ViewKey, from_bytes
+from taskonomy.release.formats import DOMAINS, HOLE, REACH, DamagedFileError, ViewKey, from_bytes
 
 CAMERA_FIELDS = {"camera_location": 3, "camera_rotation_final": 3, "field_of_view_rads": 0}  # length of each field; 0 is a single number
 _LARGEST = 1e300  # JSON may hold integers that exceed any float
@@ -28,13 +32,21 @@ class Readable(Protocol):
     def where(self, key: ViewKey, domain: str) -> str:
         """Return the location of a file for messages."""
 
+    def depth_range(self, key: ViewKey) -> float:
+        """Return the depth that 65536 stands for in a view's depth files, metres."""
+
 
 class ReadView(ViewFiles):
     """A view that remembers which of its files were damaged."""
 
     damage: dict[str, str]  # domain -> what is wrong with its file
+    notes: dict[str, int]  # what people must know of how its files were read -> how often
     files: int = 0  # number of files read
     bytes: int = 0  # their total size
+
+    @abstractmethod
+    def shown(self) -> Bool[np.ndarray, "side side"]:
+        """Return which pixels of the square image are not padding."""
 
 
 class ViewOnDisk(ReadView):
@@ -44,12 +56,14 @@ class ViewOnDisk(ReadView):
         source: Source of its files.
         key: Identity of the view.
         size: Side of the prepared image, in pixels.
+        fit: What becomes of images that are not square.
     """
 
-    def __init__(self, source: Readable, key: ViewKey, size: int) -> None:
-        self.source, self.key, self.size = source, key, size
+    def __init__(self, source: Readable, key: ViewKey, size: int, fit: Fit = Fit.CROP) -> None:
+        self.source, self.key, self.size, self.fit = source, key, size, fit
         self.name = f"{key.building}/{key.point}/{key.view}"
         self.damage: dict[str, str] = {}  # domain -> what is wrong with its file
+        self.notes = {}
         self._stored: dict[str, Any] = {}
 
     def stored(self, domain: str) -> Any:
@@ -64,9 +78,15 @@ class ViewOnDisk(ReadView):
             try:
                 data = self.source.read(self.key, domain)
                 self.files, self.bytes = self.files + 1, self.bytes + len(data)
-                values = from_bytes(domain, data, self._side(domain))
-                if domain in ("depth_zbuffer", "depth_euclidean") and (values == HOLE).all():
-                    raise DamagedFileError("no valid depth")
+                values = from_bytes(domain, data, self._shape(domain))
+                if depth := domain in ("depth_zbuffer", "depth_euclidean"):
+                    values = in_release_units(values, self.source.depth_range(self.key))
+                    if (values == HOLE).all():
+                        raise DamagedFileError("no valid depth")
+                if domain == "rgb":
+                    self._of_rgb: tuple[int, int] = values.shape[:2]
+                if DOMAINS[domain].kind.startswith("png"):
+                    values = square(values, self.fit, smooth=domain == "rgb", fill=HOLE if depth else 0)
             except DamagedFileError as error:
                 self.damage[domain] = str(error)
                 raise
@@ -86,6 +106,9 @@ class ViewOnDisk(ReadView):
         """Return the view's camera."""
         location, euler, fov = (self.info[name] for name in CAMERA_FIELDS)
         x, y, z, a, b, c, angle = map(float, (*location, *euler, fov))
+        if self.fit is Fit.CROP:
+            self.stored("rgb")
+            angle = cropped_fov(angle, self._of_rgb)
         return Camera((x, y, z), (a, b, c), angle, self.size)
 
     def field(self, name: str) -> Any:
@@ -104,11 +127,36 @@ class ViewOnDisk(ReadView):
         self.damage["point_info"] = reason
         return DamagedFileError(reason)
 
-    def _side(self, domain: str) -> int | None:
-        """Return the side that an image must have: that of the view's rgb image. None for rgb itself and for files that are not images."""
+    def shown(self) -> Bool[np.ndarray, "side side"]:
+        """Return which pixels of the square image are not padding."""
+        self.stored("rgb")
+        return shown(self._of_rgb, self.fit)
+
+    def _shape(self, domain: str) -> tuple[int, int] | None:
+        """Return the height and width that an image must have, those of the view's rgb; None for rgb itself and for files that are no images."""
         if domain == "rgb" or not DOMAINS[domain].kind.startswith("png"):
             return None
-        return int(self.stored("rgb").shape[0])
+        self.stored("rgb")
+        return self._of_rgb
+
+
+def cropped_fov(fov: float, shape: tuple[int, int]) -> float:
+    """Return the field of view (rad) of the central square of an image; that of camera files is of its longer side, as Blender has it."""
+    shorter, longer = sorted(shape)
+    return fov if shorter == longer else float(2 * np.arctan(np.tan(fov / 2) * shorter / longer))
+
+
+def in_release_units(units: UInt16[np.ndarray, "height width"], reach: float) -> UInt16[np.ndarray, "height width"]:
+    """Convert stored depths to the release's unit, 1/512 m.
+
+    Args:
+        units: Depths in shares of `reach`; 65535 is a hole.
+        reach: Depth that 65536 stands for, metres; 128 in the release.
+    """
+    if reach == REACH:
+        return units
+    # A depth beyond the release's is a hole; none of a reach below it is.
+    return np.where(units == HOLE, HOLE, np.minimum(np.rint(units * (reach / REACH)), HOLE)).astype(np.uint16)
 
 
 def odd_camera(info: Any) -> str | None:

@@ -5,8 +5,10 @@ index.csv                  one row per view: building, point, view, split
 images.npy                 [views, h, h, 3] uint8
 cameras.npy                [views, 7] location (m), euler sxyz (rad), field of view (rad); if the source has cameras
 masks/depth.npy            [views, h, h] where there is depth
+masks/shown.npy            [views, h, h] what is no padding; only where images were padded
 masks/masks.json           which masks exist
 tasks/TASK/label.npy       the compact label of every sample; absent if the image itself is the label
+tasks/TASK/mask.npy        [views, h, h] where the label has values; for labels that say it of themselves only
 tasks/TASK/samples.npy     [samples, images] rows of the index; for tasks of several images only
 tasks/TASK/card.json       what its encoding needs: options, statistics of the training split
 manifest.json              what was read, and what was skipped
@@ -14,6 +16,7 @@ manifest.json              what was read, and what was skipped
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +30,21 @@ from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.labels.encodings import Mask
 from taskonomy.tasks import Task
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Masks of which all must hold.
+
+    Attributes:
+        masks: The masks, memory-mapped.
+    """
+
+    masks: tuple[Any, ...]
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return where every mask holds in these rows."""
+        return np.logical_and.reduce([np.asarray(one[rows]) for one in self.masks])
 
 
 @dataclass(frozen=True)
@@ -68,6 +86,9 @@ class PreparedTask:
         if self.masks is None:
             return None
         mask = np.asarray(self.masks[self.samples[chosen, 0]])
+        side = self.task.label.array_shape(mask.shape[1])[0] if self.task.label else mask.shape[1]
+        if side != mask.shape[1]:  # a label of fewer pixels: each needs all of the image's that it stands for
+            mask = mask.reshape(len(mask), side, mask.shape[1] // side, side, -1).all((2, 4))
         valid = self.task.label.valid if self.task.label else None
         return mask if valid is None else mask & valid(np.asarray(self.stored[chosen]))
 
@@ -116,6 +137,16 @@ class Prepared:
         samples = np.load(folder / "samples.npy") if task.group else np.arange(len(self.index))[:, None]
         label = folder / "label.npy"
         stored = np.load(label, mmap_mode="r") if label.is_file() else self.images
-        wanted = task.label is not None and task.label.mask is Mask.DEPTH
-        masks = np.load(self.root / "masks" / "depth.npy", mmap_mode="r") if wanted else None
+        found = [np.load(path, mmap_mode="r") for path in self._masks(task, folder)]
+        masks = None if not found else found[0] if len(found) == 1 else AllOf(tuple(found))
         return PreparedTask(task, samples, stored, masks, json.loads(card.read_text())["statistics"], self.splits[samples[:, 0]])
+
+    def _masks(self, task: Task, folder: Path) -> Iterator[Path]:
+        """Yield the files that say where a map has a label; other labels have no pixels."""
+        if task.label is not None and task.label.mask is Mask.DEPTH:
+            yield self.root / "masks" / "depth.npy"
+        if task.label is not None and task.label.mask is Mask.OWN:
+            yield folder / "mask.npy"
+        shown = self.root / "masks" / "shown.npy"
+        if task.label is not None and str(task.label.shape[0]).startswith("h") and shown.is_file():
+            yield shown

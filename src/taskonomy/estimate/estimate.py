@@ -110,7 +110,7 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
         size = read_bytes_of(params)
         rows = sum(RELEASED_BYTES[_kind(domain)] for domain in needs(tasks))
         found["read from the root, not copied" + (" (its index)" if size else " (about)")] = size or images.total * rows
-    found["prepared data"] = disk_needed(tasks, params.data.resolution, images.total)
+    found["prepared data"] = disk_needed(tasks, params.data.resolution, images.total, params.data.fit)
     found["codes"] = len(tasks) * code_inputs(params) * images.coded * code_bytes(params)
     losses = 4 * images.tested
     candidates = sum(units.transfers.values()) + 2 * units.scratch + units.variants + len(params.transfer.targets)

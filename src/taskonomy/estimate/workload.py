@@ -14,6 +14,7 @@ from taskonomy.config.network_params import Beam
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import inputs_of_targets
 from taskonomy.data.datasets import open_data
+from taskonomy.data.framing import ReadOptions
 from taskonomy.dataset.splits import TEST_SPLITS, Split, assign, divide
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.index_file import read_index
@@ -180,7 +181,7 @@ def images_of(params: Params, views: int | None = None) -> ImageCounts:
         return _by_split(world_sizes(params.world), world_splits(params.world), params, "of the built-in world")
     root = place_of(data.root)
     if isinstance(root, Remote) or root.exists():
-        found = open_data(root)
+        found = open_data(root, params.registry, ReadOptions.of(params.data))
         return _by_split(found.keys.sizes, found.splits, params, known)
     return _shared(PAPERS, params, f"{data.root} is not there: the paper's numbers; --views N for others")
 

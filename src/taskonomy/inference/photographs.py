@@ -10,19 +10,18 @@ from jaxtyping import UInt8
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import visible
 
-ENDINGS = (".png", ".jpg", ".jpeg")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 Image = UInt8[np.ndarray, "height width 3"]
 
 
 def read_image(path: Path) -> Image:
-    """Read an image file as RGB; grey is repeated, transparency dropped, and a photograph turned upright by its orientation tag.
+    """Read an image file as RGB, as the stage `prepare` does: over white where it is transparent, and upright by its orientation tag.
 
     Raises:
         TaskonomyError: The file is missing, or cannot be decoded.
     """
-    import cv2
-
-    from taskonomy.release.formats import DamagedFileError, image_from
+    from taskonomy.release.formats import DamagedFileError
+    from taskonomy.release.pictures import rgb_from
 
     try:
         data = Path(path).read_bytes()
@@ -31,9 +30,9 @@ def read_image(path: Path) -> Image:
     if not data:
         raise TaskonomyError(f"{path}: empty file")
     try:
-        return np.ascontiguousarray(image_from(data, cv2.IMREAD_COLOR)[..., ::-1])
+        return rgb_from(data)
     except DamagedFileError as error:
-        raise TaskonomyError(f"{path}: {error}; images are .png or .jpg") from None
+        raise TaskonomyError(f"{path}: {error}; images are {', '.join(ENDINGS)}") from None
 
 
 def central_square(image: Image) -> UInt8[np.ndarray, "side side 3"]:

@@ -30,6 +30,7 @@ class Loss(StrEnum):
     L1 = "l1"
     L2 = "l2"
     CROSS_ENTROPY = "cross_entropy"
+    BINARY_CROSS_ENTROPY = "binary_cross_entropy"
     SOFT_CROSS_ENTROPY = "soft_cross_entropy"
     PAIRWISE = "pairwise"
     POSE = "pose"
@@ -65,6 +66,7 @@ class Mask(StrEnum):
 
     NONE = "none"
     DEPTH = "depth"
+    OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class Label:
         make: Converts one view's files, given the options, to its compact array; None: `of_shots` makes the label, or there is nothing to make.
         of_shots: Converts a sample's images (`Shot`) to its compact array.
         mask: Kind of mask of the label.
+        make_mask: Converts one view's files to its mask, for labels with a mask of their own.
         valid: Returns which pixels of batches of the compact array have a label, if the mask alone does not say it.
         statistics: Statistics computed over the training split: `mean_std`, `class_weights`, `bin_weights` or none.
         options: Named numbers of `make` and `encode` that params.yaml may set, with their defaults.
@@ -147,6 +150,7 @@ class Label:
     of_shots: Callable[..., Any] | None = None
     mask: Mask = Mask.NONE
     valid: Callable[..., Any] | None = None
+    make_mask: Callable[..., Any] | None = None
     statistics: str = ""
     options: Options = field(default_factory=dict)
     fields: tuple[str, ...] = ()

@@ -86,7 +86,7 @@ class Task:
             return Output.METRIC
         if self.head is None or not self.head.layers:
             return Output.MAP
-        return Output.CLASSES if self.loss in (Loss.CROSS_ENTROPY, Loss.SOFT_CROSS_ENTROPY) else Output.VECTOR
+        return Output.CLASSES if self.loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY, Loss.SOFT_CROSS_ENTROPY) else Output.VECTOR
 
     def input_side(self, side: int, tile_side: int | None) -> int:
         """Return the side of the encoder's input in pixels: that of the image, or of the tiles cut from it."""

@@ -175,7 +175,7 @@ def _prepared(params: Params, name: str, root: Path, folder: Path, *, elsewhere:
     changed: dict[str, Any] = {"root": str(root), "tasks": (name,)}
     if elsewhere:
         # Most of `val` chooses among epochs: a run keeps part of it for transfers, but here those have `train`.
-        changed |= {"splits": params.query.splits, "transfer_share": 0.1}
+        changed |= {"splits": params.query.splits, "transfer_share": 0.1, "components": ()}
     prepare(root, folder, params.data.model_copy(update=changed))
     if elsewhere:
         index = pd.read_csv(folder / "index.csv", dtype=str)

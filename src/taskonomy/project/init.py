@@ -28,35 +28,40 @@ EXAMPLE = Path("data/example")
 _VERSION = re.compile(r"^version: .*$", re.MULTILINE)
 
 
-def init(root: Path) -> list[str]:
+def init(root: Path, source: Path | None = None) -> list[str]:
     """Create a project; existing files are never changed.
 
     Args:
         root: A folder, new or without any file that the project needs to write.
+        source: A folder of images and labels to declare; None: an example is drawn.
 
     Returns:
         What was created, and what was not possible, in messages for the user.
 
     Raises:
-        TaskonomyError: A file that would have to be written exists.
+        TaskonomyError: A file that would have to be written exists, or the source is no folder of images and labels.
     """
     from taskonomy.project.example import write_example
+    from taskonomy.project.from_folder import declared_of
 
-    wanted = [*LAID_DOWN.values(), PIPELINE, SCHEMA, EXAMPLE.as_posix(), ".dvc"]
+    example = [EXAMPLE.as_posix()] if source is None else []
+    wanted = [*LAID_DOWN.values(), PIPELINE, SCHEMA, *example, ".dvc"]
     if there := [name for name in wanted if (root / name).exists()]:
         raise TaskonomyError(f"{root}: has {', '.join(there)} already; choose a folder without, init overwrites nothing")
+    declare, told = (lambda text: text, []) if source is None else declared_of(source, root)
     root.mkdir(parents=True, exist_ok=True)
     for name, place in LAID_DOWN.items():
         text = files("taskonomy.project").joinpath("template", name).read_text(encoding="utf-8")
-        write_text(root / place, _VERSION.sub(f"version: {code_version()}", text, count=1) if name == "params.yaml" else text)
-    write_text(root / PIPELINE, own_pipeline(template()))
+        write_text(root / place, declare(_VERSION.sub(f"version: {code_version()}", text, count=1)) if name == "params.yaml" else text)
+    write_text(root / PIPELINE, own_pipeline(template(), example=source is None))
     write_text(root / SCHEMA, schema_text())
-    write_example(root / EXAMPLE)
+    if source is None:
+        write_example(root / EXAMPLE)
     within = _top(root)
     said = [_with_git(root), _with_dvc(root)]
     if within is None and _top(root) is not None:
         _commit(root)
-    return said
+    return [*said, *told]
 
 
 def upgrade(root: Path) -> str:

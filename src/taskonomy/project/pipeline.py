@@ -41,12 +41,13 @@ def template() -> str:
     raise TaskonomyError(f"{places[0]}: the pipeline is missing; install taskonomy again")
 
 
-def own_pipeline(text: str) -> str:
-    """Derive the text of a project's `dvc.yaml` from that of this project."""
+def own_pipeline(text: str, *, example: bool = True) -> str:
+    """Derive the text of a project's `dvc.yaml` from that of this project, with or without the stage that draws the example."""
     stages = yaml.safe_load(text)["stages"]
     missing = {path for name in LEFT_OUT for path in _made(_of_table(stages[name]))}
     kept = {name: _own(_of_table(stage), missing) for name, stage in stages.items() if name not in LEFT_OUT}
-    return _HEAD + "\n".join(_written(name, stage) for name, stage in {"example": _EXAMPLE, **kept}.items())
+    first = {"example": _EXAMPLE} if example else {}
+    return _HEAD + "\n".join(_written(name, stage) for name, stage in {**first, **kept}.items())
 
 
 def _of_table(stage: dict[str, Any]) -> dict[str, Any]:

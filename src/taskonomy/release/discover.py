@@ -10,13 +10,12 @@ from typing import Any
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import is_hidden
 from taskonomy.release.archive import Archive
-from taskonomy.release.file_names import domain_of, few, parse_tar
+from taskonomy.release.file_names import TASKONOMY, component_of, domain_of, few, parse_tar
 from taskonomy.release.object_storage import Entry, Place, Remote, entries_of
 
 TAR = "<building>_<domain>.tar"
 FOLDERS = "<building>/<domain>/"
 OMNIDATA = "<domain>/<component>/<building>/"
-OTHER_UNITS = frozenset({"clevr", "google_scanned"})  # components whose depths are not in 1/512 m
 Listed = tuple[bool, list[str], list[str], list[str]]  # whether the folder holds files of views; names of its folders, tars and links
 _AT_ONCE = 16
 
@@ -43,6 +42,7 @@ class Finder:
                 self._of_domain(folder, domain, root.resolve().name)
             else:
                 self._of_building_or_component(folder)
+        self.shelves = _told_apart(root, self.shelves)
 
     def _of_domain(self, folder: Place, domain: str, only_building: str) -> None:
         files, folders = self._look(folder, domain=domain)
@@ -68,9 +68,6 @@ class Finder:
                 self.unread.append(f"{sub}: {sub.name} is no domain")
 
     def _leaves(self, component: Place, leaves: list[Place], domain: str, layout: str) -> None:
-        if component.name.lower() in OTHER_UNITS:
-            self.unread.append(f"{component}: the depths of this component are not in 1/512 m, so it is not read")
-            return
         for leaf in leaves:
             if self._look(leaf)[0]:
                 self._add(leaf, leaf.name, domain, layout)
@@ -108,6 +105,20 @@ class Finder:
         self.shelves.append(Archive(path, building, domain))
         if layout not in self.layouts:
             self.layouts.append(layout)
+
+
+def _told_apart(root: Place, shelves: list[Archive]) -> list[Archive]:
+    """Put the component before the name of a building that another component has too; those of Taskonomy keep theirs, as in the split lists."""
+    of_name: dict[str, set[str]] = {}
+    for one in shelves:
+        of_name.setdefault(one.building, set()).add(component_of(root, one.path))
+    twice = {name for name, components in of_name.items() if len(components - {""}) > 1}
+
+    def building(shelf: Archive) -> str:
+        component = component_of(root, shelf.path)
+        return f"{component}.{shelf.building}" if shelf.building in twice and component not in ("", TASKONOMY) else shelf.building
+
+    return [Archive(one.path, building(one), one.domain) for one in shelves]
 
 
 def hides_from_dvc(entry: Any) -> bool:

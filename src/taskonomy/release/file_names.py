@@ -5,13 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from taskonomy.release.formats import DOMAINS
+from taskonomy.release.formats import DOMAINS, REACH
 
 if TYPE_CHECKING:
     from taskonomy.release.object_storage import Remote
 
 ALL = 0xFFFFFFFF  # number of the view `all`: the matches of a point are one file for all its views
 MATCHES = "nonfixated_matches"
+
+TASKONOMY = "taskonomy"
+# Components of Omnidata, and the depth in metres that 65536 stands for in their depth files: of most the release's (settings of its annotator).
+COMPONENTS = {
+    "blendedmvg": REACH, "blendedmvs": REACH, "carla": REACH, "clevr": 64.0, "google_scanned": 0.5, "gso_in_replica": REACH, "habitat2": REACH,
+    "hm3d": REACH, "hypersim": REACH, "replica": REACH, "replica_gso": REACH, TASKONOMY: REACH,
+}  # fmt: skip
 
 # Names besides the domains' own that have been in use for folders, and for the domain in file names. Two are the release's names for files of the
 # domains class_scene and segment_semantic; the others are read, but never written.
@@ -76,6 +83,17 @@ def place(root: "Path | Remote", layout: str, building: str, domain: str) -> "Pa
         case "tar":
             return root / f"{building}_{domain}.tar"
     raise ValueError(f"layout must be tar, folders or omnidata (is {layout!r})")
+
+
+def component_of(root: "Path | Remote", path: "Path | Remote") -> str:
+    """Return the component of Omnidata that a folder or tar below a root belongs to, in lower case; empty where the layout has none.
+
+    It is the folder beside the domain's: `<domain>/<component>/<building>` or `<component>/<domain>/<building>`.
+    """
+    parts = [part for part in str(path).removeprefix(str(root)).strip("/").split("/") if part]
+    if len(parts) < 3:
+        return root.name.lower() if root.name.lower() in COMPONENTS else ""
+    return next((part.lower() for part in parts[:2] if domain_of(part) is None), "")
 
 
 def few(items: Sequence[str], shown: int = 3) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 HOLE = 65535  # depth value of pixels without geometry
 DEPTH_UNIT = 512.0  # units per metre
+REACH = 128.0  # metres: of this depth a file of 16 bits holds shares
 CURVATURE_LIMIT = 1 / 0.03  # 1/m, of either sign
 NORMAL_AXES = (1, -1, -1)  # axes of normal files, in camera coordinates: right, down, and away from the viewer
 
@@ -179,13 +180,13 @@ def to_bytes(domain: str, values: Any) -> bytes:
     return png.tobytes()
 
 
-def from_bytes(domain: str, data: bytes, resolution: int | None = None) -> Any:
+def from_bytes(domain: str, data: bytes, resolution: int | tuple[int, int] | None = None) -> Any:
     """Decode a file to its stored (not yet physical) values, and check them against the format of the domain.
 
     Args:
         domain: A key of `DOMAINS`.
         data: Bytes of the file.
-        resolution: Side of the image in pixels; None: any square.
+        resolution: Height and width of the image in pixels, or the side of a square; None: any.
 
     Raises:
         DamagedFileError: The file is empty, truncated or not decodable, or has the wrong bit depth, channels or size.
@@ -247,7 +248,7 @@ def _vector(data: bytes, length: int) -> Any:
     return values.astype(np.float32)
 
 
-def _image(data: bytes, form: Domain, resolution: int | None) -> Any:
+def _image(data: bytes, form: Domain, resolution: int | tuple[int, int] | None) -> Any:
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         raise DamagedFileError("not a PNG")
     if b"IEND" not in data[-12:]:
@@ -266,7 +267,7 @@ def _image(data: bytes, form: Domain, resolution: int | None) -> Any:
         if not (image[..., :3] == image[..., :1]).all():
             raise DamagedFileError("is coloured, must be grey")
         image = image[..., 0]
-    if image.shape[0] != image.shape[1] or (resolution is not None and image.shape[0] != resolution):
-        wanted = f"{resolution} x {resolution}" if resolution is not None else "square"
-        raise DamagedFileError(f"is {image.shape[1]} x {image.shape[0]} pixels, must be {wanted}")
+    height, width = (resolution, resolution) if isinstance(resolution, int) else resolution or image.shape[:2]
+    if image.shape[:2] != (height, width):
+        raise DamagedFileError(f"is {image.shape[1]} x {image.shape[0]} pixels, must be {width} x {height}")
     return np.ascontiguousarray(image)

@@ -15,7 +15,7 @@ create, are ignored.
 """
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,8 +28,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import is_hidden
 from taskonomy.release.archive import Archive, overlaps
 from taskonomy.release.discover import TAR, Finder, refuse_links
-from taskonomy.release.file_names import ALL, MATCHES, domain_of, few, place
-from taskonomy.release.formats import DamagedFileError, ViewKey, file_name
+from taskonomy.release.file_names import ALL, COMPONENTS, MATCHES, component_of, domain_of, few, place
+from taskonomy.release.formats import REACH, DamagedFileError, ViewKey, file_name
 from taskonomy.release.object_storage import Place, Remote, entries_of, must_be_there, place_of
 from taskonomy.release.split_lists import find_splits, read_splits, write_splits
 from taskonomy.release.view_ids import Keys
@@ -155,6 +155,38 @@ class ReleasedSource(SourceFile):
         wanted = {name.lower() for name in buildings}
         shelves = [Archive(one.path, one.building, one.domain) for one in self.shelves if one.building in wanted]
         return ReleasedSource(self._root, FoundFiles(shelves, list(self._layouts), []))
+
+    def of_components(self, components: Sequence[str]) -> "ReleasedSource":
+        """Return a source of some components of Omnidata only; of no name, itself.
+
+        Raises:
+            TaskonomyError: There is no such component.
+        """
+        if not components:
+            return self
+        there = sorted({component_of(self._root, one.path) for one in self.shelves} - {""})
+        if missing := [name for name in components if name.lower() not in there]:
+            raise TaskonomyError(f"{self._root}: has no component {few(missing)}; it has {few(there, 20) or 'none'}")
+        wanted = {name.lower() for name in components}
+        shelves = [Archive(one.path, one.building, one.domain) for one in self.shelves if component_of(self._root, one.path) in wanted]
+        return ReleasedSource(self._root, FoundFiles(shelves, list(self._layouts), list(self._unread)))
+
+    def depth_range(self, key: ViewKey) -> float:
+        """Return the depth that 65536 stands for in a view's depth files, metres."""
+        return self._ranges.get(key.building.lower(), REACH)
+
+    def notes(self) -> list[str]:
+        """Return a line for each component whose depths are not in the release's unit."""
+        other = sorted(
+            {component_of(self._root, one.path) for one in self.shelves if COMPONENTS.get(component_of(self._root, one.path), REACH) != REACH}
+        )
+        return [f"{name}: depths are stored in shares of {COMPONENTS[name]:g} m, and read in the release's steps of 1/512 m" for name in other]
+
+    @cached_property
+    def _ranges(self) -> dict[str, float]:
+        """Return building -> depth that 65536 stands for, for buildings of components that have one of their own."""
+        found = {one.building: COMPONENTS.get(component_of(self._root, one.path), REACH) for one in self.shelves}
+        return {name: reach for name, reach in found.items() if reach != REACH}
 
     def index(self) -> Keys:
         """Return the keys of `views`, in eight bytes each; the listings they were made from are dropped at once."""

@@ -64,7 +64,9 @@ class Sheet:
             raise ValueError(f"must be a number (is {cell!r})") from None
 
 
-def read_sheet(path: Path | str, what: str, required: Sequence[str], optional: Sequence[str] = (), names: Sequence[str] = ()) -> Sheet:
+def read_sheet(
+    path: Path | str, what: str, required: Sequence[str], optional: Sequence[str] = (), names: Sequence[str] = (), *, others: bool = False
+) -> Sheet:
     """Read a table from a file.
 
     Args:
@@ -73,6 +75,7 @@ def read_sheet(path: Path | str, what: str, required: Sequence[str], optional: S
         required: Columns that the table must have.
         optional: Columns that it may have.
         names: Columns, of both kinds, that hold names; the others hold numbers.
+        others: Whether other columns are kept too, whatever they hold; otherwise they are errors.
 
     Raises:
         TaskonomyError: The file is not such a table; says what was found instead, with its line.
@@ -81,10 +84,12 @@ def read_sheet(path: Path | str, what: str, required: Sequence[str], optional: S
         data = Path(path).read_bytes()
     except FileNotFoundError:
         raise TaskonomyError(f"{path}: no such {what}") from None
-    return parse_sheet(decoded(data, str(path)), str(path), required, optional, names)
+    return parse_sheet(decoded(data, str(path)), str(path), required, optional, names, others=others)
 
 
-def parse_sheet(text: str, where: str, required: Sequence[str], optional: Sequence[str] = (), names: Sequence[str] = ()) -> Sheet:
+def parse_sheet(
+    text: str, where: str, required: Sequence[str], optional: Sequence[str] = (), names: Sequence[str] = (), *, others: bool = False
+) -> Sheet:
     """Parse the text of a table as `read_sheet` does; `where` names it in errors."""
     known = (*required, *optional)
     declared, lines, before = _declared(text, where)
@@ -92,15 +97,19 @@ def parse_sheet(text: str, where: str, required: Sequence[str], optional: Sequen
     rows = _rows(lines, separator, before, where)
     line, header = next(rows, (0, []))
     if not header:
-        raise TaskonomyError(f"{where}: empty file; expected the header {','.join(required)}" + (f"[,{','.join(optional)}]" if optional else ""))
+        wanted = ",".join(required) + (f"[,{','.join(optional)}]" if optional else "") if required else f"{optional[0]},... and others"
+        raise TaskonomyError(f"{where}: empty file; expected the header {wanted}")
     head = [name.casefold() for name in header]
     if missing := [name for name in required if name not in head]:
         raise TaskonomyError(f"{where}: line {line}: {_lacks(missing, header, separator)}")
     cells = list(rows)
+    if others:
+        known = tuple(dict.fromkeys((*known, *(name for place, name in enumerate(head) if name and not (place == 0 and name in _INDEX)))))
     keep = _columns(head, header, cells, known, f"{where}: line {line}", where)
     columns = tuple(head[place] for place in keep)
     table = [(number, _cut(row, number, keep, len(head), where)) for number, row in cells]
-    return Sheet(where, columns, table, _has_decimal_commas(table, [one for one in known if one not in names], columns, separator, where))
+    numbers = [one for one in known if one not in names and not (others and _has_text(table, columns, one))]
+    return Sheet(where, columns, table, _has_decimal_commas(table, numbers, columns, separator, where))
 
 
 def decoded(data: bytes, where: str) -> str:
@@ -185,6 +194,14 @@ def _columns(head: list[str], header: list[str], rows: list[Row], known: Sequenc
     if len({head[place] for place in keep}) < len(keep):
         raise TaskonomyError(f"{line}: a column stands twice: {', '.join(header)}")
     return keep
+
+
+def _has_text(rows: list[Row], columns: tuple[str, ...], column: str) -> bool:
+    """Return whether a column of any meaning holds text: something that no number looks like."""
+    if column not in columns:
+        return False
+    place = columns.index(column)
+    return any(row[place] and not _FRACTION.fullmatch(row[place]) and not row[place].lstrip("+-").isdecimal() for _line, row in rows)
 
 
 def _counts(cells: list[str], rows: int) -> bool:

@@ -8,11 +8,11 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Num, Shaped
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, field_validator
+from jaxtyping import Bool, Num, Shaped
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from taskonomy.labels import encodings as to
-from taskonomy.labels.encodings import Head, Label, Loss, ViewFiles
+from taskonomy.labels.encodings import Head, Label, Loss, Mask, ViewFiles
 from taskonomy.labels.mirror import MAP, SAME, Mirroring
 from taskonomy.labels.task import Task
 from taskonomy.tasks import multi_view as samples
@@ -67,8 +67,8 @@ class CustomTask(BaseModel, ABC):
         """Return the task's entry for a registry."""
 
     def decides(self) -> dict[str, Any]:
-        """Return everything that labels and networks depend on, as JSON: the declaration without titles and names for people."""
-        return self.model_dump(mode="json", exclude={"title"})
+        """Return everything that a network depends on beside its labels, as JSON: the declaration without what people read and where labels are."""
+        return self.model_dump(mode="json", exclude={"title", "files", "folders", "values"})
 
     def _task(self, name: str, label: Label, loss: Loss, head: Head, picture: str) -> Task:
         group = samples.listed if self.of_images > 1 else None
@@ -83,7 +83,28 @@ class CustomTask(BaseModel, ABC):
         return Label(shape, dtype, encode, (name,), make if self.of_images == 1 else None, **more)
 
 
-class CustomMap(CustomTask):
+class _OfFiles(CustomTask, ABC):
+    """Labels that are files, or come from one file for all images."""
+
+    files: Annotated[str, Field(min_length=1)] | None = None
+    """Where the labels are, below data.root: a pattern such as depth/{name}_depth.png, where {name} is the image's and * anything; or the .json of a
+    COCO data set. null: NAME/{name}.png, .tif, .npy and so on."""
+
+    @field_validator("files")
+    @classmethod
+    def _below_the_root(cls, files: str | None) -> str | None:
+        if files is None:
+            return None
+        if files.startswith(("/", "~")) or ".." in files.split("/") or "\\" in files or not files.isprintable():
+            raise ValueError(f"must be a path below data.root, with / between folders (is {files!r})")
+        if not files.endswith(".json") and "{name}" not in files:
+            raise ValueError(
+                f"must have {{name}} where the image's name stands, such as depth/{{name}}_depth.png, or be a .json of COCO (is {files!r})"
+            )
+        return files
+
+
+class CustomMap(_OfFiles):
     """A map for each image, of the image's size: depth, normals, a heat map, a picture."""
 
     kind: Literal["map"]
@@ -94,6 +115,8 @@ class CustomMap(CustomTask):
     """Lowest and highest value that may occur; networks see it as [-1, 1]. 16-bit files: [0, 65535]."""
     loss: Literal["l1", "l2"] = "l1"
     """What the network is trained with, and judged by: l1 | l2."""
+    missing: FiniteFloat | Literal["nan"] | None = None
+    """The value of pixels without a label, such as 0 for depth; nan: those that are no finite number. They count in no loss. null: there are none."""
     mirror: bool | Signs = True
     """Whether train.mirror mirrors the images, and the map with them: true | false | for each channel 1 or -1, where -1 reflects its values about the
     middle of the range, as a component to the right needs."""
@@ -102,6 +125,11 @@ class CustomMap(CustomTask):
     @classmethod
     def _mirror_fits(cls, mirror: Any, info: Any) -> Any:
         return _turning(mirror, (True, False), info.data.get("channels"), "channel")
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _nan_of_yaml(cls, missing: Any) -> Any:
+        return "nan" if isinstance(missing, float) and np.isnan(missing) else missing
 
     @field_validator("range")
     @classmethod
@@ -114,17 +142,40 @@ class CustomMap(CustomTask):
         """Describe its channels and range."""
         return f"map of {_of(self.channels, 'channel')}, values {self.range[0]:g} to {self.range[1]:g}"
 
+    def decides(self) -> dict[str, Any]:
+        """Return what a network depends on; whether values may be missing only where they may."""
+        return {name: value for name, value in super().decides().items() if name != "missing" or value is not None}
+
+    def is_missing(self, values: Num[np.ndarray, "height width channels"]) -> Bool[np.ndarray, "height width"]:
+        """Return which pixels have no label."""
+        if self.missing is None:
+            return np.zeros(values.shape[:2], bool)
+        none = ~np.isfinite(values) if self.missing == "nan" else values == self.missing
+        return none.any(-1)
+
     def compact(self, values: Num[np.ndarray, "height width channels"], size: int) -> Shaped[np.ndarray, "size size channels"]:
-        """Resize the map and convert it to 16-bit shares of the range."""
+        """Resize the map and convert it to 16-bit shares of the range; pixels without a label (NaN) have no part in their neighbours' values."""
         low, high = self.range
         shares = ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+        known = np.isfinite(shares).all(-1) if self.missing is not None else None
+        if known is not None:
+            shares[~known] = 0
         small = np.stack([resized(np.ascontiguousarray(shares[..., one]), size) for one in range(self.channels)], -1)
+        if known is not None:
+            small = small / np.maximum(resized(known.astype(np.float32), size), 1e-6)[..., None]
         return np.rint(np.clip(small, 0, 1) * 65535).astype(np.uint16)
 
     def entry(self, name: str) -> Task:
         """Return an entry that is trained like the paper's maps."""
         mirror = Mirroring(flips=True, signs=self.mirror) if isinstance(self.mirror, tuple) else MAP if self.mirror else None
-        label = self._label(name, ("h", "h", self.channels), "uint16", to.limited, options={"limit": 1.0}, mirror=mirror)
+
+        def known(files: ViewFiles) -> Bool[np.ndarray, "h h"]:
+            # As the mask of depth: a pixel that any share of a missing one went into has no label.
+            whole = np.isfinite(files.stored(name)).all(-1)
+            return resized(whole.astype(np.float32), files.size) >= 0.99
+
+        more: dict[str, Any] = {} if self.missing is None else {"mask": Mask.OWN, "make_mask": known}
+        label = self._label(name, ("h", "h", self.channels), "uint16", to.limited, options={"limit": 1.0}, mirror=mirror, **more)
         return self._task(name, label, Loss(self.loss), Head(self.channels, tanh=True), "map")
 
 
@@ -169,14 +220,24 @@ class _Classes(CustomTask, ABC):
         return {**super().decides(), "classes": self.count}
 
 
-class CustomPixelClasses(_Classes):
+class CustomPixelClasses(_Classes, _OfFiles):
     """A class for each pixel; 255 marks pixels without one."""
 
     kind: Literal["pixel_classes"]
     """A class for each pixel."""
+    values: Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], Field(min_length=2)] | None = None
+    """The number that stands in the files for each class, in their order, such as [0, 255] for a mask of black and white. null: 0, 1, 2, ..."""
+
+    @model_validator(mode="after")
+    def _a_value_for_each_class(self) -> "CustomPixelClasses":
+        if self.values is not None and len(set(self.values)) != self.count:
+            raise ValueError(f"values must be {self.count} different numbers, one for each class (are {', '.join(map(str, self.values))})")
+        return self
 
     def describe(self) -> str:
         """Describe the ids that may occur."""
+        if self.values is not None:
+            return f"pixel_classes, values {', '.join(map(str, self.values))} and no other"
         return f"pixel_classes, ids 0 to {self.count - 1} and {to.NO_CLASS} for none"
 
     def compact(self, values: Num[np.ndarray, "height width"], size: int) -> Shaped[np.ndarray, "size size"]:
@@ -234,11 +295,22 @@ class CustomVector(_OfImages):
         return self._task(name, label, Loss(self.loss), Head(self.length, layers=2), "vector")
 
 
-class CustomClass(_Classes, _OfImages):
+class CustomClass(_Classes, _OfImages, _OfFiles):
     """One class for each image, pair or triplet."""
 
     kind: Literal["class"]
     """One class for each image (or pair)."""
+    folders: bool = False
+    """Whether the class of an image is the name of the folder it lies in, as images/CLASS/1.jpg; else it stands in the table, or in files."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "CustomClass":
+        _must_be_coco(self.files)
+        if self.folders and self.files:
+            raise ValueError("folders and files are two places for one label; keep one")
+        if self.folders and not self.class_names:
+            raise ValueError("folders needs the names of the classes, such as classes: [cat, dog]; `taskonomy data inspect` lists those there are")
+        return self
 
     def describe(self) -> str:
         """Describe the ids that may occur."""
@@ -252,6 +324,31 @@ class CustomClass(_Classes, _OfImages):
         """Return an entry that is trained like point matching and jigsaw."""
         label = self._label(name, (1,), "uint8", to.same, mirror=SAME if self.mirror else None)
         return self._task(name, label, Loss.CROSS_ENTROPY, Head(self.count, layers=2), "id")
+
+
+class CustomLabels(_Classes, _OfFiles):
+    """Any number of classes for each image: tags, findings, things that can be seen."""
+
+    kind: Literal["labels"]
+    """Any number of classes for each image."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "CustomLabels":
+        _must_be_coco(self.files)
+        return self
+
+    def describe(self) -> str:
+        """Describe what each label must be."""
+        return f"labels, {self.count} numbers that are 0 or 1, or names with | between them"
+
+    def compact(self, values: Num[np.ndarray, " classes"], size: int) -> Shaped[np.ndarray, " classes"]:
+        """Convert to 8 bits; a class of which nothing is known (NaN) becomes 255."""
+        return np.where(np.isnan(values), to.NO_CLASS, values).astype(np.uint8)
+
+    def entry(self, name: str) -> Task:
+        """Return an entry that is trained with a yes or no for each class."""
+        label = self._label(name, (self.count,), "uint8", to.same, mirror=SAME if self.mirror else None)
+        return self._task(name, label, Loss.BINARY_CROSS_ENTROPY, Head(self.count, layers=2), "labels")
 
 
 def custom_name(name: str) -> str:
@@ -269,9 +366,20 @@ def custom_name(name: str) -> str:
     return name
 
 
-KINDS: dict[str, type[CustomTask]] = {"map": CustomMap, "pixel_classes": CustomPixelClasses, "vector": CustomVector, "class": CustomClass}
-AnyCustomTask = Annotated[CustomMap | CustomPixelClasses | CustomVector | CustomClass, Field(discriminator="kind")]
+KINDS: dict[str, type[CustomTask]] = {
+    "map": CustomMap,
+    "pixel_classes": CustomPixelClasses,
+    "vector": CustomVector,
+    "class": CustomClass,
+    "labels": CustomLabels,
+}
+AnyCustomTask = Annotated[CustomMap | CustomPixelClasses | CustomVector | CustomClass | CustomLabels, Field(discriminator="kind")]
 CustomTasks = dict[Annotated[str, AfterValidator(custom_name), Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$"})], AnyCustomTask]
+
+
+def _must_be_coco(files: str | None) -> None:
+    if files is not None and not files.endswith(".json"):
+        raise ValueError(f"files must be the .json of a COCO data set for classes of whole images (is {files!r}); other labels stand in labels.csv")
 
 
 def _must_be_plain(what: str, text: str) -> None:

@@ -61,6 +61,11 @@ def _classes(output: Output, statistics: Mapping[str, Any]) -> Int[np.ndarray, "
     return np.atleast_1d(output.argmax(0))
 
 
+def _yes_or_no(output: Output, statistics: Mapping[str, Any]) -> UInt8[np.ndarray, " classes"]:
+    """Return 1 for each class that is likelier than not, 0 for the others."""
+    return (output > 0).astype(np.uint8)
+
+
 def _shares(output: Output, statistics: Mapping[str, Any]) -> Any:
     odds = np.exp(output - output.max(0))
     shares = np.moveaxis(odds / odds.sum(0), 0, -1)
@@ -110,6 +115,7 @@ DECODERS: dict[Loss, Callable[[Any, Mapping[str, Any]], Any]] = {
     Loss.L1: _regressed,
     Loss.L2: _regressed,
     Loss.CROSS_ENTROPY: _classes,
+    Loss.BINARY_CROSS_ENTROPY: _yes_or_no,
     Loss.SOFT_CROSS_ENTROPY: _shares,
     Loss.PAIRWISE: _segments,
     Loss.POSE: _regressed,

@@ -141,6 +141,13 @@ def _id(sample: Sample) -> Picture:
     return _words(sample, [sample.names[one] if sample.names else f"class {one}"])
 
 
+def _labels(sample: Sample) -> Picture:
+    """Write the names of the classes that a sample has."""
+    present = np.flatnonzero(np.ravel(sample.target) == 1)
+    names = [sample.names[one] if sample.names else f"class {one}" for one in present]
+    return _words(sample, names[:5] or ["none"])
+
+
 def _vector(sample: Sample) -> Picture:
     values = np.ravel(np.asarray(sample.target, np.float32))
     return _words(sample, [" ".join(f"{value:+.3g}" for value in values[start : start + 3]) for start in range(0, min(len(values), 15), 3)])
@@ -274,6 +281,7 @@ PICTURES: dict[str, Callable[[Sample], Picture]] = {
     "tiles": _jigsaw,
     "ids": _ids,
     "id": _id,
+    "labels": _labels,
     "vector": _vector,
 }
 

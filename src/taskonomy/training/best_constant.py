@@ -79,6 +79,15 @@ def _log_shares(targets: Targets, outputs: int) -> Start:
     return shares.clamp(min=_SHARE / outputs).log(), torch.ones(outputs)
 
 
+def _log_odds(targets: Targets, outputs: int) -> Start:
+    """Find the logarithm of each class's odds among the samples that say whether they have it, which count by how many classes they know."""
+    (classes,) = targets.parts
+    labelled = classes != NO_CLASS
+    weights = _equal(labelled)
+    shares = (weights * classes.where(labelled, 0)).sum(0) / weights.sum(0).clamp(min=1e-30)
+    return shares.clamp(_SHARE / 2, 1 - _SHARE / 2).logit(), torch.ones(outputs)
+
+
 def _searched(loss: Loss, targets: Targets, outputs: int) -> Start:
     """Find the constant of a loss without a closed form, by a quasi-Newton search from 0, the mean of standardised labels."""
     constant = torch.zeros(outputs, dtype=torch.float64, requires_grad=True)
@@ -100,6 +109,7 @@ STARTS: dict[Loss, Callable[[Targets, int], Start]] = {
     Loss.L1: _median,
     Loss.L2: _average,
     Loss.CROSS_ENTROPY: _log_shares,
+    Loss.BINARY_CROSS_ENTROPY: _log_odds,
     Loss.SOFT_CROSS_ENTROPY: _log_shares,
     Loss.POSE: partial(_searched, Loss.POSE),
     Loss.EGOMOTION: partial(_searched, Loss.EGOMOTION),

@@ -104,6 +104,17 @@ def _cross_entropy(output: Tensor, targets: Targets) -> Tensor:
     return each.flatten(1).sum(1) / labelled.flatten(1).sum(1).clamp(min=1)
 
 
+def _binary_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
+    """Compute the mean over classes of the cross-entropy of yes or no; classes of `NO_CLASS` have no label and count in no mean."""
+    _no_mask(Loss.BINARY_CROSS_ENTROPY, targets)
+    classes = _single(targets)
+    _check(classes.shape == output.shape, output, classes)
+    labelled = classes != NO_CLASS
+    logits = _precise(output)
+    each = F.binary_cross_entropy_with_logits(logits, classes.where(labelled, 0).to(logits.dtype), reduction="none")
+    return each.where(labelled, 0).sum(1) / labelled.sum(1).clamp(min=1)
+
+
 def _soft_cross_entropy(output: Tensor, targets: Targets) -> Tensor:
     """Compute the cross-entropy of distributions over classes, or over colour bins, weighted by the nearest bin's rarity (Zhang et al. 2016)."""
     log_shares = _precise(output).log_softmax(1)
@@ -204,6 +215,7 @@ LOSSES: dict[Loss, Callable[[Tensor, Targets], Tensor]] = {
     Loss.L1: _l1,
     Loss.L2: _l2,
     Loss.CROSS_ENTROPY: _cross_entropy,
+    Loss.BINARY_CROSS_ENTROPY: _binary_cross_entropy,
     Loss.SOFT_CROSS_ENTROPY: _soft_cross_entropy,
     Loss.PAIRWISE: _pairwise,
     Loss.POSE: _pose,

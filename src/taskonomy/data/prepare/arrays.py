@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from taskonomy.config.data_params import Fit
 from taskonomy.labels.encodings import Label, Mask
 from taskonomy.tasks import Task
 from taskonomy.tasks.multi_view import nonfixated_pairs
@@ -163,21 +164,25 @@ def needs(tasks: Iterable[Task]) -> dict[str, list[str]]:
     return found
 
 
-def arrays_of(tasks: Sequence[Task], size: int) -> list[Array]:
+def arrays_of(tasks: Sequence[Task], size: int, fit: Fit = Fit.CROP) -> list[Array]:
     """Return the arrays that have a row for each view."""
     found = [Array("images.npy", np.dtype("uint8"), (size, size, 3))]
     if "point_info" in needs(tasks):
         found.append(Array("cameras.npy", np.dtype("float64"), (7,)))
     if any(task.label and task.label.mask is Mask.DEPTH for task in tasks):
         found.append(Array("masks/depth.npy", np.dtype("bool"), (size, size)))
+    if fit is Fit.PAD:
+        found.append(Array("masks/shown.npy", np.dtype("bool"), (size, size)))
     for name, label in labels_of_views(tasks).items():
         found.append(Array(f"tasks/{name}/label.npy", np.dtype(label.dtype), label.array_shape(size)))
+        if label.mask is Mask.OWN:
+            found.append(Array(f"tasks/{name}/mask.npy", np.dtype("bool"), (size, size)))
     return found
 
 
-def disk_needed(tasks: Sequence[Task], size: int, views: int) -> int:
+def disk_needed(tasks: Sequence[Task], size: int, views: int, fit: Fit = Fit.CROP) -> int:
     """Return the bytes that prepared data needs: every array, and at most one sample per view for each task of several images."""
-    row = _INDEX_ROW + sum(array.row for array in arrays_of(tasks, size))
+    row = _INDEX_ROW + sum(array.row for array in arrays_of(tasks, size, fit))
     for task in tasks:
         if task.group is not None:
             row += task.images * np.dtype(np.int64).itemsize

@@ -60,7 +60,7 @@ def finish(
     """
     if len(good) < len(keys):
         write_text(folder / COMPACTED, "")
-        for array in arrays_of(tasks, params.resolution):
+        for array in arrays_of(tasks, params.resolution, params.fit):
             _keep_rows(folder / array.name, good)
     building = keys.building_of[good]
     split_of_building = np.array([split_of[name].number for name in keys.buildings])
@@ -88,7 +88,9 @@ def finish(
     }
     write_json(folder / "manifest.json", manifest)
     # Stages depend on the folder of masks, so it exists even if nothing is masked.
-    write_json(folder / "masks/masks.json", {"depth": (folder / "masks/depth.npy").is_file()})
+    write_json(
+        folder / "masks/masks.json", {name: True for name in ("depth", "shown") if (folder / f"masks/{name}.npy").is_file()} or {"depth": False}
+    )
     return manifest
 
 

@@ -7,6 +7,7 @@ resumes, and the result is the same bit for bit. Only the index is held in memor
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,9 +20,10 @@ import numpy as np
 from jaxtyping import Int
 
 from taskonomy.atomic_io import resumable_folder, unfinished_of
-from taskonomy.config.data_params import DataParams, OnBad
+from taskonomy.config.data_params import DataParams, Fit, OnBad
 from taskonomy.data.custom_checks import Misfit, misfit_error
 from taskonomy.data.datasets import Data, Problem, open_anew
+from taskonomy.data.framing import ReadOptions
 from taskonomy.data.prepare.arrays import arrays_of, disk_needed, needs
 from taskonomy.data.prepare.finalize import COMPACTED, finish
 from taskonomy.data.prepare.multi_view_labels import Paired, PairJob, pair_views
@@ -31,10 +33,11 @@ from taskonomy.data.validate import Damage, damage_error
 from taskonomy.data.view_reader import lacks
 from taskonomy.dataset.splits import assign
 from taskonomy.errors import TaskonomyError
+from taskonomy.labels.encodings import Loss
 from taskonomy.machine.cores import cores, on_every_core, progress
 from taskonomy.machine.terminal import byte_size
 from taskonomy.release.view_ids import Keys
-from taskonomy.tasks import Registry, Task
+from taskonomy.tasks import BUILT_IN, Registry, Task
 from taskonomy.tasks.multi_view import listed
 
 NO_ROW = -1  # row of damage that is not known to spoil any view
@@ -60,11 +63,13 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
             `on_bad: error`), or a split is empty.
     """
     registry = params.registry
-    data = open_anew(root, registry)
+    wanted = {name: declared for name, declared in params.own.items() if name in params.tasks}
+    data = open_anew(root, BUILT_IN.with_custom(wanted), ReadOptions.of(params))
     data.refuse_other_kinds({name: params.own[name] for name in params.tasks if name in params.own})
     tasks = [registry[name] for name in params.tasks]
     split_of = assign(data.keys.sizes, data.splits, params)
     _refuse_missing_domains(root, data, tasks, registry)
+    _refuse_padding(tasks, params)
     keys = data.keys.only(split_of)
     _refuse_small_disk(Path(output), tasks, len(keys), params)
     with resumable_folder(output, _key(keys, params)) as folder:
@@ -73,6 +78,8 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
         good = work.refuse_or_leave_out(root)
         manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
         work.tidy()
+    for text in (*data.notes(), *(f"{count:,} {what}" for what, count in sorted(work.notes.items()))):
+        print(f"prepare: {text}", file=sys.stderr)
     _say_partners(manifest, sum(one.elsewhere for one in work.paired))
     return manifest
 
@@ -91,7 +98,8 @@ class _Work:
         self.damage: list[Row] = []
         self.paired: list[Paired] = []
         self.seen: list[str] = []
-        row = sum(array.row for array in arrays_of(self.tasks, self.params.resolution))
+        self.notes: Counter[str] = Counter()
+        row = sum(array.row for array in arrays_of(self.tasks, self.params.resolution, self.params.fit))
         self.jobs = list(_portions(self.keys, None if self.data.whole else min(PORTION, max(_BYTES // row, 1))))
         self.journal = ResumeLog(self.folder / "journal")
         if not self.journal.gave("arrays", ""):
@@ -102,7 +110,7 @@ class _Work:
         for name in ("journal", COMPACTED):
             (self.folder / name).unlink(missing_ok=True)
         self.journal = ResumeLog(self.folder / "journal")
-        for array in arrays_of(self.tasks, self.params.resolution):
+        for array in arrays_of(self.tasks, self.params.resolution, self.params.fit):
             array.make(self.folder, len(self.keys))
         self.journal.note("arrays", "", True)
 
@@ -125,6 +133,7 @@ class _Work:
     def read(self) -> None:
         """Read every unfinished portion, then form the samples of several images."""
         self.damage = []
+        self.notes.clear()
         began, known = time.perf_counter(), 0
         options = {task.name: {**task.label.options, **self.params.labels.get(task.name, {})} for task in self.tasks if task.label}
         domains = sorted(needs(self.tasks))
@@ -139,7 +148,8 @@ class _Work:
             for number in todo:
                 a, b = self.jobs[number]
                 opener = self.data.opener(names[number])
-                yield ReadJob(opener, self.folder, tuple(self.keys[a:b]), a, self.params.resolution, self.params.tasks, self.registry, options)
+                keys, size, fit = tuple(self.keys[a:b]), self.params.resolution, self.params.fit
+                yield ReadJob(opener, self.folder, keys, a, size, self.params.tasks, self.registry, options, fit)
 
         todo = []
         for number, mark in enumerate(marks):
@@ -200,6 +210,7 @@ class _Work:
     def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
         self.damage += [(row, where, Misfit(task[0], reason) if task else reason) for row, where, reason, *task in gave["damage"]]
         problems += [(where, reason) for where, reason in gave["problems"]]
+        self.notes.update(gave["notes"])
 
     def _pair(self, problems: list[Problem]) -> bool:
         """Form the samples of several images; return False if views must be read again first."""
@@ -335,14 +346,20 @@ def _refuse_missing_domains(root: Path | str, data: Data, tasks: Sequence[Task],
         raise TaskonomyError(f"{root}: has no domain {parts}; add it, or take the tasks out of data.tasks")
 
 
+def _refuse_padding(tasks: Sequence[Task], params: DataParams) -> None:
+    """Refuse padding where a loss has no mask that could leave it out."""
+    if params.fit is Fit.PAD and (pairs := [task.name for task in tasks if task.loss is Loss.PAIRWISE]):
+        raise TaskonomyError(f"data.fit: pad: {', '.join(pairs)} compares pairs of pixels, which no mask leaves out; choose crop or squeeze")
+
+
 def _refuse_small_disk(output: Path, tasks: Sequence[Task], views: int, params: DataParams) -> None:
     """Check the free disk space before hours of reading, and print what will be written.
 
     If damaged views may be left out, there must be room for a second copy of the largest array.
     """
-    needed = disk_needed(tasks, params.resolution, views)
+    needed = disk_needed(tasks, params.resolution, views, params.fit)
     if params.on_bad is OnBad.SKIP:
-        needed += views * max(array.row for array in arrays_of(tasks, params.resolution))
+        needed += views * max(array.row for array in arrays_of(tasks, params.resolution, params.fit))
     left = unfinished_of(output)
     place = next(parent for parent in output.absolute().parents if parent.exists())
     there = sum(path.stat().st_blocks * 512 for path in left.rglob("*") if path.is_file()) if left.exists() else 0

@@ -1,6 +1,7 @@
 """Read the files of some views into their rows of the prepared arrays; every process of `prepare` runs this."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from taskonomy.config.data_params import Fit
 from taskonomy.data.datasets import Data, Problem
 from taskonomy.data.prepare.arrays import Writing, arrays_of, labels_of_views, needs
 from taskonomy.data.view_reader import ReadView
@@ -18,6 +20,7 @@ from taskonomy.tasks import Registry
 from taskonomy.tasks.preprocess import resized
 
 VALID_DEPTH = 64500  # the reference treats raw depths from here on as holes, because resizing may have mixed them with a hole
+WHOLE = 0.99  # share of a pixel that must come from valid ones
 _AHEAD = 8  # views whose files are fetched at a time, if they are in object storage
 Row = tuple[int, str, str]  # damage: row, file, reason
 
@@ -35,6 +38,7 @@ class ReadJob:
         tasks: Names of the tasks whose labels are prepared.
         registry: Registry with these tasks.
         options: Options of each task's label.
+        fit: What becomes of images that are not square.
     """
 
     open: Callable[[], Data]
@@ -45,6 +49,7 @@ class ReadJob:
     tasks: tuple[str, ...]
     registry: Registry
     options: Mapping[str, Mapping[str, float]]
+    fit: Fit = Fit.CROP
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class ReadPortion:
         files: Number of files read.
         bytes: Their total size.
         seconds: Time that one process took.
+        notes: What people must know of how files were read -> how often.
         seen: Digest (`Data.seen`) of all files of these views, including the matches that name their partners, taken before the first was read.
     """
 
@@ -66,6 +72,7 @@ class ReadPortion:
     bytes: int
     seconds: float
     seen: str
+    notes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,8 @@ def read_views(job: ReadJob) -> ReadPortion:
     makes = [(f"tasks/{name}/label.npy", label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]
     damage: list[Row] = []
     files = size = 0
-    with Writing(job.folder, arrays_of(tasks, job.size), job.first) as arrays:
+    notes: Counter[str] = Counter()
+    with Writing(job.folder, arrays_of(tasks, job.size, job.fit), job.first) as arrays:
         for place, key in enumerate(job.keys):
             if place % _AHEAD == 0:
                 data.fetch(job.keys[place : place + _AHEAD], domains)
@@ -108,8 +116,9 @@ def read_views(job: ReadJob) -> ReadPortion:
             _read_view(view, place, arrays, makes)
             damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
             files, size = files + view.files, size + view.bytes
+            notes.update(view.notes)
     problems = data.problems(dict.fromkeys(key.building for key in job.keys), domains)
-    return ReadPortion(damage, problems, files, size, time.perf_counter() - began, seen)
+    return ReadPortion(damage, problems, files, size, time.perf_counter() - began, seen, dict(notes))
 
 
 def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:
@@ -125,12 +134,16 @@ def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[
     if "masks/depth.npy" in arrays:
         with suppress(DamagedFileError):
             arrays.write("masks/depth.npy", row, _depth_mask(view))
+    if "masks/shown.npy" in arrays:
+        arrays.write("masks/shown.npy", row, resized(view.shown().astype(np.float32), view.size) >= WHOLE)
     for name, label, options in makes:
         with suppress(DamagedFileError):
             arrays.write(name, row, label.make(view, **options) if label.make else None)
+            if label.make_mask is not None:
+                arrays.write(name.replace("label.npy", "mask.npy"), row, label.make_mask(view))
 
 
 def _depth_mask(view: ViewFiles) -> Any:
     """Compute the pixels that have depth after resizing: those without any share of a hole (section 1.1 of the reference's preprocessing)."""
     valid = view.stored("depth_zbuffer") < VALID_DEPTH
-    return resized(valid.astype(np.float32), view.size) >= 0.99
+    return resized(valid.astype(np.float32), view.size) >= WHOLE

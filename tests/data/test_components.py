@@ -1,0 +1,121 @@
+"""Components of Omnidata: images that are not square, depths of other units, cameras without a room's box, scenes of one name."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from by_hand import npy, png, write_folder
+from test_prepare import params
+
+from taskonomy.data.datasets import open_anew
+from taskonomy.data.framing import ReadOptions
+from taskonomy.data.inspect import inspect
+from taskonomy.data.prepare.run import prepare
+from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.errors import TaskonomyError
+from taskonomy.release.index_file import open_index, write_index
+from taskonomy.release.layouts import open_source
+from taskonomy.tasks import BUILT_IN
+
+HIGH, WIDE = 32, 48
+TASKS = ("autoencoding", "depth_zbuffer", "normal", "class_scene", "vanishing_point", "camera_pose_fixated")
+FOV = 1.2
+
+
+def pixels(scene: str, domain: str, view: int) -> np.ndarray:
+    rng = np.random.default_rng([len(scene), ord(scene[-1]), len(domain), view])
+    if domain == "depth_zbuffer":
+        return rng.integers(3000, 60000, (HIGH, WIDE)).astype(np.uint16)
+    return rng.integers(0, 256, (HIGH, WIDE, 3)).astype(np.uint8)
+
+
+def component(root: Path, name: str, scenes: tuple[str, ...]) -> Path:
+    """As Omnidata's starter data: `<domain>/<component>/<scene>/`, files named as the release's, cameras of three fields."""
+    for scene in scenes:
+        for domain in ("rgb", "normal", "depth_zbuffer"):
+            files = {f"point_0_view_{view}_domain_{domain}.png": png(pixels(scene, domain, view)) for view in range(3)}
+            write_folder(root / domain / name / scene, files)
+        camera = {"camera_location": [0.0, 1.0, 1.5], "camera_rotation_final": [1.5, 0.0, 0.2], "field_of_view_rads": FOV}
+        infos = {f"point_0_view_{view}_domain_fixatedpose.json": json.dumps(camera).encode() for view in range(3)}
+        write_folder(root / "point_info" / name / scene, infos)
+        shares = npy(np.random.default_rng(0).random(365).astype(np.float32))
+        write_folder(root / "class_scene" / name / scene, {f"point_0_view_{view}_domain_class_places.npy": shares for view in range(3)})
+    return root
+
+
+SCENES = tuple(f"b{number}" for number in range(7))
+
+
+def test_a_component_of_wide_images_and_plain_cameras_is_prepared(tmp_path: Path) -> None:
+    root = component(tmp_path / "omnidata", "hypersim", SCENES)
+    assert inspect(root).damages == []
+    assert "resolution  48 x 32 pixels" in inspect(root).render()
+    manifest = prepare(root, tmp_path / "out", params(tasks=TASKS), processes=1)
+    assert manifest["skipped"] == []
+    done = Prepared(tmp_path / "out")
+    middle = slice((WIDE - HIGH) // 2, (WIDE + HIGH) // 2)
+    for row, view in done.index.iterrows():
+        assert (done.images[row] == pixels(view["building"], "rgb", view["view"])[:, middle]).all()
+        assert (done.task(BUILT_IN["normal"]).stored[row] == pixels(view["building"], "normal", view["view"])[:, middle]).all()
+    # A camera file has the field of view of the longer side; that of the square follows from the same focal length.
+    assert np.load(tmp_path / "out/cameras.npy")[:, 6] == pytest.approx(2 * np.arctan(np.tan(FOV / 2) * HIGH / WIDE))
+
+
+def test_padding_keeps_the_field_of_view_and_masks_the_bars(tmp_path: Path) -> None:
+    root = component(tmp_path / "omnidata", "hypersim", SCENES)
+    prepare(root, tmp_path / "out", params(tasks=("autoencoding", "depth_zbuffer", "vanishing_point"), fit="pad"), processes=1)
+    done = Prepared(tmp_path / "out")
+    assert np.load(tmp_path / "out/cameras.npy")[:, 6] == pytest.approx(FOV)
+    for task in ("autoencoding", "depth_zbuffer"):
+        mask = done.task(BUILT_IN[task]).mask(np.arange(len(done.index)))
+        bars = 32 * (WIDE - HIGH) // WIDE // 2  # 48 pixels become 32, of which 8 at the top and 8 at the bottom were padding
+        assert not mask[:, :bars].any()
+        assert not mask[:, -bars:].any()
+        assert mask[:, bars + 1 : -bars - 1].all()
+
+
+@pytest.mark.parametrize(("name", "reach"), [("clevr", 64.0), ("google_scanned", 0.5), ("replica", 128.0), ("CLEVR", 64.0)])
+@pytest.mark.parametrize("layout", ["omnidata", "older trainers", "root is the component", "index"])
+def test_depths_are_metres_whatever_the_component_stores(tmp_path: Path, name: str, reach: float, layout: str) -> None:
+    root = component(tmp_path / "omnidata", name, SCENES[:1])
+    if layout == "older trainers":
+        for domain in ("rgb", "depth_zbuffer"):
+            shutil.copytree(root / domain / name, tmp_path / "older" / name / domain)
+        root = tmp_path / "older"
+    elif layout == "root is the component":
+        for domain in ("rgb", "depth_zbuffer"):
+            shutil.copytree(root / domain / name, tmp_path / "alone" / name / domain)
+        root = tmp_path / "alone" / name
+    elif layout == "index":
+        write_index(root, tmp_path / "index.json")
+        root = tmp_path / "index.json"
+    data = open_anew(root)
+    stored = pixels("b0", "depth_zbuffer", 1)[:, 8:40] / 65536 * reach
+    assert np.abs(data.view(data.keys[1], 32).stored("depth_zbuffer") / 512 - stored).max() <= 0.5 / 512 + 1e-9
+    notes = [f"{name.lower()}: depths are stored in shares of {reach:g} m, and read in the release's steps of 1/512 m"] if reach != 128 else []
+    assert data.notes() == notes
+
+
+def test_a_component_can_be_named_and_scenes_of_one_name_stay_apart(tmp_path: Path) -> None:
+    root = component(tmp_path / "omnidata", "taskonomy", SCENES[:2])
+    component(root, "replica", SCENES[:1])
+    component(root, "hm3d", ("other",))
+    assert open_source(root).buildings == ("b0", "b1", "other", "replica.b0")
+    assert len(open_source(root).views()) == 12
+    assert [problem for name in open_source(root).buildings for problem in open_source(root).problems(name, "rgb")] == []
+    write_index(root, tmp_path / "index.json")
+    for whole in (open_source(root), open_index(tmp_path / "index.json")):
+        assert whole.of_components(["Replica"]).buildings in (("replica.b0",),)
+        assert whole.of_components(["hm3d", "taskonomy"]).buildings == ("b0", "b1", "other")
+    with pytest.raises(TaskonomyError, match=r"has no component clevr; it has hm3d, replica, taskonomy$"):
+        open_anew(root, options=ReadOptions(components=("clevr",)))
+
+
+def test_a_label_of_another_size_than_its_image_is_damage(tmp_path: Path) -> None:
+    root = component(tmp_path / "omnidata", "hypersim", SCENES)
+    path = root / "normal/hypersim/b0/point_0_view_0_domain_normal.png"
+    path.write_bytes(png(np.zeros((32, 32, 3), np.uint8)))
+    with pytest.raises(TaskonomyError, match=rf"{path} \(is 32 x 32 pixels, must be 48 x 32\)"):
+        prepare(root, tmp_path / "out", params(tasks=("autoencoding", "normal")), processes=1)

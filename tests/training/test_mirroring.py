@@ -11,6 +11,7 @@ from tiny import SIDE, KilledError, profile, schedule, tiny_config
 
 from taskonomy.config.network_params import EncoderParams
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.labels.encodings import Input
 from taskonomy.models.decoders import SMALL
 from taskonomy.models.networks import task_network
@@ -27,7 +28,7 @@ NAMES = [task.name for task in BUILT_IN.values() if task.label is not None and t
 EPOCH = 3
 
 
-def batches(prepared: Prepared, name: str, split: str = "train", *, size: int = 6, threads: int = 0, mirror: bool = True) -> Batches:
+def batches(prepared: Prepared, name: str, split: Split = Split.TRAIN, *, size: int = 6, threads: int = 0, mirror: bool = True) -> Batches:
     task = prepared.task(BUILT_IN[name])
     inputs = ImageInputs(prepared.images, task.task.input, profile().train.tile_side)
     return Batches(Labels(task), inputs, task.of_split(split), size, threads, task.task.label.mirror if mirror else None)
@@ -130,7 +131,7 @@ def test_codes_are_never_mirrored():
 def trained(prepared: Prepared, name: str, checkpoint: Path, *, mirror: bool = True, **options) -> list[bytes]:
     seeded(0, name, "weights")
     net = task_network(BUILT_IN[name], EncoderParams(name="small", width=0.25, stride=8, channels=8), SMALL, SIDE)
-    parts = batches(prepared, name, mirror=mirror), batches(prepared, name, "validation")
+    parts = batches(prepared, name, mirror=mirror), batches(prepared, name, Split.VALIDATION)
     fit(net, BUILT_IN[name].loss, *parts, schedule(3), name=name, seed=0, checkpoint=checkpoint, **options)
     return [value.numpy().tobytes() for value in net.state_dict().values()]
 
@@ -158,7 +159,7 @@ def test_train_mirror_reaches_the_network_and_the_one_from_scratch_but_no_consta
         return Unit({f"weights/{name}": value.detach().numpy() for name, value in make().state_dict().items()}, {})
 
     monkeypatch.setattr(task_networks, "train_unit", record)
-    config, train = tiny_config("normal", train={"mirror": mirror}), prepared.task(BUILT_IN["normal"]).of_split("transfer")
+    config, train = tiny_config("normal", train={"mirror": mirror}), prepared.task(BUILT_IN["normal"]).of_split(Split.TRANSFER)
     task_networks.train_task(prepared, config, Store(tmp_path))
     task_networks.train_scratch(prepared, config, train, "key", Store(tmp_path))
     expected = BUILT_IN["normal"].label.mirror if mirror else None

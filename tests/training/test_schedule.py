@@ -9,6 +9,7 @@ from tiny import KilledError, profile
 
 from taskonomy.config.checked import checked
 from taskonomy.config.network_params import ScheduleParams
+from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Output
 from taskonomy.tasks import BUILT_IN
@@ -30,7 +31,7 @@ def stepwise(**values: object) -> ScheduleParams:
 
 def fitted(prepared, folder, schedule, count: int | None = None, **options):
     net, loss = network(NAME), BUILT_IN[NAME].loss
-    train, validation = batches(prepared, NAME, "train"), batches(prepared, NAME, "validation")
+    train, validation = batches(prepared, NAME, Split.TRAIN), batches(prepared, NAME, Split.VALIDATION)
     train.positions = train.positions[:count]
     return net, fit(net, loss, train, validation, schedule, name=NAME, seed=0, checkpoint=folder / "state", **options)
 
@@ -67,7 +68,7 @@ def test_a_step_comes_within_an_epoch_too():
 def test_every_step_of_a_training_has_its_own_rate(prepared, tmp_path, monkeypatch):
     rates = recorded(monkeypatch)
     fitted(prepared, tmp_path, plan())
-    steps = -(-len(prepared.task(BUILT_IN[NAME]).of_split("train")) // 8)
+    steps = -(-len(prepared.task(BUILT_IN[NAME]).of_split(Split.TRAIN)) // 8)
     assert rates == rates_of(plan(), 3 * steps, "x")
 
 
@@ -110,7 +111,7 @@ def test_a_rate_that_falls_to_zero_ends_with_the_last_epochs_weights(prepared, t
     net, result = fitted(prepared, tmp_path, plan(), curve=curve)
     assert result.chosen == 2
     assert [one is None for one in result.curve.validation] == [not curve, not curve, False]
-    last = losses_of(net, BUILT_IN[NAME].loss, batches(prepared, NAME, "validation")).mean(dtype=np.float64)
+    last = losses_of(net, BUILT_IN[NAME].loss, batches(prepared, NAME, Split.VALIDATION)).mean(dtype=np.float64)
     assert last == pytest.approx(result.curve.validation[-1], rel=1e-6)
     (tmp_path / "other").mkdir()
     assert bits(net) == bits(fitted(prepared, tmp_path / "other", plan(), curve=not curve)[0])

@@ -7,6 +7,7 @@ from tiny import SIDE, schedule
 
 from taskonomy.config.network_params import DecoderParams, EncoderParams, Precision
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.dataset.splits import Split
 from taskonomy.labels.encodings import Head, Loss
 from taskonomy.models.decoders import FAR, PAPER, SMALL, Scaled, make_decoder
 from taskonomy.models.networks import task_network, transfer_network
@@ -25,7 +26,7 @@ MAPS = [name for name in LEARNT if not BUILT_IN[name].learnt_head.layers]
 def recipe_of(prepared: Prepared, name: str) -> Recipe:
     task = prepared.task(BUILT_IN[name])
     inputs = ImageInputs(prepared.images, task.task.input)
-    return Recipe(name, task.task, Labels(task), inputs, task.of_split("train"), schedule(1), Precision.FLOAT32, 0)
+    return Recipe(name, task.task, Labels(task), inputs, task.of_split(Split.TRAIN), schedule(1), Precision.FLOAT32, 0)
 
 
 def first_outputs(prepared: Prepared, name: str) -> tuple[torch.nn.Module, torch.Tensor, Targets]:

@@ -33,7 +33,7 @@ from taskonomy.machine.cores import cores
 
 ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
-POLICY = ("policy@*", "evaluate@*", "report@*")  # and the export, where the policy is another
+POLICY = ("chosen", "policy@*", "evaluate@*", "report@*")  # and the export, where the policy is another
 RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
 TABLE = (
     "normalize",
@@ -43,7 +43,7 @@ TABLE = (
     "export",
     *(f"{stage.removesuffix('*')}measured" for stage in RULES if "@" in stage),
 )  # all that a changed loss may change
-TRANSFERS = ("transfer@*", "variants", "samples", *TABLE)
+TRANSFERS = ("transfer@*", "variants", "chosen", "samples", *TABLE)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def tasks(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     return make
 
 
-UNITS = ("train@*", "transfer@*", "variants", "samples", "export")  # all that trains units, or reads known ones
+UNITS = ("train@*", "transfer@*", "variants", "chosen", "samples", "export")  # all that trains units, or reads known ones
 DICTIONARY = ("prepare", "cards", "samples", "agreement", "export", *RULES)  # all that reads entries of the dictionary; networks have cards instead
 OF_ONE = ("cards", "train@normal", *TRANSFERS)
 EDITS = {
@@ -156,7 +156,7 @@ EDITS = {
     "noise": Edit("`noise.seeds`", params(noise={"seeds": 2}), ("noise", "report@measured")),
     "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TRANSFERS),
     "variants": Edit(
-        "`transfer.variants`", params(transfer={"variants": ["normal>reshading"]}), ("variants", "normalize"), ("cards", *TABLE), transfers="normal"
+        "`transfer.variants`", params(transfer={"variants": ["normal>reshading"]}), ("variants", "chosen", "normalize"), ("cards", *TABLE), transfers="normal"
     ),
     "images": Edit("`transfer.images`", params(transfer={"images": 10}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
     "seed": Edit("`transfer.seed`", params(transfer={"seed": 1}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
@@ -290,7 +290,7 @@ def _about(edit: Edit, sources: str, target: str) -> bool:
 def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
-    order = ["world", "prepare", "cards", "train", "transfer", "variants", "samples", "facts", "normalize", "noise"]
+    order = ["world", "prepare", "cards", "train", "transfer", "variants", "chosen", "samples", "facts", "normalize", "noise"]
     order += ["agreement", "policy", "front", "savings", "evaluate", "studies", "export", "query", "report"]
     if strange := counts.keys() - set(order):
         raise TaskonomyError(f"this table has no place for the stages {', '.join(sorted(strange))}")

@@ -5,13 +5,13 @@ from taskonomy.atomic_io import write_json
 from taskonomy.evaluation.agreement import headline
 from taskonomy.evaluation.trivial import CountedRows, Ranking, beside_the_trivial
 from taskonomy.stage.paths import paths
-from taskonomy.tables.table import read_table
+from taskonomy.tables.table import measured, read_table
 
 
 def main() -> None:
     args = paths(__doc__, "table", "reference", "results")
 
-    found = beside_the_trivial(read_table(args.table), read_table(args.reference))
+    found = beside_the_trivial(measured(read_table(args.table)), measured(read_table(args.reference)))
     summary = headline(found)
     trivial = summary["beside"][CountedRows.OTHERS.value]
 

@@ -10,7 +10,7 @@ from taskonomy.evaluation.tree import similarity_tree, without_sources
 from taskonomy.policy.planner import read_policy
 from taskonomy.policy.problem import admissible
 from taskonomy.stage.paths import paths
-from taskonomy.tables.table import read_table
+from taskonomy.tables.table import measured, read_table
 
 
 def main() -> None:
@@ -20,7 +20,8 @@ def main() -> None:
     params = read_params()
     registry = params.registry
     table = read_table(args.table)
-    problem = held_out(admissible(table, params.policy, registry), read_table(args.held_out or args.table))
+    problem = held_out(admissible(measured(table), params.policy, registry), read_table(args.held_out or args.table))
+    # Significance is of measurements; the tree needs every pair, and takes imputed affinities where there are no others.
     found = significance(read_policy(args.results / "policy.json", problem), problem, params.evaluate.random_policies, params.evaluate.seed)
     rules, kept = params.evaluate, without_sources(table, params.policy.exclude, registry)
     tree = similarity_tree(kept, rules.tree, method=rules.tree_method, metric=rules.tree_metric, beta=rules.tree_beta)

@@ -10,10 +10,10 @@ SECTIONS = {"world", "data", "train", "transfer", "samples", "normalize"}
 
 
 def main() -> None:
-    args = paths(__doc__, "prepared", "models", "transfers", "variants", "results")
+    args = paths(__doc__, "prepared", "models", "transfers", "variants", "chosen", "results")
 
     params = read_params()
-    found = facts(args.prepared, args.models, args.transfers, args.variants, params.data.tasks, params.transfer.targets)
+    found = facts(args.prepared, args.models, args.transfers, args.variants, args.chosen, params.data.tasks, params.transfer.targets)
     write_json(args.results / "facts.json", {**found, "params": params.model_dump(mode="json", include=SECTIONS)})
 
 

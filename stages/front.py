@@ -9,7 +9,7 @@ from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
 from taskonomy.policy.front import as_frame, front
 from taskonomy.stage.paths import paths
-from taskonomy.tables.table import read_table
+from taskonomy.tables.table import measured, read_table
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
 
     params = read_params()
     shown = partial(tqdm, unit=" orders")
-    points = front(read_table(args.table), params.policy, params.front.orders, progress=shown, registry=params.registry)
+    points = front(measured(read_table(args.table)), params.policy, params.front.orders, progress=shown, registry=params.registry)
 
     write_json(args.results / "front.json", [point.reproducible() for point in points])
     write_csv(args.results / "front.csv", as_frame(points))

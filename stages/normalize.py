@@ -15,11 +15,11 @@ from taskonomy.tables.table import write_table
 
 
 def main() -> None:
-    args = paths(__doc__, "prepared", "transfers", "variants", "models", "results")
+    args = paths(__doc__, "prepared", "transfers", "variants", "chosen", "models", "results")
 
     params = read_params()
     targets = tqdm(params.transfer.targets, desc="normalize", unit=" targets", disable=None)
-    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize, args.variants, prepared=args.prepared)
+    affinities, held_out, facts = affinity_tables(args.transfers, targets, params.normalize, args.variants, args.chosen, prepared=args.prepared)
     losses = network_losses(args.models, args.transfers, params.data.tasks, params.transfer.targets)
     prepared, rules = Prepared(args.prepared), params.normalize
     groups = {task: buildings_of_tests(prepared, task) for task in losses}
@@ -27,8 +27,8 @@ def main() -> None:
 
     write_table(args.results / "affinities.csv", affinities)
     write_table(args.results / "held_out.csv", held_out)
-    write_csv(args.results / "losses.csv", mean_losses(args.transfers, params.transfer.targets, args.variants))
-    write_csv(args.results / "by_building.csv", by_building(args.transfers, params.transfer.targets, args.prepared, args.variants))
+    write_csv(args.results / "losses.csv", mean_losses(args.transfers, params.transfer.targets, args.variants, args.chosen))
+    write_csv(args.results / "by_building.csv", by_building(args.transfers, params.transfer.targets, args.prepared, args.variants, args.chosen))
     write_networks(args.results / "networks.csv", networks)
     write_csv(args.results / "curves.csv", training_curves(args.models, params.data.tasks))
     write_json(args.results / "normalize_metrics.json", {**facts, "networks": headline(networks)})

@@ -10,7 +10,7 @@ from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
 from taskonomy.evaluation.savings import random_sets, summary, whole_table
 from taskonomy.stage.paths import paths
-from taskonomy.tables.table import read_table
+from taskonomy.tables.table import measured, read_table
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
 
     params = read_params()
     registry = params.registry
-    table = read_table(args.table)
+    table = measured(read_table(args.table))
     reached = whole_table(table, params.policy, params.savings, registry)
     sets = random_sets(table, params.policy, params.savings, partial(tqdm, unit=" task sets"), registry)
 

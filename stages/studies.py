@@ -5,7 +5,7 @@ from taskonomy.atomic_io import write_csv
 from taskonomy.config.params import read_params
 from taskonomy.evaluation.studies import COLUMNS, against_chance, as_frame, by_order, novel_tasks, other_ways
 from taskonomy.stage.paths import paths
-from taskonomy.tables.table import read_table
+from taskonomy.tables.table import measured, read_table
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     args = paths(__doc__, "table", "results", optional={"held_out": held_out_is})
 
     params = read_params()
-    table, rules, plan = read_table(args.table), params.policy, params.studies
+    table, rules, plan = measured(read_table(args.table)), params.policy, params.studies
     held = read_table(args.held_out or args.table)
     found = {
         "chance": against_chance(table, held, rules, plan.budgets, plan.random_policies, plan.seed, params.registry),

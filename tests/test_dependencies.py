@@ -41,7 +41,7 @@ NO_BITS = {
 EXCEPTIONS = {
     **{("*", "*", what): why for what, why in NO_BITS.items()},
     (OF_CARDS, "*", "tasks/*"): "what decides a task's network stands in its card, a dependency; what encodes labels is in labels/",
-    (f"{OF_CARDS} samples export", "*", "config/task_config.py"): "reads cards, which are dependencies",
+    (f"{OF_CARDS} chosen samples export", "*", "config/task_config.py"): "reads cards, which are dependencies",
     ("facts normalize", "dataset/*", "tasks/*"): "which views there are, and of which building; no task's entry is read",
     ("train", "transfers/*", "affinity/*"): "write_transfers, for the stage transfer",
     ("train", "transfers/*", "tables/*"): "as affinity",
@@ -82,8 +82,8 @@ def test_a_stage_depends_on_the_folders_of_what_it_imports_and_on_no_other_code(
     [
         ("tasks", "world train transfer variants facts normalize"),
         ("policy", "world prepare cards train transfer variants samples facts normalize noise agreement query"),
-        ("report", "world prepare cards train transfer variants samples normalize noise agreement policy front savings evaluate studies export"),
-        ("evaluation", "world prepare cards train transfer variants samples facts normalize noise policy front export query"),
+        ("report", "world prepare cards train transfer variants chosen samples normalize noise agreement policy front savings evaluate studies export"),
+        ("evaluation", "world prepare cards train transfer variants chosen samples facts normalize noise policy front export query"),
         ("world", " ".join(STAGES.keys() - {"world"})),
         ("cli", " ".join(STAGES)),
     ],

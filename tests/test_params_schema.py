@@ -181,6 +181,8 @@ RIGHT = [
     ("policy", "exclude", ["mine"]),
     ("transfer", "variants", ["normal>reshading", "normal@0.02", "normal@.1", "reshading@1"]),
     ("transfer", "beam", 3),
+    ("transfer", "screen", {"keep": 12}),
+    ("transfer", "screen", {"keep": 3, "sets": 1, "reliability": 0.5}),
     ("train", "tasks", None),
     ("execution", "device", "cuda:3"),
     ("execution", "address", "head:6379"),

@@ -108,8 +108,8 @@ def test_transitive_and_fine_tuned_transfers_compete_with_all_others_to_their_ta
 def test_without_other_transfers_every_table_is_what_it_was_to_the_last_byte(measured: Path, tmp_path: Path) -> None:
     (tmp_path / "variants").mkdir()
     written = []
-    for folder in (None, tmp_path / "variants"):
-        table, held_out, facts = affinity_tables(measured / "transfers", ["normal", "reshading"], params(), folder)
+    for folders in ((), (tmp_path / "variants",)):
+        table, held_out, facts = affinity_tables(measured / "transfers", ["normal", "reshading"], params(), *folders)
         for name, one in (("t.csv", table), ("h.csv", held_out)):
             write_table(tmp_path / name, one)
         written.append(((tmp_path / "t.csv").read_bytes(), (tmp_path / "h.csv").read_bytes(), facts))

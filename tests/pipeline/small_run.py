@@ -18,7 +18,7 @@ PARTS = (
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "studies", "report"}
 MEASURED = {"normalize", "facts", "agreement", "export"} | OF_A_TABLE
-STAGES = {"world", "prepare", "cards", "train", "transfer", "variants", "samples"} | MEASURED
+STAGES = {"world", "prepare", "cards", "train", "transfer", "variants", "chosen", "samples"} | MEASURED
 
 
 def clone(folder: Path, compiled: Path | None = None) -> Path:

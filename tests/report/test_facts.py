@@ -24,11 +24,12 @@ def run(tmp_path: Path) -> Path:
     units("models/random", key=[], name=[])
     units("transfers/a", key=["s", "p", "t1", "t2", "t3"], sources=["scratch", "pixels", "a", "b", "a+b"], order=[0, 0, 1, 1, 2])
     units("variants", key=[], target=[], sources=[])
+    units("chosen", key=[], target=[], sources=[])
     return tmp_path
 
 
 def of(run: Path) -> dict[str, object]:
-    return facts(run / "prepared", run / "models", run / "transfers", run / "variants", ["a", "b", "random"], ["a"])
+    return facts(run / "prepared", run / "models", run / "transfers", run / "variants", run / "chosen", ["a", "b", "random"], ["a"])
 
 
 def test_networks_are_counted_by_kind_and_data_by_split(run: Path) -> None:

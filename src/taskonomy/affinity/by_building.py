@@ -18,7 +18,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import MEASURES, SELF
 
 
-def mean_losses(transfers: Path, targets: Iterable[str], variants: Path | None = None) -> pd.DataFrame:
+def mean_losses(transfers: Path, targets: Iterable[str], *others: Path) -> pd.DataFrame:
     """Compute the mean loss of every transfer on the images that affinities are measured on, before any normalisation.
 
     Returns:
@@ -27,7 +27,7 @@ def mean_losses(transfers: Path, targets: Iterable[str], variants: Path | None =
     """
     parts = []
     for target in targets:
-        with all_losses(transfers, variants, target, Split.TEST_AFFINITY) as losses:
+        with all_losses(transfers, others, target, Split.TEST_AFFINITY) as losses:
             parts.append(pd.DataFrame({"target": target, "sources": losses.candidates, "loss": losses.losses.mean(1, dtype=np.float64)}))
             for name in BASELINES:
                 if (baseline := getattr(losses, name)) is not None:
@@ -35,14 +35,14 @@ def mean_losses(transfers: Path, targets: Iterable[str], variants: Path | None =
     return pd.concat(parts, ignore_index=True)
 
 
-def by_building(transfers: Path, targets: Iterable[str], prepared: Path, variants: Path | None = None) -> pd.DataFrame:
+def by_building(transfers: Path, targets: Iterable[str], prepared: Path, *others: Path) -> pd.DataFrame:
     """Compute gain (against both baselines) and quality of every transfer on the held-out images of each building.
 
     Args:
         transfers: Folder with one folder per target.
         targets: Names of the targets.
         prepared: Folder of the prepared data, which knows the building of each image.
-        variants: As for `affinity_tables`.
+        others: As for `affinity_tables`.
 
     Returns:
         Columns `target`, `sources`, `building`, `images` (how many), `gain`, `gain_scratch`, `quality`; NaN without a baseline to compare with.
@@ -53,7 +53,7 @@ def by_building(transfers: Path, targets: Iterable[str], prepared: Path, variant
     data, parts = Prepared(prepared), []
     for target in targets:
         where = buildings(data, target, Split.TEST_POLICY)
-        with all_losses(transfers, variants, target, Split.TEST_POLICY) as losses:
+        with all_losses(transfers, others, target, Split.TEST_POLICY) as losses:
             if len(where) != losses.losses.shape[1]:
                 counts = f"{losses.losses.shape[1]} images, not of the {len(where)} of {prepared}"
                 raise TaskonomyError(f"{transfers / target}: losses of {counts}; run `transfer` again")

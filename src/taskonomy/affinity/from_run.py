@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from taskonomy.affinity.groups import buildings
+from taskonomy.affinity.imputation import SCREEN, read_scores, with_imputed
 from taskonomy.affinity.losses_file import Losses, open_losses, read_losses
 from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
 from taskonomy.config.params import NormalizeParams
@@ -25,7 +26,7 @@ Rates = dict[str, tuple[Float[np.ndarray, " images"] | None, ...]]
 
 
 def affinity_tables(
-    transfers: Path, targets: Iterable[str], params: NormalizeParams, variants: Path | None = None, *, prepared: Path | None = None
+    transfers: Path, targets: Iterable[str], params: NormalizeParams, *others: Path, prepared: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Compute the affinity table on one half of the test images, and gain and quality of the same transfers on the other half.
 
@@ -33,32 +34,37 @@ def affinity_tables(
         transfers: Folder with one folder per target.
         targets: Names of the targets.
         params: The section `normalize`.
-        variants: Folder with one folder per target that has transitive or fine-tuned transfers, which are compared with its other transfers.
+        others: Folders with one folder per target that has further transfers, which are compared with those: transitive and fine-tuned ones, and
+            those that the policy program chose beyond a screen.
 
         prepared: Folder of the prepared data, which knows the building of each image; intervals are over buildings. None: over images.
 
     Returns:
-        The table; the held-out table, with the same affinities; the number of transfers, how many of first order are worse than the best
-        constant, and the worst consistency ratio.
+        The table, with a column `imputed`; the held-out table, with the same affinities; the number of measured and of imputed transfers, how many
+        of first order are worse than the best constant, and the worst consistency ratio.
     """
     found: list[Measured] = []
     data = None if prepared is None else Prepared(prepared)
     rows: list[pd.DataFrame] = []
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
     for target in targets:
-        with all_losses(transfers, variants, target, Split.TEST_AFFINITY) as losses:
+        with all_losses(transfers, others, target, Split.TEST_AFFINITY) as losses:
             groups = None if data is None else buildings(data, target, Split.TEST_AFFINITY)
             found.append(measured(replace(losses, groups=groups), resamples=params.resamples))
-        with all_losses(transfers, variants, target, Split.TEST_POLICY) as losses:
+        with all_losses(transfers, others, target, Split.TEST_POLICY) as losses:
             held_out = measured(losses, resamples=0).rows
         if list(held_out["sources"]) != list(found[-1].rows["sources"]):
             raise TaskonomyError(f"{transfers / target}: other candidates in test_policy.npz than in test_affinity.npz; run `transfer` again")
-        rows.append(held_out.assign(affinity=found[-1].rows["affinity"]))
+        complete = with_imputed(found[-1].rows, read_scores(transfers / target / SCREEN), params.confidence)
+        found[-1] = replace(found[-1], rows=complete)
+        rows.append(complete[["target", "sources", "affinity", "imputed"]].join(held_out.filter(["gain", "quality"])))
     table = as_table(found)
     ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
-    orders = table.loc[table["sources"] != (SELF,), "sources"].map(len).value_counts().sort_index()
+    orders = table.loc[(table["sources"] != (SELF,)) & ~table["imputed"], "sources"].map(len).value_counts().sort_index()
     facts = {"transfers": {f"order_{order}": int(count) for order, count in orders.items()}, "worst_consistency_ratio": max(ratios, default=None)}
     facts |= worse_than_constant(table)
+    if table["imputed"].any():
+        facts["imputed"] = int(table["imputed"].sum())
     return table, pd.concat(rows, ignore_index=True), facts
 
 
@@ -97,17 +103,19 @@ def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets:
 
 
 @contextmanager
-def all_losses(transfers: Path, variants: Path | None, target: str, split: Split) -> Iterator[Losses]:
-    """Yield a target's losses on one half of the test images, those of the stage `transfer` before those of the stage `variants`."""
+def all_losses(transfers: Path, others: Sequence[Path], target: str, split: Split) -> Iterator[Losses]:
+    """Yield a target's losses on one half of the test images: those of the stage `transfer`, then those of the other folders."""
     with open_losses(transfers / target / f"{split}.npz", target) as losses:
-        if variants is None or not (path := variants / target / f"{split}.npz").is_file():
-            yield losses
-            return
-        with open_losses(path, target) as others:
-            if others.losses.shape[1] != losses.losses.shape[1]:
-                counts = f"{others.losses.shape[1]} images, not of the {losses.losses.shape[1]}"
-                raise TaskonomyError(f"{path}: losses of {counts} of the other transfers; run `variants` again")
-            yield replace(losses, candidates=[*losses.candidates, *others.candidates], losses=np.concatenate([losses.losses, others.losses]))
+        for path in (folder / target / f"{split}.npz" for folder in others):
+            if not path.is_file():
+                continue
+            with open_losses(path, target) as others:
+                if others.losses.shape[1] != losses.losses.shape[1]:
+                    counts = f"{others.losses.shape[1]} images, not of the {losses.losses.shape[1]}"
+                    raise TaskonomyError(f"{path}: losses of {counts} of the other transfers; run `{path.parent.parent.name}` again")
+                together = np.concatenate([losses.losses, others.losses])
+            losses = replace(losses, candidates=[*losses.candidates, *others.candidates], losses=together)
+        yield losses
 
 
 def _few_images(path: Path, target: str) -> tuple[Float[np.ndarray, " images"] | None, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-Table = Annotated[Path, typer.Argument(help="Affinity table: target,sources,affinity[,low,high,gain,quality].", show_default=False)]
+Table = Annotated[Path, typer.Argument(help="Affinity table: target,sources,affinity[,low,high,gain,quality,imputed].", show_default=False)]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
-from taskonomy.config.checked import Checked, Count, Seed, TaskName, Weight, wrong_key
+from taskonomy.config.checked import Checked, Count, Seed, Share, TaskName, Weight, wrong_key
 from taskonomy.errors import unknown
 from taskonomy.labels.encodings import Output
 from taskonomy.numeric.cpu_info import has_bfloat16
@@ -249,6 +249,17 @@ class Beam(StrEnum):
     ALL = "all"
 
 
+class ScreenParams(Checked):
+    """Which transfers are trained where closed-form readouts choose them."""
+
+    keep: Annotated[int, Field(ge=3)] = 8
+    """Single sources to train for each target, >= 3: the best by the screen. The target's own encoder and the baselines are trained besides."""
+    sets: Count = 4
+    """Sets of each order above 1 to train for each target: of those that the beam gives, the ones with the largest sum of single affinities."""
+    reliability: Share = 0.6
+    """Least rank correlation of the screen's scores between two halves of the samples; for a target below it, every source is trained."""
+
+
 class TransferParams(Checked):
     """Transfers between all tasks."""
 
@@ -265,6 +276,13 @@ class TransferParams(Checked):
         paper: all subsets of the best first-order sources (5 of them for orders 2 and 3, 6 for order 4, k for order k);
         a number: the so many best sets of the order below, each with one more source (1: greedy);
         all: every subset."""
+    screen: Literal["none"] | ScreenParams = "none"
+    """Whether a screen says which transfers are trained:
+        none: all are;
+        {keep: 8, sets: 4, reliability: 0.6}: closed-form readouts of the codes rank the single sources of each target, and the best `keep` are
+        trained; then whatever the policy program chooses, until nothing chosen is untrained. The others have an imputed affinity, marked as such. Of
+        the sets of each order the `sets` most promising are trained. Where the screen's ranks from two halves of the samples correlate less than
+        `reliability`, all single sources of the target are trained."""
     schedule: ScheduleParams
     """As train.schedule; with fewer images than the least steps take in the epochs, each is passed more often. Paper: 30 epochs at 16,000 images, 200
     at 1,000; rate 1e-4, slow after 5,000 of 15,000 steps; weight decay 1e-5."""
@@ -281,6 +299,11 @@ class TransferParams(Checked):
     Example: [normal>reshading, normal@0.02, normal@0.1]."""
     seed: Seed
     """Seed of the choice of samples, of initial weights, and of the order of samples."""
+
+    @property
+    def limits(self) -> ScreenParams | None:
+        """Return the parameters of the screen; None: there is none."""
+        return None if isinstance(self.screen, str) else self.screen
 
     def parsed_variants(self) -> tuple[Variant, ...]:
         """Parse the tokens of `variants`."""

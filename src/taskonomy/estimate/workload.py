@@ -81,7 +81,7 @@ class Units:
         networks: Task networks that are trained.
         constants: Best constants, a baseline.
         scratch: Networks trained from scratch on a transfer's images, another baseline; there are as many shallow ones on the image.
-        transfers: Order -> transfers to all targets together; with a numeric beam, an upper bound.
+        transfers: Order -> transfers to all targets together; with a numeric beam, or a screen, an upper bound.
         variants: Transitive and fine-tuned transfers.
         steps: Further units that those need: transfers whose weights are kept, and representations computed from codes.
         exact: Whether no number depends on results.
@@ -105,13 +105,15 @@ def units_of(params: Params) -> Units:
     """Count the units of work of a run with an empty store; a run makes only those that it does not find there."""
     registry, plan, targets = params.registry, params.transfer, params.transfer.targets
     labelled = [name for name in params.data.tasks if registry[name].label is not None]
+    # With a screen, of single sources all: which targets it is trusted for, and what the policy program then chooses, is for the codes to say.
     transfers = {1: len(params.data.tasks) * len(targets)}
     for order in range(2, plan.max_order + 1):
-        transfers[order] = sum(sets_of(order, len(set(labelled) - {target}), plan.beam) for target in targets)
+        sets = [sets_of(order, len(set(labelled) - {target}), plan.beam) for target in targets]
+        transfers[order] = sum(sets if plan.limits is None else (min(one, plan.limits.sets) for one in sets))
     variants = {(target, one) for target in targets for one in plan.parsed_variants() if target not in (one.source, one.intermediate)}
     through = {(one.intermediate, one.source) for _target, one in variants if one.intermediate is not None}
     middle = {(one.intermediate, one.source, registry[target].input) for target, one in variants if one.intermediate is not None}
-    exact = plan.max_order < 3 or isinstance(plan.beam, Beam) or plan.beam == 1
+    exact = plan.limits is None and (plan.max_order < 3 or isinstance(plan.beam, Beam) or plan.beam == 1)
     return Units(len(labelled), len(labelled), len(targets), transfers, len(variants), len(through) + len(middle), exact)
 
 

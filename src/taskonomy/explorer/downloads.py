@@ -21,11 +21,13 @@ def as_csv(policy: Policy) -> str:
     """Format the chosen transfers as an affinity table with no other rows."""
     text = StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality")))
+    imputed = any(one.imputed for one in policy.transfers)
+    names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality") or (name == "imputed" and imputed)))
     lines.writerow(names)
     for one in policy.transfers:
         numbers = (one.affinity, one.gain, one.quality)
-        lines.writerow([one.target, join_sources(one.sources), *("" if number != number else repr(number) for number in numbers)])
+        written = ["" if number != number else repr(number) for number in numbers] + [str(int(one.imputed))] * imputed
+        lines.writerow([one.target, join_sources(one.sources), *written])
     return text.getvalue()
 
 

@@ -74,6 +74,8 @@ def _transfer(one: Transfer, before: Transfer | None, registry: Registry) -> Com
         colour = FAMILY_COLOURS[registry.family(one.target if written == SELF else labelled(written))]
         own = "its encoder" if written == one.target else words.source_title(written, registry)
         sources.append(html.Span([html.I(style={"background": colour}), own]))
+    if one.imputed:
+        sources.append(html.Small("imputed, not measured"))
     other = before is not None and before.sources != one.sources
     marked: dict[str, Any] = (
         {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}"} if before is not None and other else {}

@@ -142,7 +142,7 @@ def ask(run: FinishedRun, name: str, asked: QueryTask, images: tuple[int, ...], 
     stored = not elsewhere and _same_images(prepared, run.prepared) and _have_codes(codes, sources, task.input.value)
     if not stored:
         codes = work / "codes"
-    transfer = params.transfer.model_copy(update={"variants": ()})
+    transfer = params.transfer.model_copy(update={"variants": (), "screen": "none"})
     context = TransferContext(prepared, codes, sources, run.store, task_config(task, params), transfer)
     encoding = Encoding(params.train.encoder, params.train.precision.here(), transfer.codes)
     there = sizes(Prepared(prepared).task(task), images)

@@ -95,6 +95,7 @@ class Policy:
             "sources": list(self.sources),
             "transfers": [
                 {"target": one.target, "sources": list(one.sources), "affinity": one.affinity, **{name: getattr(one, name) for name in self.measures}}
+                | ({"imputed": True} if one.imputed else {})
                 for one in self.transfers
             ],
             **{f"mean_{name}": getattr(self, f"mean_{name}") for name in self.measures},

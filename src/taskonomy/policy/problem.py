@@ -34,9 +34,10 @@ class Transfer:
     Attributes:
         sources: As written in the table; `self` is the target's own fully supervised network.
         needs: The tasks that must be labelled in full for it; for `a>b` and `a@0.02`, only a (`taskonomy.tables.table.labelled`).
-        affinity: As measured.
+        affinity: As measured, or as imputed.
         gain, gain_scratch, quality: Win rates, as tables define them.
         exact: Its part of the objective, of the numbers as written: importance times the rescaled affinity.
+        imputed: Whether the affinity was predicted from a screen, not measured.
     """
 
     target: str
@@ -47,6 +48,7 @@ class Transfer:
     quality: float
     exact: Fraction = field(default=Fraction(0))
     gain_scratch: float = float("nan")
+    imputed: bool = False
 
     @property
     def worth(self) -> float:
@@ -172,7 +174,8 @@ def _transfer(row: object) -> Transfer:
     target: str = row.target  # type: ignore[attr-defined]
     needs = frozenset((target,)) if sources == (SELF,) else frozenset(map(labelled, sources))
     gain, against_scratch, quality = (float(getattr(row, name, math.nan)) for name in MEASURES)
-    return Transfer(target, sources, needs, float(row.affinity), gain, quality, gain_scratch=against_scratch)  # type: ignore[attr-defined]
+    affinity, imputed = float(row.affinity), bool(getattr(row, "imputed", False))  # type: ignore[attr-defined]
+    return Transfer(target, sources, needs, affinity, gain, quality, gain_scratch=against_scratch, imputed=imputed)
 
 
 def _allowed(row: Transfer, params: PolicyParams) -> bool:

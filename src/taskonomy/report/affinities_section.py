@@ -27,6 +27,11 @@ def best_sources(table: pd.DataFrame, registry: Registry) -> str:
     )
 
 
+def imputed_pairs(table: pd.DataFrame) -> set[tuple[str, str]]:
+    """Find (target, source) of the transfers whose affinities were not measured but predicted from a screen."""
+    return {(row.target, row.sources[0]) for row in table.itertuples() if getattr(row, "imputed", False)}  # type: ignore[index, misc]
+
+
 def worse_than_constant(table: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame | None:
     """Find the first-order transfers that lose to the best constant on more than half of the images, in the form of a matrix of affinities.
 

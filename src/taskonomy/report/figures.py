@@ -46,13 +46,16 @@ def affinity_matrix(table: pd.DataFrame, registry: Registry) -> pd.DataFrame:
     return matrix.loc[by_family(list(matrix.index), registry), by_family(list(matrix.columns), registry)]
 
 
-def heat_map(matrix: pd.DataFrame, registry: Registry, worse: pd.DataFrame | None = None) -> go.Figure:
+def heat_map(
+    matrix: pd.DataFrame, registry: Registry, worse: pd.DataFrame | None = None, imputed: Collection[tuple[str, str]] = ()
+) -> go.Figure:
     """Draw first-order affinities, each target's row relative to its best source (AHP affinities compare within a row only).
 
     Args:
         matrix: The affinities.
         registry: Tasks, with their titles.
         worse: Of the same form: which transfers are worse than the best constant; they are crossed out.
+        imputed: (target, source) of the affinities that were not measured; they have a grey cross.
     """
     relative = matrix.div(matrix.max(axis=1), axis=0)
     # Rows span several powers of ten; from a thousandth of the best down, differences do not matter.
@@ -60,11 +63,15 @@ def heat_map(matrix: pd.DataFrame, registry: Registry, worse: pd.DataFrame | Non
     ticks = {"tickvals": [-3, -2, -1, 0], "ticktext": ["≤ 1/1000", "1/100", "1/10", "best"]}
     named = _with_titles(matrix, registry)
     figure = _matrix(shown, named, "affinity {:.4g} (row sums to 1)", (-3, 0), {"title": "of the<br>row's best", **ticks}, "Viridis")
-    if worse is not None and (crossed := np.argwhere(worse.to_numpy(bool))).size:
-        cross = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": "#ff4d4d"}}
-        figure.add_scatter(x=crossed[:, 1], y=crossed[:, 0], mode="markers", marker=cross, hoverinfo="skip", showlegend=False)
-        figure.update_xaxes(range=[-0.5, matrix.shape[1] - 0.5])
-        figure.update_yaxes(range=[len(matrix) - 0.5, -0.5], autorange=False)
+    grey = [(row, column) for row, target in enumerate(matrix.index) for column, source in enumerate(matrix.columns) if (target, source) in imputed]
+    red = [] if worse is None else np.argwhere(worse.to_numpy(bool)).tolist()
+    for crossed, width, colour in ((grey, 1.0, MUTED), (red, 1.5, "#ff4d4d")):
+        if crossed:
+            rows, columns = zip(*crossed, strict=True)
+            cross = {"symbol": "x-thin", "size": 7, "line": {"width": width, "color": colour}}
+            figure.add_scatter(x=columns, y=rows, mode="markers", marker=cross, hoverinfo="skip", showlegend=False)
+            figure.update_xaxes(range=[-0.5, matrix.shape[1] - 0.5])
+            figure.update_yaxes(range=[len(matrix) - 0.5, -0.5], autorange=False)
     return figure
 
 

@@ -30,7 +30,7 @@ from taskonomy.report.figures import (
 )
 from taskonomy.report.inputs import Results
 from taskonomy.report.page_solver import page_rules
-from taskonomy.tables.table import task_names
+from taskonomy.tables.table import measured, task_names
 from taskonomy.tasks import FAMILIES
 
 BESIDE = 16  # matrices of up to this many columns fit side by side, with legible names below
@@ -105,7 +105,8 @@ def _affinities(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
     registry = results.registry
     return {
         "before_see": None if results.losses is None else affinities.before(results.losses, registry),
-        "after_see": affinities.best_sources(without_sources(results.table, results.excluded, registry), registry),
+        "after_see": affinities.best_sources(without_sources(measured(results.table), results.excluded, registry), registry),
+        "imputed": len(results.table) - len(measured(results.table)),
         "noise_see": affinities.noise(results.noise),
         "constants_see": affinities.constants(worse),
         "columns": matrix.shape[1],
@@ -115,7 +116,8 @@ def _affinities(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
 
 def _figures(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
     registry = results.registry
-    figures = {"heat": heat_map(matrix, registry, worse), "tree": tree_figure(results.tree, registry), "savings": savings_figure(results.task_sets)}
+    heat = heat_map(matrix, registry, worse, affinities.imputed_pairs(results.table))
+    figures = {"heat": heat, "tree": tree_figure(results.tree, registry), "savings": savings_figure(results.task_sets)}
     figures |= {
         f"significance-{name}": significance_figure(results.significance, name) for name in JUDGED_BY if name in results.significance["connections"]
     }

@@ -13,7 +13,7 @@ from taskonomy.policy.numbers import as_written
 from taskonomy.policy.problem import Problem
 from taskonomy.report.inputs import Results
 from taskonomy.report.policy_section import SHOWN
-from taskonomy.tables.table import labelled, task_names
+from taskonomy.tables.table import labelled, measured, task_names
 
 MOST_ROWS = 20_000  # of a table that a page carries: some 2 MB
 
@@ -41,7 +41,8 @@ def page_rules(results: Results) -> dict[str, Any] | None:
     if results.params is None:
         return None
     params = PolicyParams.model_validate(results.params["policy"])
-    table = results.table[results.table["affinity"].notna()]
+    table = measured(results.table)
+    table = table[table["affinity"].notna()]
     targets, sources = task_names(table)
     solved = [name for name in targets if params.roles.get(name) is not Role.SOURCE]
     names = sorted({*targets, *map(labelled, sources)})

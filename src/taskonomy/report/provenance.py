@@ -18,11 +18,11 @@ KINDS = {"self": "task networks", "average": "best constants"}
 BASELINES = {"scratch": "networks from scratch", "pixels": "shallow networks on the image"}
 
 
-def facts(prepared: Path, models: Path, transfers: Path, variants: Path, tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
+def facts(prepared: Path, models: Path, transfers: Path, variants: Path, chosen: Path, tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
     """Compute the counts and fingerprints of a run.
 
     Args:
-        prepared, models, transfers, variants: Folders that earlier stages wrote.
+        prepared, models, transfers, variants, chosen: Folders that earlier stages wrote.
         tasks: Tasks with networks of their own.
         targets: Targets of the transfers.
 
@@ -42,6 +42,8 @@ def facts(prepared: Path, models: Path, transfers: Path, variants: Path, tasks: 
             kinds.setdefault(kind, []).append(str(row.key))
     if others := [str(row.key) for row in _units(variants / "units.csv").itertuples()]:
         kinds["transitive and fine-tuned transfers, with what they take"] = others
+    if others := [str(row.key) for row in _units(chosen / "units.csv").itertuples()]:
+        kinds["transfers chosen beyond the screen"] = others
     return {
         "data": {name: manifest[name] for name in ("root", "resolution", "views", "buildings")} | {"left_out": len(manifest["skipped"])},
         "networks": {kind: {"count": len(keys), "fingerprint": fingerprint(keys)} for kind, keys in kinds.items()},

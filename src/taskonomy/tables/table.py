@@ -6,6 +6,8 @@ images; both are of first order. An empty affinity means that the transfer was n
 
 Win rates: `gain` is against a shallow network on the image, trained as the transfers are (paper: pixels), `gain_scratch` against the target's whole
 network, trained from scratch on the transfer's images, `quality` against its own network, `beats_constant` against the best constant.
+
+`imputed` is 1 where an affinity was not measured but predicted from a screen, with the interval low to high; no claim of a measurement rests on it.
 """
 
 import math
@@ -23,7 +25,7 @@ from taskonomy.tables.transfer_spec import variant
 
 SELF, RANDOM = "self", "random_projection"  # sources that are no task: the target's own network, and an encoder with random weights
 REQUIRED = ("target", "sources", "affinity")
-OPTIONAL = ("low", "high", "gain", "quality", "gain_scratch", "beats_constant")
+OPTIONAL = ("low", "high", "gain", "quality", "gain_scratch", "beats_constant", "imputed")
 NAMES = ("target", "sources")
 SHARES = ("gain", "quality", "gain_scratch", "beats_constant")
 # Win rates that are claimed of policies: gain is against a shallow network on the image (paper: pixels), the other against a whole one from scratch.
@@ -56,7 +58,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """Read and check an affinity table, as `taskonomy.tables.csv_reader` reads tables.
 
     Returns:
-        Columns `target`, `sources` (tuples), `affinity`, and `OPTIONAL`; what the file lacks is NaN.
+        Columns `target`, `sources` (tuples), `affinity`, and `OPTIONAL`; what the file lacks is NaN. `imputed` is true or false.
 
     Raises:
         TaskonomyError: The table is not valid; names each line that is wrong.
@@ -77,19 +79,29 @@ def _checked(sheet: Sheet) -> pd.DataFrame:
     if not rows:
         raise TaskonomyError(f"{sheet.where}: no rows below the header")
     frame = pd.DataFrame(rows, columns=list(sheet.columns)).reindex(columns=[*REQUIRED, *OPTIONAL])
-    return frame.astype(dict.fromkeys(("affinity", *OPTIONAL), float))
+    frame = frame.astype(dict.fromkeys(("affinity", *OPTIONAL), float))
+    return frame.assign(imputed=frame["imputed"].eq(1))
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as `read_table` reads it; columns without any value are left out."""
+    if "imputed" in frame:
+        frame = frame.assign(imputed=frame["imputed"].astype(int)) if frame["imputed"].any() else frame.drop(columns="imputed")
     columns = [*REQUIRED, *(name for name in OPTIONAL if name in frame and frame[name].notna().any())]
     write_csv(path, frame[columns].assign(sources=frame["sources"].map(join_sources)))
 
 
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are not imputed: what claims of measurements rest on."""
+    return frame[~frame["imputed"]].reset_index(drop=True) if "imputed" in frame and frame["imputed"].any() else frame
+
+
 def unmeasured(frame: pd.DataFrame) -> str | None:
-    """Return one line that counts the transfers without an affinity, or None if all were measured."""
-    missing = int(frame["affinity"].isna().sum())
-    return f"{missing} of {len(frame):,} transfers have no affinity: they are never chosen" if missing else None
+    """Return one line that counts the transfers without an affinity and those with an imputed one, or None if all were measured."""
+    missing, imputed = int(frame["affinity"].isna().sum()), len(frame) - len(measured(frame))
+    parts = [f"{missing} of {len(frame):,} transfers have no affinity: they are never chosen"] if missing else []
+    parts += [f"the affinities of {imputed} of {len(frame):,} transfers are imputed, not measured"] if imputed else []
+    return "; ".join(parts) or None
 
 
 def task_names(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -165,6 +177,8 @@ def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[
             wrong.append(f"{name} must be finite (is {text})")
         elif value < 0:
             wrong.append(f"{name} must be >= 0 (is {text})")
+        elif name == "imputed" and value not in (0, 1):
+            wrong.append(f"imputed must be 0 or 1 (is {text})")
         elif name in SHARES and value > 1:
             wrong.append(f"{name} must be in [0, 1] (is {text})")
     return values, wrong

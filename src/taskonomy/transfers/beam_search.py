@@ -33,6 +33,11 @@ def candidates(order: int, affinity: Mapping[Sources, float], pool: Sequence[str
     return sorted({tuple(sorted({*sources, more})) for sources in kept for more in allowed - set(sources)})
 
 
+def most_promising(sets: Sequence[Sources], affinity: Mapping[Sources, float], count: int) -> list[Sources]:
+    """Return the sets whose sources, each alone, have the largest sum of affinities, sorted; ties go to those whose names come first."""
+    return sorted(sorted(sets, key=lambda sources: (-sum(affinity[(name,)] for name in sources), sources))[:count])
+
+
 def _subsets(pool: Sequence[str], order: int) -> list[Sources]:
     return sorted(combinations(sorted(pool), order))
 

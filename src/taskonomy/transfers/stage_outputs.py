@@ -8,6 +8,7 @@ models/TASK/units.csv             key, name
 data/codes/TASK/INPUT.npy         codes of every view outside the train split
 data/transfers/TARGET/SPLIT.npz   losses [candidates, images], candidates, scratch, pixels, average
 data/transfers/TARGET/units.csv   key, sources, order, epoch, train, validation
+data/transfers/TARGET/screen.json trusted, reliability, threshold, scores by source; only where there was a screen
 ```
 """
 
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from taskonomy.affinity.imputation import SCREEN
 from taskonomy.affinity.losses_file import read_losses
-from taskonomy.atomic_io import whole_folder, write_csv
+from taskonomy.atomic_io import whole_folder, write_csv, write_json
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.splits import TEST_SPLITS
 from taskonomy.errors import TaskonomyError
@@ -105,6 +107,8 @@ def write_transfers(transfers: Path, model: Path, done: Transferred) -> None:
             }
             _save(folder / f"{split}.npz", {"candidates": np.array([*candidates, SELF]), **arrays})
         write_csv(folder / "units.csv", done.table())
+        if done.screen is not None:
+            write_json(folder / SCREEN, done.screen.as_dict())
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -18,8 +18,9 @@ from taskonomy.store.store import Unit
 from taskonomy.store.unit_keys import prepared_files
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.transfer_context import BASELINES, PIXELS, SCRATCH, Sources, TransferContext, shared
-from taskonomy.transfers.beam_search import candidates
+from taskonomy.transfers.beam_search import candidates, most_promising
 from taskonomy.transfers.kept_weights import keep_best
+from taskonomy.transfers.screen import SourceScreen, screened
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,12 @@ class Transferred:
     Attributes:
         units: Sources -> the unit; `SCRATCH` and `PIXELS` are the baselines, trained on the same images.
         keys: Keys of the units in the store.
+        screen: What said which sources to train; None: all were.
     """
 
     units: dict[Sources, Unit]
     keys: dict[Sources, str]
+    screen: SourceScreen | None = None
 
     def table(self) -> pd.DataFrame:
         """Build a table, a row per unit: its key, sources joined by +, order (0: baselines), the epoch chosen, and that epoch's mean losses."""
@@ -53,6 +56,9 @@ class Transferred:
 def transfers_to(context: TransferContext, on_done: Callable[[int], object] = lambda done: None, executor: Executor = LOCAL) -> Transferred:
     """Train every transfer to a target that the parameters ask for, order by order; those in the store are not trained again.
 
+    With a screen these are, of the sources that have learnt something, the best by the screen, the target's own encoder and the baselines; and of the
+    sets of each order that the beam gives, the most promising.
+
     Args:
         context: The target.
         on_done: Called with the number of units that have been finished since the last call.
@@ -64,18 +70,30 @@ def transfers_to(context: TransferContext, on_done: Callable[[int], object] = la
     context = shared(context.resolved())
     target, params, sources = context.config.task, context.params, sorted(context.sources)
     pool = [name for name in sources if name != target and _learnt(name)]
-    todo: list[Sources] = [*BASELINES, *((name,) for name in sources)]
+    limits = params.limits
+    screen = screened(context, pool, limits) if limits else None
+    kept = screen.kept(pool, limits.keep) if limits and screen else pool
     units: dict[Sources, Unit] = {}
-    worth: dict[Sources, float] = {}
     new: set[Sources] = set()
-    for order in range(1, params.max_order + 1):
-        if order > 1:
-            todo = candidates(order, worth, pool, params.beam)
-        new |= {sources for sources in todo if sources != PIXELS and not context.units.has(context.weights_key(sources))}
-        units |= units_to(context, todo, on_done, executor)
+
+    def train(todo: Sequence[Sources]) -> dict[Sources, float]:
+        """Train these as well; return the affinities of all so far."""
+        new.update(sources for sources in todo if sources != PIXELS and not context.units.has(context.weights_key(sources)))
+        units.update(units_to(context, todo, on_done, executor))
         worth = _worth(units, target)
         keep_best(context, worth, new)
-    return Transferred(units, {sources: context.key(sources) for sources in units})
+        return worth
+
+    worth = train([*BASELINES, *((name,) for name in sources if name in kept or name not in pool)])
+    if screen and screen.trusted:
+        screen = screen.compared(worth, kept)
+        if not screen.trusted:
+            worth = train([(name,) for name in pool if name not in kept])
+            kept = pool
+    for order in range(2, params.max_order + 1):
+        todo = candidates(order, worth, kept, params.beam)
+        worth = train(most_promising(todo, worth, limits.sets) if limits else todo)
+    return Transferred(units, {sources: context.key(sources) for sources in units}, screen)
 
 
 def _learnt(name: str) -> bool:

@@ -156,7 +156,11 @@ EDITS = {
     "noise": Edit("`noise.seeds`", params(noise={"seeds": 2}), ("noise", "report@measured")),
     "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TRANSFERS),
     "variants": Edit(
-        "`transfer.variants`", params(transfer={"variants": ["normal>reshading"]}), ("variants", "chosen", "normalize"), ("cards", *TABLE), transfers="normal"
+        "`transfer.variants`",
+        params(transfer={"variants": ["normal>reshading"]}),
+        ("variants", "chosen", "normalize"),
+        ("cards", *TABLE),
+        transfers="normal",
     ),
     "images": Edit("`transfer.images`", params(transfer={"images": 10}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
     "seed": Edit("`transfer.seed`", params(transfer={"seed": 1}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),

@@ -18,7 +18,9 @@ KINDS = {"self": "task networks", "average": "best constants"}
 BASELINES = {"scratch": "networks from scratch", "pixels": "shallow networks on the image"}
 
 
-def facts(prepared: Path, models: Path, transfers: Path, variants: Path, chosen: Path, tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
+def facts(
+    prepared: Path, models: Path, transfers: Path, variants: Path, chosen: Path, tasks: Sequence[str], targets: Sequence[str]
+) -> dict[str, Any]:
     """Compute the counts and fingerprints of a run.
 
     Args:

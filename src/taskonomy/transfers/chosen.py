@@ -61,7 +61,12 @@ class ChosenTransfers:
 
 
 def chosen_transfers(
-    run: RunContext, transfers: Path, more: Sequence[Path], rules: Rules, on_done: Callable[[int], object] = lambda done: None, executor: Executor = LOCAL
+    run: RunContext,
+    transfers: Path,
+    more: Sequence[Path],
+    rules: Rules,
+    on_done: Callable[[int], object] = lambda done: None,
+    executor: Executor = LOCAL,
 ) -> ChosenTransfers:
     """Solve the policy program on measured and imputed affinities, train what it chose of the imputed ones, and again, until it chooses none.
 
@@ -120,7 +125,9 @@ def _rows(transfers: Path, more: Sequence[Path], target: str, done: ChosenTransf
     return with_imputed(found, read_scores(transfers / target / SCREEN))
 
 
-def _train(run: RunContext, wanted: Sequence[tuple[str, Sources]], done: ChosenTransfers, on_done: Callable[[int], object], executor: Executor) -> None:
+def _train(
+    run: RunContext, wanted: Sequence[tuple[str, Sources]], done: ChosenTransfers, on_done: Callable[[int], object], executor: Executor
+) -> None:
     """Train the wanted transfers side by side, whatever their targets, and add them to those that are done."""
     missing = []
     for target, sources in wanted:

@@ -78,7 +78,7 @@ def test_a_screen_that_ranks_the_other_way_round_imputes_the_mean_and_says_so_by
 
 
 def test_no_interval_reaches_beyond_one_the_most_that_an_affinity_can_be() -> None:
-    after = with_imputed(rows(a=0.97, b=0.02, c=1e-9), {"a": 0.2, "b": 0.5, "c": 0.3, "d": 0.4, "e": 0.01})
+    after = with_imputed(rows(a=0.98, b=0.02, c=1e-9), {"a": 0.2, "b": 0.5, "c": 0.3, "d": 0.4, "e": 0.01})
     assert after["imputed"].any()
     assert after["high"].max() == 1
     assert after["affinity"].sum() == pytest.approx(1)

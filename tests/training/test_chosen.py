@@ -126,7 +126,7 @@ def test_no_image_that_affinities_are_measured_on_has_a_part_in_a_screen(job, tm
 
     other = job(target, store=tmp_path / "other")
     stored = np.array(other.task.stored)
-    tests = np.isin(other.task.splits, [Split(name).number for name in ("test_affinity", "test_policy")])
+    tests = np.isin(other.task.splits, [Split.TEST_AFFINITY.number, Split.TEST_POLICY.number])
     stored[tests] = stored[tests][::-1]
     other.__dict__["task"] = replace(other.task, stored=stored)
     assert screened(other, pool, params).scores == before.scores
@@ -134,7 +134,7 @@ def test_no_image_that_affinities_are_measured_on_has_a_part_in_a_screen(job, tm
     # The oracle can tell: other labels to be tested on give other scores.
     third = job(target, store=tmp_path / "third")
     stored = np.array(third.task.stored)
-    stored[third.task.of_split("validation")] = stored[third.task.of_split("validation")][::-1]
+    stored[third.task.of_split(Split.VALIDATION)] = stored[third.task.of_split(Split.VALIDATION)][::-1]
     third.__dict__["task"] = replace(third.task, stored=stored)
     assert screened(third, pool, params).scores != before.scores
 

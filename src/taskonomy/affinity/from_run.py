@@ -109,12 +109,12 @@ def all_losses(transfers: Path, others: Sequence[Path], target: str, split: Spli
         for path in (folder / target / f"{split}.npz" for folder in others):
             if not path.is_file():
                 continue
-            with open_losses(path, target) as others:
-                if others.losses.shape[1] != losses.losses.shape[1]:
-                    counts = f"{others.losses.shape[1]} images, not of the {losses.losses.shape[1]}"
+            with open_losses(path, target) as added:
+                if added.losses.shape[1] != losses.losses.shape[1]:
+                    counts = f"{added.losses.shape[1]} images, not of the {losses.losses.shape[1]}"
                     raise TaskonomyError(f"{path}: losses of {counts} of the other transfers; run `{path.parent.parent.name}` again")
-                together = np.concatenate([losses.losses, others.losses])
-            losses = replace(losses, candidates=[*losses.candidates, *others.candidates], losses=together)
+                together = np.concatenate([losses.losses, added.losses])
+            losses = replace(losses, candidates=[*losses.candidates, *added.candidates], losses=together)
         yield losses
 
 

@@ -82,7 +82,10 @@ def test_a_stage_depends_on_the_folders_of_what_it_imports_and_on_no_other_code(
     [
         ("tasks", "world train transfer variants facts normalize"),
         ("policy", "world prepare cards train transfer variants samples facts normalize noise agreement query"),
-        ("report", "world prepare cards train transfer variants chosen samples normalize noise agreement policy front savings evaluate studies export"),
+        (
+            "report",
+            "world prepare cards train transfer variants chosen samples normalize noise agreement policy front savings evaluate studies export",
+        ),
         ("evaluation", "world prepare cards train transfer variants chosen samples facts normalize noise policy front export query"),
         ("world", " ".join(STAGES.keys() - {"world"})),
         ("cli", " ".join(STAGES)),

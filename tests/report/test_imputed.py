@@ -35,10 +35,10 @@ def best(table: pd.DataFrame) -> Policy:
 
 def test_the_matrix_crosses_out_what_was_not_measured_and_nothing_else(table: pd.DataFrame) -> None:
     matrix = affinity_matrix(table, BUILT_IN)
-    crosses = heat_map(matrix, BUILT_IN, imputed_pairs(table)).data[1]
+    crosses = heat_map(matrix, BUILT_IN, imputed=imputed_pairs(table)).data[1]
     found = {(matrix.index[y], matrix.columns[x]) for x, y in zip(crosses.x, crosses.y, strict=True)}
     assert found == {("normal", "reshading"), ("normal", "edge_texture"), ("normal", "jigsaw")}
-    assert len(heat_map(matrix, BUILT_IN, imputed_pairs(measured(table))).data) == 1
+    assert len(heat_map(matrix, BUILT_IN, imputed=imputed_pairs(measured(table))).data) == 1
 
 
 def test_a_policy_says_which_of_its_transfers_were_not_measured(table: pd.DataFrame) -> None:

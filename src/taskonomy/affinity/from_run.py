@@ -19,7 +19,7 @@ from taskonomy.config.params import NormalizeParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
-from taskonomy.tables.table import RANDOM, SELF, labelled
+from taskonomy.tables.table import RANDOM, SELF, SHARES, labelled
 
 AVERAGE = "average"
 Rates = dict[str, tuple[Float[np.ndarray, " images"] | None, ...]]
@@ -57,7 +57,7 @@ def affinity_tables(
             raise TaskonomyError(f"{transfers / target}: other candidates in test_policy.npz than in test_affinity.npz; run `transfer` again")
         complete = with_imputed(found[-1].rows, read_scores(transfers / target / SCREEN), params.confidence)
         found[-1] = replace(found[-1], rows=complete)
-        rows.append(complete[["target", "sources", "affinity", "imputed"]].join(held_out.filter(["gain", "quality"])))
+        rows.append(complete[["target", "sources", "affinity", "imputed"]].join(held_out.filter(SHARES)))
     table = as_table(found)
     ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
     orders = table.loc[(table["sources"] != (SELF,)) & ~table["imputed"], "sources"].map(len).value_counts().sort_index()

@@ -1,5 +1,6 @@
 """Draw the figures without controls in plotly. Names are escaped, as plotly interprets markup in labels."""
 
+from collections.abc import Collection
 from html import escape
 from typing import Any
 
@@ -46,9 +47,7 @@ def affinity_matrix(table: pd.DataFrame, registry: Registry) -> pd.DataFrame:
     return matrix.loc[by_family(list(matrix.index), registry), by_family(list(matrix.columns), registry)]
 
 
-def heat_map(
-    matrix: pd.DataFrame, registry: Registry, worse: pd.DataFrame | None = None, imputed: Collection[tuple[str, str]] = ()
-) -> go.Figure:
+def heat_map(matrix: pd.DataFrame, registry: Registry, worse: pd.DataFrame | None = None, imputed: Collection[tuple[str, str]] = ()) -> go.Figure:
     """Draw first-order affinities, each target's row relative to its best source (AHP affinities compare within a row only).
 
     Args:

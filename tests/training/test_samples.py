@@ -104,7 +104,7 @@ def test_the_outputs_that_are_drawn_have_the_losses_that_were_measured(where: Ru
     for column, losses, place in zip(shown["columns"], found, places, strict=True):
         stored = arrays["scratch"] if column["kind"] == "scratch" else arrays["losses"][names.index("+".join(column["sources"]))]
         assert losses == pytest.approx(stored[place], rel=0.02, abs=1e-3)
-        wins = np.mean((stored < arrays["scratch"]) + (stored == arrays["scratch"]) / 2)
+        wins = np.mean((stored < arrays["pixels"]) + (stored == arrays["pixels"]) / 2)
         assert column["gain"] == (None if column["kind"] == "scratch" else pytest.approx(wins))
     assert [sources for _key, _target, sources in units] == ["+".join(column["sources"]) for column in shown["columns"][1:]]
 

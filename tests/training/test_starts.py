@@ -76,7 +76,7 @@ def test_embeddings_start_apart_so_that_their_loss_has_a_gradient(prepared, name
     assert output.std(dim=(0, 2, 3)).min() > 0.02
     recipe = recipe_of(prepared, name)
     batch = Batches(recipe.labels, recipe.inputs, recipe.train, 4).of(recipe.train[:4], 0)
-    per_sample(recipe.task.loss, network(batch.seen), batch.targets).mean().backward()
+    per_sample(recipe.task.loss, network(batch.seen, batch.targets.pixels), batch.targets).mean().backward()
     assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in network.encoder.parameters())
 
 

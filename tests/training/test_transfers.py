@@ -18,7 +18,7 @@ from tiny import TRAINED, files_of, profile, tiny_config, tiny_context
 from waiting import HANG
 
 from taskonomy.atomic_io import write_json
-from taskonomy.dataset.splits import Split
+from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.store.store import Store
@@ -72,7 +72,7 @@ def test_every_transfer_that_is_asked_for_is_there_and_learns_from_the_same_imag
     assert len(set(images)) == 12
     assert set(split[list(images)]) == {"transfer"}
     assert all(tuple(validation) == tuple(np.flatnonzero(split == "validation")) for _train, validation in watch.asked.values())
-    for half in ("test_affinity", "test_policy"):
+    for half in TEST_SPLITS:
         names, losses = done.losses(half)
         assert set(names) == {"+".join(one) for one in expected - {*BASELINES}}
         assert losses.shape == (len(names), (split == half).sum())

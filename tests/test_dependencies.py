@@ -127,7 +127,7 @@ def test_params_yaml_states_every_key() -> None:
             elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
                 yield from missing(field.annotation, values[name], f"{place}{name}.")
 
-    # `version` is for projects of `taskonomy init`, whose code is no file of theirs; `slow_after` is for the shape that the two schedules do not have.
+    # `version` is for projects of `taskonomy init`, whose code is no file of theirs; `slow_after` is for a shape that the schedules do not have.
     absent = {"version", "train.schedule.slow_after", "transfer.schedule.slow_after"}
     assert set(missing(Params, yaml.safe_load((ROOT / "params.yaml").read_text()), "")) == absent
 

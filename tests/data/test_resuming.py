@@ -175,13 +175,13 @@ def test_a_small_disk_is_refused_before_anything_is_read(root, tmp_path, monkeyp
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed - 1))
     read = counted(monkeypatch)
-    with pytest.raises(TaskonomyError, match=r"42 views of 3 tasks at 32 px need 1\.36 MB in .*out, 1\.36 MB are free there; make room"):
+    with pytest.raises(TaskonomyError, match=r"42 views of 3 tasks at 32 px need 1\.4 MB in .*out, 1\.4 MB are free there; make room"):
         prepare(root, tmp_path / "out", params(), processes=1)
     assert read == []
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed))
     prepare(root, tmp_path / "out", params(), processes=1)
-    assert "need 1.36 MB" in capsys.readouterr().err
+    assert "need 1.4 MB" in capsys.readouterr().err
 
 
 def test_the_disk_that_is_needed_is_what_is_written_and_hardly_more(root, tmp_path) -> None:

@@ -80,7 +80,8 @@ def test_only_an_encoder_that_reads_what_the_target_reads_is_fine_tuned():
 
 def test_the_sentence_names_the_way_that_wins_most_with_all_samples():
     assert verdict(found(curve([0.9, 0.8, 0.7, 0.62], [0.4, 0.5, 0.6, 0.81]))) == (
-        "Fine-tune Surface normals: with 2,000 labelled samples that beats training from scratch on 81 % of the held-out images (71 % to 91 %)."
+        "Fine-tune Surface normals: with 2,000 labelled samples that beats training from scratch"
+        " on 81\u00a0% of the held-out images (71\u00a0% to 91\u00a0%)."
     )
     assert verdict(found(curve([0.9, 0.8, 0.7, 0.55]))).startswith("Transfer from Surface normals + Reshading: with 2,000")
     assert verdict(found(curve([0.9, 0.8, 0.7, 0.55]))).endswith(", which may be chance.")

@@ -509,7 +509,7 @@ def test_cache_tells_what_revisions_use_and_clears_the_rest(used: Path) -> None:
     assert "removed     units 1, unfinished 1" in run(used, "taskonomy", "cache", "--clear")
     assert set(store.keys()) == keys(1, 2, 3, 4, 5)
     assert list(store.states()) == [resumed]
-    assert "removed     units 0, unfinished 0, 0 B" in run(used, "taskonomy", "cache", "--clear")
+    assert "removed     units 0, unfinished 0, 0 bytes" in run(used, "taskonomy", "cache", "--clear")
 
     # What the workspace uses and no commit does is in use.
     run(used, "git", "checkout", "-q", "--orphan", "empty")

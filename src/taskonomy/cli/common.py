@@ -22,7 +22,7 @@ def read(path: Path) -> Any:
     return table
 
 
-def progress(items: Iterable[Any], what: str) -> Iterable[Any]:
+def with_progress(items: Iterable[Any], what: str) -> Iterable[Any]:
     """Show how far a loop has come, where a person looks at the terminal."""
     from tqdm import tqdm
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from taskonomy.cli.common import progress
+from taskonomy.cli.common import with_progress
 
 app = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 
@@ -26,7 +26,7 @@ def inspect(
         case Custom(source=own):
             typer.echo(CustomReport(own).render())
         case Released(source=released):
-            typer.echo("\n".join([look(released, sample or None, progress=progress).render(), *released.notes()]))
+            typer.echo("\n".join([look(released, sample or None, progress=with_progress).render(), *released.notes()]))
 
 
 @app.command()
@@ -38,7 +38,7 @@ def index(
     from taskonomy.machine.terminal import byte_size
     from taskonomy.release.index_file import write_index
 
-    written = write_index(root, output, progress)
+    written = write_index(root, output, with_progress)
     held = f"{written.buildings:,} buildings, {written.domains:,} domains, {written.files:,} files, {byte_size(written.bytes)}"
     typer.echo(f"{output}: {held}; set data.root: {output}, and write it anew when data has changed")
 

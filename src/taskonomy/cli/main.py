@@ -11,7 +11,7 @@ from taskonomy.cli import plan_run as planning
 from taskonomy.cli import predict as inference
 from taskonomy.cli import projects as own
 from taskonomy.cli import run_experiments as experiments
-from taskonomy.cli.common import Json, Output, Table, print_json, progress, read
+from taskonomy.cli.common import Json, Output, Table, print_json, read, with_progress
 from taskonomy.cli.new_task import query
 from taskonomy.cli.policy_options import Exclude, PolicyOptions, names, show, with_policy_options
 from taskonomy.cli.strict_options import with_strict_numbers
@@ -75,7 +75,7 @@ def front(
     if len(wanted) < len(parse_numbers(orders, "--orders")):
         raise TaskonomyError(f"--orders: {orders!r} must be whole numbers >= 1")
     limits = parse_numbers(budgets, "--budgets") if budgets is not None else None
-    points = solve_front(read(table), params, wanted, limits, progress=lambda these: progress(these, "orders"))
+    points = solve_front(read(table), params, wanted, limits, progress=lambda these: with_progress(these, "orders"))
     if json:
         print_json([point.as_dict() for point in points])
     else:
@@ -110,7 +110,7 @@ def affinity(
     if normalization not in list(Normalization):
         raise TaskonomyError(f"--normalization must be {' or '.join(Normalization)} (is {normalization!r})")
     measured: dict[str, Measured] = {}
-    for path in progress(find_losses(losses), "targets"):
+    for path in with_progress(find_losses(losses), "targets"):
         with open_losses(path) as data:
             measured[data.target] = measure(data, normalization=Normalization(normalization), resamples=resamples, confidence=confidence, seed=seed)
     write_table(output, as_table(measured.values()))
@@ -217,7 +217,7 @@ def annotate(
     if intrinsics is not None:
         text = Path(intrinsics).read_text("utf-8", "replace") if Path(intrinsics).is_file() else intrinsics
         lens = read_intrinsics(text, intrinsics if Path(intrinsics).is_file() else "--intrinsics")
-    found = annotate_folder(source, output, fov_degrees=fov, intrinsics=lens, depth_unit=depth_scale, missing=missing or None, progress=progress)
+    found = annotate_folder(source, output, fov_degrees=fov, intrinsics=lens, depth_unit=depth_scale, missing=missing or None, progress=with_progress)
     typer.echo(found.render())
 
 
@@ -281,15 +281,6 @@ def repro(
     address: Annotated[str | None, typer.Option(help="Train on this Ray cluster: HOST:PORT, or auto.", show_default="params.yaml")] = None,
 ) -> None:
     """Run the changed stages of the pipeline, several at once; the result is the same as that of dvc repro."""
-    from taskonomy.pipeline.unchanged import untouched
-
-    asked = force or dry or pull or downstream or address is not None
-    if not asked and (line := untouched(targets or ())) is not None:
-        if times is not None:
-            times.write_text("stage,seconds,start,cached\n")
-        typer.echo(line)
-        raise typer.Exit
-
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline import scheduler as runner
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+UNFINISHED = "taskonomy-unfinished.json"  # in DVC's temporary folder of the project
+
 Entries = dict[str, dict[str, str]]  # file -> entry -> its text, in the order of the file
 
 

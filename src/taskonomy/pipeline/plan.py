@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,41 +60,6 @@ class PipelinePlan:
     pending: Mapping[str, str]
     order: LockFile
     stages: "Mapping[str, Stage]"
-
-    def looked_at(self, ends: Mapping[str, int], began: int) -> dict[str, int]:
-        """Return each file and folder that decides whether a stage is unchanged, with the last time it matched dvc.lock; {}: not all are local.
-
-        Args:
-            ends: When the stages that ran ended, in nanoseconds since 1970.
-            began: When the run began, which is when all other files were checked.
-        """
-        outs = {out.fs_path: ends.get(name, began) for name, stage in self.stages.items() for out in stage.outs}
-        limits = dict(outs)
-        for stage in self.stages.values():
-            if stage.is_callback or stage.always_changed or any(item.protocol != "local" for item in (*stage.deps, *stage.outs)):
-                return {}
-            for dep in stage.deps:
-                if isinstance(dep, RepoDependency | AbstractDependency):
-                    return {}
-                within = (end for path, end in outs.items() if _one_holds_the_other(path, dep.fs_path))
-                limits[dep.fs_path] = max(within, default=began)
-            limits[stage.path] = began
-        limits |= dict.fromkeys((*self._repo.config.files.values(), str(self.root / ".dvcignore")), began)
-        return limits | dict.fromkeys(self.order.locks, sys.maxsize)  # during a run nothing but this program writes these
-
-    def objects(self) -> set[str]:
-        """Return every file in DVC's cache that dvc.lock names, including those inside folders."""
-        cache, found = self._repo.cache.local, set()
-        for lock in self.order.locks:
-            for name in re.findall(r"^ +md5: (\S+)$", Path(lock).read_text(), re.MULTILINE):
-                found.add(path := cache.oid_to_path(name))
-                if name.endswith(".dir") and os.path.exists(path):
-                    found |= {cache.oid_to_path(entry["md5"]) for entry in json.loads(Path(path).read_text())}
-        return found
-
-    @property
-    def _repo(self) -> Repo:
-        return next(iter(self.stages.values())).repo
 
 
 def read_plan(targets: Sequence[str] = (), *, force: bool = False, downstream: bool = False, pull: bool = False, alone: bool = False) -> PipelinePlan:
@@ -165,10 +129,6 @@ def one_line_of_dvc() -> Iterator[None]:
         yield
     except (DvcException, ParseError) as error:
         raise TaskonomyError(" ".join(str(error).split())) from error
-
-
-def _one_holds_the_other(path: str, other: str) -> bool:
-    return path == other or path.startswith(f"{other}{os.sep}") or other.startswith(f"{path}{os.sep}")
 
 
 def ranks(plan: PipelinePlan, seconds: Mapping[str, float]) -> dict[str, int]:

@@ -22,15 +22,13 @@ from taskonomy.machine.jobserver import Jobserver, give_back
 from taskonomy.machine.terminal import clock
 from taskonomy.pipeline.dvc_state import keep_state_in
 from taskonomy.pipeline.fork_server.daemon import python
-from taskonomy.pipeline.lockfile import Unfinished
+from taskonomy.pipeline.lockfile import UNFINISHED, Unfinished
 from taskonomy.pipeline.plan import PipelinePlan, let_go, one_line_of_dvc, ranks, read_plan
 from taskonomy.pipeline.progress import ProgressDisplay, RunningLine, last_line
 from taskonomy.pipeline.stage_process import OF_DVC, STOPS, Outcome, StageJob, work
 from taskonomy.pipeline.timings import Time, as_csv, read_seconds, table, write_seconds
-from taskonomy.pipeline.unchanged import UNCHANGED, UNFINISHED, remember
 
 INTERRUPTED = 130
-_BEHIND = 50_000_000  # nanoseconds that a file system's clock may lag behind
 _ECHO = 1.0  # seconds within which a signal is the one before: the terminal and programs in between may each deliver it
 _PATIENCE = 10.0  # seconds that a stage may take to end after it was told to: DVC may still be storing its outputs
 
@@ -74,7 +72,7 @@ def repro(request: Request) -> int:
     Raises:
         TaskonomyError: See `read_plan`; or another run is active in this workspace.
     """
-    began, at = time.monotonic(), time.time_ns() - _BEHIND
+    began = time.monotonic()
     with _alone():
         plan = read_plan(request.targets, force=request.force, downstream=request.downstream, pull=request.pull, alone=True)
         unfinished = Unfinished(plan.scratch / UNFINISHED, plan.order)
@@ -89,8 +87,6 @@ def repro(request: Request) -> int:
                     let_go(plan.scratch)
                     unfinished.close(finished=run.well)
                 write_seconds(run.memory, run.known, run.times)
-        if run.well and plan.names and not request.downstream:
-            remember(plan.scratch / UNCHANGED, request.targets, len(plan.names), plan.looked_at(run.ends, at), plan.objects())
     return run.report()
 
 
@@ -113,7 +109,6 @@ class PipelineRun:
         self.running: dict[str, Running] = {}
         self.failed: dict[str, Path] = {}
         self.times: list[Time] = []
-        self.ends: dict[str, int] = {}  # when stages ended, in nanoseconds since 1970
         self.signals = 0
         self.display = ProgressDisplay(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
         self.tokens = Jobserver.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
@@ -204,7 +199,6 @@ class PipelineRun:
     def _end(self, one: "Running") -> None:
         one.process.join()
         del self.running[one.job.name]
-        self.ends[one.job.name] = time.time_ns()
         seconds, status = time.monotonic() - one.started, one.process.exitcode
         outcome = Outcome(status) if status in list(Outcome) else Outcome.FAILED
         if outcome is Outcome.FAILED:  # processes that the stage started must not outlive it

@@ -163,7 +163,11 @@ def is_coco(content: Any) -> bool:
 
 def _classes(path: Path, categories: Iterable[Mapping[str, Any]], declared: CustomTask) -> dict[Any, int]:
     """Return category id -> class."""
-    found = {one.get("id"): str(one.get("name")) for one in categories}
+    found: dict[int, str] = {}
+    for one in categories:
+        if not isinstance(number := one.get("id"), int) or isinstance(number, bool):
+            raise TaskonomyError(f"{path}: the category {one.get('name')!r} has the id {number!r}: must be a whole number")
+        found[number] = str(one.get("name"))
     names = [name for name in declared.class_names if name != BACKGROUND]
     if names:
         if lost := [name for name in names if name not in found.values()]:

@@ -88,7 +88,7 @@ class PreparedTask:
         mask = np.asarray(self.masks[self.samples[chosen, 0]])
         side = self.task.label.array_shape(mask.shape[1])[0] if self.task.label else mask.shape[1]
         if side != mask.shape[1]:  # a label of fewer pixels: each needs all of the image's that it stands for
-            mask = mask.reshape(len(mask), side, mask.shape[1] // side, side, -1).all((2, 4))
+            mask = np.asarray(mask.reshape(len(mask), side, mask.shape[1] // side, side, -1).all((2, 4)))
         valid = self.task.label.valid if self.task.label else None
         return mask if valid is None else mask & valid(np.asarray(self.stored[chosen]))
 

@@ -162,7 +162,7 @@ class CustomMap(_OfFiles):
             shares[~known] = 0
         small = np.stack([resized(np.ascontiguousarray(shares[..., one]), size) for one in range(self.channels)], -1)
         if known is not None:
-            small = small / np.maximum(resized(known.astype(np.float32), size), 1e-6)[..., None]
+            small = small / np.maximum(resized(np.asarray(known, np.float32), size), 1e-6)[..., None]
         return np.rint(np.clip(small, 0, 1) * 65535).astype(np.uint16)
 
     def entry(self, name: str) -> Task:

@@ -126,7 +126,7 @@ def source_errors(
 
 def _affinities(found: Float[np.ndarray, "sources test"]) -> Float64[np.ndarray, " sources"]:
     names = [str(number) for number in range(len(found))]
-    return affinities(win_rates(found, "screen", names))
+    return affinities(win_rates(found, "screen", names), found.shape[1])
 
 
 def _correlation(one: Float64[np.ndarray, " ranked"], other: Float64[np.ndarray, " ranked"]) -> float:

@@ -50,7 +50,7 @@ def train_pixels(context: TransferContext, key: str) -> Unit:
     params, task = context.params, context.task.task
     inputs = FixedImages(context.dataset.images, task.input)
     recipe = Recipe(
-        f"transfer pixels {task.name}", task, context.labels, inputs, context.train, params.schedule, params.precision.here(), params.seed
+        f"transfer pixels {task.name}", task, context.labels, inputs, context.train, context.schedule, params.precision.here(), params.seed
     )
     return train_unit(context.units, key, recipe, lambda: fresh_pixels(context))
 

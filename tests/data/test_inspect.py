@@ -12,7 +12,7 @@ def test_a_sound_release_is_counted(tmp_path: Path):
     (release(tmp_path, "tars") / "train_val_test_tiny.csv").write_bytes(b"id,train,val,test\rcauthron,0,0,1\relsewhere,1,0,0")
     summary = inspect(tmp_path)
     assert (summary.views, summary.points, summary.views_per_point) == (8, 4, (2, 2))
-    assert summary.resolutions == {8: 8}
+    assert summary.resolutions == {(8, 8): 8}
     assert summary.domains == {domain: DomainCount(4 if domain == "nonfixated_matches" else 8, 0, 0) for domain in DOMAINS}
     assert summary.damages == []
     assert summary.unread == []

@@ -142,11 +142,9 @@ def test_components_of_omnidata_are_read_side_by_side(tmp_path: Path):
         write_folder(tmp_path / domain / "google_scanned/0001", contents("cauthron", domain))
     source = open_source(tmp_path)
     assert source.layouts == ("<domain>/<component>/<building>/",)
-    assert source.buildings == ("ackermanville", "cauthron", "room_0")
+    assert source.buildings == ("0001", "ackermanville", "cauthron", "room_0")
     assert source.read(ViewKey("room_0", 9, 3), "normal") == contents("cauthron", "normal")[name("normal", 9, 3)]
-    assert source.unread() == [
-        f"{tmp_path}/{domain}/google_scanned: the depths of this component are not in 1/512 m, so it is not read" for domain in ("normal", "rgb")
-    ]
+    assert source.unread() == []
 
 
 def test_a_mended_file_beside_its_tar_is_the_one_that_is_read(tmp_path: Path):
@@ -210,7 +208,6 @@ def test_the_last_of_two_members_of_one_name_counts(tmp_path: Path):
     ("make", "said"),
     [
         (lambda root: None, "root: no released data: is empty; expected <building>/<domain>/point_..."),
-        (lambda root: write_folder(root / "rgb/clevr/b0", contents("cauthron", "rgb")), "rgb/clevr: the depths of this component are not in 1/512 m"),
         (lambda root: write_folder(root / "rgb/replica/b0", {"x.png": b""}), "rgb/replica/b0: has no file of rgb"),
         (lambda root: write_folder(root / "a/b", {"x.png": b""}), r"holds a/ \(.*root/a/b: b is no domain\); expected"),
         (lambda root: release(root / "downloads", "folders"), "did you mean .*root/downloads/?"),

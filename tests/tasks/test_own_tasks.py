@@ -34,9 +34,12 @@ DECLARATIONS = st.one_of(
             "title": TITLES,
             "range": st.tuples(NUMBERS, NUMBERS).filter(lambda pair: pair[0] < pair[1]),
             "mirror": st.booleans(),
+            "missing": st.none() | NUMBERS | st.sampled_from(["nan", float("nan")]),
+            "files": st.just("there/{name}_x.png"),
         },
     ),
-    st.fixed_dictionaries({"kind": st.just("pixel_classes"), "classes": CLASSES}, optional={"title": TITLES}),
+    st.fixed_dictionaries({"kind": st.just("pixel_classes"), "classes": CLASSES}, optional={"title": TITLES, "files": st.just("coco.json")}),
+    st.fixed_dictionaries({"kind": st.just("labels"), "classes": CLASSES}, optional={"title": TITLES, "mirror": st.booleans()}),
     st.fixed_dictionaries(
         {"kind": st.just("vector"), "length": st.integers(1, 50)},
         optional={"loss": LOSSES, "title": TITLES, "images": st.integers(1, 3), "mirror": st.sampled_from([False, "keep"])},
@@ -68,7 +71,7 @@ def test_a_declaration_becomes_an_entry_that_a_card_alone_gives_again(values: di
     decides = json.loads(json.dumps(registry.custom["mine"].decides()))
     again = declared(decides).entry("mine")
     assert (again.head, again.loss, again.images, again.group) == (entry.head, entry.loss, entry.images, entry.group)
-    for part in ("shape", "dtype", "encode", "statistics", "options", "domains", "mirror"):
+    for part in ("shape", "dtype", "encode", "statistics", "options", "domains", "mirror", "mask"):
         assert getattr(again.label, part) == getattr(entry.label, part)
 
 
@@ -291,9 +294,9 @@ def test_names_that_would_be_paths_or_mean_something_else_are_refused(name: str)
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"kind": "map", "channels": 1, "chanels": 2}, "mine.chanels is not a known key; known keys: title, kind, channels, range, loss, mirror"),
-        ({"kind": "mop"}, "mine.kind must be one of map, pixel_classes, vector, class (is mop)"),
-        ({"channels": 1}, "mine.kind must be one of map, pixel_classes, vector, class (is missing)"),
+        ({"kind": "map", "channels": 1, "chanels": 2}, "mine.chanels is not a known key; known keys: title, files, kind, channels, range, loss, missing, mirror"),
+        ({"kind": "mop"}, "mine.kind must be one of map, pixel_classes, vector, class, labels (is mop)"),
+        ({"channels": 1}, "mine.kind must be one of map, pixel_classes, vector, class, labels (is missing)"),
         ({"kind": "map"}, "mine.channels is missing"),
         ({"kind": "map", "channels": 0}, "mine.channels must be greater than or equal to 1 (is 0)"),
         ({"kind": "map", "channels": 1, "range": [1, 0]}, "mine.range: must be [lowest, highest] (is [1, 0])"),

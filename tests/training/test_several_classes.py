@@ -15,6 +15,7 @@ from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
 from taskonomy.store.store import Store
+from taskonomy.training.best_constant import STARTS
 from taskonomy.training.losses import Targets, per_sample
 from taskonomy.training.task_networks import train_task
 
@@ -52,6 +53,18 @@ def test_a_mask_or_another_number_of_classes_is_refused() -> None:
         per_sample(Loss.BINARY_CROSS_ENTROPY, torch.zeros(1, 2), targets(torch.zeros(1, 2).long(), torch.ones(1, 2, 2, dtype=torch.bool)))
     with pytest.raises(TaskonomyError, match="does not fit labels"):
         per_sample(Loss.BINARY_CROSS_ENTROPY, torch.zeros(1, 3), targets(torch.zeros(1, 2).long()))
+
+
+def test_networks_start_at_the_constant_that_no_other_beats() -> None:
+    rng = np.random.default_rng(2)
+    classes = torch.tensor(np.where(rng.random((40, 3)) < 0.3, 255, rng.random((40, 3)) < (0.2, 0.5, 0.9)).astype(np.int64))
+    start, _spread = STARTS[Loss.BINARY_CROSS_ENTROPY](targets(classes), 3)
+    constant = start.clone().requires_grad_()
+    per_sample(Loss.BINARY_CROSS_ENTROPY, constant.expand(40, 3), targets(classes)).mean().backward()
+    assert constant.grad is not None
+    assert constant.grad.abs().max() < 1e-9  # the loss is convex, so this is its lowest point
+    never, _spread = STARTS[Loss.BINARY_CROSS_ENTROPY](targets(torch.tensor([[0, 1, 255]])), 3)
+    assert torch.isfinite(never).all()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def test_a_sound_release_is_counted(tmp_path: Path):
         "resolution  8 x 8 pixels (8 views sampled)",
         "splits      train 0, val 0, test 1 of the buildings here; in no list: ackermanville",
         "",
-        "domain                     files     missing  without rgb",
+        "domain              files  missing  without rgb",
     ]
     assert summary.render().splitlines()[-1] == "checked all views, 60 files: no damage"
 

@@ -294,7 +294,10 @@ def test_names_that_would_be_paths_or_mean_something_else_are_refused(name: str)
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"kind": "map", "channels": 1, "chanels": 2}, "mine.chanels is not a known key; known keys: title, files, kind, channels, range, loss, missing, mirror"),
+        (
+            {"kind": "map", "channels": 1, "chanels": 2},
+            "mine.chanels is not a known key; known keys: title, files, kind, channels, range, loss, missing, mirror",
+        ),
         ({"kind": "mop"}, "mine.kind must be one of map, pixel_classes, vector, class, labels (is mop)"),
         ({"channels": 1}, "mine.kind must be one of map, pixel_classes, vector, class, labels (is missing)"),
         ({"kind": "map"}, "mine.channels is missing"),

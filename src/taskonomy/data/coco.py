@@ -73,6 +73,14 @@ class CocoLabels(LabelHolder):
         """Return the file and the image."""
         return f"{self.path}: {name}"
 
+    def file(self, name: str) -> Path | None:
+        """Return the PNG of an image's panoptic segments; None for what stands in the file of all images."""
+        panoptic = [one for one in self._annotations.get(name, []) if "segments_info" in one]
+        return self._png(panoptic[0]) if panoptic else None
+
+    def _png(self, annotation: Mapping[str, Any]) -> Path:
+        return self.path.with_suffix("") / Path(str(annotation.get("file_name", ""))).name  # a name alone: it leads nowhere else
+
     @cached_property
     def _empty(self) -> int:
         names = self.declared.class_names
@@ -92,7 +100,7 @@ class CocoLabels(LabelHolder):
         return ids
 
     def _panoptic(self, one: Mapping[str, Any]) -> UInt8[np.ndarray, "height width"]:
-        path = self.path.with_suffix("") / Path(str(one.get("file_name", ""))).name
+        path = self._png(one)
         colours = label_from(bytes_of(path), path.suffix.lower())
         if colours.ndim != 3:
             raise DamagedFileError(f"{path.name} is grey; a panoptic PNG has the number of a segment in its red, green and blue")

@@ -171,8 +171,8 @@ class CustomMap(_OfFiles):
 
         def known(files: ViewFiles) -> Bool[np.ndarray, "h h"]:
             # As the mask of depth: a pixel that any share of a missing one went into has no label.
-            whole = np.isfinite(files.stored(name)).all(-1)
-            return resized(whole.astype(np.float32), files.size) >= 0.99
+            whole = np.asarray(np.isfinite(files.stored(name)).all(-1), np.float32)
+            return resized(whole, files.size) >= 0.99
 
         more: dict[str, Any] = {} if self.missing is None else {"mask": Mask.OWN, "make_mask": known}
         label = self._label(name, ("h", "h", self.channels), "uint16", to.limited, options={"limit": 1.0}, mirror=mirror, **more)

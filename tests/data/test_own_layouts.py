@@ -411,3 +411,13 @@ def test_an_image_without_a_label_is_read_as_none_and_named_in_one_line(tmp_path
     assert "y (table, 8 of 12 images)" in CustomReport(source).render()
     with pytest.raises(TaskonomyError, match=r"labels\.csv: 4 of 12 images have no label of y: p00, p01, p02 and 1 more$"):
         prepared(root, {"y": {"kind": "class", "classes": 2}}, splits=SPLIT)
+
+
+def test_what_no_declaration_names_is_left_alone_and_images_alone_are_enough_for_tasks_made_of_them(tmp_path: Path) -> None:
+    root = draw(tmp_path / "own")
+    write_folder(root / "notes", {"todo.txt": b"x"})
+    write_folder(root / "old masks", {"dog.png": png(IDS[0])})
+    table(root, "image,note", [(name, "hello") for name in NAMES])
+    done, _manifest, _params = prepared(root, {}, splits=SPLIT, tasks=("autoencoding", "colorization"))
+    assert len(done.index) == COUNT
+    assert (done.images[:] == IMAGES[[NAMES.index(name) for name in done.index["building"]]]).all()

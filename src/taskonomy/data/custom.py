@@ -33,7 +33,7 @@ from taskonomy.parsing.user_text import visible
 from taskonomy.release.archive import stamp_of
 from taskonomy.release.discover import hides_from_dvc, refuse_links
 from taskonomy.release.file_names import few
-from taskonomy.release.formats import DamagedFileError
+from taskonomy.release.formats import DOMAINS, DamagedFileError
 from taskonomy.release.pictures import DEEP, IMAGES, LABELS, bits_of, largest_of, rgb_from, white_of
 from taskonomy.release.split_lists import RELEASED_SPLITS
 from taskonomy.tasks.custom_tasks import CustomClass, CustomLabels, CustomMap, CustomPixelClasses, CustomTask
@@ -61,7 +61,8 @@ class CustomSource:
 
         Args:
             root: The folder.
-            declared: What its labels are; other folders and columns are left alone. None: every folder and column is a task.
+            declared: What its labels are; other folders and columns are left alone, but for those with the name of a released domain. None: every
+                folder and column is a task.
         """
         self.root = Path(root)
         folder = self.root / "images"
@@ -211,6 +212,10 @@ class CustomSource:
         except DamagedFileError:
             return 0
 
+    def _may_be_task(self, name: str) -> bool:
+        """Return whether a folder or column is read: it is declared, or a domain of the release, or nothing is declared."""
+        return self._declared is None or name in self._declared or name in DOMAINS
+
     def _declared_holders(self) -> dict[str, LabelHolder]:
         """Return the labels whose place is declared: by a pattern, in a COCO file, or as the folders of images."""
         found: dict[str, LabelHolder] = {}
@@ -235,7 +240,7 @@ class CustomSource:
         for path in visible(self.root.iterdir()):
             declared = (self._declared or {}).get(path.name)
             other_place = isinstance(declared, _HAVE_FILES) and (declared.files or (isinstance(declared, CustomClass) and declared.folders))
-            if not path.is_dir() or path.name == "images" or (self._declared is not None and declared is None) or other_place:
+            if not path.is_dir() or path.name == "images" or other_place or not self._may_be_task(path.name):
                 continue
             files = by_name(path, LABELS)
             pattern = _pattern(path, files, self.names)
@@ -258,7 +263,7 @@ class CustomSource:
             if isinstance(declared, CustomLabels) and named and all(column in self.table.cells for column in named):
                 found[task] = LabelColumns(self.table, task, named)
         for task, columns in self.table.tasks.items():
-            if task in found or (task not in self._declared if self._declared is not None else self.table.holds_text(task)):
+            if task in found or not self._may_be_task(task) or ((self._declared or {}).get(task) is None and self.table.holds_text(task)):
                 continue
             found[task] = LabelColumns(self.table, task, columns)
         folders = {path.name for path in self.root.iterdir() if path.is_dir()}

@@ -14,7 +14,7 @@ from taskonomy.data.view_reader import ReadView
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import NO_CLASS
 from taskonomy.numeric.geometry import Camera
-from taskonomy.release.formats import DamagedFileError
+from taskonomy.release.formats import HOLE, DamagedFileError
 from taskonomy.release.pictures import UPRIGHT, orientation_of, rgb_from, stored_shape, turned
 from taskonomy.tasks.custom_tasks import CustomMap, CustomPixelClasses, CustomTask
 
@@ -88,7 +88,7 @@ class CustomView(ReadView):
         if values.ndim < 2:
             return values
         ids = isinstance(declared, CustomPixelClasses)
-        return square(at_size(values, self._shape, nearest=ids), self.options.fit, fill=_fill(declared))
+        return square(at_size(values, self._shape, nearest=ids), self.options.fit, fill=_fill(domain, declared))
 
     def _upright(self, values: Num[np.ndarray, "rows columns *channels"]) -> Any:
         """Turn a label with its image if it has the size of the stored pixels; one that was drawn upright already has another, or the same."""
@@ -111,8 +111,10 @@ def _fits(shape: tuple[int, ...], other: tuple[int, int]) -> bool:
     return whole_factor(shape, other) is not None or whole_factor(other, shape) is not None
 
 
-def _fill(declared: CustomTask | None) -> float:
-    """Return what stands in the pixels that padding adds: no class, or the lowest value of a map."""
+def _fill(domain: str, declared: CustomTask | None) -> float:
+    """Return what stands in the pixels that padding adds: no class, the lowest value of a map, no depth."""
+    if declared is None:
+        return HOLE if domain in ("depth_zbuffer", "depth_euclidean") else 0
     if isinstance(declared, CustomPixelClasses):
         return NO_CLASS
     return declared.range[0] if isinstance(declared, CustomMap) else 0

@@ -10,11 +10,8 @@ unexport PYTHONDONTWRITEBYTECODE  # every stage is a process of its own, which w
 
 .PHONY: repro test test-long lint check bench setup lock clean
 
-repro: setup  ## run what changed of the pipeline on every core, and say where to look; PROFILE=tiny lays profiles/tiny.yaml over params.yaml
-	$(if $(PROFILE),taskonomy profile $(PROFILE) --write)
-	taskonomy repro
-	@dvc metrics show results/measured/*_metrics.json
-	@echo "open reports/measured/index.html, and reports/published/index.html: the same for the authors' measurements"
+repro: setup  ## run what changed of the pipeline on every core, and say what it found; PROFILE=tiny first sets profiles/tiny.yaml in params.yaml
+	taskonomy repro $(if $(PROFILE),--profile $(PROFILE))
 
 test: setup  ## the tests, but for the longest
 	pytest

@@ -156,7 +156,7 @@ def test_tree_prints_newick_and_draws_a_page(tmp_path: Path) -> None:
         (["front", PUBLISHED, "--budgets", "3-1"], "--budgets: '3-1'"),
         (["front", PUBLISHED, "--orders", "0"], "--orders"),
         (["affinity", "nowhere", "-o", "t.csv"], "nowhere: no such folder"),
-        (["tree", PUBLISHED, "--method", "wrad"], "tree_method must be"),
+        (["tree", PUBLISHED, "--method", "wrad"], "'wrad' is not one of 'complete', 'average', 'single', 'ward'"),
         (["import-published", PUBLISHED, "-o", "t.csv"], "refused"),
         (["polcy"], "polcy"),
     ],

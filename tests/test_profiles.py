@@ -8,7 +8,9 @@ import yaml
 from conftest import ROOT
 
 from taskonomy.config.params import read_params
-from taskonomy.config.profiles import known_profiles, overlaid, read_profile, write_profile
+from taskonomy.config.profile_files import known_profiles
+from taskonomy.config.profiles import overlaid, read_profile, write_profile
+from taskonomy.config.yaml_text import with_values
 from taskonomy.errors import TaskonomyError
 
 
@@ -26,7 +28,9 @@ def test_written_values_are_those_of_the_profile(params: Path, name: str) -> Non
     expected = overlaid(yaml.safe_load(params.read_text()), yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text()))
     assert write_profile(name) > 0
     assert yaml.safe_load(params.read_text()) == expected
-    assert "# Supervision budget" in params.read_text()
+    lines = params.read_text().splitlines()
+    kept = [line for line in (ROOT / "params.yaml").read_text().splitlines() if line.startswith(("#", "  #"))]
+    assert [line for line in lines if line.startswith(("#", "  #"))] == kept
     assert write_profile(name) == 0
     read_params(params)
 
@@ -59,3 +63,19 @@ def test_profile_that_is_not_valid(params: Path) -> None:
     with pytest.raises(TaskonomyError, match=r"profiles/bad\.yaml: policy\.budget must be"):
         write_profile("bad")
     assert params.read_text() == (ROOT / "params.yaml").read_text()
+
+
+def test_values_are_set_in_blocks_lists_and_flows_and_the_rest_of_the_text_stays() -> None:
+    text = "a:  # of a\n  one: 1  # of one\n  many:\n    - x\n    # of y\n    - y\n\n  # of last\n  last: {p: 1, q: 2}  # of last too\n# end\n"
+    before = yaml.safe_load(text)
+    after = {"a": {**before["a"], "one": "word", "many": ["z"], "last": {"p": 1, "q": 3}, "new": None}}
+    assert with_values(text, before, before) == text
+    assert with_values(text, before, after) == (
+        "a:  # of a\n  one: word  # of one\n  many: [z]\n\n  # of last\n  last: {p: 1, q: 3}  # of last too\n  new: null\n# end\n"
+    )
+
+
+def test_values_that_two_keys_share_are_not_set_in_place() -> None:
+    text = "a: &shared {x: {y: 1}}\nb: *shared\n"
+    with pytest.raises(TaskonomyError, match="set them by hand"):
+        with_values(text, yaml.safe_load(text), {"a": {"x": {"y": 1}}, "b": {"x": {"y": 2}}, "c": {}} | {"a": {"x": {"y": 3}}})

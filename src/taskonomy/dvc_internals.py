@@ -27,7 +27,6 @@ TAKEN = {
     "Config": ("dvc.config", "where the cache is, and a setting of .dvc/config.local"),
     "localfs": ("dvc.fs", "what DvcIgnoreFilter reads .dvcignore with"),
     "DvcIgnoreFilter": ("dvc.ignore", "which files DVC leaves out of a folder"),
-    "apply_overrides": ("dvc.utils.hydra", "a profile is laid over params.yaml as `dvc exp run -S` does it, with order and comments"),
     "DvcException": ("dvc.exceptions", "an error of DVC's own is one line"),
     "ParseError": ("dvc.utils.serialize", "as DvcException"),
     "ConfigError": ("dvc.config", "as DvcException"),

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+FEW = 8  # so many names are listed also where the nearest is clear
+
 
 class TaskonomyError(Exception):
     """An error that the user can correct: bad input, an infeasible request, a damaged file."""
@@ -36,10 +38,9 @@ def _is_full_database(error: Exception) -> bool:
 
 
 def unknown(what: str, names: Iterable[str], known: Iterable[str]) -> TaskonomyError:
-    """Build an error that lists unknown names, with the nearest known name of each."""
+    """Build an error that names unknown names, with the nearest known name of each; all known names where one has none near, or they are few."""
     known = sorted(known)
-    parts = []
-    for name in names:
-        near = get_close_matches(name, known, n=1)
-        parts.append(f"{name!r} (did you mean {near[0]!r}?)" if near else repr(name))
-    return TaskonomyError(f"{what}: unknown {', '.join(parts)}; known: {', '.join(known)}")
+    near = {name: get_close_matches(name, known, n=1) for name in names}
+    parts = [f"{name!r} (did you mean {found[0]!r}?)" if found else repr(name) for name, found in near.items()]
+    listed = "" if all(near.values()) and len(known) > FEW else f"; known: {', '.join(known)}"
+    return TaskonomyError(f"{what}: unknown {', '.join(parts)}{listed}")

@@ -27,7 +27,6 @@ CALLS: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
     "dvc.config.Config": (("folder",), ("validate",)),
     "dvc.config.Config.edit": (("self", "level"), ("validate",)),
     "dvc.ignore.DvcIgnoreFilter": (("fs", "root"), ()),
-    "dvc.utils.hydra.apply_overrides": (("path", "overrides"), ()),
     "dvc.stage.Stage.changed_stage": (("self",), ()),
     "dvc.stage.Stage.reproduce": (("self",), ("force", "pull")),
     "dvc.stage.Stage.remove_outs": (("self",), ("ignore_remove", "force")),

@@ -180,10 +180,12 @@ def test_a_bad_parameter_is_one_line_and_loses_nothing(copied: Path) -> None:
 def test_dvc_users_see_metrics_plots_and_experiments(copied: Path) -> None:
     run(copied, "dvc", "exp", "run", "-S", "policy.budget=4", "-n", "four")
     metrics = json.loads(run(copied, "dvc", "metrics", "show", "--json"))[""]["data"]
-    assert metrics["results/published/policy_metrics.json"]["data"]["sources"] == 4
+    assert set(metrics) == {"results/measured/summary.json", "results/published/summary.json"}
+    assert {"gain_pixels", "quality", "policy_p", "tree"} <= metrics["results/published/summary.json"]["data"].keys()
+    assert json.loads((copied / "results/published/policy_metrics.json").read_text())["sources"] == 4
     shown = run(copied, "dvc", "exp", "show", "--csv", "--no-pager")
     assert "four" in shown
-    assert "mean_quality" in shown
+    assert "networks_vs_constant" in shown
     run(copied, "dvc", "plots", "diff", "HEAD", "workspace", "-o", "plots")
     page = (copied / "plots/index.html").read_text()
     assert re.search(r'"order": ?"?2"?[,}]', page)  # the rows carry the order by which the template colours lines

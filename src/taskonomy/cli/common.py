@@ -7,8 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-Table = Annotated[Path, typer.Argument(help="Affinity table: target,sources,affinity[,low,high,gain,quality,imputed].", show_default=False)]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write.", show_default=False)]
+from taskonomy.cli.path_checks import file_to_read, file_to_write
+
+Table = Annotated[
+    Path,
+    typer.Argument(
+        help="Affinity table (CSV): target, sources, affinity; also low, high, gain, quality, imputed.",
+        show_default=False,
+        callback=file_to_read("table"),
+    ),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The table to write.", show_default=False, callback=file_to_write)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from taskonomy.cli.common import with_progress
+from taskonomy.cli.path_checks import existing, file_to_read, file_to_write, folder_to_write
 
 app = typer.Typer(no_args_is_help=True, help="Look at data before computing anything from it.")
 
 
 @app.command()
 def inspect(
-    root: Annotated[str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or a folder of your own.")],
+    root: Annotated[
+        str, typer.Argument(help="The built-in world, a released dataset (also s3://, gs://, or its index), or your own folder.", callback=existing)
+    ],
     sample: Annotated[int, typer.Option(help="Views whose files are all decoded; 0 for every view.", min=0)] = 200,
     component: Annotated[list[str] | None, typer.Option(help="A component of Omnidata, such as replica; may be repeated. Default: all.")] = None,
 ) -> None:
@@ -31,10 +34,12 @@ def inspect(
 
 @app.command()
 def index(
-    root: Annotated[str, typer.Argument(help="A released dataset: folders or tars, also in object storage (s3://, gs://).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False)],
+    root: Annotated[str, typer.Argument(help="A released dataset: folders or tars, also in object storage (s3://, gs://).", callback=existing)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The index to write (JSON); name it in data.root.", show_default=False, callback=file_to_write)
+    ],
 ) -> None:
-    """Write a small index file for data.root that stands for a large dataset: DVC compares it instead of hashing terabytes."""
+    """Write a small index file that stands for a large dataset in data.root: DVC compares it instead of hashing terabytes."""
     from taskonomy.machine.terminal import byte_size
     from taskonomy.release.index_file import write_index
 
@@ -45,8 +50,14 @@ def index(
 
 @app.command()
 def unpack(
-    files: Annotated[list[Path], typer.Argument(help="Parquet files with images in them, as Hugging Face's data sets have them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write: images/, labels.csv, label images.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Parquet files with images in them, as Hugging Face's data sets have them.", callback=file_to_read("Parquet file")),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The folder to write: images/, labels.csv, label images.", show_default=False, callback=folder_to_write),
+    ],
 ) -> None:
     """Write the images and labels of Parquet files as a folder for data.root."""
     from taskonomy.data.unpack import unpack as write
@@ -56,8 +67,8 @@ def unpack(
 
 @app.command()
 def preview(
-    root: Annotated[str, typer.Argument(help="The built-in world, or a released dataset: folders or tars.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).", show_default=False)],
+    root: Annotated[str, typer.Argument(help="The built-in world, or a released dataset: folders or tars.", callback=existing)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).", show_default=False, callback=file_to_write)],
     views: Annotated[int, typer.Option(help="Views shown.", min=1)] = 2,
     side: Annotated[int, typer.Option(help="Side of one picture, pixels.", min=32)] = 160,
 ) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,32 +11,27 @@ from taskonomy.cli import plan_run as planning
 from taskonomy.cli import predict as inference
 from taskonomy.cli import projects as own
 from taskonomy.cli import run_experiments as experiments
+from taskonomy.cli import run_pipeline as running
 from taskonomy.cli.common import Json, Output, Table, print_json, read, with_progress
 from taskonomy.cli.new_task import query
+from taskonomy.cli.path_checks import existing, file_to_read, file_to_write, folder_to_read, folder_to_write, need_project
 from taskonomy.cli.policy_options import Exclude, PolicyOptions, names, show, with_policy_options
 from taskonomy.cli.strict_options import with_strict_numbers
 from taskonomy.errors import TaskonomyError, one_line
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Which vision tasks to label and train in full, and from which to transfer every other.",
-)
 
-
-@app.command()
 @with_policy_options
 def policy(
     *,
     table: Table,
     budget: Annotated[float, typer.Option(help="Total label cost of the sources.", show_default=False)],
-    max_order: Annotated[int, typer.Option(help="Most sources of one transfer.")] = 4,
+    max_order: Annotated[int, typer.Option(help="Maximum number of sources per transfer (its order).")] = 4,
     shared: PolicyOptions,
     alternatives: Annotated[int, typer.Option(help="How many next-best policies to give as well.")] = 0,
-    alternatives_differ_in: Annotated[str, typer.Option(help="In what each differs from all better ones: sources | transfers.")] = "sources",
-    bill: Annotated[Path | None, typer.Option(help="CSV to write: the labels of every task, and what they cost.", show_default=False)] = None,
+    alternatives_differ_in: Annotated[Literal["sources", "transfers"], typer.Option(help="How each differs from all better ones.")] = "sources",
+    bill: Annotated[
+        Path | None, typer.Option(help="CSV to write: the labels of every task, and what they cost.", show_default=False, callback=file_to_write)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Choose the sources to label, and one transfer per target, under a label budget."""
@@ -55,7 +50,6 @@ def policy(
         show(best, others, params)
 
 
-@app.command()
 @with_policy_options
 def front(
     *,
@@ -85,18 +79,26 @@ def front(
         typer.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", formatters=amounts))
 
 
-@app.command()
 def affinity(
     losses: Annotated[
-        Path, typer.Argument(help="Folder with a TARGET.npz per target: losses [candidates, images], candidates[, scratch, pixels, average, groups].")
+        Path,
+        typer.Argument(
+            help="Folder with a TARGET.npz per target: losses (candidates x images), candidates; also scratch, pixels, average, groups.",
+            callback=folder_to_read("; expected one with a TARGET.npz per target"),
+        ),
     ],
     output: Output,
-    normalization: Annotated[str, typer.Option(help="ahp (the paper's, ordinal) | linear (rescaled mean losses).")] = "ahp",
+    normalization: Annotated[
+        Literal["ahp", "linear"], typer.Option(help="The paper's ordinal normalization (ahp), or mean losses on one scale (linear).")
+    ] = "ahp",
     resamples: Annotated[int, typer.Option(help="Bootstrap draws of the images; 0 for no intervals.", min=0)] = 1000,
     confidence: Annotated[float, typer.Option(help="Share of resampled affinities in an interval.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
     details: Annotated[
-        Path | None, typer.Option(help="JSON: consistency ratio, probability of being the best of its order.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="JSON to write: consistency ratio, probability of being the best of its order.", show_default=False, callback=file_to_write
+        ),
     ] = None,
 ) -> None:
     """Compute affinities with bootstrap intervals from per-image losses."""
@@ -107,8 +109,6 @@ def affinity(
 
     if not 0 < confidence < 1:
         raise TaskonomyError(f"--confidence must be between 0 and 1 (is {confidence:g})")
-    if normalization not in list(Normalization):
-        raise TaskonomyError(f"--normalization must be {' or '.join(Normalization)} (is {normalization!r})")
     measured: dict[str, Measured] = {}
     for path in with_progress(find_losses(losses), "targets"):
         with open_losses(path) as data:
@@ -121,15 +121,20 @@ def affinity(
     typer.echo(f"{output}: {sum(len(one.rows) for one in measured.values()):,} transfers into {len(measured)} targets")
 
 
-@app.command()
 def tree(
     table: Table,
-    construction: Annotated[str, typer.Option(help="standardised | paper.")] = "standardised",
-    method: Annotated[str, typer.Option(help="Of the construction paper: complete | average | single | ward.")] = "complete",
-    metric: Annotated[str, typer.Option(help="Of the construction paper: correlation | cosine | euclidean.")] = "correlation",
-    beta: Annotated[float, typer.Option(help="Of the construction paper: patterns are exp(-beta * affinity).")] = 20.0,
+    construction: Annotated[Literal["standardised", "paper"], typer.Option(help="How transfer patterns are compared.")] = "standardised",
+    method: Annotated[
+        Literal["complete", "average", "single", "ward"], typer.Option(help="Linkage of the construction paper; ward needs --metric euclidean.")
+    ] = "complete",
+    metric: Annotated[
+        Literal["correlation", "cosine", "euclidean"], typer.Option(help="Distance of two patterns, of the construction paper.")
+    ] = "correlation",
+    beta: Annotated[float, typer.Option(help="Patterns of the construction paper are exp(-beta * affinity).")] = 20.0,
     exclude: Exclude = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A page with the tree as a figure.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Page to write, with the tree as a figure.", show_default=False, callback=file_to_write)
+    ] = None,
 ) -> None:
     """Print the task similarity tree in Newick form."""
     from taskonomy.config.checked import checked
@@ -148,9 +153,21 @@ def tree(
         write_text(output, standalone(tree_figure(found), "Task similarity tree"))
 
 
-@app.command()
+def _table_or_run(path: Path) -> Path:
+    """Check that a path is a table or a run: the folder of a project with results."""
+    existing(path)
+    if path.is_dir() and not (path / "results/measured/affinities.csv").is_file():
+        raise TaskonomyError(f"{path}: no results/measured/affinities.csv; run the pipeline there (taskonomy repro), or name a table")
+    return path
+
+
 def explore(
-    path: Annotated[Path, typer.Argument(metavar="TABLE|RUN", help="An affinity table, or a project's folder that ran.", show_default=False)],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE|RUN", help="An affinity table, or the folder of a project that has run.", show_default=False, callback=_table_or_run
+        ),
+    ],
     port: Annotated[int, typer.Option(help="Port on this machine; 0: any free one.", min=0, max=65535)] = 8050,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     time_limit: Annotated[float, typer.Option(help="Seconds for one program.")] = 10.0,
@@ -162,9 +179,11 @@ def explore(
     serve(open_path(path, time_limit), port, browser=not no_browser)
 
 
-@app.command("import-published")
 def import_published(
-    files: Annotated[list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.")], output: Output
+    files: Annotated[
+        list[Path], typer.Argument(help="Released result files (.pkl): affinities and win rates.", callback=file_to_read("result file"))
+    ],
+    output: Output,
 ) -> None:
     """Combine the authors' released result files into one table; pickles are parsed without executing any code."""
     from taskonomy.tables.published_pickles import import_released
@@ -175,7 +194,6 @@ def import_published(
     typer.echo(f"{output}: {len(table):,} transfers" + (f"; {note}" if (note := unmeasured(table)) else ""))
 
 
-@app.command()
 def tasks() -> None:
     """List every task of the dictionary with its family, images, label, loss, head and roles."""
     from taskonomy.config.params import registry_here
@@ -194,12 +212,16 @@ def tasks() -> None:
     typer.echo(text_table(rows))
 
 
-@app.command()
 def annotate(
     source: Annotated[
-        Path, typer.Argument(help="Folder of images and depths, as depth cameras and TUM, NYU and ScanNet have them (docs/own-data.md).")
+        Path,
+        typer.Argument(
+            help="Folder of images and depths, as depth cameras and TUM, NYU and ScanNet have them (docs/own-data.md).", callback=folder_to_read()
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write: a folder per domain.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write, with a folder per domain.", show_default=False, callback=folder_to_write)
+    ],
     fov: Annotated[float | None, typer.Option(help="Horizontal field of view of the camera, degrees.", show_default=False)] = None,
     intrinsics: Annotated[str | None, typer.Option(help="fx,fy,cx,cy in pixels, or a file with them or with a matrix.", show_default=False)] = None,
     depth_scale: Annotated[
@@ -221,7 +243,6 @@ def annotate(
     typer.echo(found.render())
 
 
-@app.command()
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove the units that no revision uses.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="With --clear: remove all units, and all unfinished ones.")] = False,
@@ -253,62 +274,11 @@ def cache(
         typer.echo(f"removed     units {removed:,}, unfinished {forgotten:,}, {byte_size(size - store.size())}")
 
 
-@app.command()
-def profile(
-    name: Annotated[str, typer.Argument(help="A file of profiles/, without its ending.")],
-    write: Annotated[bool, typer.Option("--write", help="Set the values in params.yaml, instead of printing them.")] = False,
-) -> None:
-    """Print what a profile changes, as options of dvc: `dvc exp run $(taskonomy profile tiny)`."""
-    from taskonomy.config.profiles import read_profile, write_profile
-
-    if write:
-        typer.echo(f"params.yaml: {write_profile(name)} values set as in profiles/{name}.yaml; 'git checkout params.yaml' goes back", err=True)
-    else:
-        typer.echo(" ".join(f"-S {one}" for one in read_profile(name)))
-
-
-@app.command()
-def repro(
-    targets: Annotated[
-        list[str] | None, typer.Argument(help="Stages, groups (train), outputs or dvc.yaml files, with all that they need.", show_default=False)
-    ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are unchanged, too.")] = False,
-    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run, in which order, and why.")] = False,
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing data and results of earlier runs from DVC's remote.")] = False,
-    downstream: Annotated[bool, typer.Option("--downstream", help="The targets and what needs them, instead of what they need.")] = False,
-    times: Annotated[Path | None, typer.Option(help="CSV to write: stage,seconds,start,cached.", show_default=False)] = None,
-    address: Annotated[str | None, typer.Option(help="Train on this Ray cluster: HOST:PORT, or auto.", show_default="params.yaml")] = None,
-) -> None:
-    """Run the changed stages of the pipeline, several at once; the result is the same as that of dvc repro."""
-    from taskonomy.machine.cores import cores
-    from taskonomy.pipeline import scheduler as runner
-
-    if address is not None:
-        _use_cluster(address)
-    request = runner.Request(tuple(targets or ()), jobs or cores(), force=force, pull=pull, downstream=downstream, times=times)
-    if dry:
-        typer.echo(runner.dry(request))
-    else:
-        raise typer.Exit(runner.repro(request))
-
-
-def _use_cluster(address: str) -> None:
-    """Set the cluster's address for this run; its stages inherit it."""
-    import os
-
-    from taskonomy.config.params import read_params
-    from taskonomy.machine.environment import ADDRESS, of_this_run
-
-    os.environ[ADDRESS] = address
-    of_this_run(read_params().execution)
-
-
-@app.command()
 def results(
-    output: Annotated[Path, typer.Option("--output", "-o", help="File of Markdown to write.")] = Path("docs/results.md"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Markdown file to write.", callback=file_to_write)] = Path("docs/results.md"),
 ) -> None:
     """Write the main results of the finished run as tables of Markdown, beside those of the published table."""
+    need_project()
     from taskonomy.atomic_io import write_text
     from taskonomy.config.params import registry_here
     from taskonomy.pipeline.timings import read_seconds
@@ -320,31 +290,45 @@ def results(
     typer.echo(f"{output}: the tables of {folder / 'measured'}")
 
 
-@app.command()
-def check(
-    profile: Annotated[str | None, typer.Argument(help="A file of profiles/; none: params.yaml as it is.", show_default=False)] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
-    write: Annotated[bool, typer.Option("--write", help="Make what the run gives the reference.")] = False,
+START, PLAN, RUN, USE, TABLES = "Start", "Plan", "Run", "Use the results", "Work on any affinity table"
+COMMANDS = {
+    START: (own.init, tasks, annotate),
+    PLAN: (planning.plan, running.profile),
+    RUN: (running.repro, running.check, cache),
+    USE: (results, explore, query, inference.predict, inference.cost, inference.export_onnx),
+    TABLES: (policy, front, tree, affinity, import_published),
+}
+GROUPS = {"data": (data.app, START), "experiments": (experiments.app, RUN)}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which vision tasks to label and train in full, and which of those to transfer the rest from.",
+)
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+for name, (group, panel) in GROUPS.items():
+    app.add_typer(group, name=name, rich_help_panel=panel)
+app.command(context_settings=own.AS_GIVEN, hidden=True)(own.stage)
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"taskonomy {version('taskonomy')}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
-    """Run the committed pipeline in a clean clone, from scratch, and check for the same bits or, on another kind of machine, the same metrics."""
-    from taskonomy.machine.cores import cores
-    from taskonomy.pipeline.verify import check
-
-    verdict = check(profile, jobs or cores(), write=write)
-    typer.echo("\n".join(verdict.lines()))
-    raise typer.Exit(not verdict.good)
-
-
-app.add_typer(experiments.app, name="experiments")
-
-app.command()(query)
-
-app.command()(inference.predict)
-app.command()(inference.cost)
-app.command("export-onnx")(inference.export_onnx)
-app.add_typer(own.app)  # taskonomy init, taskonomy stage
-app.command()(planning.plan)
-app.add_typer(data.app, name="data")
+    pass
 
 
 def main() -> None:
@@ -355,9 +339,21 @@ def main() -> None:
         except (typer.Abort, KeyboardInterrupt):
             sys.exit("interrupted")
         except Exception as error:
-            if (wrong := getattr(error, "format_message", None)) is None:
+            if not hasattr(error, "format_message"):
                 raise
-            raise TaskonomyError(" ".join(wrong().split()) or "see taskonomy --help") from None
+            if type(error).__name__ == "NoArgsIsHelpError":  # typer has printed the help of a group
+                sys.exit(0)
+            raise TaskonomyError(_said_of_usage(error)) from None
+
+
+def _said_of_usage(error: Any) -> str:
+    """Word an error of the parser: what is wrong, and where the help is."""
+    command = error.ctx.command_path if error.ctx is not None else "taskonomy"
+    said = " ".join(error.format_message().split()).replace("Value error, ", "")
+    missing = getattr(error, "param", None)
+    if said.startswith("Missing argument") and missing is not None:
+        said = f"missing {missing.metavar or missing.name.upper()}"
+    return f"{said[:1].lower()}{said[1:].removesuffix('.')} (see {command} --help)"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskonomy.cli.path_checks import existing, folder_to_write, need_project
 from taskonomy.errors import TaskonomyError
 
 if TYPE_CHECKING:
@@ -15,23 +16,29 @@ if TYPE_CHECKING:
 def query(
     task: Annotated[str, typer.Argument(help="The new task: one of the dictionary, of query.tasks in params.yaml, or a name of your own.")],
     root: Annotated[
-        Path | None, typer.Argument(help="Its images and labels: a folder of your own; none: the images of the run.", show_default=False)
+        Path | None,
+        typer.Argument(help="Its images and labels: your own folder; if not given, the images of the run.", show_default=False, callback=existing),
     ] = None,
     own: Annotated[
         str | None, typer.Option(help="What the labels of a task of your own are, such as '{kind: vector, length: 3}'.", show_default=False)
     ] = None,
     run: Annotated[Path, typer.Option(help="The finished run whose tasks are the sources.")] = Path(),
     images: Annotated[str | None, typer.Option(help="Labelled samples of the learning curve, such as 200,500.", show_default="query.images")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write: tables, page.", show_default="results/query/TASK")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write tables and a page to.", show_default="results/query/TASK", callback=folder_to_write),
+    ] = None,
 ) -> None:
     """Find out which known tasks a new task with few labelled images should start from, and what that saves."""
+    started, sizes = time.monotonic(), None if images is None else _numbers(images)
+    if root is None and own is not None:
+        raise TaskonomyError("--own needs a folder of images and labels: taskonomy query TASK FOLDER --own ...")
+    need_project(run)
+    asked = None if root is None else _asked(task, root, own, run)
+
     from taskonomy.new_task.query_text import lines
     from taskonomy.new_task.run_query import run_query
 
-    started, sizes = time.monotonic(), None if images is None else _numbers(images)
-    asked = None if root is None else _asked(task, root, own, run)
-    if asked is None and own is not None:
-        raise TaskonomyError("--own goes with a folder of images and labels: taskonomy query TASK FOLDER --own ...")
     output = output or Path("results/query") / task
     done = run_query(run, task, asked, sizes, output)
     spent = f"{len(done.units):,} units of work, {done.new:,} of them new: {time.monotonic() - started:.0f} s"

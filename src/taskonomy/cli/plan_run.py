@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from taskonomy.cli.path_checks import need_project
+from taskonomy.config.profile_files import profile_file
+
 
 def plan(
     profile: Annotated[
@@ -15,6 +18,9 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate stages, units of work, disk, memory, hours and GPU hours of a run before it starts."""
+    need_project()
+    if profile is not None:
+        profile_file(profile)
     from taskonomy.atomic_io import to_json
     from taskonomy.config.params import read_params
     from taskonomy.config.profiles import with_profile

@@ -4,32 +4,42 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from taskonomy.cli.path_checks import file_to_read
 from taskonomy.errors import TaskonomyError
 
 if TYPE_CHECKING:
     from taskonomy.config.policy_params import LabelsParams, PolicyParams
     from taskonomy.policy.planner import Policy
 
-SelfEdgeOption = Annotated[str, typer.Option(help="A source solves itself by: gold (its full network) | transfer (its frozen encoder) | none.")]
+SelfEdgeOption = Annotated[
+    Literal["gold", "transfer", "none"],
+    typer.Option(help="What a source is solved by itself: its own network, trained in full (gold), a transfer from its frozen encoder, or neither."),
+]
 Cost = Annotated[list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; 1 where not named. Repeatable.", show_default=False)]
 Currency = Annotated[
     str | None, typer.Option(help="Costs and budget are money: label prices of --prices, in this currency, such as EUR.", show_default=False)
 ]
 PriceList = Annotated[
     Path | None,
-    typer.Option(help="CSV: task,price[,full,transfer], of one labelled image and how many a task takes; task * for all others.", show_default=False),
+    typer.Option(
+        help="CSV: task, price of one labelled image; also full, transfer: how many images a task takes. Task * stands for all others.",
+        show_default=False,
+        callback=file_to_read("price list"),
+    ),
 ]
 Importance = Annotated[list[str] | None, typer.Option(help="Weight of a target, TASK=WEIGHT; 1 where not named. Repeatable.", show_default=False)]
 Exclude = Annotated[list[str] | None, typer.Option(help="Tasks that may not be sources, comma-separated.", show_default=False)]
 Require = Annotated[list[str] | None, typer.Option(help="Sources that the policy must use, comma-separated.", show_default=False)]
 SourceOnly = Annotated[list[str] | None, typer.Option(help="Tasks that need not be solved, comma-separated.", show_default=False)]
 TargetOnly = Annotated[list[str] | None, typer.Option(help="Tasks never labelled in full, comma-separated.", show_default=False)]
-BalanceOption = Annotated[str, typer.Option(help="Rescale each target's affinities: none | sum (to sum 1) | peak (to best 1).")]
-Solver = Annotated[str, typer.Option(help="glpk | highs.")]
+BalanceOption = Annotated[
+    Literal["none", "sum", "peak"], typer.Option(help="Rescale each target's affinities: not at all, to a sum of 1, or to a best of 1.")
+]
+Solver = Annotated[Literal["glpk", "highs"], typer.Option(help="Solver of the Boolean program; both prove the same optimum.")]
 TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
 
 

@@ -1,23 +1,35 @@
 """Define the commands that use exported predictors: predict for images, compute what a policy costs to run, write ONNX graphs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from taskonomy.cli.path_checks import existing, folder_to_write
 from taskonomy.errors import TaskonomyError
 
 if TYPE_CHECKING:
     from taskonomy.tasks import Registry
 
-Predictors = Annotated[Path, typer.Option("--predictors", help="Folder that the stage export wrote.")]
+
+def _exported(folder: Path) -> Path:
+    """Check that a folder holds predictors."""
+    if not (folder / "index.json").is_file():
+        raise TaskonomyError(f"{folder}: no predictors; the stage `export` writes them: taskonomy repro export")
+    return folder
+
+
+Predictors = Annotated[Path, typer.Option("--predictors", help="Folder that the stage `export` wrote.", callback=_exported)]
 Tasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="Targets, comma-separated. Repeatable.", show_default=False)]
-Device = Annotated[str, typer.Option(help="cpu | cuda | auto (a GPU where there is one).")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto: on a GPU if there is one.")]
 FOLDER = Path("predictors")
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Images of any size, or folders of them. Poses and matching take two, egomotion three.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images of any size, or folders of them. Poses and matching take two, egomotion three.", callback=existing),
+    ],
     task: Tasks = None,
     everything: Annotated[bool, typer.Option("--all", help="Every target of the policy that takes so many images.")] = False,
     output: Annotated[
@@ -118,7 +130,7 @@ def cost(
 
 
 def export_onnx(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write: TASK.onnx.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write TASK.onnx to.", show_default=False, callback=folder_to_write)],
     task: Tasks = None,
     predictors: Predictors = FOLDER,
 ) -> None:

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer()
+from taskonomy.cli.path_checks import folder_to_write
+
+AS_GIVEN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}  # a stage's arguments are its script's
 
 
-@app.command()
 def init(
-    root: Annotated[Path, typer.Argument(metavar="DIR", help="A folder, new or empty; with --upgrade, a project.")] = Path(),
+    root: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder, new or empty; with --upgrade, a project.", callback=folder_to_write)
+    ] = Path(),
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Only write what belongs to the installed code: its version into params.yaml, and params.schema.json.")
     ] = False,
@@ -35,7 +38,6 @@ def init(
     )
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, hidden=True)
 def stage(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="STAGE", help="Which, and what its script takes.")],

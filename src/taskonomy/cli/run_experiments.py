@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from taskonomy.cli.path_checks import need_project
+from taskonomy.config.profile_files import profile_file
+
 app = typer.Typer(no_args_is_help=True, help="The paper's experiments that train, as experiments of DVC.")
 RESULTS = Path("results/experiments")
 WAYS = "other-ways"
@@ -13,6 +16,7 @@ WAYS = "other-ways"
 @app.command("list")
 def show() -> None:
     """List every experiment: its name, its question, whether it was run, and how DVC runs it."""
+    need_project()
     from taskonomy.pipeline.experiments import GROUP, found, titles
 
     for name, title in titles().items():
@@ -25,6 +29,9 @@ def run(
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Stages at once.", min=1, show_default="one per core")] = None,
 ) -> None:
     """Run experiments on the committed code, several stages at once, and collect their results."""
+    need_project()
+    for name in names or ():
+        profile_file(f"experiments/{name}")
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline import experiments
 
@@ -38,6 +45,7 @@ def collect() -> None:
 
     Rows of experiments that other clones ran are kept, unless they were compared with another run.
     """
+    need_project()
     from taskonomy.atomic_io import write_csv
     from taskonomy.config.params import read_params
     from taskonomy.evaluation.stability import OTHER_IMAGES, REGIMES, STABILITY, by_gain, regimes, stability

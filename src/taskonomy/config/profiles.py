@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
+from taskonomy.atomic_io import write_text
 from taskonomy.config.checked import checked
 from taskonomy.config.params import Params
-from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.config.profile_files import profile_file
+from taskonomy.config.yaml_text import with_values
+from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.strict_yaml import load_yaml
-from taskonomy.parsing.user_text import visible
-
-FOLDER = Path("profiles")
 
 
 def read_profile(name: str, params: Path = Path("params.yaml")) -> list[str]:
@@ -38,19 +38,11 @@ def with_profile(name: str, params: Path = Path("params.yaml")) -> Params:
 
 
 def _read(name: str, params: Path) -> tuple[Any, Any, Path]:
-    profiles = known_profiles()
-    if name not in profiles:
-        raise unknown("profile", [name], profiles)
+    path = profile_file(name)
     try:
-        return load_yaml(params.read_text(encoding="utf-8")), load_yaml(profiles[name].read_text(encoding="utf-8")), profiles[name]
+        return load_yaml(params.read_text(encoding="utf-8")), load_yaml(path.read_text(encoding="utf-8")), path
     except (OSError, yaml.YAMLError) as error:
-        raise TaskonomyError(f"{params}, {profiles[name]}: not readable YAML ({' '.join(str(error).split())})") from None
-
-
-def known_profiles() -> dict[str, Path]:
-    """Every profile: `tiny`, and `experiments/images-60` of a folder below."""
-    files = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in visible(FOLDER.rglob("*.yaml"))}
-    return {name: path for name, path in files.items() if not name.startswith("references/")}
+        raise TaskonomyError(f"{params}, {path}: not readable YAML ({' '.join(str(error).split())})") from None
 
 
 def overlaid(values: Any, changes: Any) -> Any:
@@ -61,15 +53,15 @@ def overlaid(values: Any, changes: Any) -> Any:
 
 
 def write_profile(name: str, params: Path = Path("params.yaml")) -> int:
-    """Set a profile's values in params.yaml as `dvc exp run -S` does: order and comments stay, but for a comment after a replaced list.
+    """Set a profile's values in params.yaml; order, spacing and comments stay as they are.
 
     Returns:
         How many values differ.
     """
-    from taskonomy.dvc_internals import apply_overrides
-
     overrides = read_profile(name, params)
-    apply_overrides(str(params), overrides)
+    values, changes, _ = _read(name, params)
+    if overrides:
+        write_text(params, with_values(params.read_text(encoding="utf-8"), values, overlaid(values, changes)))
     return len(overrides)
 
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from taskonomy.atomic_io import write_text
-from taskonomy.config.profiles import known_profiles
+from taskonomy.config.profile_files import known_profiles
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.pipeline.dvc_state import keep_state_in
 from taskonomy.pipeline.verify import git, read_lock, run_in_clone

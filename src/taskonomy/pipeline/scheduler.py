@@ -21,6 +21,7 @@ from taskonomy.machine.cores import cores
 from taskonomy.machine.jobserver import Jobserver, give_back
 from taskonomy.machine.terminal import clock
 from taskonomy.pipeline.dvc_state import keep_state_in
+from taskonomy.pipeline.forecast import Forecast, PlanProcess
 from taskonomy.pipeline.fork_server.daemon import python
 from taskonomy.pipeline.lockfile import UNFINISHED, Unfinished
 from taskonomy.pipeline.plan import PipelinePlan, let_go, one_line_of_dvc, ranks, read_plan
@@ -83,6 +84,8 @@ def repro(request: Request) -> int:
                     run.all()
             finally:
                 run.display.close()
+                if run.planning is not None:
+                    run.planning.stop()
                 with one_line_of_dvc(), Repo(_wait_for_lock=True) as repo, repo.lock:
                     let_go(plan.scratch)
                     unfinished.close(finished=run.well)
@@ -110,7 +113,9 @@ class PipelineRun:
         self.failed: dict[str, Path] = {}
         self.times: list[Time] = []
         self.signals = 0
-        self.display = ProgressDisplay(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending))
+        self.forecast = Forecast(plan.pending, self.known, request.jobs)
+        self.planning: PlanProcess | None = None  # while it estimates what no earlier run has measured
+        self.display = ProgressDisplay(sys.stderr, len(plan.names), len(plan.names) - len(plan.pending), self.forecast)
         self.tokens = Jobserver.make(plan.scratch / "taskonomy-tokens", max(cores(), request.jobs))
         self.held: list[int] = []  # one token for each running stage
         self.claim: int | None = None  # set while a stage that is ready has no token
@@ -125,7 +130,12 @@ class PipelineRun:
         signalled, stop_by = 0, float("inf")
         if self.left and self.display.done:
             self.display.say(f"{self.display.done} of {self.display.total} stages are unchanged")
+        if self.forecast.lacks_estimates and (self.plan.root / "params.yaml").is_file():
+            self.planning = PlanProcess()
         while True:
+            if self.planning is not None and (answer := self.planning.answer()) is not None:
+                self.forecast.estimate(*answer)
+                self.planning = None
             if not self.signals and self._start():
                 self.unfinished.note(self.running)
             if not self.running:
@@ -210,6 +220,7 @@ class PipelineRun:
             self.failed[one.job.name] = one.job.log
         elif outcome is not Outcome.UNCHANGED:
             self.times.append(Time(one.job.name, seconds, one.started - self.began, outcome is Outcome.CACHED))
+        self.forecast.ended(one.job.name, seconds, ran=outcome is Outcome.RAN)
         return self.display.ended(one.job.name, {Outcome.RAN: "done"}.get(outcome, outcome.name.lower()), seconds)
 
     def _tell(self, number: int) -> None:

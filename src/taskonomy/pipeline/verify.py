@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from taskonomy.atomic_io import write_text
-from taskonomy.config.profiles import known_profiles
+from taskonomy.config.profile_files import known_profiles
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.numeric import cpu_info as processor
 

@@ -1,0 +1,32 @@
+"""Say in some lines what a finished run found, and where to look; from its files, in milliseconds."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+POLICY, SUMMARY = Path("results/measured/policy.json"), Path("results/measured/summary.json")
+NUMBERS = {
+    "networks_vs_constant": "of the images, task networks beat the best constant",
+    "gain_pixels": "of the images, transfers of the policy beat small networks trained on the images (gain)",
+    "quality": "of the images, transfers of the policy beat the targets' own networks (quality)",
+    "spearman_published": "rank correlation of the sources of each target with the published ranking",
+    "policy_p": "p-value of the policy among random ones",
+}
+_SHARES = ("networks_vs_constant", "gain_pixels", "quality")
+
+
+def headline(root: Path = Path()) -> str:
+    """Return the sources of the policy, the main numbers and the paths of the reports; '' where no run has got that far."""
+    try:
+        policy, found = (json.loads((root / path).read_text(encoding="utf-8")) for path in (POLICY, SUMMARY))
+        lines = [f"label in full: {', '.join(policy['sources'])}", *_numbers(found)]
+    except (FileNotFoundError, ValueError, KeyError):  # not there yet, or by another version of the code
+        return ""
+    pages = sorted(path.relative_to(root).as_posix() for path in (root / "reports").glob("*/index.html"))
+    return "\n".join([*lines, *([f"open {', '.join(pages)}"] if pages else []), "all numbers: dvc metrics show, results/"])
+
+
+def _numbers(found: dict[str, float]) -> Iterator[str]:
+    for name, what in NUMBERS.items():
+        if name in found:
+            yield f"{f'{found[name]:.0%}' if name in _SHARES else f'{found[name]:.2g}':>7}  {what}"

@@ -53,7 +53,7 @@ def _exports() -> Component:
 def _fields(opened: LoadedTable, choices: Choices) -> Component:
     general = [
         _field("budget", "Budget", "Total label cost of the sources", _typed("budget", choices.budget)),
-        _field("max_order", "Highest order", "Most sources of one transfer", _typed("max_order", choices.max_order)),
+        _field("max_order", "Highest order", "Maximum number of sources per transfer", _typed("max_order", choices.max_order)),
         _field(
             "self_edge", "A source solves itself by", "Its frozen encoder, or its own network", _radio("self_edge", _SELF_EDGES, choices.self_edge)
         ),

@@ -33,7 +33,7 @@ def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Componen
 def changed(before: Policy | None, after: Policy, currency: str | None, registry: Registry) -> list[Component]:
     """Describe what differs from the previous policy; costs as in `tiles`."""
     if before is None:
-        return [html.Span("Change a field: what changes in the policy is shown here.")]
+        return [html.Span("Change any setting to see what changes.")]
     found = difference(before, after)
     deltas = (("gain", found.gain, 3), ("quality", found.quality, 3), ("objective", found.objective, 6))
     changes = [f"{name} {words.change(value, digits)}" for name, value, digits in deltas]

@@ -125,7 +125,7 @@ class Verdict:
             yield f"differs first: {alike[0].stage}: {', '.join(alike[0].outs)}; {why}{more}"
         later = Counter(one.stage.partition("@")[0] for one in self.differences if not one.first)
         if later:
-            yield f"and what follows from it: {', '.join(f'{stage} ({count})' if count > 1 else stage for stage, count in later.items())}"
+            yield f"downstream: {', '.join(f'{stage} ({count})' if count > 1 else stage for stage, count in later.items())}"
         yield f"largest difference of a metric: {self.largest}" if self.largest else "no metric differs"
         yield from (f"beyond its tolerance: {line}" for line in self.beyond)
         if self.good:

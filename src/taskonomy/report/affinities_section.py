@@ -98,4 +98,4 @@ def nearest(tree: Tree, families: dict[str, dict[str, Any]], registry: Registry)
     first = tree.merges[int(np.argmin(tree.merges[:, 2]))]
     pair = [tree.tasks[int(one)] for one in first[:2]]
     rows = [{"name": name, "share": percent(one["share"]), "p_value": f"{one['p_value']:.2g}"} for name, one in families.items()]
-    return {"see": f"{titles(pair, registry)} transfer to the same tasks most alike.", "families": rows, "chance": percent(CHANCE)}
+    return {"see": f"{titles(pair, registry)} have the most similar transfer patterns.", "families": rows, "chance": percent(CHANCE)}

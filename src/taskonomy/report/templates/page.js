@@ -95,7 +95,7 @@ function words(point) {
     [number(point.quality[0], 3), `mean quality${bounds(point.quality)}`],
     ...(point.labels === null ? [] : [[`${(100 * point.labels).toFixed(0)}\u00a0%`, "of the labels of full supervision"]]),
     ...(point.objective === null ? [[+point.cost.toFixed(6), "cost of its labels"]] : [[number(point.objective, 4), `objective, ${point.status}`]]),
-    ...(point.here ? [] : [[more.cost === null ? "nothing" : `${more.quality >= 0 ? "+" : ""}${number(more.quality, 3)}`, more.cost === null ? "is bought by more labels" : `quality for ${+more.cost.toFixed(6)} more`]]),
+    ...(point.here ? [] : [[more.cost === null ? "0" : `${more.quality >= 0 ? "+" : ""}${number(more.quality, 3)}`, more.cost === null ? "gain from more labels" : `quality for ${+more.cost.toFixed(6)} more`]]),
   ];
   byId("tiles").replaceChildren(...tiles.map(([value, text]) => {
     const tile = document.createElement("div"), strong = document.createElement("b"), label = document.createElement("span");

@@ -16,7 +16,7 @@ from conftest import NOT_SOURCES
 from waiting import HANG
 
 from taskonomy.atomic_io import to_json
-from taskonomy.config.policy_params import PolicyParams, SavingsParams
+from taskonomy.config.policy_params import PolicyParams, Preset, SavingsParams
 from taskonomy.evaluation.families import family_test
 from taskonomy.evaluation.held_out import held_out
 from taskonomy.evaluation.savings import random_sets, summary
@@ -338,3 +338,19 @@ def test_the_page_opens_with_the_pipelines_policy_where_the_front_lacks_it(publi
     found = json.loads(re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', page_of(published, params, [1], 4), re.DOTALL).group(1))  # type: ignore[union-attr]
     first = found["front"][found["chosen"]]
     assert (first["max_order"], first["budget"], tuple(first["sources"])) == (3, 3, Planner(published, params).policy(3).sources)
+
+
+@needs_browser
+def test_the_button_of_a_preset_gives_the_policy_of_that_preset_and_the_link_keeps_it(published: pd.DataFrame, tmp_path: Path) -> None:
+    params = PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES)
+    practice = Planner(published, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES, preset=Preset.PRACTICE)).policy(3)
+    script = f"""{RULES}
+        result.first = sources(); document.getElementById('rules-practice').click(); result.practice = sources(); result.link = location.hash;
+        document.getElementById('rules-paper').click(); result.back = sources();"""
+    html = page_with_rules(published, params, [1])
+    result = seen(html, tmp_path, script)
+    titles = sorted(BUILT_IN.title(name) for name in practice.sources)
+    assert sorted(result["practice"]) == titles != sorted(result["first"])  # type: ignore[call-overload]
+    assert result["back"] == result["first"]
+    again = seen(html, tmp_path, f"{RULES} result.after = sources();", str(result["link"]))
+    assert sorted(again["after"]) == titles  # type: ignore[call-overload]

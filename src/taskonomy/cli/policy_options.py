@@ -15,11 +15,20 @@ if TYPE_CHECKING:
     from taskonomy.config.policy_params import LabelsParams, PolicyParams
     from taskonomy.policy.planner import Policy
 
-SelfEdgeOption = Annotated[
-    Literal["gold", "transfer", "none"],
-    typer.Option(help="What a source is solved by itself: its own network, trained in full (gold), a transfer from its frozen encoder, or neither."),
+PresetOption = Annotated[
+    Literal["paper", "practice"],
+    typer.Option(help="In practice, sources that label themselves cost nothing, and labelled tasks use their own networks; other options win."),
 ]
-Cost = Annotated[list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; 1 where not named. Repeatable.", show_default=False)]
+SelfEdgeOption = Annotated[
+    Literal["gold", "transfer", "none"] | None,
+    typer.Option(
+        help="What a source is solved by itself: its own network, trained in full (gold), a transfer from its frozen encoder, or neither.",
+        show_default="gold in practice, else transfer",
+    ),
+]
+Cost = Annotated[
+    list[str] | None, typer.Option(help="Label cost of a source, TASK=COST; where not named 1, or as --preset says. Repeatable.", show_default=False)
+]
 Currency = Annotated[
     str | None, typer.Option(help="Costs and budget are money: label prices of --prices, in this currency, such as EUR.", show_default=False)
 ]
@@ -47,7 +56,8 @@ TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
 class PolicyOptions:
     """The options that policy and front share."""
 
-    self_edge: SelfEdgeOption = "transfer"
+    preset: PresetOption = "paper"
+    self_edge: SelfEdgeOption = None
     cost: Cost = None
     currency: Currency = None
     prices: PriceList = None
@@ -69,6 +79,7 @@ class PolicyOptions:
         if both := roles.keys() & set(names(self.target_only)):
             raise TaskonomyError(f"{', '.join(sorted(both))} cannot be both --source-only and --target-only")
         values = {
+            "preset": self.preset,
             "self_edge": self.self_edge,
             "balance": self.balance,
             "solver": self.solver,

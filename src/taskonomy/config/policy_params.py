@@ -1,11 +1,18 @@
 """Parameters of what is computed from an affinity table: the policy, fronts of budgets, savings, significance, studies."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, WithJsonSchema, model_validator
 
 from taskonomy.config.checked import Amount, Checked, Count, Images, Name, Seed, Share, SomeImages
+
+
+class Preset(StrEnum):
+    """Named rules: the paper's, or those of a person who pays for labels."""
+
+    PAPER = "paper"
+    PRACTICE = "practice"
 
 
 class SelfEdge(StrEnum):
@@ -97,8 +104,12 @@ class PolicyParams(Checked):
     With every cost 1 it is their number. Paper: 1 to 26; its large figure shows 8."""
     max_order: Count = 4
     """Most sources that one transfer may concatenate, >= 1. Paper: 1 to 4; released measurements go to 24."""
-    self_edge: SelfEdge = SelfEdge.TRANSFER
-    """What a source may be solved by itself:
+    preset: Preset = Preset.PAPER
+    """Rules for what other keys leave open (self_edge: null, a task that cost does not name); what they say wins:
+        paper: each source costs 1, and is solved by itself through a transfer;
+        practice: sources that label themselves (families 2D and self-supervised) cost nothing, others 1, and a labelled task uses its own network."""
+    self_edge: Annotated[SelfEdge, WithJsonSchema({"enum": [*SelfEdge, None]})] = SelfEdge.TRANSFER
+    """What a source may be solved by itself; null: transfer with the preset paper, gold with practice.
         gold: its own fully supervised network (row `self`);
         transfer: its own frozen encoder with a fresh readout (row `t -> t`);
         none: neither, every target is transferred from other tasks."""
@@ -110,7 +121,7 @@ class PolicyParams(Checked):
     importance: dict[Name, Amount] = {}
     """Weight of a target in the objective, >= 0; 1 where not named. Paper: 1. Example: {jigsaw: 0}."""
     cost: dict[Name, Amount] = {}
-    """Label cost of a source, >= 0, in units of the budget; 1 where not named. Paper: 1. Example: {normal: 3}."""
+    """Label cost of a source, >= 0, in units of the budget; as the preset says where not named. Paper: 1. Example: {normal: 3}."""
     labels: LabelsParams = LabelsParams()
     """Labelled images that a task takes, in full (its own network) and for a transfer to it, and what one costs. Paper: 120,000 and 16,000, no
     prices.
@@ -134,6 +145,13 @@ class PolicyParams(Checked):
     """How many next-best policies to list as well."""
     alternatives_differ_in: AlternativesDiffer = AlternativesDiffer.SOURCES
     """In what each next-best policy must differ from all better ones: sources | transfers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _self_edge_is_of_the_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("self_edge") is None:
+            return {**values, "self_edge": SelfEdge.GOLD if values.get("preset") == Preset.PRACTICE else SelfEdge.TRANSFER}
+        return values
 
     @model_validator(mode="after")
     def _no_source_both_required_and_excluded(self) -> "PolicyParams":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.policy_params import LabelsParams, PolicyParams, Role, SavingsParams, SelfEdge
+from taskonomy.config.policy_params import LabelsParams, PolicyParams, Preset, Role, SavingsParams, SelfEdge
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.numeric.rng import generator
@@ -56,7 +56,14 @@ def random_sets(
         One row per draw and budget: `draw`, `budget`, `labels` (share of training each independently), `gain`, `quality`.
     """
     params = policy.model_copy(
-        update={"self_edge": SelfEdge.GOLD, "max_order": savings.max_order, "cost": {}, "labels": LabelsParams(), "require": ()}
+        update={
+            "self_edge": SelfEdge.GOLD,
+            "max_order": savings.max_order,
+            "cost": {},
+            "preset": Preset.PAPER,
+            "labels": LabelsParams(),
+            "require": (),
+        }
     )
     measured = table[is_gold(table)]
     eligible = sorted(name for name in set(measured["target"]) if params.roles.get(name) is not Role.SOURCE)

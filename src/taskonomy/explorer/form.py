@@ -99,7 +99,7 @@ def params_of(choices: Choices, opened: LoadedTable) -> PolicyParams:
         elif SOURCE in off:
             exclude.append(name)
     require = [name for name, row in choices.tasks.items() if MUST in row.may]
-    carried = opened.start.model_dump(include={"labels", "solver", "time_limit", "alternatives", "alternatives_differ_in"})
+    carried = opened.start.model_dump(include={"preset", "labels", "solver", "time_limit", "alternatives", "alternatives_differ_in"})
     try:
         return _checked({**values, **weights, "roles": roles, "exclude": exclude, "require": require, **carried})
     except TaskonomyError as error:

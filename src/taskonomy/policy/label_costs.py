@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from taskonomy.config.checked import checked
-from taskonomy.config.policy_params import LabelsParams
+from taskonomy.config.policy_params import LabelsParams, PolicyParams, Preset
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.terminal import text_table
 from taskonomy.parsing.user_text import normal, whole
@@ -205,6 +205,12 @@ def _price(params: LabelsParams, name: str) -> float | None:
     """Return a task's price: its own if it has one, else 0 if it labels itself, else the price for all tasks."""
     own = params.tasks[name].price if name in params.tasks else None
     return own if own is not None else 0.0 if BUILT_IN.labels_itself(name) else params.price
+
+
+def cost_of(params: PolicyParams, name: str) -> Fraction:
+    """Return the cost of a source where the budget counts tasks: its own, or else what the preset says."""
+    free = params.preset is Preset.PRACTICE and BUILT_IN.labels_itself(name)
+    return as_written(params.cost.get(name, 0.0 if free else 1.0))
 
 
 def _is_free(params: LabelsParams, name: str) -> bool:

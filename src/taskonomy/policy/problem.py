@@ -13,7 +13,7 @@ import pandas as pd
 
 from taskonomy.config.policy_params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.policy.label_costs import check_variants, prices
+from taskonomy.policy.label_costs import check_variants, cost_of, prices
 from taskonomy.policy.numbers import as_written, denominator
 from taskonomy.tables.table import MEASURES, SELF, labelled, task_names
 from taskonomy.tasks import BUILT_IN, Registry
@@ -146,7 +146,7 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
     if missing := sorted(set(params.require) - set(used)):
         raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
     if params.labels.currency is None:
-        costs = {name: as_written(params.cost.get(name, 1.0)) for name in used}
+        costs = {name: cost_of(params, name) for name in used}
         return _with_finite_objectives(Problem(solvable, tuple(used), transfers, costs, frozenset(params.require)))
     check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
     found = prices(params.labels, solvable, used)

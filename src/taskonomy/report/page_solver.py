@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from taskonomy.config.policy_params import PolicyParams, Role
-from taskonomy.policy.label_costs import prices
-from taskonomy.policy.numbers import as_written
+from taskonomy.policy.label_costs import cost_of, prices
 from taskonomy.policy.problem import Problem
 from taskonomy.report.inputs import Results
 from taskonomy.report.policy_section import SHOWN
 from taskonomy.tables.table import labelled, measured, task_names
+from taskonomy.tasks import BUILT_IN
 
 MOST_ROWS = 20_000  # of a table that a page carries: some 2 MB
 
@@ -49,7 +49,7 @@ def page_rules(results: Results) -> dict[str, Any] | None:
     money = params.labels.currency is not None
     usable = [name for name in names if _label(name, params) != "no"]  # an excluded task need not have a price
     found = prices(params.labels, tuple(solved), usable) if money else None
-    costs = found.sources if found else {name: as_written(params.cost.get(name, 1.0)) for name in names}
+    costs = found.sources if found else {name: cost_of(params, name) for name in names}
     return {
         "rows": None if len(table) > MOST_ROWS else _rows(table, results),
         "tasks": {name: _rule(name, params, name in solved, name in targets, costs.get(name)) for name in names},
@@ -64,6 +64,7 @@ def _rule(name: str, params: PolicyParams, solved: bool, target: bool, cost: Fra
         "solve": solved if target else None,
         "label": _label(name, params),
         "cost": None if cost is None else decimal(cost),
+        "free": BUILT_IN.labels_itself(name),
         "importance": params.importance.get(name, 1.0),
     }
 

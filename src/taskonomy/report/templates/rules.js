@@ -5,16 +5,15 @@ const rules = (() => {
   if (!given) return null;
   const names = Object.keys(data.tasks).filter((name) => Object.hasOwn(given.tasks, name)); // by family
   const own = () => Object.fromEntries(names.map((name) => [name, { ...given.tasks[name] }]));
-  let tasks = own();
+  let tasks = own(), selfEdge = given.policy.self_edge;
   const highest = given.rows === null ? 1 : Math.max(...given.rows.map(([, sources]) => sources.length));
 
-  const changed = () => names.some((name) => Object.keys(given.tasks[name]).some((key) => String(tasks[name][key]) !== String(given.tasks[name][key])));
+  const changed = () => selfEdge !== given.policy.self_edge || names.some((name) => Object.keys(given.tasks[name]).some((key) => String(tasks[name][key]) !== String(given.tasks[name][key])));
 
   const needs = (target, sources) => [...new Set(sources.map((one) => (one === "self" ? target : plain(one))))];
 
   // The transfers that the rules allow, as taskonomy.policy.problem.admissible.
   function allowed(order) {
-    const selfEdge = given.policy.self_edge;
     return given.rows.flatMap(([target, sources, affinity, gain, quality, gain_scratch]) => {
       const from = needs(target, sources), gold = sources[0] === "self";
       if (!tasks[target].solve || sources.length > order || from.some((name) => tasks[name].label === "no")) return [];
@@ -53,6 +52,7 @@ const rules = (() => {
   // The rules that differ, as the part of a link after #.
   function link(order, budget) {
     const parts = new URLSearchParams({ order, budget });
+    if (selfEdge !== given.policy.self_edge) parts.set("self_edge", selfEdge);
     for (const name of names) {
       for (const key of Object.keys(tasks[name])) {
         if (String(tasks[name][key]) !== String(given.tasks[name][key])) parts.set(`${key}.${name}`, tasks[name][key]);
@@ -66,7 +66,8 @@ const rules = (() => {
   // Take the rules of a link; returns its order and budget, null where it has none. What is not understood is passed over.
   function follow(hash) {
     tasks = own();
-    const parts = new URLSearchParams(hash.slice(1));
+    const parts = new URLSearchParams(hash.slice(1)), edge = parts.get("self_edge");
+    selfEdge = ["gold", "transfer", "none"].includes(edge) ? edge : given.policy.self_edge;
     for (const [key, value] of parts) {
       const dot = key.indexOf("."), field = key.slice(0, dot), name = key.slice(dot + 1);
       if (!Object.hasOwn(given.tasks, name)) continue;
@@ -106,7 +107,18 @@ const rules = (() => {
       cells.set(name, inputs);
       body.append(row);
     }
-    byId("rules-reset").addEventListener("click", () => { tasks = own(); fill(); onChange(); });
+    byId("rules-reset").addEventListener("click", () => { tasks = own(); selfEdge = given.policy.self_edge; fill(); onChange(); });
+    if (given.currency === null) {
+      byId("rules-paper").addEventListener("click", () => { preset("transfer", () => "1"); onChange(); });
+      byId("rules-practice").addEventListener("click", () => { preset("gold", (name) => (given.tasks[name].free ? "0" : "1")); onChange(); });
+    }
+    fill();
+  }
+
+  // The costs and self-edges of a preset of taskonomy.config.policy_params.
+  function preset(edge, costOf) {
+    selfEdge = edge;
+    for (const name of names) tasks[name].cost = costOf(name);
     fill();
   }
 

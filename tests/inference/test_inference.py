@@ -285,7 +285,6 @@ def test_hidden_files_are_nobodys_images(tmp_path: Path) -> None:
         (["-t", "normal", "room.png", "-o", "link.png"], "link.png is an input"),
         (["room.png"], "--task or --all must be given"),
         (["-t", "normal", "room.png", "--save-representation"], "--save-representation needs --output"),
-        (["-t", "normal", "room.png", "--device", "tpu"], r"--device must be auto, cpu, cuda \(is 'tpu'\)"),
         (["-t", "normal", "room.png", "--predictors", "nowhere"], "nowhere: no predictors; the stage `export` writes them"),
     ],
 )

@@ -50,7 +50,7 @@ def test_the_same_bits_are_identical_anywhere(tmp_path: Path) -> None:
 def test_other_bits_on_the_same_machine_are_named_where_they_began(tmp_path: Path) -> None:
     one = verdict(tmp_path, mid="m1", metrics="n1")
     assert not one.good
-    assert list(one.lines())[:2] == ["differs first: first: mid; from the same inputs", "and what follows from it: last"]
+    assert list(one.lines())[:2] == ["differs first: first: mid; from the same inputs", "downstream: last"]
     two = verdict(tmp_path, mid="m1", metrics="n1", aside="a1")
     assert {each.stage for each in two.differences if each.first} == {"first", "aside"}
 
@@ -112,7 +112,7 @@ def test_what_is_not_the_same_twice_is_found(pipeline: Pipeline) -> None:
     pipeline.hook("left", 'echo $$ > noise; set -- "$@" noise\n')
     said = pipeline.run("taskonomy", "check", status=1)
     assert "differs first: left: left.txt; from the same inputs" in said
-    assert "and what follows from it: join, part (3), gather, show (2)" in said
+    assert "downstream: join, part (3), gather, show (2)" in said
 
 
 def test_a_run_that_fails_is_one_line(pipeline: Pipeline) -> None:

@@ -117,7 +117,7 @@ def test_every_part_says_what_to_see_in_it() -> None:
 def test_a_part_without_data_is_left_out(part: str) -> None:
     headings = {
         "networks": "Task networks", "losses": "Analytic Hierarchy Process", "curves": "Training", "agreement": "Against the published",
-        "samples": "Transfers, seen", "facts": "Split of",
+        "samples": "Transfer examples", "facts": "Split of",
     }  # fmt: skip
     table = page_of(small_table(), PARAMS, [1], 2)
     assert headings[part] in text_of(measured_page())

@@ -14,7 +14,7 @@ from taskonomy.cli import run_experiments as experiments
 from taskonomy.cli import run_pipeline as running
 from taskonomy.cli.common import Json, Output, Table, print_json, read, with_progress
 from taskonomy.cli.new_task import query
-from taskonomy.cli.path_checks import existing, file_to_read, file_to_write, folder_to_read, folder_to_write, need_project
+from taskonomy.cli.path_checks import file_to_read, file_to_write, folder_to_read, folder_to_write, need_project
 from taskonomy.cli.policy_options import Exclude, PolicyOptions, names, show, with_policy_options
 from taskonomy.cli.strict_options import with_strict_numbers
 from taskonomy.errors import TaskonomyError, one_line
@@ -155,7 +155,8 @@ def tree(
 
 def _table_or_run(path: Path) -> Path:
     """Check that a path is a table or a run: the folder of a project with results."""
-    existing(path)
+    if not path.exists():
+        raise TaskonomyError(f"{path}: no such table")
     if path.is_dir() and not (path / "results/measured/affinities.csv").is_file():
         raise TaskonomyError(f"{path}: no results/measured/affinities.csv; run the pipeline there (taskonomy repro), or name a table")
     return path

@@ -32,7 +32,7 @@ def query(
     """Find out which known tasks a new task with few labelled images should start from, and what that saves."""
     started, sizes = time.monotonic(), None if images is None else _numbers(images)
     if root is None and own is not None:
-        raise TaskonomyError("--own needs a folder of images and labels: taskonomy query TASK FOLDER --own ...")
+        raise TaskonomyError("--own goes with a folder of images and labels: taskonomy query TASK FOLDER --own ...")
     need_project(run)
     asked = None if root is None else _asked(task, root, own, run)
 

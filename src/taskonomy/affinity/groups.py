@@ -14,7 +14,7 @@ def buildings_of_tests(prepared: Prepared, task: str) -> Shaped[np.ndarray, " sa
 
 def buildings(prepared: Prepared, target: str, split: Split) -> Shaped[np.ndarray, " samples"]:
     """Return the building of each of a target's samples of one split, in the order of its losses."""
-    samples = prepared.root / "tasks" / target / "samples.npy"  # exists for tasks of several images; for others every view is one sample
+    samples = prepared.root / "tasks" / target / "samples.npy"  # where it does not exist, every view is one sample
     first = np.load(samples)[:, 0] if samples.is_file() else np.arange(len(prepared.index))
     names = prepared.index["building"].to_numpy(str)[first]
     return names[prepared.splits[first] == split.number]

@@ -16,7 +16,7 @@ whether it is stored as one character or as two.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -96,18 +96,6 @@ class CustomSource:
         """Return the images that have no label of a task of single images."""
         there = set(self._holders[task].images())
         return [name for name in self.names if name not in there]
-
-    def refuse_missing(self, tasks: Iterable[str]) -> None:
-        """Refuse images without a label of one of these tasks.
-
-        Raises:
-            TaskonomyError: There are some; the message gives their number and the first few.
-        """
-        for task in tasks:
-            if task in self._holders and (lost := self.missing(task)):
-                lies = self._holders[task]
-                where, of = (str(self.table.path), f" of {task}") if isinstance(lies, LabelColumns) else (str(self.root / task), "")
-                raise TaskonomyError(f"{where}: {len(lost):,} of {len(self.names):,} images have no label{of}: {few(lost)}")
 
     def kept(self, task: str) -> str:
         """Describe how the labels of a task are kept."""

@@ -125,14 +125,9 @@ def _map(name: str, declared: CustomMap, found: Num[np.ndarray, "..."]) -> Value
     whole = found[..., None] if found.ndim == 2 else found
     if declared.missing is not None:
         missing = declared.is_missing(whole)
-        if missing.all():
-            raise _misfit(
-                name,
-                declared,
-                f"has no pixel but missing ones ({declared.missing if declared.missing == 'nan' else f'{declared.missing:g}'})",
-                "a label with some values",
-            )
         whole = np.where(missing[..., None], np.nan, whole.astype(np.float64))
+        if missing.all():
+            return whole
     low, high = float(np.nanmin(whole)), float(np.nanmax(whole))
     if low < declared.range[0] or high > declared.range[1]:
         at_least = f"range: at least [{min(low, declared.range[0]):g}, {max(high, declared.range[1]):g}]"

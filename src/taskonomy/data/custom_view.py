@@ -14,7 +14,7 @@ from taskonomy.data.view_reader import ReadView
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import NO_CLASS
 from taskonomy.numeric.geometry import Camera
-from taskonomy.release.formats import HOLE, DamagedFileError
+from taskonomy.release.formats import HOLE, DamagedFileError, MissingFileError
 from taskonomy.release.pictures import UPRIGHT, orientation_of, rgb_from, stored_shape, turned
 from taskonomy.tasks.custom_tasks import CustomMap, CustomPixelClasses, CustomTask
 
@@ -38,6 +38,7 @@ class CustomView(ReadView):
     def __init__(self, source: CustomSource, name: str, size: int, declared: Mapping[str, CustomTask], options: ReadOptions) -> None:
         self.source, self.name, self.size, self.declared, self.options = source, name, size, declared, options
         self.damage = {}
+        self.missing = {}
         self.notes = {}
         self._stored: dict[str, Any] = {}
 
@@ -45,6 +46,7 @@ class CustomView(ReadView):
         """Return the image, a label of the image's size (made square in the same way), a vector, or one number.
 
         Raises:
+            MissingFileError: The image has no such label, or one that says nothing.
             DamagedFileError: It cannot be decoded, or its size does not fit the image's.
         """
         if domain not in self._stored:
@@ -52,6 +54,8 @@ class CustomView(ReadView):
                 raise DamagedFileError(self.damage[domain])
             try:
                 self._stored[domain] = self._image() if domain == "rgb" else self._label(domain)
+            except MissingFileError:
+                raise  # any image may lack any label
             except DamagedFileError as error:
                 self.damage[domain] = error.args[0]  # not as text: a `Misfit` carries its task
                 raise
@@ -75,7 +79,7 @@ class CustomView(ReadView):
         self.stored("rgb")
         kept, declared = self.source.label(self.name, domain), self.declared.get(domain)
         if kept is None:
-            raise DamagedFileError("has no label")
+            raise MissingFileError("has no label")
         if isinstance(kept, str):
             if declared is None:
                 raise DamagedFileError(f"is {kept!r}, no number; data.own declares what it means")
@@ -88,7 +92,10 @@ class CustomView(ReadView):
         if values.ndim < 2:
             return values
         ids = isinstance(declared, CustomPixelClasses)
-        return square(at_size(values, self._shape, nearest=ids), self.options.fit, fill=_fill(domain, declared))
+        whole = square(at_size(values, self._shape, nearest=ids), self.options.fit, fill=_fill(domain, declared))
+        if declared is not None and declared.says_nothing(whole):
+            raise MissingFileError("has no pixel with a label")
+        return whole
 
     def _upright(self, values: Num[np.ndarray, "rows columns *channels"]) -> Any:
         """Turn a label with its image if it has the size of the stored pixels; one that was drawn upright already has another, or the same."""

@@ -11,9 +11,10 @@ from taskonomy.config.data_params import Fit
 from taskonomy.data.framing import shown, square
 from taskonomy.labels.encodings import ViewFiles
 from taskonomy.numeric.geometry import Camera
-from taskonomy.release.formats import DOMAINS, HOLE, REACH, DamagedFileError, ViewKey, from_bytes
+from taskonomy.release.formats import DOMAINS, HOLE, REACH, DamagedFileError, MissingFileError, ViewKey, from_bytes
 
 CAMERA_FIELDS = {"camera_location": 3, "camera_rotation_final": 3, "field_of_view_rads": 0}  # length of each field; 0 is a single number
+_NEEDED = ("rgb", "point_info")  # files that no view can do without
 _LARGEST = 1e300  # JSON may hold integers that exceed any float
 
 
@@ -40,6 +41,7 @@ class ReadView(ViewFiles):
     """A view that remembers which of its files were damaged."""
 
     damage: dict[str, str]  # domain -> what is wrong with its file
+    missing: dict[str, str]  # domain -> why there is no such file, where files are to be complete; only labels may be missing
     notes: dict[str, int]  # what people must know of how its files were read -> how often
     files: int = 0  # number of files read
     bytes: int = 0  # their total size
@@ -63,18 +65,19 @@ class ViewOnDisk(ReadView):
         self.source, self.key, self.size, self.fit = source, key, size, fit
         self.name = f"{key.building}/{key.point}/{key.view}"
         self.damage: dict[str, str] = {}  # domain -> what is wrong with its file
+        self.missing: dict[str, str] = {}
         self.notes = {}
         self._stored: dict[str, Any] = {}
 
     def stored(self, domain: str) -> Any:
-        """Return the values of a domain's file; if it is damaged, the reason is added to `damage`.
+        """Return the values of a domain's file; if it is damaged or missing, the reason is added to `damage` or `missing`.
 
         Raises:
             DamagedFileError: The file is missing or is not what its domain requires.
         """
         if domain not in self._stored:
-            if domain in self.damage:
-                raise DamagedFileError(self.damage[domain])
+            if reason := self.damage.get(domain) or self.missing.get(domain):
+                raise DamagedFileError(reason)
             try:
                 data = self.source.read(self.key, domain)
                 self.files, self.bytes = self.files + 1, self.bytes + len(data)
@@ -88,7 +91,8 @@ class ViewOnDisk(ReadView):
                 if DOMAINS[domain].kind.startswith("png"):
                     values = square(values, self.fit, smooth=domain == "rgb", fill=HOLE if depth else 0)
             except DamagedFileError as error:
-                self.damage[domain] = str(error)
+                noted = self.missing if isinstance(error, MissingFileError) and domain not in _NEEDED else self.damage
+                noted[domain] = str(error)
                 raise
             self._stored[domain] = values
         return self._stored[domain]

@@ -7,9 +7,9 @@ cameras.npy                [views, 7] location (m), euler sxyz (rad), field of v
 masks/depth.npy            [views, h, h] where there is depth
 masks/shown.npy            [views, h, h] what is no padding; only where images were padded
 masks/masks.json           which masks exist
-tasks/TASK/label.npy       the compact label of every sample; absent if the image itself is the label
+tasks/TASK/label.npy       the compact label of each sample; absent if the image itself is the label
 tasks/TASK/mask.npy        [views, h, h] where the label has values; for labels that say it of themselves only
-tasks/TASK/samples.npy     [samples, images] rows of the index; for tasks of several images only
+tasks/TASK/samples.npy     [samples, images] rows of the index; absent if every view is a sample
 tasks/TASK/card.json       what its encoding needs: options, statistics of the training split
 manifest.json              what was read, and what was skipped
 ```
@@ -134,7 +134,8 @@ class Prepared:
         if not card.is_file():
             raise unknown(f"{self.root}: tasks", [task.name], self.manifest["tasks"])
         folder = card.parent
-        samples = np.load(folder / "samples.npy") if task.group else np.arange(len(self.index))[:, None]
+        listed = folder / "samples.npy"
+        samples = np.load(listed) if listed.is_file() else np.arange(len(self.index))[:, None]
         label = folder / "label.npy"
         stored = np.load(label, mmap_mode="r") if label.is_file() else self.images
         found = [np.load(path, mmap_mode="r") for path in self._masks(task, folder)]

@@ -32,6 +32,10 @@ class DamagedFileError(Exception):
     """A file that does not hold what its domain requires; the text says why."""
 
 
+class MissingFileError(DamagedFileError):
+    """A file that is not there, or a label of which nothing is known."""
+
+
 Codec = Callable[[Any], Any]
 
 

@@ -29,7 +29,7 @@ from taskonomy.parsing.user_text import is_hidden
 from taskonomy.release.archive import Archive, overlaps
 from taskonomy.release.discover import TAR, Finder, refuse_links
 from taskonomy.release.file_names import ALL, COMPONENTS, MATCHES, component_of, domain_of, few, place
-from taskonomy.release.formats import REACH, DamagedFileError, ViewKey, file_name
+from taskonomy.release.formats import REACH, MissingFileError, ViewKey, file_name
 from taskonomy.release.object_storage import Place, Remote, entries_of, must_be_there, place_of
 from taskonomy.release.split_lists import find_splits, read_splits, write_splits
 from taskonomy.release.view_ids import Keys
@@ -238,7 +238,7 @@ class ReleasedSource(SourceFile):
         """Return the bytes of a file; see `SourceFile`."""
         found = self._find(key, domain)
         if found is None:
-            raise DamagedFileError("missing")
+            raise MissingFileError("missing")
         shelf, position = found
         return shelf.read(position)
 

@@ -11,7 +11,7 @@ from typing import IO, Any, TypeVar
 import fsspec
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.release.formats import DamagedFileError
+from taskonomy.release.formats import DamagedFileError, MissingFileError
 
 DRIVERS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 Got = TypeVar("Got")
@@ -91,7 +91,7 @@ class Remote:
         """
         found = self.read_many([self])
         if self not in found:
-            raise DamagedFileError("missing")
+            raise MissingFileError("missing")
         return found[self]
 
     @staticmethod
@@ -124,7 +124,7 @@ class Remote:
         try:
             self._ask(copy)
         except FileNotFoundError:
-            raise DamagedFileError("missing") from None
+            raise MissingFileError("missing") from None
         file.flush()
 
     def _ask(self, what: Callable[[], Got]) -> Got:

@@ -58,6 +58,10 @@ class CustomTask(BaseModel, ABC):
     def describe(self) -> str:
         """Describe what each label must be, for error messages."""
 
+    def says_nothing(self, values: Any) -> bool:
+        """Return whether a map that matches its declaration has no pixel with a label; such an image has no label."""
+        return False
+
     @abstractmethod
     def compact(self, values: Any, size: int) -> Shaped[np.ndarray, "..."]:
         """Convert a label that matches its declaration to the compact array, for images of this side in pixels."""
@@ -153,6 +157,10 @@ class CustomMap(_OfFiles):
         none = ~np.isfinite(values) if self.missing == "nan" else values == self.missing
         return none.any(-1)
 
+    def says_nothing(self, values: Num[np.ndarray, "height width channels"]) -> bool:
+        """Return whether every pixel is missing."""
+        return bool(np.isnan(values).any(-1).all())
+
     def compact(self, values: Num[np.ndarray, "height width channels"], size: int) -> Shaped[np.ndarray, "size size channels"]:
         """Resize the map and convert it to 16-bit shares of the range; pixels without a label (NaN) have no part in their neighbours' values."""
         low, high = self.range
@@ -239,6 +247,10 @@ class CustomPixelClasses(_Classes, _OfFiles):
         if self.values is not None:
             return f"pixel_classes, values {', '.join(map(str, self.values))} and no other"
         return f"pixel_classes, ids 0 to {self.count - 1} and {to.NO_CLASS} for none"
+
+    def says_nothing(self, values: Num[np.ndarray, "height width"]) -> bool:
+        """Return whether no pixel has a class."""
+        return bool((values == to.NO_CLASS).all())
 
     def compact(self, values: Num[np.ndarray, "height width"], size: int) -> Shaped[np.ndarray, "size size"]:
         """Resize the map to the nearest ids, because ids must not be averaged."""

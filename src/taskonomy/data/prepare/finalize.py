@@ -32,6 +32,7 @@ def finish(
     root: str,
     keys: Keys,
     good: Int[np.ndarray, " good"],
+    labelled: Mapping[str, Int[np.ndarray, " labelled"]],
     split_of: Mapping[str, Split],
     parts: Parts,
     tasks: Sequence[Task],
@@ -46,6 +47,7 @@ def finish(
         root: Location of the source.
         keys: Views of all rows.
         good: Rows of the undamaged views; the others are removed from all arrays.
+        labelled: Task -> rows of the undamaged views that have its label; tasks that every view has a label of may be left out.
         split_of: Split of each building.
         parts: Files with the samples of several images, and for each the number of undamaged views before its own.
         tasks: Tasks that are prepared.
@@ -58,10 +60,12 @@ def finish(
     Raises:
         TaskonomyError: A split, or a task in a split, is left without samples.
     """
-    if len(good) < len(keys):
+    labelled = {name: rows for name, rows in labelled.items() if len(rows) < len(good)}
+    of_label = {f"tasks/{name}/label.npy": rows for name, rows in labelled.items()}
+    if len(good) < len(keys) or labelled:
         write_text(folder / COMPACTED, "")
         for array in arrays_of(tasks, params.resolution, params.fit):
-            _keep_rows(folder / array.name, good)
+            _keep_rows(folder / array.name, of_label.get(array.name, good))
     building = keys.building_of[good]
     split_of_building = np.array([split_of[name].number for name in keys.buildings])
     splits = split_of_building[building]
@@ -73,7 +77,8 @@ def finish(
     alone = {}
     for task in tasks:
         name = task.name
-        alone[name] = _finish_task(task, folder, splits, parts, options.get(name, {}), given.get(name), may_be_constant=name not in params.own)
+        rows = np.searchsorted(good, labelled[name]) if name in labelled else None
+        alone[name] = _finish_task(task, folder, splits, parts, options.get(name, {}), given.get(name), rows, may_be_constant=name not in params.own)
     there = np.unique(building)
     manifest = {
         "root": root,
@@ -82,7 +87,7 @@ def finish(
         "views": {split: int((splits == split.number).sum()) for split in Split},
         "buildings": {split: int((split_of_building[there] == split.number).sum()) for split in Split},
         "buildings_in_no_split": sorted(set(data.keys.buildings) - set(split_of)),
-        "views_without_partners": {name: count for name, count in alone.items() if count and name not in given},
+        "views_without_partners": {name: count for name, count in alone.items() if count and name not in given and name not in labelled},
         **({"samples_left_out": {name: one.left_out for name, one in given.items()}} if given else {}),
         "skipped": skipped,
     }
@@ -146,10 +151,13 @@ def _finish_task(
     parts: Parts,
     options: Mapping[str, float],
     given: Given | None,
+    labelled: Int[np.ndarray, " labelled"] | None,
     *,
     may_be_constant: bool,
 ) -> int:
     """Write a task's samples, its labels that follow from cameras or are listed with the samples, and its statistics.
+
+    Where some views have no label, the samples are those that have one (`labelled`); where all have, no list of samples is written.
 
     Returns:
         Number of views that begin no sample, for lack of partners.
@@ -161,6 +169,9 @@ def _finish_task(
         np.save(home / "samples.npy", given.samples)
         np.save(home / "label.npy", given.labels)
         firsts = given.samples[:, 0]
+    elif labelled is not None:
+        np.save(home / "samples.npy", labelled[:, None])
+        firsts = labelled
     elif task.group is not None:
         samples = np.concatenate([found + first for found, first in _loaded(parts, f"{task.name}/samples")])
         if not len(samples):

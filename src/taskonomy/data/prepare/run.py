@@ -76,7 +76,9 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
         work = _Work(folder, data, keys, tasks, registry, params, processes or cores())
         work.read()
         good = work.refuse_or_leave_out(root)
-        manifest = finish(folder, data, str(root), keys, good, split_of, work.parts(good), tasks, params, _as_list(work.damage))
+        labelled = {name: np.setdiff1d(good, rows) for name, rows in work.gaps.items()}
+        skipped = _as_list(sorted([*work.damage, *work.missing]))
+        manifest = finish(folder, data, str(root), keys, good, labelled, split_of, work.parts(good), tasks, params, skipped)
         work.tidy()
     for text in (*data.notes(), *(f"{count:,} {what}" for what, count in sorted(work.notes.items()))):
         print(f"prepare: {text}", file=sys.stderr)
@@ -95,15 +97,21 @@ class _Work:
     processes: int
 
     def __post_init__(self) -> None:
-        self.damage: list[Row] = []
+        self._forget()
         self.paired: list[Paired] = []
         self.seen: list[str] = []
-        self.notes: Counter[str] = Counter()
         row = sum(array.row for array in arrays_of(self.tasks, self.params.resolution, self.params.fit))
         self.jobs = list(_portions(self.keys, None if self.data.whole else min(PORTION, max(_BYTES // row, 1))))
         self.journal = ResumeLog(self.folder / "journal")
         if not self.journal.gave("arrays", ""):
             self._start()
+
+    def _forget(self) -> None:
+        """Drop what portions gave."""
+        self.damage: list[Row] = []
+        self.missing: list[Row] = []
+        self.gaps: dict[str, list[int]] = {}
+        self.notes: Counter[str] = Counter()
 
     def _start(self) -> None:
         """Start from scratch."""
@@ -132,8 +140,7 @@ class _Work:
 
     def read(self) -> None:
         """Read every unfinished portion, then form the samples of several images."""
-        self.damage = []
-        self.notes.clear()
+        self._forget()
         began, known = time.perf_counter(), 0
         options = {task.name: {**task.label.options, **self.params.labels.get(task.name, {})} for task in self.tasks if task.label}
         domains = sorted(needs(self.tasks))
@@ -209,6 +216,9 @@ class _Work:
 
     def _take(self, gave: dict[str, Any], problems: list[Problem]) -> None:
         self.damage += [(row, where, Misfit(task[0], reason) if task else reason) for row, where, reason, *task in gave["damage"]]
+        self.missing += [(row, where, reason) for row, where, reason in gave["missing"]]
+        for name, rows in gave["gaps"].items():
+            self.gaps.setdefault(name, []).extend(rows)
         problems += [(where, reason) for where, reason in gave["problems"]]
         self.notes.update(gave["notes"])
 
@@ -247,13 +257,15 @@ class _Work:
         return True
 
     def refuse_or_leave_out(self, root: Path | str) -> Int[np.ndarray, " good"]:
-        """Return the rows of the undamaged views.
+        """Return the rows of the undamaged views. A view that only lacks labels is not damaged, but a source that is to be complete must have them.
 
         Raises:
             TaskonomyError: Files are damaged, or camera files lack what a task needs, and `on_bad` is `error`. Finished portions are kept, except
                 those with damage, which will be read again.
         """
         lacking = _lacking(self.tasks)
+        if self.params.on_bad is OnBad.ERROR:
+            self.damage = sorted([*self.damage, *self.missing])
         said = [f"{root}: {text}" for text in _say_lacking(self.damage, lacking, len(self.keys), self.params.on_bad)]
         if self.damage and self.params.on_bad is OnBad.ERROR:
             rows = np.array(sorted({row for row, _where, _reason in self.damage}))

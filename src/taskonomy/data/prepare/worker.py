@@ -14,7 +14,7 @@ from taskonomy.config.data_params import Fit
 from taskonomy.data.datasets import Data, Problem
 from taskonomy.data.prepare.arrays import Writing, arrays_of, labels_of_views, needs
 from taskonomy.data.view_reader import ReadView
-from taskonomy.labels.encodings import Label, ViewFiles
+from taskonomy.labels.encodings import Label, Mask, ViewFiles
 from taskonomy.release.formats import DamagedFileError, ViewKey
 from taskonomy.tasks import Registry
 from taskonomy.tasks.preprocess import resized
@@ -58,6 +58,8 @@ class ReadPortion:
 
     Attributes:
         damage: Damaged files.
+        missing: Files of labels that are not there, though the source is to be complete.
+        gaps: Task -> rows that have no label of it.
         problems: Tars that are damaged as a whole.
         files: Number of files read.
         bytes: Their total size.
@@ -67,6 +69,8 @@ class ReadPortion:
     """
 
     damage: list[Row]
+    missing: list[Row]
+    gaps: dict[str, list[int]]
     problems: list[Problem]
     files: int
     bytes: int
@@ -99,13 +103,15 @@ def look_again(look: FileLook) -> dict[int, str]:
 
 
 def read_views(job: ReadJob) -> ReadPortion:
-    """Fill a job's rows; all damage is collected, none is skipped silently."""
+    """Fill a job's rows; all damage and every gap is collected, none is skipped silently."""
     began = time.perf_counter()
     data, tasks = job.open(), [job.registry[name] for name in job.tasks]
     seen = data.seen(job.keys, sorted(needs(tasks)))
     domains = sorted(set(needs(tasks)) - {"nonfixated_matches"})
-    makes = [(f"tasks/{name}/label.npy", label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]
+    makes = [(name, label, label.options_of_make(job.options[name])) for name, label in labels_of_views(tasks).items()]
     damage: list[Row] = []
+    missing: list[Row] = []
+    gaps: dict[str, list[int]] = {}
     files = size = 0
     notes: Counter[str] = Counter()
     with Writing(job.folder, arrays_of(tasks, job.size, job.fit), job.first) as arrays:
@@ -113,34 +119,53 @@ def read_views(job: ReadJob) -> ReadPortion:
             if place % _AHEAD == 0:
                 data.fetch(job.keys[place : place + _AHEAD], domains)
             view = data.view(key, job.size)
-            _read_view(view, place, arrays, makes)
+            for name in _read_view(view, place, arrays, makes):
+                gaps.setdefault(name, []).append(job.first + place)
             damage += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.damage.items())]
+            missing += [(job.first + place, data.where(key, domain), reason) for domain, reason in sorted(view.missing.items())]
             files, size = files + view.files, size + view.bytes
             notes.update(view.notes)
     problems = data.problems(dict.fromkeys(key.building for key in job.keys), domains)
-    return ReadPortion(damage, problems, files, size, time.perf_counter() - began, seen, dict(notes))
+    return ReadPortion(damage, missing, gaps, problems, files, size, time.perf_counter() - began, seen, dict(notes))
 
 
-def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> None:
-    """Fill one row of every array; damage is noted in the view, and the remaining files are still read."""
+def _read_view(view: ReadView, row: int, arrays: Writing, makes: Sequence[tuple[str, Label, Mapping[str, float]]]) -> list[str]:
+    """Fill one row of every array; damage is noted in the view, and the remaining files are still read.
+
+    Returns:
+        The tasks that this view has no label of.
+    """
     try:
         arrays.write("images.npy", row, resized(view.stored("rgb"), view.size))
     except DamagedFileError:
-        return  # no other file can be checked without the side of the image
+        return []  # no other file can be checked without the side of the image
     if "cameras.npy" in arrays:
         with suppress(DamagedFileError):
             camera = view.camera
             arrays.write("cameras.npy", row, (*camera.location, *camera.euler, camera.fov))
+    has_depth = True
     if "masks/depth.npy" in arrays:
-        with suppress(DamagedFileError):
+        try:
             arrays.write("masks/depth.npy", row, _depth_mask(view))
+        except DamagedFileError:
+            has_depth = False
     if "masks/shown.npy" in arrays:
         arrays.write("masks/shown.npy", row, resized(view.shown().astype(np.float32), view.size) >= WHOLE)
-    for name, label, options in makes:
-        with suppress(DamagedFileError):
-            arrays.write(name, row, label.make(view, **options) if label.make else None)
-            if label.make_mask is not None:
-                arrays.write(name.replace("label.npy", "mask.npy"), row, label.make_mask(view))
+    without = [name for name, label, options in makes if not _write_label(view, row, arrays, name, label, options)]
+    return without if has_depth else [name for name, label, _options in makes if name in without or label.mask is Mask.DEPTH]
+
+
+def _write_label(view: ReadView, row: int, arrays: Writing, name: str, label: Label, options: Mapping[str, float]) -> bool:
+    """Write a view's label of a task; return whether it has one."""
+    try:
+        arrays.write(f"tasks/{name}/label.npy", row, label.make(view, **options) if label.make else None)
+        if label.make_mask is None:
+            return True
+        mask = label.make_mask(view)
+    except DamagedFileError:
+        return False
+    arrays.write(f"tasks/{name}/mask.npy", row, mask)
+    return bool(mask.any())
 
 
 def _depth_mask(view: ViewFiles) -> Any:

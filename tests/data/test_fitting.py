@@ -92,7 +92,6 @@ def _mask(value: int) -> Any:
          r"s1_v0.npy: it holds 0.5, no whole number, .*kind: map or vector is for measured values would be right"),
         (lambda root: (root / "distance/s1_v0.png").unlink() or np.save(root / "distance/s1_v0.npy", np.full((48, 64), np.nan)), {},
          r"s1_v0.npy: it has 3,072 of 3,072 values that are no finite numbers, .*; finite ones, or missing: nan, which leaves these pix"),
-        (lambda root: (root / "distance/s1_v0.png").unlink(), {}, r"distance: 1 of 30 images have no label: s1_v0$"),
         (lambda root: [cv2.imwrite(str(path), _mask(1)) for path in (root / "parts").iterdir()], {},
          r"parts: all \d+ training samples have the same label: there is nothing to learn; take it out of data.tasks"),
         (lambda root: cv2.imwrite(str(root / "parts/s1_v0.png"), _mask(1)[:40]), {}, r"1 of \d+ files is damaged: .*is 64 x 40, its image 64 x 48"),

@@ -188,7 +188,16 @@ def test_skipping_leaves_out_what_is_damaged_and_says_so(root: Path, prepared: P
     for reason in ("missing", "empty file", "no valid depth", "8 bits per channel, must have 16", "16 x 16 pixels, must be 32 x 32"):
         assert reason in reasons
     kept = Prepared(tmp_path / "out")
-    assert len(kept.index) == len(prepared.index) - 6
+    assert len(kept.index) == len(prepared.index) - 5
+    # A label that is missing is left out alone; what is damaged takes its view with it.
+    normal, edges = (kept.task(BUILT_IN[name]) for name in ("normal", "edge_texture"))
+    (lost,) = set(range(len(kept.index))) - set(normal.samples[:, 0].tolist())
+    assert kept.index.loc[lost, ["building", "point", "view"]].tolist() == ["b0", 3, 0]
+    assert len(edges.samples) == len(kept.index)
+    for sample, row in enumerate(normal.samples[:, 0]):
+        view = kept.index.iloc[row]
+        expected = pixels(view["building"], "normal", view["point"], view["view"])
+        np.testing.assert_allclose(normal.labels([sample])[0], expected / 127.5 - 1, atol=1e-6)
     for row, view in kept.index.iterrows():
         np.testing.assert_array_equal(kept.images[row], pixels(view["building"], "rgb", view["point"], view["view"]))
 

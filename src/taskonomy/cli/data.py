@@ -20,14 +20,18 @@ def inspect(
     component: Annotated[list[str] | None, typer.Option(help="A component of Omnidata, such as replica; may be repeated. Default: all.")] = None,
 ) -> None:
     """Show a dataset's layout, domains, counts, splits, and damaged files."""
+    from taskonomy.config.params import read_params
+    from taskonomy.data.count_labels import described
     from taskonomy.data.custom_report import CustomReport
     from taskonomy.data.datasets import Custom, Released, open_data
     from taskonomy.data.framing import ReadOptions
     from taskonomy.data.inspect import inspect as look
 
     match open_data(root, options=ReadOptions(components=tuple(component or ()))):
-        case Custom(source=own):
+        case Custom(source=own) as data:
             typer.echo(CustomReport(own).render())
+            if Path("params.yaml").is_file():  # it says how images are divided
+                typer.echo("\n" + described(data, read_params().data))
         case Released(source=released):
             typer.echo("\n".join([look(released, sample or None, progress=with_progress).render(), *released.notes()]))
 

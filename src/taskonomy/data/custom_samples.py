@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from taskonomy.data.custom_files import Names
+from taskonomy.data.custom_table import is_empty
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.file_names import few
 from taskonomy.tables.csv_reader import Sheet, read_sheet
@@ -51,7 +52,7 @@ def is_list(path: Path) -> bool:
 
 
 def read_list(path: Path, names: Names, declared: CustomTask | None = None) -> Listed:
-    """Read a table of samples.
+    """Read a table of samples. Rows whose value is empty have no label, and are no samples.
 
     Args:
         path: The table.
@@ -62,6 +63,7 @@ def read_list(path: Path, names: Names, declared: CustomTask | None = None) -> L
         TaskonomyError: A column is missing or unknown, an image does not exist, or a value is not a finite number.
     """
     sheet = read_sheet(path, "table of samples", (), COLUMNS, COLUMNS, others=True)
+    classes = declared.class_names if declared is not None else ()
     columns = [name for name in COLUMNS if name in sheet.columns]
     given = [name for name in sheet.columns if name not in COLUMNS]
     wanted = ["value"] if given == ["value"] else [f"value.{number}" for number in range(len(given))]
@@ -69,9 +71,11 @@ def read_list(path: Path, names: Names, declared: CustomTask | None = None) -> L
         raise TaskonomyError(
             f"{path}: columns must be image_a, image_b (and image_c), and value, or value.0, value.1, ... (are {few(list(sheet.columns), 6)})"
         )
-    if not sheet.rows:
+    rows = [(line, dict(zip(sheet.columns, row, strict=True))) for line, row in sheet.rows]
+    rows = [(line, row) for line, row in rows if any(row[one] in classes or not is_empty(row[one]) for one in wanted)]
+    cells = [row for _line, row in rows]
+    if not cells:
         raise TaskonomyError(f"{path}: lists no sample")
-    cells = [dict(zip(sheet.columns, row, strict=True)) for _line, row in sheet.rows]
     found = [[names.find(row[column]) for column in columns] for row in cells]
     pairs = list(zip(cells, found, strict=True))
     if lost := sorted({row[column] for row, images in pairs for column, image in zip(columns, images, strict=True) if image is None}):
@@ -79,11 +83,11 @@ def read_list(path: Path, names: Names, declared: CustomTask | None = None) -> L
         more = f"; they have lost their leading zeros ({zeros}): format the columns as text" if zeros else ""
         raise TaskonomyError(f"{path}: {len(lost):,} of the images it names are not in images/: {few(lost)}{more}")
     numbers = np.array([[_number(sheet, row[column], declared) for column in wanted] for row in cells])
-    lines = tuple(line for line, _row in sheet.rows)
+    lines = tuple(line for line, _row in rows)
     if len(odd := np.flatnonzero(~np.isfinite(numbers).all(1))):
         told = few([f"row {lines[place]} ({', '.join(cells[place][one] or 'empty' for one in wanted)})" for place in odd])
-        classes = f", nor one of the classes {few(list(declared.class_names), 10)}" if declared is not None and declared.class_names else ""
-        raise TaskonomyError(f"{path}: {len(odd):,} of {len(cells):,} samples have a value that is no finite number{classes}: {told}")
+        named = f", nor one of the classes {few(list(classes), 10)}" if classes else ""
+        raise TaskonomyError(f"{path}: {len(odd):,} of {len(cells):,} samples have a value that is no finite number{named}: {told}")
     return Listed(path, tuple(tuple(one for one in images if one) for images in found), numbers, lines)
 
 

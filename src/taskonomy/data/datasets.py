@@ -116,6 +116,10 @@ class Data(ABC):
         """Return a task's samples of several images, as the user lists them."""
         raise NotImplementedError
 
+    def buildings_of_labels(self, task: str) -> list[tuple[str, ...]] | None:
+        """Return the buildings of the images of each labelled sample; None: only reading tells what is labelled, or images are their own labels."""
+        return None
+
 
 def open_anew(root: Place | str, registry: Registry = BUILT_IN, options: ReadOptions = PLAIN) -> Data:
     """Open a source: a folder with `images/` is a user's own, a file is an index of released data, and anything else must be a released layout.
@@ -311,3 +315,10 @@ class Custom(Data):
         found = self.source.listed[task]
         key_of = {self.source.names[key.point]: key for key in self.keys}
         return [tuple(key_of[name] for name in names) for names in found.images], found
+
+    def buildings_of_labels(self, task: str) -> list[tuple[str, ...]] | None:
+        """Return the groups of the images of each sample that has a file, a cell that is not empty, or a row of its own."""
+        if (found := self.source.listed.get(task)) is not None:
+            return [tuple(self._building[name] for name in names) for names in found.images]
+        holder = self.source.holder(task)
+        return None if holder is None else [(self._building[name],) for name in holder.images()]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from taskonomy.config.params import Params
 from taskonomy.data.prepare.arrays import disk_needed, needs
-from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs, images_of, read_bytes_of, stages_of, units_of
+from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs, images_of, labels_of, read_bytes_of, stages_of, units_of
 from taskonomy.machine.cores import cores
+from taskonomy.tables.label_counts import Counts, words
 
 WORLD_BYTES = 80_000  # all files of a 64 px view of the built-in world
 RELEASED_BYTES = {"png8": 250_000, "png16": 120_000, "npy": 4_000, "json": 2_000}  # a released file of 512 px, where the real sizes are not known
@@ -31,6 +32,7 @@ class RunEstimate:
         measured: How many networks were measured, of how many, and in how many seconds.
         cores: Processes at once.
         warnings: What the numbers leave out.
+        labelled: Task -> split -> labelled samples, where some images have no label; else empty.
     """
 
     where: str
@@ -43,6 +45,7 @@ class RunEstimate:
     measured: str = ""
     cores: int = 1
     warnings: list[str] = field(default_factory=list)
+    labelled: Counts = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -68,6 +71,7 @@ class RunEstimate:
             "stages": dict(self.stages),
             "units": {**units, "total": self.units.total, "exact": self.units.exact},
             "images": dict(self.images.of),
+            **({"labelled": {task: dict(found) for task, found in self.labelled.items()}} if self.labelled else {}),
             "disk_bytes": self.disk,
             "seconds": {one.what: one.seconds for one in self.hours},
             "seconds_on_this_machine": self.seconds,
@@ -84,7 +88,13 @@ def make_plan(params: Params, where: str, *, views: int | None = None, seconds: 
         TaskonomyError: There is no pipeline here, the data root is invalid, or there are too few buildings.
     """
     images, units = images_of(params, views), units_of(params)
-    plan = RunEstimate(where, stages_of(params, pipeline), units, images, _disk(params, images, units), cores=cores(), warnings=_warnings(params))
+    labelled = labels_of(params) if views is None else {}
+    partial = labelled if any(found != dict(images.of) for task, found in labelled.items() if params.registry[task].images == 1) else {}
+    warnings = [*_warnings(params), *words(labelled)]
+    if partial:
+        warnings.append("the hours are those of tasks with a label of every image; with fewer labels they are fewer")
+    made, disk = stages_of(params, pipeline), _disk(params, images, units)
+    plan = RunEstimate(where, made, units, images, disk, cores=cores(), warnings=warnings, labelled=partial)
     if not seconds:
         return plan
     from taskonomy.estimate.cost_model import timed

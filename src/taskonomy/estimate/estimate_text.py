@@ -1,5 +1,6 @@
 """An estimate of a run as text."""
 
+from taskonomy.data.count_labels import table
 from taskonomy.estimate.estimate import AT_PEAK, GPU, RunEstimate
 from taskonomy.machine.terminal import byte_size, rough_duration, text_table
 
@@ -16,6 +17,7 @@ def render(plan: RunEstimate) -> str:
         f"            {units.scratch} from scratch, {units.scratch} on pixels, transfers {by_order}"
         + (f", {units.variants + units.steps} of transfer.variants" if units.variants else ""),
         "images      " + ", ".join(f"{split} {count:,}" for split, count in images.of.items()) + f" ({images.known})",
+        *_indented_text(table(plan.labelled) if plan.labelled else ""),
         "disk        "
         + f"{byte_size(sum(size for what, size in plan.disk.items() if not what.startswith('read')))} in the workspace and the store of units;"
         " DVC's cache takes the workspace's as much again, unless it links",
@@ -34,4 +36,8 @@ def render(plan: RunEstimate) -> str:
 
 
 def _indented(rows: list[tuple[str, ...]]) -> list[str]:
-    return [f"  {line}" for line in text_table(rows, left=1).splitlines()]
+    return _indented_text(text_table(rows, left=1))
+
+
+def _indented_text(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]

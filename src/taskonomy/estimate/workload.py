@@ -13,6 +13,7 @@ from taskonomy.config.data_params import WorldParams
 from taskonomy.config.network_params import Beam
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import inputs_of_targets
+from taskonomy.data.count_labels import count_labels
 from taskonomy.data.datasets import open_data
 from taskonomy.data.framing import ReadOptions
 from taskonomy.dataset.splits import TEST_SPLITS, Split, assign, divide
@@ -186,6 +187,15 @@ def images_of(params: Params, views: int | None = None) -> ImageCounts:
         found = open_data(root, params.registry, ReadOptions.of(params.data))
         return _by_split(found.keys.sizes, found.splits, params, known)
     return _shared(PAPERS, params, f"{data.root} is not there: the paper's numbers; --views N for others")
+
+
+def labels_of(params: Params) -> dict[str, dict[str, int]]:
+    """Count the labelled samples of each task in each split of a folder of one's own; {}: there is none here, or only reading tells."""
+    root = place_of(params.data.root)
+    if params.data.root == WORLD or isinstance(root, Remote) or not root.exists():
+        return {}
+    found = open_data(root, params.registry, ReadOptions.of(params.data))
+    return count_labels(found, params.data.tasks, assign(found.keys.sizes, found.splits, params.data))
 
 
 def read_bytes_of(params: Params) -> int | None:

@@ -12,6 +12,7 @@ from taskonomy.evaluation.significance import JUDGED_BY
 from taskonomy.evaluation.tree import without_sources
 from taskonomy.report import affinities_section as affinities
 from taskonomy.report import agreement_section as agreement
+from taskonomy.report import labels_section as labelled
 from taskonomy.report import networks_section as networks
 from taskonomy.report import policy_section as decision
 from taskonomy.report import provenance_section as made_of
@@ -77,6 +78,7 @@ def page(title: str, results: Results) -> str:
         chance_see=chance.better_than_chance(results.significance),
         significance=chance.shown(results.significance),
         elsewhere=chance.elsewhere(results.policy, results.significance),
+        labelled=labelled.shown(results),
         networks=None if results.networks is None else networks.table(results.networks, registry),
         curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
         answers=networks.answers(samples["networks"], results.networks, registry) if samples["networks"] else None,

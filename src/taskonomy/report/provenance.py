@@ -47,7 +47,8 @@ def facts(
     if others := [str(row.key) for row in _units(chosen / "units.csv").itertuples()]:
         kinds["transfers chosen beyond the screen"] = others
     return {
-        "data": {name: manifest[name] for name in ("root", "resolution", "views", "buildings")} | {"left_out": len(manifest["skipped"])},
+        "data": {name: manifest[name] for name in ("root", "resolution", "views", "buildings", "labelled") if name in manifest}
+        | {"left_out": len(manifest["skipped"])},
         "networks": {kind: {"count": len(keys), "fingerprint": fingerprint(keys)} for kind, keys in kinds.items()},
     }
 

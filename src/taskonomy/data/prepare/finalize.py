@@ -11,6 +11,7 @@ from jaxtyping import Int
 
 from taskonomy.atomic_io import write_json, write_text
 from taskonomy.config.data_params import DataParams
+from taskonomy.data.count_labels import refuse_too_few
 from taskonomy.data.custom_checks import refuse_constant
 from taskonomy.data.datasets import Data
 from taskonomy.data.prepare.arrays import Rows, arrays_of
@@ -74,11 +75,14 @@ def finish(
     _write_index(folder / "index.csv", keys, good, building, splits)
     options = {task.name: {**task.label.options, **params.labels.get(task.name, {})} for task in tasks if task.label}
     given = _given(tasks, data, keys, good, splits)
-    alone = {}
+    alone, counts = {}, {}
     for task in tasks:
         name = task.name
         rows = np.searchsorted(good, labelled[name]) if name in labelled else None
-        alone[name] = _finish_task(task, folder, splits, parts, options.get(name, {}), given.get(name), rows, may_be_constant=name not in params.own)
+        of_sample = _finish_task(task, folder, splits, parts, options.get(name, {}), given.get(name), rows, may_be_constant=name not in params.own)
+        alone[name] = len(splits) - len(of_sample)
+        if task.label is not None:
+            counts[name] = {split: int((of_sample == split.number).sum()) for split in Split}
     there = np.unique(building)
     manifest = {
         "root": root,
@@ -88,6 +92,7 @@ def finish(
         "buildings": {split: int((split_of_building[there] == split.number).sum()) for split in Split},
         "buildings_in_no_split": sorted(set(data.keys.buildings) - set(split_of)),
         "views_without_partners": {name: count for name, count in alone.items() if count and name not in given and name not in labelled},
+        **({"labelled": counts} if labelled else {}),
         **({"samples_left_out": {name: one.left_out for name, one in given.items()}} if given else {}),
         "skipped": skipped,
     }
@@ -154,13 +159,13 @@ def _finish_task(
     labelled: Int[np.ndarray, " labelled"] | None,
     *,
     may_be_constant: bool,
-) -> int:
+) -> Int[np.ndarray, " samples"]:
     """Write a task's samples, its labels that follow from cameras or are listed with the samples, and its statistics.
 
     Where some views have no label, the samples are those that have one (`labelled`); where all have, no list of samples is written.
 
     Returns:
-        Number of views that begin no sample, for lack of partners.
+        Split of each sample.
     """
     home = folder / "tasks" / task.name
     home.mkdir(parents=True, exist_ok=True)
@@ -182,6 +187,8 @@ def _finish_task(
             shape = (len(samples), *task.label.array_shape(0))
             _concatenated(home / "label.npy", np.dtype(task.label.dtype), shape, (found for found, _first in _loaded(parts, f"{task.name}/labels")))
     of_sample = splits[firsts]
+    if labelled is not None:
+        refuse_too_few(task.name, {split: int((of_sample == split.number).sum()) for split in Split})
     if task.label is not None and (empty := [split for split in Split if not (of_sample == split.number).any()]):
         mend = "more of them, or a column group in labels.csv that says which images belong together" if given else "more buildings or points"
         raise TaskonomyError(f"{task.name}: no sample in split {', '.join(empty)}; {mend} are needed")
@@ -192,7 +199,7 @@ def _finish_task(
         train = np.flatnonzero(of_sample == Split.TRAIN.number)
         statistics |= STATISTICS[task.label.statistics](Rows(home / "label.npy"), train, task.head.channels)
     write_json(home / "card.json", {"task": task.name, "samples": len(firsts), "statistics": statistics})
-    return len(splits) - len(firsts)
+    return of_sample
 
 
 def _loaded(parts: Parts, name: str) -> Iterator[tuple[Any, int]]:

@@ -21,6 +21,7 @@ from jaxtyping import Int
 
 from taskonomy.atomic_io import resumable_folder, unfinished_of
 from taskonomy.config.data_params import DataParams, Fit, OnBad
+from taskonomy.data.count_labels import table
 from taskonomy.data.custom_checks import Misfit, misfit_error
 from taskonomy.data.datasets import Data, Problem, open_anew
 from taskonomy.data.framing import ReadOptions
@@ -37,6 +38,7 @@ from taskonomy.labels.encodings import Loss
 from taskonomy.machine.cores import cores, on_every_core, progress
 from taskonomy.machine.terminal import byte_size
 from taskonomy.release.view_ids import Keys
+from taskonomy.tables.label_counts import words
 from taskonomy.tasks import BUILT_IN, Registry, Task
 from taskonomy.tasks.multi_view import listed
 
@@ -82,6 +84,7 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
         work.tidy()
     for text in (*data.notes(), *(f"{count:,} {what}" for what, count in sorted(work.notes.items()))):
         print(f"prepare: {text}", file=sys.stderr)
+    _say_labels(manifest)
     _say_partners(manifest, sum(one.elsewhere for one in work.paired))
     return manifest
 
@@ -336,6 +339,13 @@ def _say_lacking(damage: Sequence[Row], lacking: dict[str, tuple[str, list[str]]
             left = "their views are left out of every task" if on_bad is OnBad.SKIP else "data.on_bad: skip leaves their views out of every task"
             first = f"{len(found):,} of {files:,} camera files have no {field}, which {tasks} {need} (the first: {found[0]})"
             yield f"{first}; {left}, to keep them {keep}"
+
+
+def _say_labels(manifest: dict[str, Any]) -> None:
+    """Print how many labelled samples each task has, and what so few cannot say, where images lack labels."""
+    if "labelled" in manifest:
+        lines = table(manifest["labelled"]).splitlines()
+        print("\n".join(f"prepare: {line}" for line in (*lines, *words(manifest["labelled"]))), file=sys.stderr)
 
 
 def _say_partners(manifest: dict[str, Any], elsewhere: int) -> None:

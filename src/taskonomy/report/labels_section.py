@@ -1,0 +1,32 @@
+"""Show how many labelled images each task has in each split, where some lack labels or there are few."""
+
+from typing import Any
+
+from taskonomy.report.figures import by_family
+from taskonomy.report.inputs import Results
+from taskonomy.tables.label_counts import FEW, words
+from taskonomy.wording.wording import count
+
+
+def shown(results: Results) -> dict[str, Any] | None:
+    """Collect the counts and what so few cannot say; None where every image has every label and there are enough, or for a table from elsewhere."""
+    data = (results.facts or {}).get("data")
+    if data is None:
+        return None
+    registry, labelled = results.registry, data.get("labelled", {})
+    counts = {registry.title(name): labelled[name] for name in by_family(list(labelled), registry)} or {"Every task": data["views"]}
+    said = list(words(counts))
+    if not labelled and not said:
+        return None
+    some = sum(any(of_task[split] != data["views"][split] for split in FEW) for of_task in counts.values())
+    see = (
+        f"{count(some, 'task')} of {len(counts)} {'has' if some == 1 else 'have'} labels of some images only; each is trained, transferred to and"
+        " tested with its own. An image without a task's label still serves as input of transfers to others."
+        if labelled
+        else "Every image has every label, and there are few of them."
+    )
+    rows = [
+        {"title": title, "counts": [{"number": of_task[split], "few": of_task[split] < few} for split, few in FEW.items()]}
+        for title, of_task in counts.items()
+    ]
+    return {"see": see, "splits": list(map(str, FEW)), "rows": rows, "words": said}

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from taskonomy.data.custom_checks import fitted
-from taskonomy.data.datasets import Data, open_data
+from taskonomy.data.datasets import Custom, Data, open_data
 from taskonomy.data.view_reader import ReadView, lacks
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input, Shot, ViewFiles
 from taskonomy.numeric.rng import generator
-from taskonomy.release.formats import DamagedFileError, ViewKey
+from taskonomy.release.formats import DamagedFileError, MissingFileError, ViewKey
 from taskonomy.tasks import BUILT_IN, Registry, Task
 from taskonomy.tasks.multi_view import Views, listed
 from taskonomy.tasks.visualize import INK, PAPER, Sample, fit, input_picture, label_picture
@@ -77,9 +77,13 @@ def _block(source: Data, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequenc
 
 
 def _picture_or_none(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: Data, side: int, seed: int) -> Any:
-    """Draw a label as `_picture` does; None also if the view's camera file is intact but lacks a field that the task needs."""
+    """Draw a label as `_picture` does; None also if an image of one's own has no label, or a camera file lacks a field that the task needs."""
     try:
         return _picture(task, key, images, source, side, seed)
+    except MissingFileError:
+        if not isinstance(source, Custom):
+            raise
+        return None
     except DamagedFileError as error:
         if task.label is None or str(error) not in map(lacks, task.label.fields):
             raise
@@ -107,7 +111,8 @@ def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: 
         return half
     target = task.label.encode(stored, {**METRES, **task.label.options})
     fov = images[key].camera.fov if "point_info" in source.domains else None
-    return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side, names=task.classes))
+    known = task.label.make_mask(images[key]) if task.label.make_mask is not None else None
+    return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side, names=task.classes, known=known))
 
 
 def _listed(task: Task, key: ViewKey, source: Data, side: int) -> Any:

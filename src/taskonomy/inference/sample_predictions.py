@@ -130,9 +130,9 @@ class PictureAlbum:
     def _sample(self, task: PreparedTask, sample: int, target: Any, like: Any = None) -> Sample:
         rows = task.samples[sample]
         fov = None if self._cameras is None else float(self._cameras[rows[0], 6])
-        return Sample(
-            target, [np.asarray(self.prepared.images[row]) for row in rows], fov, self.params.side, like, self.registry[task.task.name].classes
-        )
+        images, names = [np.asarray(self.prepared.images[row]) for row in rows], self.registry[task.task.name].classes
+        known = task.mask([sample])
+        return Sample(target, images, fov, self.params.side, like, names, None if known is None else known[0])
 
 
 def _network(album: PictureAlbum, run: RunContext, name: str) -> dict[str, Any]:

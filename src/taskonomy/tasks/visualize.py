@@ -32,6 +32,7 @@ class Sample:
         side: Side of the picture, in pixels.
         like: Another label of the sample whose range and colours are used, such as the ground truth of a prediction, so that the two can be compared.
         names: Names of the class ids; empty: their numbers are shown.
+        known: Pixels of the label (of `like`, where that is given) that have one; the others are holes in the label's picture. None: all.
     """
 
     target: Any
@@ -40,6 +41,7 @@ class Sample:
     side: int
     like: Any = None
     names: tuple[str, ...] = ()
+    known: Any = None
 
 
 def input_picture(task: Task, image: Picture, rng: np.random.Generator) -> Picture:
@@ -75,15 +77,24 @@ def _map(sample: Sample) -> Picture:
     """Draw a map: three channels in the range [-1, 1] or [0, 1], a single one in colours that span its 0.5 to 99.5 percentiles."""
     values, side = np.asarray(sample.target, np.float32), sample.side
     ranged = values if sample.like is None else np.asarray(sample.like, np.float32)
+    if sample.known is not None and sample.known.any():
+        ranged = ranged[sample.known]
     low, high = (-1.0, 1.0) if ranged.min() < 0 else (0.0, 1.0)
     if values.shape[-1] == 3:
-        return fit(_bytes((values - low) / (high - low)), side)
+        return fit(_with_holes(_bytes((values - low) / (high - low)), sample), side)
     if values.shape[-1] == 2:
         values = np.concatenate([values / 4, np.zeros_like(values[..., :1])], -1)
-        return fit(_bytes(values + 0.5), side)
+        return fit(_with_holes(_bytes(values + 0.5), sample), side)
     low, high = float(np.percentile(ranged, 0.5)), max(float(np.percentile(ranged, 99.5)), float(ranged.min()) + 1e-6)
     grey = _bytes((values[..., 0] - low) / (high - low))
-    return fit(cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), side)
+    return fit(_with_holes(cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), sample), side)
+
+
+def _with_holes(picture: Picture, sample: Sample) -> Picture:
+    """Show the background where a label has no value; predictions have values everywhere."""
+    if sample.known is not None and sample.like is None:
+        picture[~sample.known] = PAPER
+    return picture
 
 
 def _palette(count: int) -> UInt8[np.ndarray, "count 3"]:

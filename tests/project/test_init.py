@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
@@ -19,9 +21,10 @@ from taskonomy.config.params import read_params
 from taskonomy.config.params_schema import MODELINE, SCHEMA, schema_text
 from taskonomy.errors import TaskonomyError
 from taskonomy.project.code_version import code_version, run_stage, stages
-from taskonomy.project.example import write_example
+from taskonomy.project.example import REACH, write_example
 from taskonomy.project.init import LAID_DOWN, PIPELINE, init, upgrade
 from taskonomy.project.pipeline import LEFT_OUT
+from taskonomy.tasks.custom_tasks import CustomMap
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +155,37 @@ def test_the_example_is_the_same_every_time(tmp_path: Path) -> None:
     one, other = ({path.relative_to(root): path.read_bytes() for path in root.rglob("*.*")} for root in (tmp_path / "a", tmp_path / "b"))
     assert one == other
     assert len(one) == 3 * 4 + 2
+
+
+def test_the_partial_example_lacks_labels_and_is_the_same_in_all_else(tmp_path: Path) -> None:
+    write_example(tmp_path / "whole", scenes=12)
+    write_example(tmp_path / "some", scenes=12, partial=True)
+    whole, some = (
+        {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.*")} for root in (tmp_path / "whole", tmp_path / "some")
+    )
+    assert {name for name in whole if name.startswith("images/") and whole[name] != some.get(name)} == set()
+    parts = {name for name in some if name.startswith("parts/")}
+    assert 0 < len(parts) < 48
+    assert all(whole[name] == some[name] for name in parts)
+    rows, all_rows = ([line.split(",") for line in found["labels.csv"].decode().splitlines()] for found in (some, whole))
+    assert all(cell in ("", full) for row, full_row in zip(rows, all_rows, strict=True) for cell, full in zip(row, full_row, strict=True))
+    for column in (2, 5):
+        assert 0 < sum(row[column] == "" for row in rows) < 48
+    assert 2 < len(some["moved.csv"].splitlines()) < len(whole["moved.csv"].splitlines())
+    name = "distance/s0_v0.png"
+    holes, distance = (cv2.imdecode(np.frombuffer(found[name], np.uint8), cv2.IMREAD_UNCHANGED) for found in (some, whole))
+    np.testing.assert_array_equal(holes, np.where(distance > REACH, 0, distance))
+
+
+def test_a_partial_project_declares_its_holes_and_draws_its_example_anew(tmp_path: Path) -> None:
+    init(tmp_path / "project", partial=True)
+    declared = read_params(tmp_path / "project/params.yaml").data.own["distance"]
+    assert isinstance(declared, CustomMap)
+    assert declared.missing == 0
+    stage = yaml.safe_load((tmp_path / "project/dvc.yaml").read_text())["stages"]["example"]
+    assert stage["cmd"] == "taskonomy stage example --example data/example --partial"
+    with pytest.raises(TaskonomyError, match="--partial is of the example, and --from draws none"):
+        init(tmp_path / "other", tmp_path, partial=True)
 
 
 def run(folder: Path, *command: str) -> str:

@@ -20,6 +20,7 @@ def init(
     source: Annotated[
         Path | None, typer.Option("--from", help="A folder of images and labels to declare, in place of an example.", show_default=False)
     ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Images of the example lack some labels, as yours may.")] = False,
 ) -> None:
     """Create a ready-to-run pipeline for your own images and tasks, with an example: parameters, stages, git and DVC."""
     from taskonomy.project import init as laying
@@ -27,7 +28,7 @@ def init(
     if upgrade:
         typer.echo(laying.upgrade(root))
         return
-    said = laying.init(root, source)
+    said = laying.init(root, source, partial=partial)
     made = f"{root}: params.yaml, dvc.yaml, README.md"
     if source is None:
         typer.echo(f"{made}, {laying.EXAMPLE}; {', '.join(said)}\nnext: cd {root} && taskonomy repro")

@@ -73,7 +73,7 @@ class DataParams(Checked):
         data/world, the built-in world, where there is a stage `world` that renders it."""
     on_bad: OnBad
     """What to do about damaged files, and labels that do not fit their declaration: error (list them and stop) | skip (leave out what they spoil, and
-    list them in the manifest)."""
+    list them in the manifest). Images of your own may lack any label, which is no damage."""
     resolution: Side
     """Side of the prepared images, pixels, a multiple of 16, >= 32: the square that `fit` makes of each image is resized to it. Paper: 256."""
     fit: Fit = Fit.CROP

@@ -1,7 +1,7 @@
 """Estimate confidence intervals of a policy's gain and quality, which are means over a few test buildings and would differ for other buildings.
 
 Views of one building are alike, so images are not independent observations: resampling images would give intervals that are far too narrow.
-Buildings are independent. Each is left out in turn (the jackknife over clusters), for all targets at once, as they are evaluated on the same images;
+Buildings are independent. Each is left out in turn (the jackknife over clusters), for all targets at once that have labelled images in it;
 the spread of these estimates gives the standard error, and Student's t with one degree of freedom less than there are buildings accounts for their
 small number.
 """

@@ -7,6 +7,8 @@ parts/s3_v1.png       pixel_classes: 0 floor, 1 wall, 2 ball, 3 box
 labels.csv            group: the scene; light.0 to light.2: vector, towards the light; floor: class, 0 plain, 1 striped, 2 chequered
 moved.csv             pairs of images of one scene; vector: how far the camera went from the first to the second, metres right and ahead
 ```
+
+With `partial`, tasks have labels of some images only (`LABELLED`), and distances of more than `REACH` are 0, as a sensor does not see so far.
 """
 
 from collections.abc import Iterator
@@ -23,6 +25,8 @@ from taskonomy.atomic_io import whole_folder, write_csv
 from taskonomy.numeric.rng import generator
 
 SCENES, VIEWS = 60, 4
+LABELLED = {"distance": 1.0, "parts": 1 / 3, "light": 1 / 2, "floor": 2 / 3, "moved": 1 / 2}  # share of the images (moved: pairs) with a label
+REACH = 6300  # millimetres
 WIDE, HIGH = 64, 48  # pixels
 FLOOR, WALL, BALL, BOX = range(4)
 _EYE, _BACK, _FOCAL = 1.1, 6.0, 0.9  # height of the camera and distance of the wall, metres; focal length in widths of the image
@@ -56,8 +60,8 @@ class DrawnImage:
     normal: Any
 
 
-def write_example(root: Path, *, scenes: int = SCENES, views: int = VIEWS, seed: int = 0) -> None:
-    """Write the folder atomically; the same arguments give the same bytes."""
+def write_example(root: Path, *, scenes: int = SCENES, views: int = VIEWS, seed: int = 0, partial: bool = False) -> None:
+    """Write the folder atomically; the same arguments give the same bytes. `partial` leaves labels out, and changes no other."""
     with whole_folder(root) as folder:
         labels, moves = [], []
         for scene in range(scenes):
@@ -66,12 +70,19 @@ def write_example(root: Path, *, scenes: int = SCENES, views: int = VIEWS, seed:
             eyes = np.stack([rng.uniform(-0.9, 0.9, views), np.full(views, _EYE), rng.uniform(-0.6, 0.9, views)], -1)
             for view, eye in enumerate(eyes):
                 name = f"s{scene}_v{view}"
+                there = {task for task, share in LABELLED.items() if not partial or generator(seed, "labelled", task, scene, view).random() < share}
                 for kind, pixels in _pictures(what, eye, rng):
                     (folder / kind).mkdir(exist_ok=True)
+                    if kind != "images" and kind not in there:
+                        continue
+                    if partial and kind == "distance":
+                        pixels[pixels > REACH] = 0
                     (folder / kind / f"{name}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-                labels.append((name, scene, *np.round(what.light, 4), what.pattern))
+                light = np.round(what.light, 4) if "light" in there else [""] * 3
+                labels.append((name, scene, *light, what.pattern if "floor" in there else ""))
                 other = (view + 1) % views
-                moves.append((name, f"s{scene}_v{other}", *np.round((eyes[other] - eye)[[0, 2]], 4)))
+                if "moved" in there:
+                    moves.append((name, f"s{scene}_v{other}", *np.round((eyes[other] - eye)[[0, 2]], 4)))
         write_csv(folder / "labels.csv", pd.DataFrame(labels, columns=["image", "group", "light.0", "light.1", "light.2", "floor"]))
         write_csv(folder / "moved.csv", pd.DataFrame(moves, columns=["image_a", "image_b", "value.0", "value.1"]))
 

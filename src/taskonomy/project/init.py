@@ -28,12 +28,13 @@ EXAMPLE = Path("data/example")
 _VERSION = re.compile(r"^version: .*$", re.MULTILINE)
 
 
-def init(root: Path, source: Path | None = None) -> list[str]:
+def init(root: Path, source: Path | None = None, *, partial: bool = False) -> list[str]:
     """Create a project; existing files are never changed.
 
     Args:
         root: A folder, new or without any file that the project needs to write.
         source: A folder of images and labels to declare; None: an example is drawn.
+        partial: Whether images of the example lack labels, and its distances have holes.
 
     Returns:
         What was created, and what was not possible, in messages for the user.
@@ -44,24 +45,33 @@ def init(root: Path, source: Path | None = None) -> list[str]:
     from taskonomy.project.example import write_example
     from taskonomy.project.from_folder import declared_of
 
+    if partial and source is not None:
+        raise TaskonomyError("--partial is of the example, and --from draws none; leave one out")
     example = [EXAMPLE.as_posix()] if source is None else []
     wanted = [*LAID_DOWN.values(), PIPELINE, SCHEMA, *example, ".dvc"]
     if there := [name for name in wanted if (root / name).exists()]:
         raise TaskonomyError(f"{root}: has {', '.join(there)} already; choose a folder without, init overwrites nothing")
-    declare, told = (lambda text: text, []) if source is None else declared_of(source, root)
+    declare, told = (partial_labels if partial else lambda text: text, []) if source is None else declared_of(source, root)
     root.mkdir(parents=True, exist_ok=True)
     for name, place in LAID_DOWN.items():
         text = files("taskonomy.project").joinpath("template", name).read_text(encoding="utf-8")
         write_text(root / place, declare(_VERSION.sub(f"version: {code_version()}", text, count=1)) if name == "params.yaml" else text)
-    write_text(root / PIPELINE, own_pipeline(template(), example=source is None))
+    write_text(root / PIPELINE, own_pipeline(template(), example=source is None, partial=partial))
     write_text(root / SCHEMA, schema_text())
     if source is None:
-        write_example(root / EXAMPLE)
+        write_example(root / EXAMPLE, partial=partial)
     within = _top(root)
     said = [_with_git(root), _with_dvc(root)]
     if within is None and _top(root) is not None:
         _commit(root)
     return [*said, *told]
+
+
+def partial_labels(params: str) -> str:
+    """Declare in the parameters of the example which of its distances are holes."""
+    return params.replace(
+        "distance: {kind: map, channels: 1, range: [0, 10000], ", "distance: {kind: map, channels: 1, range: [0, 10000], missing: 0, "
+    )
 
 
 def upgrade(root: Path) -> str:

@@ -41,12 +41,13 @@ def template() -> str:
     raise TaskonomyError(f"{places[0]}: the pipeline is missing; install taskonomy again")
 
 
-def own_pipeline(text: str, *, example: bool = True) -> str:
-    """Derive the text of a project's `dvc.yaml` from that of this project, with or without the stage that draws the example."""
+def own_pipeline(text: str, *, example: bool = True, partial: bool = False) -> str:
+    """Derive the text of a project's `dvc.yaml` from that of this project, with or without the stage that draws the example (partly labelled)."""
     stages = yaml.safe_load(text)["stages"]
     missing = {path for name in LEFT_OUT for path in _made(_of_table(stages[name]))}
     kept = {name: _own(_of_table(stage), missing) for name, stage in stages.items() if name not in LEFT_OUT}
-    first = {"example": _EXAMPLE} if example else {}
+    drawn = {**_EXAMPLE, "cmd": f"{_EXAMPLE['cmd']} --partial"} if partial else _EXAMPLE
+    first = {"example": drawn} if example else {}
     return _HEAD + "\n".join(_written(name, stage) for name, stage in {**first, **kept}.items())
 
 

@@ -12,14 +12,18 @@ import yaml
 from by_hand import png
 from conftest import ROOT
 
+from taskonomy.cli.data import inspect
 from taskonomy.config.checked import checked
 from taskonomy.config.data_params import DataParams
-from taskonomy.data.count_labels import count_labels, table
+from taskonomy.config.params import read_params
+from taskonomy.data.count_labels import count_labels, described, table
 from taskonomy.data.datasets import open_anew
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
+from taskonomy.estimate.estimate import make_plan
+from taskonomy.estimate.estimate_text import render
 from taskonomy.tables.label_counts import words
 
 SIDE, COUNT = 32, 40
@@ -163,6 +167,28 @@ def test_the_counts_before_reading_are_those_of_the_prepared_data(partial: Path)
     assert counts == {task: found for task, found in done.manifest["labelled"].items() if task != "autoencoding"}
     assert [line.split()[0] for line in table(counts).splitlines()] == ["labelled", *KINDS]
     assert any(line.startswith(f"tint: {counts['tint']['test_policy']} labelled in test_policy: shares of so few") for line in words(counts))
+
+
+def test_a_folder_too_small_to_be_divided_is_told_in_words(tmp_path: Path) -> None:
+    root = draw(tmp_path / "own", {})
+    (root / "labels.csv").write_text("image,split,tint\n" + "".join(f"{name},train,red\n" for name in NAMES))
+    (root / "near.csv").unlink()
+    assert "has no building" in described(open_anew(root, params().registry), params())
+
+
+def test_inspect_and_plan_count_what_is_labelled_where_some_images_are_not(
+    partial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["data"] |= {"root": str(partial / "own"), "own": OWN, "tasks": [*OWN, "autoencoding"], "labels": {}}
+    values["transfer"] |= {"targets": list(OWN), "variants": []}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.chdir(tmp_path)
+    inspect(str(partial / "own"))
+    here, plan = capsys.readouterr().out, render(make_plan(read_params(), "here", pipeline=ROOT / "dvc.yaml"))
+    for task, counts in Prepared(partial / "out").manifest["labelled"].items():
+        row = [task, *map(str, counts.values())]
+        assert (row in [line.split() for line in here.splitlines()]) == (row in [line.split() for line in plan.splitlines()]) == (task in OWN)
 
 
 def test_the_run_says_how_many_are_labelled_where_some_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

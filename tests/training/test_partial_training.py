@@ -4,9 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from by_hand import png
 from tiny import profile
 
 from taskonomy.config.params import Params
@@ -37,9 +37,9 @@ def draw(root: Path, without: dict[str, set[int]]) -> Path:
         image[..., 0] += np.uint8(120 * (number % 2))
         bright = image.mean(-1).astype(np.uint8)
         bright[: SIDE // 4] = 0
-        (root / f"images/{number:02}.png").write_bytes(png(image))
+        cv2.imwrite(str(root / f"images/{number:02}.png"), image)
         if number not in without["bright"]:
-            (root / f"bright/{number:02}.png").write_bytes(png(bright))
+            cv2.imwrite(str(root / f"bright/{number:02}.png"), bright)
         rows.append(f"{number:02},{SPLIT_OF[number]},{'' if number in without['tint'] else number % 2}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n")
     return root

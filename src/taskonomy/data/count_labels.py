@@ -50,14 +50,17 @@ def refuse_too_few(task: str, counts: Mapping[str, int]) -> None:
 
 
 def described(data: Data, params: DataParams) -> str:
-    """Return the table of a source in the splits that these parameters give it, and what so few cannot say; empty if nothing can be counted.
+    """Return the table of a source in the splits that these parameters give it, and what so few cannot say, or why it cannot be divided so.
 
     Args:
         data: The source.
         params: The section `data`; its tasks need not be those of the source.
     """
-    counts = count_labels(data, sorted(data.domains), assign(data.keys.sizes, data.splits, params))
-    return "\n".join([table(counts), *words(counts)]) if counts else ""
+    try:
+        counts = count_labels(data, sorted(data.domains), assign(data.keys.sizes, data.splits, params))
+    except TaskonomyError as error:
+        return str(error)
+    return "\n".join([table(counts), *words(counts)])
 
 
 def table(counts: Counts) -> str:

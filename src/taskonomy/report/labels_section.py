@@ -18,7 +18,7 @@ def shown(results: Results) -> dict[str, Any] | None:
     said = list(words(counts))
     if not labelled and not said:
         return None
-    some = sum(any(of_task[split] != data["views"][split] for split in FEW) for of_task in counts.values())
+    some = sum(of_task != data["views"] for of_task in counts.values())
     see = (
         f"{count(some, 'task')} of {len(counts)} {'has' if some == 1 else 'have'} labels of some images only; each is trained, transferred to and"
         " tested with its own. An image without a task's label still serves as input of transfers to others."
@@ -26,7 +26,7 @@ def shown(results: Results) -> dict[str, Any] | None:
         else "Every image has every label, and there are few of them."
     )
     rows = [
-        {"title": title, "counts": [{"number": of_task[split], "few": of_task[split] < few} for split, few in FEW.items()]}
+        {"title": title, "counts": [{"number": there, "few": there < FEW[split]} for split, there in of_task.items()]}
         for title, of_task in counts.items()
     ]
-    return {"see": see, "splits": list(map(str, FEW)), "rows": rows, "words": said}
+    return {"see": see, "splits": list(data["views"]), "rows": rows, "words": said}

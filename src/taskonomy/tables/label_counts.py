@@ -11,9 +11,8 @@ Counts = Mapping[str, Mapping[str, int]]  # task -> split -> labelled samples
 def words(counts: Counts) -> Iterator[str]:
     """Yield a line for each task and split with few samples: how many, and what they cannot say."""
     for task, of_task in counts.items():
-        for split, few in FEW.items():
-            there = of_task[split]
-            if there >= few:
+        for split, there in of_task.items():
+            if there >= FEW[split]:
                 continue
             if split.startswith("test"):  # 95 % of a binomial share of 1/2
                 means = f"shares of so few are known to {98 / sqrt(max(there, 1)):.0f} percentage points on either side"

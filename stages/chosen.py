@@ -16,7 +16,7 @@ def main() -> None:
 
     params = read_params()
     run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)
-    rules = Rules(params.policy, Normalization(params.normalize.method), params.registry)
+    rules = Rules(params.policy, Normalization(params.normalize.method), params.registry, params.encoders)
     with executor_of(params.execution) as where, progress(0, "chosen transfers", "units") as bar:
         done = chosen_transfers(run, args.transfers, [args.variants], rules, bar.update, where)
     write_chosen(args.chosen, done)

@@ -10,12 +10,13 @@ from taskonomy.affinity.table1 import Resampling, headline, table_one, training_
 from taskonomy.atomic_io import write_csv, write_json
 from taskonomy.config.params import read_params
 from taskonomy.dataset.prepared_dataset import Prepared
+from taskonomy.pretrained.about_sources import with_external
 from taskonomy.stage.paths import paths
 from taskonomy.tables.table import write_table
 
 
 def main() -> None:
-    args = paths(__doc__, "prepared", "transfers", "variants", "chosen", "models", "results")
+    args = paths(__doc__, "prepared", "transfers", "variants", "chosen", "models", "codes", "results")
 
     params = read_params()
     targets = tqdm(params.transfer.targets, desc="normalize", unit=" targets", disable=None)
@@ -25,8 +26,9 @@ def main() -> None:
     groups = {task: buildings_of_tests(prepared, task) for task in losses}
     networks = table_one(losses, Resampling(groups, rules.resamples, rules.confidence, rules.seed))
 
-    write_table(args.results / "affinities.csv", affinities)
-    write_table(args.results / "held_out.csv", held_out)
+    registry = params.registry
+    write_table(args.results / "affinities.csv", with_external(affinities, params.encoders, args.codes, registry))
+    write_table(args.results / "held_out.csv", with_external(held_out, params.encoders, args.codes, registry))
     write_csv(args.results / "losses.csv", mean_losses(args.transfers, params.transfer.targets, args.variants, args.chosen))
     write_csv(args.results / "by_building.csv", by_building(args.transfers, params.transfer.targets, args.prepared, args.variants, args.chosen))
     write_networks(args.results / "networks.csv", networks)

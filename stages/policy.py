@@ -23,7 +23,8 @@ def main() -> None:
     priced = {} if params.labels.currency is None else {"bill": totals(bill, params.labels.currency)}
     write_csv(args.results / "bill.csv", bill)
     write_json(args.results / "policy_metrics.json", {**best.metrics(), **priced})
-    print(f"{best.status}: {', '.join(best.sources)}; gain {best.mean_gain:.4f}, quality {best.mean_quality:.4f}")
+    as_they_are = f"; used as they are: {', '.join(best.licences)}" if best.licences else ""
+    print(f"{best.status}: {', '.join(best.labelled)}{as_they_are}; gain {best.mean_gain:.4f}, quality {best.mean_quality:.4f}")
     print(summary_of_bill(bill, params.labels.currency))
 
 

@@ -17,7 +17,7 @@ def main() -> None:
 
     params = read_params()
     config = read_task_config(args.card)
-    context = TransferContext(args.prepared, args.codes, params.data.tasks, store_root(), config, params.transfer, params.execution.weights * 2**20)
+    context = TransferContext(args.prepared, args.codes, params.sources, store_root(), config, params.transfer, params.execution.weights * 2**20)
     with executor_of(params.execution) as where, progress(0, f"transfer to {args.transfers.name}", "transfers") as bar:
         done = transfers_to(context, bar.update, where)
     write_transfers(args.transfers, args.model, done)

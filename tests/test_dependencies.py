@@ -30,6 +30,7 @@ NO_BITS = {
             "config/params.py",
             "config/checked.py",
             "config/data_params.py",
+            "config/encoder_params.py",
             "config/network_params.py",
             "config/policy_params.py",
             "config/execution_params.py",
@@ -134,8 +135,9 @@ def test_params_yaml_states_every_key() -> None:
 
 @pytest.mark.parametrize("stage", PROJECT)
 def test_a_stage_of_a_project_depends_on_the_version_of_the_code(stage: str) -> None:
-    assert "version" in PROJECT[stage]["params"]
-    assert not [dep for dep in PROJECT[stage].get("deps", ()) if dep.startswith(("src", "stages"))]
+    own = PROJECT[stage].get("do", PROJECT[stage])
+    assert "version" in own["params"]
+    assert not [dep for dep in own.get("deps", ()) if dep.startswith(("src", "stages"))]
 
 
 # What the keys of units do not hold, besides -> why.

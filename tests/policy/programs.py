@@ -79,10 +79,24 @@ def draw(seed: int) -> One:
     }
     if cost == "labels":
         rules["labels"] = _labels(names, rng)
-    elif cost != "none":
+    _foreign(table, names, rules, rng)
+    if cost != "none" and cost != "labels":
         rules["cost"] = {name: _cost(cost, rng) for name in names if rng.random() < 0.9}
     known = enumerated(table, {**rules, "budget": 0.0})
     return One(table, {**rules, "budget": _budget(known, rng)})
+
+
+def _foreign(table: pd.DataFrame, names: list[str], rules: dict[str, Any], rng: np.random.Generator) -> None:
+    """Sometimes sources that others trained, licences that may be used, and a bound on multiply-adds, often just what some sources take."""
+    only = [name for name in names if name not in set(table["target"])]
+    rules["external"] = {name: str(rng.choice(["MIT", "GPL", ""])) for name in only if rng.random() < 0.6}
+    if rng.random() < 0.5:
+        rules["licences"] = tuple(rng.choice(["mit", "GPL", ""], int(rng.integers(0, 3)), replace=False).tolist())
+    if rng.random() < 0.5:
+        rules["inference"] = {name: float(rng.choice([0, 0.1, 0.2, 0.3, 1, 2.5, 1e-6, 1e5])) for name in names}
+        some = rng.choice(names, int(rng.integers(1, len(names) + 1)), replace=False)
+        total = sum((written(rules["inference"][name]) for name in some), start=Fraction(0))
+        rules["max_inference"] = max(0.0, float([total, total, total - Fraction(1, 10**7), total * 2][rng.integers(4)]))
 
 
 def _affinity(kind: str, rng: np.random.Generator) -> float:
@@ -140,6 +154,8 @@ def enumerated(table: pd.DataFrame, rules: dict[str, Any]) -> list[Known]:
         needs = {target} if group == ("self",) else set(group)
         if target in needs and rules["self_edge"] != ("gold" if group == ("self",) else "transfer"):
             continue
+        if _barred(rules, needs):
+            continue
         if len(group) <= rules["max_order"] and not needs & excluded and not any(roles.get(name) == "target" for name in needs):
             into.append((number, frozenset(needs), written(affinity)))
     if not kept or not all(kept.values()):
@@ -152,17 +168,27 @@ def enumerated(table: pd.DataFrame, rules: dict[str, Any]) -> list[Known]:
     found = []
     for rows in product(*kept.values()):
         used = frozenset().union(*(needs for _, needs, _ in rows))
-        if set(rules["require"]) <= used:
+        runs = "max_inference" not in rules or sum((written(rules["inference"][name]) for name in used), start=Fraction(0)) <= written(
+            rules["max_inference"]
+        )
+        if set(rules["require"]) <= used and runs:
             objective = sum((worth[number] for number, _, _ in rows), start=Fraction(0))
             found.append(Known(objective, _bill(rules, set(kept), used), tuple(sorted(used)), tuple(number for number, _, _ in rows)))
     return found
 
 
+def _barred(rules: dict[str, Any], needs: set[str]) -> bool:
+    """Whether the licence of a source that others trained is not among those that may be used."""
+    usable = [one.lower() for one in rules["licences"]] if "licences" in rules else None
+    return usable is not None and any(rules["external"][name].lower() not in usable for name in needs & set(rules["external"]))
+
+
 def _bill(rules: dict[str, Any], targets: set[str], sources: frozenset[str]) -> Fraction:
-    """With prices, every source in full and every other target for a transfer; else what the sources cost."""
+    """With prices, every source in full and every other target for a transfer; else what the sources cost. Those of others cost nothing else."""
     if "labels" not in rules:
-        return sum((written(rules.get("cost", {}).get(name, 1.0)) for name in sources), start=Fraction(0))
-    tasks = rules["labels"]["tasks"]
+        price = {name: 0.0 if name in rules["external"] else 1.0 for name in sources} | rules.get("cost", {})
+        return sum((written(price[name]) for name in sources), start=Fraction(0))
+    tasks, sources = rules["labels"]["tasks"], sources - set(rules["external"])
     return sum(
         (written(tasks[name]["price"]) * tasks[name]["full" if name in sources else "transfer"] for name in targets | sources), start=Fraction(0)
     )
@@ -233,6 +259,7 @@ def _dominated(policy: Policy, one: One) -> Iterator[str]:
                 target not in needs or one.rules["self_edge"] == ("gold" if group == ("self",) else "transfer")
             )
             counts = one.rules["importance"].get(target, 1.0) > 0
+            admissible &= not _barred(one.rules, needs)
             if target == transfer.target and counts and admissible and needs <= set(policy.sources) and affinity > transfer.affinity:
                 yield f"{target} takes {transfer.sources} ({transfer.affinity!r}), though {group} ({affinity!r}) is there"
 

@@ -48,6 +48,15 @@ TargetOnly = Annotated[list[str] | None, typer.Option(help="Tasks never labelled
 BalanceOption = Annotated[
     Literal["none", "sum", "peak"], typer.Option(help="Rescale each target's affinities: not at all, to a sum of 1, or to a best of 1.")
 ]
+External = Annotated[
+    list[str] | None,
+    typer.Option(help="Sources that others trained, used as they are: no labels; NAME or NAME=LICENCE. Repeatable.", show_default=False),
+]
+Licences = Annotated[list[str] | None, typer.Option(help="Licences of such sources that may be used; default: all. Repeatable.", show_default=False)]
+Inference = Annotated[
+    list[str] | None, typer.Option(help="Multiply-adds of a source's encoder, millions for each image, TASK=NUMBER. Repeatable.", show_default=False)
+]
+MaxInference = Annotated[float | None, typer.Option(help="Most multiply-adds of all sources' encoders together, in millions.", show_default=False)]
 Solver = Annotated[Literal["glpk", "highs"], typer.Option(help="Solver of the Boolean program; both prove the same optimum.")]
 TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
 
@@ -66,6 +75,10 @@ class PolicyOptions:
     require: Require = None
     source_only: SourceOnly = None
     target_only: TargetOnly = None
+    external: External = None
+    licences: Licences = None
+    inference: Inference = None
+    max_inference: MaxInference = None
     balance: BalanceOption = "none"
     solver: Solver = "glpk"
     time_limit: TimeLimit = 60.0
@@ -90,6 +103,10 @@ class PolicyOptions:
             "cost": _numbers(self.cost, "--cost"),
             "labels": _labels(self.currency, self.prices),
             "importance": _numbers(self.importance, "--importance"),
+            "external": _external(self.external),
+            "licences": None if self.licences is None else tuple(self.licences),
+            "inference": _numbers(self.inference, "--inference"),
+            "max_inference": self.max_inference,
         }
         return checked(PolicyParams, {**values, **own}, "options")
 
@@ -125,6 +142,19 @@ def names(options: list[str] | None) -> tuple[str, ...]:
     return tuple(name for option in options or () for name in names_in(option))
 
 
+def _external(options: list[str] | None) -> dict[str, str]:
+    """Read sources that others trained, with their licences: one in an option, as licences may hold anything but `=`."""
+    from taskonomy.parsing.user_text import normal
+
+    found: dict[str, str] = {}
+    for option in options or ():
+        name, _equals, licence = option.partition("=")
+        if not (key := normal(name.strip())) or "+" in key:
+            raise TaskonomyError(f"--external: {option!r} must be NAME or NAME=LICENCE, of one source")
+        found[key] = licence.strip()
+    return found
+
+
 def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
     from taskonomy.parsing.user_text import normal, number
 
@@ -153,14 +183,17 @@ def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None
     from taskonomy.config.params import registry_here
     from taskonomy.machine.terminal import text_table
     from taskonomy.policy.label_costs import bill_table, money, summary_of_bill
-    from taskonomy.wording.wording import instead
+    from taskonomy.wording.wording import as_it_is, instead
 
     registry = registry_here()
     currency = params.labels.currency
     cost, budget = money(best.cost, currency), money(best.budget, currency)
     typer.echo(f"{best.proof}: objective {objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
-    typer.echo(text_table([("Label in full", ""), *((name, registry.title(name)) for name in best.sources)]) + "\n")
+    typer.echo(text_table([("Label in full", ""), *((name, registry.title(name)) for name in best.labelled)]) + "\n")
+    if others_used := best.as_they_are:
+        described = [(name, registry.title(name), as_it_is(one["licence"], one["inference"])) for name, one in others_used.items()]
+        typer.echo(text_table([("Use as it is", "", ""), *described]) + "\n")
     rows = [(one.target, f"{one.gain:.2f}", f"{one.quality:.2f}", " + ".join(one.sources)) for one in best.transfers]
     typer.echo(text_table([("Target", "gain", "quality", "transferred from"), *rows]))
     if currency is not None:

@@ -3,10 +3,12 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, FiniteFloat
+from pydantic import AfterValidator, Field, FiniteFloat
 
 from taskonomy.config.checked import Checked, Count
+from taskonomy.tasks.custom_tasks import custom_name
 
+Plain = Annotated[str, Field(max_length=80, pattern=r"^[^<>\x00-\x1f\x7f]*$")]  # figures take < and > for markup
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 
 
@@ -35,9 +37,25 @@ class PretrainedParams(Checked):
     """Order of the channels that it reads: rgb | bgr."""
     skip_tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens before those of the image's patches (class, registers); of maps 0."""
-    channels: Count = 32
-    """Numbers that are kept of each place, by principal component analysis of the train split."""
-    licence: str = ""
+    channels: Count | None = 32
+    """Numbers that are kept of each place, by principal component analysis of the train split; null: all, as they are."""
+    licence: Plain = ""
     """Licence of the weights, as policy.licences names it; empty: unknown."""
-    title: str = ""
+    title: Plain = ""
     """What people read; it changes no result."""
+
+
+def _encoder_name(name: str) -> str:
+    """Check a name, which becomes part of paths, tables and pages, as that of a task; tasks have names of their own.
+
+    Raises:
+        ValueError: It is not allowed.
+    """
+    try:
+        return custom_name(name)
+    except ValueError as error:
+        raise ValueError(str(error).replace("a task's name", "an encoder's name").replace("the task", "the encoder")) from None
+
+
+# By name, which has the form of a custom task's.
+Encoders = dict[Annotated[str, AfterValidator(_encoder_name)], PretrainedParams]

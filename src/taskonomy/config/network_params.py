@@ -327,20 +327,26 @@ class TransferParams(Checked):
             raise ValueError(f"targets names {', '.join(twice)} twice")
         return self
 
-    def check_tasks(self, registry: Registry) -> None:
+    def check_tasks(self, registry: Registry, others: frozenset[str] = frozenset()) -> None:
         """Refuse names of tasks that there are not, and tasks that cannot be what they are named for.
+
+        Args:
+            registry: The tasks.
+            others: Encoders trained by others, which can be sources.
 
         Raises:
             ValueError: Naming them.
         """
+        if encoders := sorted(others & {*self.targets}):
+            raise ValueError(f"targets names {', '.join(encoders)}: an encoder has no labels to transfer to")
         if missing := [name for name in self.targets if name not in registry]:
             raise ValueError(str(unknown("targets", missing, registry)))
         if wrong := [name for name in self.targets if "target" not in registry[name].roles]:
             raise ValueError(f"targets names {', '.join(wrong)}, whose labels cost nothing or which has none: source only")
         for one in self.parsed_variants():
-            if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in registry]:
+            if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in registry and name not in others]:
                 raise wrong_key("variants", str(unknown(one.written, missing, registry)))
-            if one.intermediate is not None and "target" not in registry[one.intermediate].roles:
+            if one.intermediate is not None and one.intermediate in registry and "target" not in registry[one.intermediate].roles:
                 why = f"the intermediate {one.intermediate} must be a task with labels that can be transferred to; it is source only"
                 raise wrong_key("variants", f"{one.written}: {why}")
 

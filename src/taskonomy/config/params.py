@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from taskonomy.config.checked import Checked, Seed, Share, TaskName, checked, wrong_key
 from taskonomy.config.data_params import DataParams, QueryParams, WorldParams
+from taskonomy.config.encoder_params import Encoders
 from taskonomy.config.execution_params import ExecutionParams
 from taskonomy.config.network_params import TrainParams, TransferParams
 from taskonomy.config.policy_params import EvaluateParams, FrontParams, PolicyParams, SavingsParams, StudiesParams
@@ -15,6 +16,7 @@ from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.labels.encodings import Input
 from taskonomy.parsing.strict_yaml import load_yaml
 from taskonomy.stage.snapshot import text_as_begun
+from taskonomy.tables.transfer_spec import Variant
 from taskonomy.tasks import BUILT_IN, Registry
 
 
@@ -97,6 +99,18 @@ class ReportParams(Checked):
     """Title of the report."""
 
 
+def _refuse_encoder(one: Variant, encoders: Encoders) -> None:
+    """Refuse what cannot be done with an encoder trained by others: train it further, or transfer to it.
+
+    Raises:
+        ValueError: Naming the transfer.
+    """
+    if one.source in encoders and one.share is not None:
+        raise ValueError(f"transfer.variants: {one.written} cannot be: {one.source} is an ONNX file, which is used as it is and not trained further")
+    if one.intermediate in encoders:
+        raise ValueError(f"transfer.variants: {one.written} cannot be: {one.intermediate} is an encoder, which has no labels to transfer to")
+
+
 def _not_there() -> Any:
     return None
 
@@ -112,6 +126,11 @@ class Params(Checked):
     """Which images and labels, and how they are prepared."""
     train: TrainParams
     """Task networks: encoders and decoders, and how they are trained."""
+    encoders: Encoders = Field(default_factory=dict)
+    """Encoders trained by others, from ONNX files, as further sources: no labels, any licence; {} none. docs/pretrained-encoders.md describes each
+    key and exports such files.
+    Example: {dinov2_s: {file: encoders/dinov2_s.onnx, output: patch_tokens, side: 224, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225],
+    skip_tokens: 1, channels: 32, licence: Apache-2.0, title: DINOv2 small}}."""
     transfer: TransferParams
     """Transfers between tasks: which, and how they are trained."""
     samples: SamplesParams = SamplesParams()
@@ -141,14 +160,20 @@ class Params(Checked):
     @property
     def registry(self) -> Registry:
         """Return all tasks that there are for this run: the built-in ones, and the custom ones of `data.own`."""
-        return self.data.registry
+        return self.data.registry.with_titles({name: one.title for name, one in self.encoders.items() if one.title})
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return all sources of transfers: tasks, then encoders trained by others."""
+        return (*self.data.tasks, *self.encoders)
 
     @field_validator("train", "transfer", "samples", "noise", "query")
     @classmethod
     def _tasks_are_known(cls, section: Any, info: Any) -> Any:
         """Check the names of tasks in a section; while `data` is wrong itself, nobody knows which there are."""
         if (data := info.data.get("data")) is not None:
-            section.check_tasks(data.registry)
+            others = {"others": frozenset(info.data.get("encoders") or ())} if isinstance(section, TransferParams) else {}
+            section.check_tasks(data.registry, **others)
         return section
 
     @model_validator(mode="after")
@@ -158,10 +183,19 @@ class Params(Checked):
         return self
 
     @model_validator(mode="after")
+    def _encoders_have_names_of_their_own(self) -> "Params":
+        if both := sorted(set(self.encoders) & set(self.registry)):
+            raise ValueError(f"encoders.{both[0]} has the name of a task; call it otherwise")
+        return self
+
+    @model_validator(mode="after")
     def _variants_can_be_made(self) -> "Params":
         registry = self.registry
         inputs = {Input.IMAGE, *(registry[name].input for name in self.transfer.targets)}
         for one in self.transfer.parsed_variants():
+            _refuse_encoder(one, self.encoders)
+            if one.source in self.encoders:
+                continue
             if missing := [name for name in (one.source, one.intermediate) if name is not None and name not in self.data.tasks]:
                 raise ValueError(f"transfer.variants: {one.written} names {', '.join(missing)}, not in data.tasks")
             if one.intermediate is not None and registry[one.intermediate].input not in inputs:

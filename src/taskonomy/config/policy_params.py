@@ -137,6 +137,16 @@ class PolicyParams(Checked):
     of the 1000-class one."""
     require: tuple[Name, ...] = ()
     """Sources that the policy must use."""
+    external: dict[Name, str] = {}
+    """Sources that others trained, with their licence (empty: unknown), where the table does not say it: they are used as they are, so they cost no
+    labels, unless `cost` says otherwise. Those of the section `encoders` are known. Example: {dinov2_s: Apache-2.0}."""
+    licences: tuple[str, ...] | None = None
+    """Licences of external sources that may be used; null: all. Tasks of the run have none and may always be. Example: [Apache-2.0, MIT]."""
+    inference: dict[Name, Amount] = {}
+    """Multiply-adds of a source's encoder, millions for each image, where the table does not say them. Example: {normal: 12.5}."""
+    max_inference: Amount | None = None
+    """Most multiply-adds of all sources' encoders together, millions for each image; null: no bound. An encoder runs once, however many transfers
+    read it. Fine-tuned encoders are not shared, so that with a bound their transfers are left out."""
     solver: SolverName = SolverName.GLPK
     """Who solves the Boolean program: glpk | highs. Both prove the same optimum."""
     time_limit: Annotated[FiniteFloat, Field(gt=0)] = 60.0

@@ -107,9 +107,9 @@ def units_of(params: Params) -> Units:
     registry, plan, targets = params.registry, params.transfer, params.transfer.targets
     labelled = [name for name in params.data.tasks if registry[name].label is not None]
     # With a screen, of single sources all: which targets it is trusted for, and what the policy program then chooses, is for the codes to say.
-    transfers = {1: len(params.data.tasks) * len(targets)}
+    transfers = {1: len(params.sources) * len(targets)}
     for order in range(2, plan.max_order + 1):
-        sets = [sets_of(order, len(set(labelled) - {target}), plan.beam) for target in targets]
+        sets = [sets_of(order, len({*labelled, *params.encoders} - {target}), plan.beam) for target in targets]
         transfers[order] = sum(sets if plan.limits is None else (min(one, plan.limits.sets) for one in sets))
     variants = {(target, one) for target in targets for one in plan.parsed_variants() if target not in (one.source, one.intermediate)}
     through = {(one.intermediate, one.source) for _target, one in variants if one.intermediate is not None}

@@ -75,7 +75,7 @@ def random_sets(
         planner = Planner(table[table["target"].isin(chosen)], _for_subset(params, set(chosen), table), registry=registry)
         for budget in range(1, savings.set_size + 1):
             best = planner.policy(budget)
-            share = labels_share([one.target for one in best.transfers], best.sources, savings.images_full, savings.images_transfer)
+            share = labels_share([one.target for one in best.transfers], best.labelled, savings.images_full, savings.images_transfer)
             rows.append({"draw": draw, "budget": budget, "labels": share, "gain": best.mean_gain, "quality": best.mean_quality})
     return pd.DataFrame(rows)
 
@@ -106,6 +106,7 @@ def _for_subset(params: PolicyParams, chosen: set[str], table: pd.DataFrame) -> 
             "importance": {name: weight for name, weight in params.importance.items() if name in chosen},
             "roles": {name: role for name, role in params.roles.items() if name in tasks},
             "exclude": tuple(name for name in params.exclude if name in tasks),
+            "external": {name: licence for name, licence in params.external.items() if name in tasks - chosen},
         }
     )
 

@@ -24,8 +24,8 @@ JUDGED_BY = ("objective", *MEASURES)
 class Draw(StrEnum):
     """How a random policy is drawn.
 
-    Both start from random sources: the required ones, then others in random order as long as the budget permits, drawn again if some target cannot
-    be solved. Then each target takes
+    Both start from random sources: the required ones, then others in random order as long as the budget (and policy.max_inference) permits, drawn
+    again if some target cannot be solved. Then each target takes
 
         connections: any of the transfers that these sources allow, with equal probability (the paper's random connectivity);
         sources: the one of them with the highest affinity, so that only the choice of sources is random. This is the stronger baseline.
@@ -115,11 +115,23 @@ def _random_sources(problem: Problem, budget: float, rng: np.random.Generator) -
     on = np.zeros(keys.shape, dtype=bool)
     spent = np.full(_DRAWS_AT_ONCE, int(problem.fixed * unit), dtype=object)
     rows = np.arange(_DRAWS_AT_ONCE)
+    (load, most), loaded = _loads(problem), np.zeros(_DRAWS_AT_ONCE, dtype=object)
     for column in np.argsort(keys, axis=1).T:
         pays = (spent + cost[column] <= limit).astype(bool)
+        if most is not None:
+            pays &= (loaded + load[column] <= most).astype(bool)
+            loaded += np.where(pays, load[column], 0)
         on[rows, column] = pays
         spent += np.where(pays, cost[column], 0)
     return on
+
+
+def _loads(problem: Problem) -> tuple[Any, int | None]:
+    """Return the multiply-adds of each source's encoder in whole numbers, and their bound; None: there is none."""
+    if (most := problem.most_inference) is None:
+        return np.zeros(len(problem.sources), dtype=object), None
+    unit = denominator(problem.inference[source] for source in problem.sources)
+    return np.array([int(problem.inference[source] * unit) for source in problem.sources], dtype=object), math.floor(most * unit)
 
 
 def _best_per_target(

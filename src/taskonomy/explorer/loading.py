@@ -1,6 +1,7 @@
 """Load what is explored: an affinity table, alone or from a run, and the parameters that the page starts with."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from taskonomy.config.params import read_params
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.report.figures import by_family
-from taskonomy.tables.table import MEASURES, SELF, join_sources, read_table, task_names, unmeasured
+from taskonomy.tables.table import MEASURES, SELF, external_sources, join_sources, read_table, task_names, unmeasured
 from taskonomy.tasks import BUILT_IN, Registry
 
 AFFINITIES, HELD_OUT = Path("results/measured/affinities.csv"), Path("results/measured/held_out.csv")
@@ -39,6 +40,11 @@ class LoadedTable:
     start: PolicyParams
     notes: tuple[str, ...] = ()
     registry: Registry = BUILT_IN
+
+    @cached_property
+    def others(self) -> frozenset[str]:
+        """Return the sources that others trained, which are used as they are."""
+        return frozenset({*external_sources(self.table).licences, *self.start.external})
 
 
 def open_path(path: Path, time_limit: float) -> LoadedTable:

@@ -16,11 +16,11 @@ from taskonomy.tasks import FAMILIES
 TYPING = 0.3  # seconds after the last key press until the fields are solved
 FILES = {"policy.json": "JSON", "policy.csv": "CSV", "params.yaml": "params.yaml"}
 COLUMNS = {
-    "source": "It may be labelled in full, and others transferred from it",
+    "source": "It may be labelled in full (an encoder of others: used as it is), and others transferred from it",
     "target": "It has to be solved",
     "must": "It has to be among the sources",
     "weight": "Weight of a target in the objective; empty: 1",
-    "cost": "Label cost of a source; empty: 1",
+    "cost": "Label cost of a source; empty: 1, of an encoder of others 0",
 }
 _SELF_EDGES = {SelfEdge.TRANSFER: "its encoder", SelfEdge.GOLD: "its own network", SelfEdge.NONE: "neither"}
 _BALANCES = {Balance.NONE: "as measured", Balance.SUM: "to sum 1", Balance.PEAK: "to best 1"}
@@ -90,16 +90,17 @@ def _row(opened: LoadedTable, choices: Choices, number: int, name: str) -> Compo
     ticks = dcc.Checklist(id=_key("may", number), options=options, value=sorted(row.may), inline=True)
     weights = [
         _weight("importance", "weight", number, title, row.importance, TARGET in may),
-        _weight("cost", "cost", number, title, row.cost, SOURCE in may),
+        _weight("cost", "cost", number, title, row.cost, SOURCE in may, "0" if name in opened.others else "1"),
     ]
-    head = html.Th([html.Div([_dot(opened, name), html.Span(title, title=name)]), problem(_key("row-problem", number))], scope="row")
+    shown = f"{title} (used as it is)" if name in opened.others else title
+    head = html.Th([html.Div([_dot(opened, name), html.Span(shown, title=name)]), problem(_key("row-problem", number))], scope="row")
     return html.Tr([head, html.Td(ticks, colSpan=3, className="ticks"), *map(html.Td, weights)], id=_key("row", number))
 
 
-def _weight(what: str, label: str, number: int, title: str, value: str, usable: bool) -> Component:
+def _weight(what: str, label: str, number: int, title: str, value: str, usable: bool, default: str = "1") -> Component:
     key = _key(what, number)
     as_dom = json.dumps(key, sort_keys=True, separators=(",", ":"))  # the id as Dash writes it into the DOM
-    field = dcc.Input(id=key, value=value, type="text", placeholder="1", debounce=TYPING, disabled=not usable, autoComplete="off")
+    field = dcc.Input(id=key, value=value, type="text", placeholder=default, debounce=TYPING, disabled=not usable, autoComplete="off")
     return html.Div([html.Label(f"{title}: {label}", htmlFor=as_dom, className="unseen"), field])
 
 

@@ -22,12 +22,19 @@ def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Componen
     """Summarise the policy in a few numbers; `currency` is that of its costs, None: they count tasks."""
     cost, budget = money(policy.cost, currency), money(policy.budget, currency)
     tiles_shown = (
-        (f"{len(policy.sources)}", f"labelled in full; cost {cost} of {budget}", "sources"),
+        (f"{len(policy.labelled)}", f"labelled in full; cost {cost} of {budget}", "sources"),
+        *([(f"{len(policy.licences)}", _others(policy), "others")] if policy.licences else []),
         (words.measured(policy.mean_gain), "mean gain", "gain"),
         (words.measured(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
         (f"{policy.objective:.6f}", f"objective, {policy.proof} in {seconds:.2f} s", "objective"),
     )
     return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in tiles_shown]
+
+
+def _others(policy: Policy) -> str:
+    """Say which sources that others trained the policy uses, with licence and inference cost."""
+    found = [f"{name} ({words.as_it_is(one['licence'], one['inference'])})" for name, one in policy.as_they_are.items()]
+    return f"used as {'it is' if len(found) == 1 else 'they are'}: {'; '.join(found)}"
 
 
 def changed(before: Policy | None, after: Policy, currency: str | None, registry: Registry) -> list[Component]:

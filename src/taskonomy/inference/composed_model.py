@@ -62,7 +62,7 @@ class Whole(nn.Module):
         readout: The target's readout.
     """
 
-    def __init__(self, encoders: Mapping[str, Encoder], readout: Readout) -> None:
+    def __init__(self, encoders: Mapping[str, nn.Module], readout: Readout) -> None:
         super().__init__()
         self.encoders, self.readout = nn.ModuleList(encoders.values()), readout
 
@@ -84,11 +84,12 @@ def fresh_readout(target: Task, sources: int, shapes: dict[str, Any]) -> Readout
     Args:
         target: The target's task.
         sources: Number of sources; 0: the decoder of its own network.
-        shapes: As in the target's card: head, encoder, decoder, side, tile_side.
+        shapes: As in the target's card: head, encoder, decoder, side, tile_side, and channels of each source's code.
     """
     task = replace(target, head=Head(**shapes["head"]))
     encoder, decoder, side = EncoderParams(**shapes["encoder"]), DecoderParams(**shapes["decoder"]), shapes["side"]
     if not sources:
         return Readout(nn.Identity(), task_network(task, encoder, decoder, side, tile_side=shapes["tile_side"]).decoder, task.tiles)
-    network = transfer_network(task, sources, encoder, decoder, side)  # codes are of tiles at the image's side
+    encoder = encoder.model_copy(update={"channels": sum(shapes["channels"])})  # a transfer reads the sources' codes as one
+    network = transfer_network(task, 1, encoder, decoder, side)  # codes are of tiles at the image's side
     return Readout(network.transfer, network.decoder, task.tiles)

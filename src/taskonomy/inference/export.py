@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from torch import nn
 
 from taskonomy.affinity.losses_file import read_losses
 from taskonomy.atomic_io import whole_folder, write_csv, write_json
+from taskonomy.config.encoder_params import PretrainedParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Readout, fresh_encoder, fresh_readout
+from taskonomy.inference.file_encoder import write_file_encoder
 from taskonomy.inference.inference_cost import ModelSize, size_of, together
 from taskonomy.inference.manifest import FORMAT
+from taskonomy.labels.encodings import Input
 from taskonomy.machine.cores import on_every_core
 from taskonomy.store.store import digest_of
 from taskonomy.store.unit_keys import data_digest
@@ -67,8 +71,8 @@ class Chosen:
         return (self.target,) if self.own else self.sources
 
 
-def read_chosen(path: Path, registry: Registry) -> tuple[dict[str, Any], list[Chosen]]:
-    """Read the policy that the stage `policy` wrote, and its transfers.
+def read_chosen(path: Path, registry: Registry, others: Collection[str] = ()) -> tuple[dict[str, Any], list[Chosen]]:
+    """Read the policy that the stage `policy` wrote, and its transfers; `others` are encoders that others trained.
 
     Raises:
         TaskonomyError: The file is missing or damaged, or names unknown tasks.
@@ -80,13 +84,19 @@ def read_chosen(path: Path, registry: Registry) -> tuple[dict[str, Any], list[Ch
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TaskonomyError(f"{path}: no readable policy ({error}); the stage `policy` writes it") from None
     for one in chosen:
-        if unknown := [name for name in (one.target, *map(labelled, one.encoders)) if name not in registry]:
+        if unknown := [name for name in (one.target, *map(labelled, one.encoders)) if name not in registry and name not in others]:
             raise TaskonomyError(f"{path}: {unknown[0]} is not in the dictionary of tasks")
     return policy, chosen
 
 
 def export(
-    run: RunContext, policy: Path, held_out: Path, output: Path, registry: Registry, on_done: Callable[[int], object] = lambda done: None
+    run: RunContext,
+    policy: Path,
+    held_out: Path,
+    output: Path,
+    registry: Registry,
+    on_done: Callable[[int], object] = lambda done: None,
+    others: Mapping[str, PretrainedParams] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write the predictors of a policy; transfers whose weights the store lacks are trained again, with the bits that were measured.
 
@@ -97,6 +107,7 @@ def export(
         output: Folder to write, atomically.
         registry: Registry of tasks.
         on_done: Called with 1 whenever a target's weights are available.
+        others: Encoders that others trained, by name; their files are copied.
 
     Returns:
         The index. Targets whose transfer is of a form that is not exported (`a>b`, `a@0.02`) stand in it under `left_out`, with the reason.
@@ -104,7 +115,7 @@ def export(
     Raises:
         TaskonomyError: As `read_chosen`; or weights are missing or do not fit.
     """
-    facts, all_of_them = read_chosen(policy, registry)
+    facts, all_of_them = read_chosen(policy, registry, others)
     chosen = [one for one in all_of_them if not one.left_out]
     for _work, _none in on_every_core(_train, [(run, one) for one in chosen if not one.own]):
         on_done(1)
@@ -113,7 +124,12 @@ def export(
     with whole_folder(output) as folder:
         (folder / "encoders").mkdir()
         (folder / "targets").mkdir()
-        encoders = {name: _write_encoder(run, registry[name], folder) for name in sorted({name for one in chosen for name in one.encoders})}
+        encoders = {
+            name: write_file_encoder(name, others[name], run.codes / name, folder / "encoders", f"{Input.IMAGE.value}.npy")
+            if name in others
+            else _write_encoder(run, registry[name], folder)
+            for name in sorted({name for one in chosen for name in one.encoders})
+        }
         targets = [
             _write_target(run, one, registry[one.target].title, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders)
             for one in chosen
@@ -171,11 +187,12 @@ def _write_target(run: RunContext, one: Chosen, title: str, elsewhere: Any, fold
     if task.head is None:
         raise TaskonomyError(f"{one.target} has no network of its own: there is nothing to export")
     shapes = {**opened.config.model_dump(mode="json", include={"encoder", "decoder", "tile_side"}), "head": vars(task.head), "side": side}
+    shapes["channels"] = [int(encoders[name]["code"][0]) for name in one.encoders]
     readout = fresh_readout(task, 0 if one.own else len(one.sources), shapes)
     found = _own(run, one.target, readout) if one.own else _transferred(run, one, readout)
     save_weights(folder / "targets" / f"{one.target}.safetensors", readout, {"task": one.target, "encoders": list(one.encoders)})
-    channels, height, width = (int(number) for number in encoders[one.encoders[0]]["code"])
-    codes = torch.zeros(1, task.tiles, channels * len(one.encoders), height, width)
+    height, width = (int(number) for number in encoders[one.encoders[0]]["code"][1:])
+    codes = torch.zeros(1, task.tiles, sum(shapes["channels"]), height, width)
     own = size_of(network_of(opened.config, opened.dataset), torch.zeros(1, task.tiles, task.in_channels, side, side))
     beyond = {name: _number(getattr(elsewhere, name)) for name in ("gain", "quality")} if elsewhere is not None else {}
     return {
@@ -229,7 +246,8 @@ def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card]
     metrics = ("gain", "quality")
     return {
         "format": FORMAT,
-        "policy": {name: policy[name] for name in ("status", "budget", "cost", "max_order", "self_edge", "sources", "mean_gain", "mean_quality")},
+        "policy": {name: policy[name] for name in ("status", "budget", "cost", "max_order", "self_edge", "sources", "mean_gain", "mean_quality")}
+        | {"use_as_they_are": policy.get("use_as_they_are", {})},
         "data": {
             "views": {split: int((prepared.splits == split.number).sum()) for split in Split},
             "index": file_digest(prepared.root / "index.csv"),

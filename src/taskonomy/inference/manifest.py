@@ -3,6 +3,7 @@
 ```
 predictors/index.json                    the policy, the encoders, the targets, what all of it costs to run
 predictors/encoders/SOURCE.safetensors   a source's encoder, stored once however many targets use it
+predictors/encoders/NAME.onnx            an encoder that others trained, weights included; NAME.npz is the projection of its codes
 predictors/targets/TARGET.safetensors    transfer and decoder; of a target that is solved by its own network, the decoder
 predictors/targets/TARGET.json           card: metrics, sources, data, shapes, parameters
 predictors/units.csv                     key, target, sources: units of work that hold the same weights
@@ -19,7 +20,7 @@ from typing import Any
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tasks import BUILT_IN, Registry, Task
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = Path("predictors")
 _NAME = re.compile(r"[\w-]+")  # a name in an index becomes part of a path
 

@@ -11,6 +11,7 @@ import torch
 
 from taskonomy.atomic_io import write_bytes
 from taskonomy.errors import TaskonomyError
+from taskonomy.inference.file_encoder import FileEncoder
 from taskonomy.inference.predictor import Predictor
 
 OPSET = 17
@@ -29,9 +30,13 @@ def write_graph(predictor: Predictor, path: Path) -> None:
         path: The file, written atomically.
 
     Raises:
-        TaskonomyError: The package onnx is not installed.
+        TaskonomyError: The package onnx is not installed, or an encoder is an ONNX file itself.
     """
     onnx = _package("onnx")
+    if files := [name for name, encoder in predictor.encoders.items() if isinstance(encoder, FileEncoder)]:
+        raise TaskonomyError(
+            f"{predictor.task.name} reads {', '.join(files)}, an ONNX file of its own; graphs are written of targets that read the run's encoders"
+        )
     example = torch.zeros(1, predictor.task.images, 3, predictor.side, predictor.side)
     buffer = BytesIO()
     with warnings.catch_warnings():

@@ -1,6 +1,6 @@
 """Load the predictors that the stage `export` wrote, and run them on a user's images."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from taskonomy.config.network_params import EncoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Encoder, Whole, fresh_encoder, fresh_readout
+from taskonomy.inference.file_encoder import FileEncoder, read_file_encoder
 from taskonomy.inference.manifest import FOLDER, Exported, open_export
 from taskonomy.inference.photographs import central_square, read_image
 from taskonomy.inference.rendering import Prediction
@@ -24,6 +25,7 @@ from taskonomy.tasks.preprocess import resized
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 Given = Path | str | Picture
+AnyEncoder = Encoder | FileEncoder
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -41,17 +43,14 @@ class Predictor:
         card: What the stage `export` recorded about it: metrics, sources, data, parameters.
     """
 
-    def __init__(self, exported: Exported, target: str, encoders: dict[str, Encoder], device: torch.device) -> None:
+    def __init__(self, exported: Exported, target: str, encoders: dict[str, AnyEncoder], device: torch.device) -> None:
         self.card = exported.card(target)
         shapes = self.card["shapes"]
         self.task = replace(exported.task(target), head=Head(**shapes["head"]))
         self.side, self.device = exported.side, device
         for source in self.card["encoders"]:
             if source not in encoders:
-                encoders[source] = _loaded(
-                    fresh_encoder(exported.task(source), EncoderParams(**exported.index["encoders"][source]["shape"])), exported.encoder(source)
-                )
-                encoders[source].to(device)
+                encoders[source] = _encoder(exported, source).to(device)
         self.encoders = {source: encoders[source] for source in self.card["encoders"]}
         self.readout = fresh_readout(self.task, 0 if self.card["kind"] == "own network" else len(self.encoders), shapes)
         _loaded(self.readout, exported.readout(target)).to(device)
@@ -69,7 +68,10 @@ class Predictor:
 
     @property
     def network(self) -> Whole:
-        """Build the network from images [batch, images, 3, side, side] in [0, 1] to outputs as one module."""
+        """Build the network from images [batch, images, 3, side, side] in [0, 1] to outputs as one module.
+
+        Encoders that others trained see the images enlarged; `predict` gives them the images at their own size.
+        """
         return Whole(self.encoders, self.readout).eval()
 
     def check(self, images: int) -> None:
@@ -109,7 +111,7 @@ def load_predictors(
     tasks: Iterable[str] | None = None, folder: Path | str = FOLDER, device: str = "auto", registry: Registry = BUILT_IN
 ) -> list[Predictor]:
     """Load the predictors of several targets (None: all); encoders that several use are loaded once."""
-    exported, encoders, where = open_export(Path(folder), registry), dict[str, Encoder](), device_of(device)
+    exported, encoders, where = open_export(Path(folder), registry), dict[str, AnyEncoder](), device_of(device)
     return [Predictor(exported, task, encoders, where) for task in (exported.targets if tasks is None else tasks)]
 
 
@@ -130,17 +132,26 @@ def predict(predictors: Sequence[Predictor], samples: Iterable[Sequence[Given]],
         answers = []
         for one in predictors:
             codes = known if share else {}
-            encode(one.encoders, seen[one.device], codes)
+            encode(one.encoders, seen[one.device], codes, squares)
             answers.append(one.answer(codes, squares))
         yield answers
 
 
 @torch.no_grad()
-def encode(encoders: dict[str, Encoder], images: Float[Tensor, "images 3 side side"], known: dict[str, Tensor]) -> None:
-    """Compute the codes of images by the encoders that `known` lacks, and add them to it."""
+def encode(
+    encoders: Mapping[str, AnyEncoder], images: Float[Tensor, "images 3 side side"], known: dict[str, Tensor], squares: Sequence[Picture]
+) -> None:
+    """Compute the codes of images by the encoders that `known` lacks, and add them to it.
+
+    Args:
+        encoders: Source -> encoder.
+        images: Images at the run's side, for the run's encoders.
+        known: Source -> codes.
+        squares: The same images at their own size, for encoders that others trained.
+    """
     for source, encoder in encoders.items():
         if source not in known:
-            known[source] = encoder(images)
+            known[source] = encoder.of_squares(squares).to(images.device) if isinstance(encoder, FileEncoder) else encoder(images)
 
 
 def as_seen(squares: Sequence[UInt8[np.ndarray, "_ _ 3"]], side: int) -> Float[Tensor, "images 3 {side} {side}"]:
@@ -160,6 +171,14 @@ def device_of(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise TaskonomyError("--device cuda: torch sees no CUDA device; use cpu")
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _encoder(exported: Exported, source: str) -> AnyEncoder:
+    entry = exported.index["encoders"][source]
+    if "file" in entry:
+        return read_file_encoder(source, entry, exported.root / "encoders")
+    found: Encoder = _loaded(fresh_encoder(exported.task(source), EncoderParams(**entry["shape"])), exported.encoder(source))
+    return found
 
 
 def _loaded(module: Any, path: Path) -> Any:

@@ -8,11 +8,16 @@ import numpy as np
 from jaxtyping import Int
 
 from taskonomy.atomic_io import whole_folder
+from taskonomy.config.encoder_params import PretrainedParams
+from taskonomy.data.datasets import open_data
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
 from taskonomy.new_task.request import Query
+from taskonomy.pretrained.encode_images import ImageSource, codes_of_views
+from taskonomy.pretrained.onnx_encoder import OnnxEncoder
+from taskonomy.pretrained.principal import FITTED, read_components
 from taskonomy.store.store import Store, code_digest, digest_of, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, libraries
 from taskonomy.transfers.variants import encoder_weights, weights_digest
@@ -22,6 +27,8 @@ CODES = "codes"
 
 def codes_key(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> str:
     """Compute the key of these images' codes by a source's encoder."""
+    if source in query.others.params:
+        return _other_key(query, source, rows)
     how, read = query.task.input.value, query.registry[source].input.value
     weights = _weights_digest(query.models / source)
     images = _images_digest(query.context.prepared, rows.tobytes())
@@ -59,8 +66,47 @@ def encode_all(query: Query) -> dict[str, str]:
     return keys
 
 
+def _other_key(query: Query, source: str, rows: Int[np.ndarray, " rows"]) -> str:
+    """Compute the key of these images' codes by an encoder that others trained: the data's images are known by those that were prepared from them."""
+    params = query.others.params[source].model_dump(mode="json", exclude={"file", "licence", "title"})
+    projection = query.others.codes / source / FITTED
+    files = [np.frombuffer(path.read_bytes(), np.uint8) for path in (projection,) if path.is_file()]
+    model = np.frombuffer(_opened(query, source).model.SerializeToString(), np.uint8)
+    code = code_digest("taskonomy.pretrained", "taskonomy.training.transforms", "taskonomy.new_task.encode")
+    return key_of(
+        kind="codes of another's encoder", name=source, params=params, model=digest_of(model, *files), how=query.task.input.value,
+        images=_images_digest(query.context.prepared, rows.tobytes()), side=_code_side(query), dtype=query.encoding.dtype, code=code,
+    )  # fmt: skip
+
+
+def _code_side(query: Query) -> int:
+    return int(Prepared(query.context.prepared).images.shape[1]) // query.encoding.shape.stride
+
+
+@lru_cache(maxsize=4)
+def _of_file(source: str, params: PretrainedParams, project: Path) -> OnnxEncoder:
+    return OnnxEncoder(source, params, project)
+
+
+def _opened(query: Query, source: str) -> OnnxEncoder:
+    return _of_file(source, query.others.params[source], query.others.project)
+
+
+def _encode_by_file(query: Query, source: str, key: str, rows: tuple[int, ...]) -> None:
+    """Make a unit of codes by an encoder that others trained."""
+    params, prepared = query.others.params[source], query.context.prepared
+    components = read_components(query.others.codes / source / FITTED) if params.channels is not None else None
+    data = open_data(query.others.images, query.registry)
+    images = ImageSource(source, params, prepared, _code_side(query))
+    made = codes_of_views(images, _opened(query, source), components, data, np.array(rows), query.task.input, query.encoding.dtype)
+    Store(query.context.store).write(key, {CODES: made}, {"name": f"codes by {source} for {query.target}"})
+
+
 def encode(work: tuple[Query, str, str, tuple[int, ...]]) -> None:
     """Make a unit of codes; torch is imported here, in the process that needs it."""
+    if work[1] in work[0].others.params:
+        _encode_by_file(*work)
+        return
     import torch
 
     from taskonomy.machine.device import fastest

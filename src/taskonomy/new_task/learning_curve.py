@@ -114,8 +114,8 @@ class _Nested(TransferContext):
 
 
 def can_be_fine_tuned(source: str, target: str, registry: Registry) -> bool:
-    """Return whether the source's encoder reads the same input as the target's would: grey images or colours."""
-    return (registry[source].input is Input.LIGHTNESS) == (registry[target].input is Input.LIGHTNESS)
+    """Return whether the source's encoder reads the same input as the target's would, grey images or colours; encoders of others are not trained."""
+    return source in registry and (registry[source].input is Input.LIGHTNESS) == (registry[target].input is Input.LIGHTNESS)
 
 
 def planned(query: Query, best: Sources, tuned: str | None) -> list[CurvePoint]:

@@ -1,5 +1,6 @@
 """Set up a query: a task, its images and labels, and the finished run whose sources it is transferred from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from jaxtyping import Int
 
 from taskonomy.atomic_io import write_csv
 from taskonomy.config.data_params import QueryTask
+from taskonomy.config.encoder_params import PretrainedParams
 from taskonomy.config.network_params import EncoderParams, Precision
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import task_config
@@ -18,6 +20,7 @@ from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError, unknown
+from taskonomy.pretrained.about_sources import FACTS
 from taskonomy.tasks import Registry, Task
 from taskonomy.training.transfer_context import TransferContext, chosen_samples
 
@@ -73,6 +76,23 @@ class Encoding:
 
 
 @dataclass(frozen=True)
+class OtherEncoders:
+    """Encoders that others trained, as sources of a query.
+
+    Attributes:
+        params: What the section `encoders` says of each.
+        project: Folder that their files' paths start from.
+        codes: Folder with their codes of the run's images, and their projections.
+        images: Where the query's images are read.
+    """
+
+    params: Mapping[str, PretrainedParams]
+    project: Path
+    codes: Path
+    images: str
+
+
+@dataclass(frozen=True)
 class Query:
     """All transfers to a new task; small, because it is sent between processes.
 
@@ -82,6 +102,7 @@ class Query:
         encoding: How the run's encoders compute codes.
         images: Numbers of labelled samples of the points of the learning curve, ascending.
         registry: The run's tasks and the new one.
+        others: Sources that are no tasks.
         to_encode: Sources for which the run has not stored the codes of these images yet; they are written to the folder of the context.
     """
 
@@ -90,6 +111,7 @@ class Query:
     encoding: Encoding
     images: tuple[int, ...]
     registry: Registry
+    others: OtherEncoders
     to_encode: tuple[str, ...] = ()
 
     @property
@@ -135,6 +157,9 @@ def ask(run: FinishedRun, name: str, asked: QueryTask, images: tuple[int, ...], 
     sources = tuple(source for source in params.data.tasks if source != name)
     if missing := [source for source in sources if not (run.models / source / "network.safetensors").is_file()]:
         raise TaskonomyError(f"{run.models}: no network of {', '.join(missing)}; the run must be finished: taskonomy repro")
+    if missing := [encoder for encoder in params.encoders if not (run.codes / encoder / FACTS).is_file()]:
+        raise TaskonomyError(f"{run.codes}: no codes of {', '.join(missing)}; the run must be finished: taskonomy repro")
+    sources += tuple(params.encoders)
     elsewhere = root.resolve() != run.data.resolve()
     prepared, codes = run.prepared, run.codes
     if elsewhere or name not in params.data.tasks:
@@ -146,7 +171,8 @@ def ask(run: FinishedRun, name: str, asked: QueryTask, images: tuple[int, ...], 
     context = TransferContext(prepared, codes, sources, run.store, task_config(task, params), transfer)
     encoding = Encoding(params.train.encoder, params.train.precision.here(), transfer.codes)
     there = sizes(Prepared(prepared).task(task), images)
-    return Query(context, run.models, encoding, there, registry, () if stored else sources)
+    others = OtherEncoders(params.encoders, run.root, run.codes, str(root))
+    return Query(context, run.models, encoding, there, registry, others, () if stored else sources)
 
 
 def nested_samples(task: PreparedTask, images: int, seed: int) -> Int[np.ndarray, " chosen"]:

@@ -49,6 +49,8 @@ class Exact:
             and targets may stay without one.
         cost: Source (as its bit) -> its cost.
         paid: What every policy pays, whatever its sources.
+        load: Source (as its bit) -> multiply-adds of its encoder; 0 where these have no bound.
+        most_load: The bound of their sum; None: none.
         into: The transfers into each target, the best first.
         uses: Source (as its bit) -> the transfers that need it: sources needed, worth, and the target's position.
     """
@@ -62,6 +64,11 @@ class Exact:
         self.paid = int(problem.fixed * self.cost_unit)
         self.all, self.required = sum(self.cost), self.mask(problem.required)
         self.dearest = max(self.cost.values(), default=0)
+        bound = problem.most_inference
+        loads = [Fraction(0) if bound is None else problem.inference[name] for name in problem.sources]
+        unit = denominator(loads)
+        self.load = {self.bits[name]: int(load * unit) for name, load in zip(problem.sources, loads, strict=True)}
+        self.most_load = None if bound is None else math.floor(bound * unit)
         self.into = [self._ranked(problem, target) for target in problem.targets]
         self.uses: dict[int, list[Edge]] = {bit: [] for bit in self.cost}
         for place, edges in enumerate(self.into):
@@ -104,6 +111,14 @@ class Exact:
     def cost_of(self, mask: int) -> int:
         """Compute the cost of a policy with these sources, including what every policy pays."""
         return self.paid + sum(self.cost[bit] for bit in bits_of(mask))
+
+    def load_of(self, mask: int) -> int:
+        """Compute the multiply-adds of these sources' encoders."""
+        return sum(self.load[bit] for bit in bits_of(mask))
+
+    def runs(self, mask: int) -> bool:
+        """Return whether the bound on inference permits these sources."""
+        return self.most_load is None or self.load_of(mask) <= self.most_load
 
     def possible_costs(self, most: int) -> list[int] | None:
         """List the costs that sets of sources can have, ascending; None where there are more than `most`."""

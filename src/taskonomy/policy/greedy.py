@@ -23,10 +23,10 @@ def greedy(exact: Exact, limit: int) -> int | None:
         return -missing, best
 
     on = exact.required
-    if exact.cost_of(on) > limit:
+    if exact.cost_of(on) > limit or not exact.runs(on):
         return None
     while True:
-        grown = [on | bit for bit in bits_of(exact.all & ~on) if exact.cost_of(on | bit) <= limit]
+        grown = [on | bit for bit in bits_of(exact.all & ~on) if exact.cost_of(on | bit) <= limit and exact.runs(on | bit)]
         if not grown or value(best := max(grown, key=value)) <= value(on):
             break
         on = best

@@ -4,8 +4,8 @@ import bisect
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -45,7 +45,9 @@ class Policy:
         bound, gap: No policy exceeds `bound`; `gap` is (bound - objective) / objective. A gap of 0 is proved exactly, and so is that no equally good
             policy is cheaper. An optimal policy has a larger gap where only the solver proved it, within its tolerances.
         seconds: Time in the solver, proofs of uniqueness included.
-        sources: The tasks labelled in full, by name: exactly those that a chosen transfer needs.
+        sources: By name, exactly those that a chosen transfer needs: tasks labelled in full, and sources that others trained.
+        licences: Those of `sources` that others trained, and are used as they are -> their licence.
+        inference: Multiply-adds of the sources' encoders, millions for each image, of those for which they are known.
     """
 
     status: str
@@ -59,6 +61,18 @@ class Policy:
     self_edge: str
     sources: tuple[str, ...]
     transfers: tuple[Transfer, ...]
+    licences: Mapping[str, str] = field(default_factory=dict)
+    inference: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Return the tasks labelled in full."""
+        return tuple(name for name in self.sources if name not in self.licences)
+
+    @property
+    def as_they_are(self) -> dict[str, dict[str, Any]]:
+        """Return the sources that others trained: licence, and multiply-adds in millions for each image (None: not known)."""
+        return {name: {"licence": self.licences[name], "inference": self.inference.get(name)} for name in self.sources if name in self.licences}
 
     @property
     def proof(self) -> str:
@@ -93,6 +107,7 @@ class Policy:
         return {
             **{name: getattr(self, name) for name in fields},
             "sources": list(self.sources),
+            **({"use_as_they_are": self.as_they_are} if self.licences else {}),
             "transfers": [
                 {"target": one.target, "sources": list(one.sources), "affinity": one.affinity, **{name: getattr(one, name) for name in self.measures}}
                 | ({"imputed": True} if one.imputed else {})
@@ -107,12 +122,15 @@ class Policy:
 
     def bill(self, labels: LabelsParams) -> pd.DataFrame:
         """List the policy's labels, task by task, as `taskonomy.policy.label_costs.bill` describes."""
-        return bill(labels, [one.target for one in self.transfers], self.sources, [(one.target, one.sources) for one in self.transfers])
+        return bill(labels, [one.target for one in self.transfers], self.labelled, [(one.target, one.sources) for one in self.transfers])
 
     def metrics(self) -> dict[str, Any]:
         """Return what `dvc metrics show` compares."""
         names = ("objective", "gap", "cost", *(f"mean_{name}" for name in self.measures))
-        return {**{name: getattr(self, name) for name in names}, "sources": len(self.sources)}
+        return {**{name: getattr(self, name) for name in names}, "sources": len(self.sources), **self._others()}
+
+    def _others(self) -> dict[str, Any]:
+        return {"used_as_they_are": len(self.licences)} if self.licences else {}
 
 
 def read_policy(path: Path, problem: Problem) -> Policy:
@@ -124,7 +142,21 @@ def read_policy(path: Path, problem: Problem) -> Policy:
         raise TaskonomyError(f"{path}: {missing[0]} is no admissible transfer of this table; run the stage policy again")
     fields = ("status", "objective", "bound", "gap", "budget", "cost", "max_order", "self_edge")
     chosen = tuple(by_name[key] for key in keys)
-    return Policy(**{name: written[name] for name in fields}, seconds=math.nan, sources=tuple(written["sources"]), transfers=chosen)
+    return Policy(
+        **{name: written[name] for name in fields},
+        seconds=math.nan,
+        sources=(used := tuple(written["sources"])),
+        transfers=chosen,
+        **_about(problem, used),
+    )
+
+
+def _about(problem: Problem, sources: Iterable[str]) -> dict[str, Any]:
+    """Return what a policy says of its sources."""
+    return {
+        "licences": {name: problem.licences[name] for name in sources if name in problem.licences},
+        "inference": {name: float(problem.inference[name]) for name in sources if name in problem.inference},
+    }
 
 
 @dataclass(frozen=True)
@@ -247,7 +279,7 @@ class Planner:
             TaskonomyError: The time limit ends before any choice is found.
         """
         exact, started = self.exact, time.perf_counter()
-        if limit < exact.cost_of(exact.required):
+        if limit < exact.cost_of(exact.required) or not exact.runs(exact.required):
             return _Answer(None, 0, Status.INFEASIBLE)
         search = Search(exact, limit, taken, by_sources=self.params.alternatives_differ_in is AlternativesDiffer.SOURCES)
         solution = self._propose(search, limit, taken)
@@ -272,7 +304,7 @@ class Planner:
             sources = frozenset().union(*(self.problem.transfers[number].needs for number in program.chosen(solution)))
             mask = exact.mask(sources)
             search.offer(mask)
-            if exact.cost_of(mask) <= limit or solution.status is not Status.OPTIMAL:
+            if (exact.cost_of(mask) <= limit and exact.runs(mask)) or solution.status is not Status.OPTIMAL:
                 break
             cuts += (program.not_all_of(sources),)
         return solution
@@ -318,12 +350,18 @@ class Planner:
             self.params.self_edge.value,
             self.exact.names(choice.mask),
             transfers,
+            **_about(self.problem, self.exact.names(choice.mask)),
         )
 
     def _why_infeasible(self, budget: float) -> str:
         """Say which targets the budget leaves out, and which budget would serve all."""
         problem, limit = self.problem, self.exact.limit(as_written(budget))
         cheapest = self._cheapest
+        if cheapest.choice is None and problem.most_inference is not None:
+            return (
+                f"policy.max_inference {self.params.max_inference:g} is too small: no sources{self._with_required} whose encoders take at most"
+                f" {self.params.max_inference:g} million multiply-adds together serve every target"
+            )
         if cheapest.choice is None:
             return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
         if limit < self.exact.paid:
@@ -336,6 +374,10 @@ class Planner:
         limits = [money(amount, problem.currency) for amount in (budget, self._shown(cheapest.choice.cost))]
         smallest = "the smallest budget" if cheapest.proved else "a budget"
         return f"policy.budget {limits[0]} is too small: {what}; {smallest} that serves every target is {limits[1]}"
+
+    @property
+    def _with_required(self) -> str:
+        return f" with {', '.join(sorted(self.problem.required))}" if self.problem.required else ""
 
     @cached_property
     def _cheapest(self) -> SearchResult:
@@ -351,7 +393,7 @@ class Planner:
         exact, started = Exact(self.problem, goal), time.perf_counter()
         search = Search(exact, limit)
         program = Program(self.problem, self.params.solver.value, goal)
-        if limit >= exact.cost_of(exact.required):
+        if limit >= exact.cost_of(exact.required) and exact.runs(exact.required):
             solution = program.solve(Fraction(limit, exact.cost_unit), seconds=self.params.time_limit)
             if solution.values:
                 search.offer(exact.mask(name for number in program.chosen(solution) for name in self.problem.transfers[number].needs))

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
@@ -15,7 +15,8 @@ from taskonomy.config.policy_params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.policy.label_costs import check_variants, cost_of, prices
 from taskonomy.policy.numbers import as_written, denominator
-from taskonomy.tables.table import MEASURES, SELF, labelled, task_names
+from taskonomy.tables.table import MEASURES, SELF, external_sources, labelled, task_names
+from taskonomy.tables.transfer_spec import variant
 from taskonomy.tasks import BUILT_IN, Registry
 
 
@@ -64,6 +65,9 @@ class Problem:
         costs: Cost of each source, beyond what every policy pays.
         fixed: What every policy pays: with prices, the labels for transfers to all targets.
         currency: Currency of the costs; None: they count tasks.
+        licences: Source that others trained, and is used as it is -> its licence.
+        inference: Multiply-adds of each source's encoder, millions for each image, of those for which they are known.
+        most_inference: Most multiply-adds of all sources together; None: no bound.
     """
 
     targets: tuple[str, ...]
@@ -73,6 +77,9 @@ class Problem:
     required: frozenset[str]
     fixed: Fraction = Fraction(0)
     currency: str | None = None
+    licences: Mapping[str, str] = field(default_factory=dict)
+    inference: Mapping[str, Fraction] = field(default_factory=dict)
+    most_inference: Fraction | None = None
 
     @cached_property
     def cost(self) -> dict[str, float]:
@@ -132,27 +139,69 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
         TaskonomyError: A name is not in the table, or a target or required source has no transfer left.
     """
     targets, sources = task_names(table)
+    said = external_sources(table)
+    licences = {**said.licences, **params.external}
+    inference = {name: as_written(amount) for name, amount in {**said.inference, **params.inference}.items()}
     _check_names(params, targets, sources, registry)
+    _check_external(licences, targets, sources)
     role = {name: params.roles.get(name, Role.BOTH) for name in {*targets, *sources}}
     solvable = tuple(name for name in targets if role[name] is not Role.SOURCE)
     if not solvable:
         raise TaskonomyError("policy.roles leave no target")
-    usable = {name for name in (*targets, *sources) if role[name] is not Role.TARGET} - set(params.exclude)
+    usable = {name for name in (*targets, *sources) if role[name] is not Role.TARGET} - set(params.exclude) - barred_by_licence(licences, params)
     rows = [_transfer(row) for row in table.itertuples() if row.target in solvable]
     allowed = [row for row in rows if _allowed(row, params) and row.needs <= usable]
+    if params.max_inference is not None:
+        allowed = _runnable(allowed, inference, as_written(params.max_inference))
     _check_served(solvable, rows, allowed, params)
     transfers = _weighed([row for row in allowed if not np.isnan(row.affinity)], params)
     used = sorted({name for transfer in transfers for name in transfer.needs})
     if missing := sorted(set(params.require) - set(used)):
         raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
+    free = {name: as_written(params.cost.get(name, 0.0)) for name in used if name in licences}
     if params.labels.currency is None:
-        costs = {name: cost_of(params, name) for name in used}
-        return _with_finite_objectives(Problem(solvable, tuple(used), transfers, costs, frozenset(params.require)))
-    check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
-    found = prices(params.labels, solvable, used)
+        costs, fixed = {name: cost_of(params, name) for name in used}, Fraction(0)
+    else:
+        check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
+        found = prices(params.labels, solvable, [name for name in used if name not in licences])
+        costs, fixed = found.sources, found.transfers
     return _with_finite_objectives(
-        Problem(solvable, tuple(used), transfers, found.sources, frozenset(params.require), found.transfers, params.labels.currency)
+        Problem(
+            solvable,
+            tuple(used),
+            transfers,
+            {name: {**costs, **free}[name] for name in used},
+            frozenset(params.require),
+            fixed,
+            params.labels.currency,
+            {name: licence for name, licence in licences.items() if name in used},
+            {name: amount for name, amount in inference.items() if name in used},
+            None if params.max_inference is None else as_written(params.max_inference),
+        )
     )
+
+
+def barred_by_licence(licences: Mapping[str, str], params: PolicyParams) -> set[str]:
+    """Return the external sources whose licence is not among those that may be used."""
+    if params.licences is None:
+        return set()
+    known = {one.strip().casefold() for one in params.licences}
+    return {name for name, licence in licences.items() if licence.strip().casefold() not in known}
+
+
+def _runnable(rows: list[Transfer], inference: Mapping[str, Fraction], most: Fraction) -> list[Transfer]:
+    """Return the transfers that a bound on inference allows by themselves: none whose encoders take more, none with an encoder of its own.
+
+    Raises:
+        TaskonomyError: It is not known what a source takes.
+    """
+    shared = [row for row in rows if not any((one := variant(name)) is not None and one.share is not None for name in row.sources)]
+    if unknown_ones := sorted({name for row in shared for name in row.needs} - inference.keys()):
+        raise TaskonomyError(
+            f"policy.max_inference: the multiply-adds of {', '.join(unknown_ones)} are not known; write policy.inference.{unknown_ones[0]},"
+            " or the column inference of the table"
+        )
+    return [row for row in shared if sum((inference[name] for name in row.needs), start=Fraction(0)) <= most]
 
 
 def _with_finite_objectives(problem: Problem) -> Problem:
@@ -220,6 +269,13 @@ def _check_names(params: PolicyParams, targets: list[str], sources: list[str], r
         raise unknown("policy.labels.tasks", missing, tasks | registry.keys())
 
 
+def _check_external(licences: Mapping[str, str], targets: list[str], sources: list[str]) -> None:
+    if missing := sorted(licences.keys() - set(sources)):
+        raise unknown("policy.external", missing, sources)
+    if both := sorted(licences.keys() & set(targets)):
+        raise TaskonomyError(f"policy.external: {', '.join(both)} is a target of the table too, and a source that others trained has no labels")
+
+
 def _check_served(targets: tuple[str, ...], rows: list[Transfer], allowed: list[Transfer], params: PolicyParams) -> None:
     measured = {row.target for row in allowed if not np.isnan(row.affinity)}
     if unserved := [name for name in targets if name not in measured]:
@@ -228,4 +284,6 @@ def _check_served(targets: tuple[str, ...], rows: list[Transfer], allowed: list[
         raise TaskonomyError(
             f"no transfer is left for {listed}: allowed are order <= {params.max_order}, self_edge {params.self_edge.value},"
             f" not from {', '.join(params.exclude) or 'none excluded'}"
+            + (f", licences {', '.join(params.licences) or 'none'}" if params.licences is not None else "")
+            + (f", max_inference {params.max_inference:g}" if params.max_inference is not None else "")
         )

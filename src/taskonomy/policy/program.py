@@ -71,12 +71,24 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     # III. The sources' labels stay within the supervision budget; the right-hand side is set for each solve.
     model.supervision_budget = pyo.Constraint(expr=spent <= len(problem.sources))
 
+    # Ours: a second budget, of the multiply-adds of the sources' encoders.
+    _bound_inference(model, problem)
+
     # Ours: a source that no chosen transfer uses is not labelled, so y says which sources a policy needs.
     model.no_idle_source = pyo.Constraint(problem.sources, rule=lambda m, source: m.y[source] <= pyo.quicksum(m.x[i] for i in users[source]))
 
     # Ours: sources that the user requires.
     model.required = pyo.Constraint(sorted(problem.required), rule=lambda m, source: m.y[source] == 1)
     return model
+
+
+def _bound_inference(model: pyo.ConcreteModel, problem: Problem) -> None:
+    """Bound the multiply-adds of all sources' encoders, if they have a bound; those of a transfer alone never exceed it (`problem.admissible`)."""
+    if (most := problem.most_inference) is None:
+        return
+    shares = {source: float(problem.inference[source] / most) for source in problem.sources if problem.inference[source]}
+    if shares:
+        model.inference_budget = pyo.Constraint(expr=pyo.quicksum(share * model.y[source] for source, share in shares.items()) <= 1)
 
 
 class Program:
@@ -156,4 +168,5 @@ def _scaled(costs: dict[str, Fraction], allowed: Fraction) -> tuple[dict[str, fl
 
 def _form(problem: Problem) -> tuple[object, ...]:
     """Return everything that decides which rows and columns a program has."""
-    return problem.targets, problem.sources, problem.required, tuple((one.target, one.sources) for one in problem.transfers)
+    inference = None if problem.most_inference is None else (problem.most_inference, tuple(problem.inference[name] for name in problem.sources))
+    return problem.targets, problem.sources, problem.required, tuple((one.target, one.sources) for one in problem.transfers), inference

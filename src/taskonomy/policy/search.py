@@ -69,7 +69,7 @@ class Search:
     def offer(self, mask: int) -> None:
         """Take the best choice that needs exactly these sources, if it is allowed and better than the best so far."""
         exact = self._exact
-        if mask in self._taken_masks or exact.required & ~mask or exact.cost_of(mask) > self._limit:
+        if mask in self._taken_masks or exact.required & ~mask or exact.cost_of(mask) > self._limit or not exact.runs(mask):
             return
         choices = exact.choices(mask, self.best.worth if self.best is not None else None)
         if (one := next((one for one in choices if one.numbers not in self._taken), None)) is not None:
@@ -122,7 +122,7 @@ class Search:
 
     def _reach(self, node: _Node, used: int) -> None:
         """Take every target's best transfer, if the budget pays for the sources needed."""
-        if node.spent + sum(self._exact.cost[bit] for bit in bits_of(used & ~node.inside)) <= self._limit:
+        if node.spent + sum(self._exact.cost[bit] for bit in bits_of(used & ~node.inside)) <= self._limit and self._exact.runs(used | node.inside):
             numbers = tuple(number for _need, _worth, number in node.places)
             if used in self._taken_masks or numbers in self._taken:
                 self.offer(used)
@@ -136,7 +136,7 @@ class Search:
     def _start(self) -> _Node | None:
         exact = self._exact
         spent = exact.cost_of(exact.required)
-        if spent > self._limit:
+        if spent > self._limit or not exact.runs(exact.required):
             return None
         places = [edges[0] for edges in exact.into]
         everything = _Node(exact.required, exact.all, spent, places, sum(worth for _need, worth, _number in places))
@@ -147,9 +147,12 @@ class Search:
         return self._within(_Node(node.inside | bit, node.may, node.spent + self._exact.cost[bit], node.places, node.worth))
 
     def _within(self, node: _Node) -> _Node | None:
-        """Exclude the sources that the rest of the budget cannot pay for."""
+        """Exclude the sources that the rest of the budget cannot pay for, or the rest of the bound on inference does not permit."""
         left, cost = self._limit - node.spent, self._exact.cost
         dear = sum(bit for bit in bits_of(node.may & ~node.inside) if cost[bit] > left) if left < self._exact.dearest else 0
+        if self._exact.most_load is not None:
+            room, load = self._exact.most_load - self._exact.load_of(node.inside), self._exact.load
+            dear |= sum(bit for bit in bits_of(node.may & ~node.inside) if load[bit] > room)
         return self._without(node, dear)
 
     def _without(self, node: _Node, out: int) -> _Node | None:

@@ -11,6 +11,8 @@ from taskonomy.config.encoder_params import ChannelOrder, PretrainedParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.pretrained.onnx_file import input_of, input_shape, read_model
 
+BATCH = 8  # images that a network sees at once
+Seen = UInt8[np.ndarray, "images side side 3"] | Float32[np.ndarray, "images side side 3"]
 Maps = Float32[np.ndarray, "images channels height width"]
 
 
@@ -53,8 +55,16 @@ class OnnxEncoder:
         except Exception as error:
             raise TaskonomyError(f"{self.where}.file: {self.path}: ONNX Runtime cannot run it ({_short(error)})") from None
 
-    def maps(self, images: UInt8[np.ndarray, "images side side 3"]) -> Maps:
+    @property
+    def model(self) -> Any:
+        """Return the part of the file's network that computes the representation, weights included."""
+        return self._model
+
+    def maps(self, images: Seen) -> Maps:
         """Compute the representations of images at the encoder's own side.
+
+        Args:
+            images: Pixels, 8 bits, or numbers from 0 to 1.
 
         Raises:
             TaskonomyError: The network fails, its tensor is neither a map nor tokens of a square image, or holds numbers that are not finite.
@@ -77,9 +87,10 @@ class OnnxEncoder:
     def _input(self) -> str:
         return str(input_of(self._model).name)
 
-    def _normalised(self, images: UInt8[np.ndarray, "images side side 3"]) -> Any:
+    def _normalised(self, images: Seen) -> Any:
         mean, std = (np.array(values, np.float32) for values in (self.params.mean, self.params.std))
-        seen = (images.astype(np.float32) / 255 - mean) / std
+        scaled = images.astype(np.float32) / 255 if images.dtype == np.uint8 else images
+        seen = (scaled - mean) / std
         if self.params.order is ChannelOrder.BGR:
             seen = seen[..., ::-1]
         half = input_of(self._model).type.tensor_type.elem_type == 10  # TensorProto.FLOAT16

@@ -1,11 +1,15 @@
 """Bring representations to the code's side, and keep their principal components."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from taskonomy.errors import TaskonomyError
+
+FITTED = "components.npz"  # beside the codes
 
 
 def pooled(maps: Float32[np.ndarray, "images channels height width"], side: int) -> Float32[np.ndarray, "images channels {side} {side}"]:
@@ -51,6 +55,17 @@ class Moments:
     def __init__(self, channels: int) -> None:
         self.count, self.sum, self.products = 0, np.zeros(channels), np.zeros((channels, channels))
 
+    @classmethod
+    def of(cls, count: int, total: Float64[np.ndarray, " channels"], products: Float64[np.ndarray, "channels channels"]) -> "Moments":
+        """Return the sums that were computed elsewhere."""
+        made = cls(len(total))
+        made.count, made.sum, made.products = count, total, products
+        return made
+
+    def plus(self, other: "Moments") -> "Moments":
+        """Return the sums of both."""
+        return Moments.of(self.count + other.count, self.sum + other.sum, self.products + other.products)
+
     def add(self, maps: Float[np.ndarray, "images channels height width"]) -> None:
         """Add the places of some maps."""
         places = maps.astype(np.float64).transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
@@ -79,3 +94,16 @@ class Moments:
         axes = axes[:kept]
         signs = np.sign(axes[np.arange(kept), np.abs(axes).argmax(1)])
         return Components(mean, axes * signs[:, None], float(np.clip(variances[:kept], 0, None).sum()) / total)
+
+
+def read_components(path: Path) -> Components:
+    """Read the projection of an encoder's codes.
+
+    Raises:
+        TaskonomyError: It is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return Components(kept["mean"], kept["axes"], float(kept["explained"]))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise TaskonomyError(f"{path}: no readable components ({error}); the stage `encode` writes them") from None

@@ -71,6 +71,8 @@ def _filled(what: Any, values: dict[str, str]) -> Any:
 
 def _own(stage: dict[str, Any], missing: set[str]) -> dict[str, Any]:
     """Make a stage run the installed code, and depend on nothing that a project lacks."""
+    if "do" in stage:  # one stage for each key of a section of params.yaml
+        return {**stage, "do": _own(stage["do"], missing)}
     command = re.sub(r"^python stages/(\w+)\.py", r"taskonomy stage \1", stage["cmd"])
     deps = [dep for dep in stage["deps"] if not dep.startswith(_CODE) and dep not in missing and "${item." + _ONLY_HERE not in dep]
     params = ["version", *(name for name in stage.get("params", ()) if name not in LEFT_OUT)]

@@ -31,10 +31,20 @@ from taskonomy.report.figures import (
 )
 from taskonomy.report.inputs import Results
 from taskonomy.report.page_solver import page_rules
-from taskonomy.tables.table import measured, task_names
+from taskonomy.tables.table import external_sources, measured, task_names
 from taskonomy.tasks import FAMILIES
+from taskonomy.wording.wording import as_it_is
 
 BESIDE = 16  # matrices of up to this many columns fit side by side, with legible names below
+
+
+def _used_as_they_are(results: Results) -> dict[str, dict[str, str]]:
+    """Describe each source of a table that others trained."""
+    said = external_sources(results.table)
+    given = (results.params or {}).get("policy", {})
+    licences = {**said.licences, **given.get("external", {})}
+    inference = {**said.inference, **given.get("inference", {})}
+    return {name: {"asItIs": as_it_is(licence, inference.get(name))} for name, licence in licences.items()}
 
 
 def page(title: str, results: Results) -> str:
@@ -46,12 +56,13 @@ def page(title: str, results: Results) -> str:
     tasks = by_family(
         sorted({*results.table["target"], *(name for point in shown for name in point["sources"]), *(rules["tasks"] if rules else ())}), registry
     )
+    others = _used_as_they_are(results)
     matrix = affinity_matrix(without_sources(results.table, results.excluded, registry), registry)
     worse = affinities.worse_than_constant(results.table, matrix)
     data = {
         "front": shown,
         "chosen": chosen,
-        "tasks": {name: {"title": registry.title(name), "family": registry.family(name)} for name in tasks},
+        "tasks": {name: {"title": registry.title(name), "family": registry.family(name), **others.get(name, {})} for name in tasks},
         "rules": rules,
         "variants": decision.variants(results.table, registry),
         "colours": FAMILY_COLOURS,
@@ -69,6 +80,7 @@ def page(title: str, results: Results) -> str:
         chosen=shown[chosen],
         excluded=[registry.title(name) for name in results.excluded if name in task_names(results.table)[1]],
         families=families,
+        others=bool(others),
         colours=FAMILY_COLOURS,
         marks=FAMILY_MARKS,
         how_sure=decision.how_sure(results),

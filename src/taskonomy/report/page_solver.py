@@ -1,5 +1,6 @@
 """The Boolean program as the report's page solves it: `templates/solver.js` and `templates/rules.js` read what this module writes."""
 
+from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -9,10 +10,11 @@ import pandas as pd
 
 from taskonomy.config.policy_params import PolicyParams, Role
 from taskonomy.policy.label_costs import cost_of, prices
-from taskonomy.policy.problem import Problem
+from taskonomy.policy.numbers import as_written
+from taskonomy.policy.problem import Problem, barred_by_licence
 from taskonomy.report.inputs import Results
 from taskonomy.report.policy_section import SHOWN
-from taskonomy.tables.table import labelled, measured, task_names
+from taskonomy.tables.table import external_sources, labelled, measured, task_names
 from taskonomy.tasks import BUILT_IN
 
 MOST_ROWS = 20_000  # of a table that a page carries: some 2 MB
@@ -30,7 +32,13 @@ def page_program(problem: Problem, params: PolicyParams) -> dict[str, Any]:
         "importance": dict(params.importance),
         "required": sorted(problem.required),
         "balance": params.balance.value,
+        **_inference(problem.inference, problem.most_inference),
     }
+
+
+def _inference(known: Mapping[str, Fraction], most: Fraction | None) -> dict[str, Any]:
+    """Write what encoders take, and its bound, where there is one."""
+    return {"inference": {name: decimal(one) for name, one in known.items()}, "most_inference": None if most is None else decimal(most)}
 
 
 def page_rules(results: Results) -> dict[str, Any] | None:
@@ -47,15 +55,23 @@ def page_rules(results: Results) -> dict[str, Any] | None:
     solved = [name for name in targets if params.roles.get(name) is not Role.SOURCE]
     names = sorted({*targets, *map(labelled, sources)})
     money = params.labels.currency is not None
-    usable = [name for name in names if _label(name, params) != "no"]  # an excluded task need not have a price
+    said = external_sources(table)
+    licences = {**said.licences, **params.external}
+    barred = params.exclude if params.licences is None else (*params.exclude, *barred_by_licence(licences, params))
+    params = params.model_copy(update={"exclude": tuple(barred)})
+    usable = [name for name in names if _label(name, params) != "no" and name not in licences]  # an excluded task need not have a price
     found = prices(params.labels, tuple(solved), usable) if money else None
-    costs = found.sources if found else {name: cost_of(params, name) for name in names}
+    costs = dict(found.sources) if found else {name: cost_of(params, name) for name in names}
+    costs |= {name: as_written(params.cost.get(name, 0.0)) for name in licences}
+    inference = {name: as_written(amount) for name, amount in {**said.inference, **params.inference}.items()}
+    most = None if params.max_inference is None else as_written(params.max_inference)
     return {
         "rows": None if len(table) > MOST_ROWS else _rows(table, results),
         "tasks": {name: _rule(name, params, name in solved, name in targets, costs.get(name)) for name in names},
         "policy": {name: getattr(params, name) for name in ("max_order", "budget", "self_edge", "balance")},
         "currency": params.labels.currency,
         "fixed": decimal(found.transfers if found else Fraction(0)),
+        **_inference(inference, most),
     }
 
 

@@ -13,7 +13,7 @@ from taskonomy.report.inputs import Results
 from taskonomy.tables.table import SELF, labelled
 from taskonomy.tables.transfer_spec import Variant, variant
 from taskonomy.tasks import Registry
-from taskonomy.wording.wording import SPACE, count, percent, titles
+from taskonomy.wording.wording import SPACE, as_it_is, count, percent, titles
 
 # Measure -> what a target beats so often.
 AGAINST = {
@@ -66,8 +66,8 @@ def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
     best = max(point["gain"][0] for point in reached)
     enough = next(point for point in reached if point["gain"][0] >= ENOUGH * best)
     said = (
-        f"{count(len(enough['sources']), 'labelled task')} of the {len(reached[-1]['sources'])} that the largest budget takes already "
-        f"{'brings' if len(enough['sources']) == 1 else 'bring'} {percent(ENOUGH)} of the best mean gain ({percent(best)})."
+        f"{count(len(_labelled(enough)), 'labelled task')} of the {len(_labelled(reached[-1]))} that the largest budget takes already "
+        f"{'brings' if len(_labelled(enough)) == 1 else 'bring'} {percent(ENOUGH)} of the best mean gain ({percent(best)})."
     )
     budget, low = results.policy["budget"], min(point["max_order"] for point in shown)
     at = {one: [point for point in shown if point["max_order"] == one and point["budget"] <= budget] for one in (low, order)}
@@ -114,9 +114,9 @@ def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
     judged = {name: _judged(point, name, results) for name in AGAINST}
     share = None
     if results.images is not None:
-        share = labels_share([one["target"] for one in point["transfers"]], set(point["sources"]), *results.images)
+        share = labels_share([one["target"] for one in point["transfers"]], _labelled(point), *results.images)
     return {
-        **{name: point[name] for name in names},
+        **{name: point[name] for name in (*names, "use_as_they_are") if name in point},
         **{name: [_number(one.value), _number(one.low), _number(one.high)] for name, one in judged.items()},
         "labels": share,
         "headline": _headline(point, judged, share, results),
@@ -144,10 +144,7 @@ def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float |
     targets = [one["target"] for one in point["transfers"]]
     sources = point["sources"]
     others = sum(target not in sources for target in targets)
-    said = (
-        f"Label {count(len(sources), 'task')} in full ({', '.join(map(results.registry.title, sources))}) and transfer to the other {others} of "
-        f"{count(len(targets), 'target')}"
-    )
+    said = f"{_chosen(point, results.registry)} and transfer to the other {others} of {count(len(targets), 'target')}"
     if share is not None and results.images is not None:
         full, transfer = results.images
         counted = f"counting {full:,} images for a network and {transfer:,} for a transfer"
@@ -159,6 +156,21 @@ def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float |
         if not np.isnan(judged[name].value)
     ]
     return f"{said}: on average, a target then beats {', '.join(parts[:-1]) + ', and ' * (len(parts) > 1) + parts[-1]}." if parts else f"{said}."
+
+
+def _labelled(point: dict[str, Any]) -> set[str]:
+    """Return the tasks that a policy labels in full."""
+    return set(point["sources"]) - set(point.get("use_as_they_are", ()))
+
+
+def _chosen(point: dict[str, Any], registry: Registry) -> str:
+    """Say which tasks to label, and which sources that others trained to use."""
+    full, others = [name for name in point["sources"] if name in _labelled(point)], point.get("use_as_they_are", {})
+    labels = f"label {count(len(full), 'task')} in full ({', '.join(map(registry.title, full))})"
+    use = [f"{registry.title(name)} ({as_it_is(one['licence'], one['inference'])})" for name, one in others.items()]
+    parts = [labels] * bool(full or not use) + [f"use {', '.join(use)} as {'it is' if len(use) == 1 else 'they are'}"] * bool(use)
+    said = ", ".join(parts)
+    return said[:1].upper() + said[1:]
 
 
 def _feeds(point: dict[str, Any], registry: Registry) -> str:

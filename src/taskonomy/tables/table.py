@@ -8,10 +8,14 @@ Win rates: `gain` is against a shallow network on the image, trained as the tran
 network, trained from scratch on the transfer's images, `quality` against its own network, `beats_constant` against the best constant.
 
 `imputed` is 1 where an affinity was not measured but predicted from a screen, with the interval low to high; no claim of a measurement rests on it.
+
+Sources that others trained are named by further columns, `external,licence,inference`: which of the row's sources these are, joined by `+`; and, in
+rows of one source, its licence, and the multiply-adds of its encoder (of any source, external or not), millions for each image.
 """
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +30,8 @@ from taskonomy.tables.transfer_spec import variant
 SELF, RANDOM = "self", "random_projection"  # sources that are no task: the target's own network, and an encoder with random weights
 REQUIRED = ("target", "sources", "affinity")
 OPTIONAL = ("low", "high", "gain", "quality", "gain_scratch", "beats_constant", "imputed")
-NAMES = ("target", "sources")
+ABOUT = ("external", "licence", "inference")  # about sources, not transfers; most tables have none of them
+NAMES = ("target", "sources", "external", "licence")
 SHARES = ("gain", "quality", "gain_scratch", "beats_constant")
 # Win rates that are claimed of policies: gain is against a shallow network on the image (paper: pixels), the other against a whole one from scratch.
 MEASURES = ("gain", "gain_scratch", "quality")
@@ -58,17 +63,18 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """Read and check an affinity table, as `taskonomy.tables.csv_reader` reads tables.
 
     Returns:
-        Columns `target`, `sources` (tuples), `affinity`, and `OPTIONAL`; what the file lacks is NaN. `imputed` is true or false.
+        Columns `target`, `sources` (tuples), `affinity`, and `OPTIONAL`; what the file lacks is NaN. `imputed` is true or false. Of `external`
+        (tuples), `licence` and `inference` those that the file has.
 
     Raises:
         TaskonomyError: The table is not valid; names each line that is wrong.
     """
-    return _checked(read_sheet(path, "table", REQUIRED, OPTIONAL, NAMES))
+    return _checked(read_sheet(path, "table", REQUIRED, (*OPTIONAL, *ABOUT), NAMES))
 
 
 def parse_table(text: str, where: str) -> pd.DataFrame:
     """Parse the text of a CSV as `read_table` does; `where` names it in errors."""
-    return _checked(parse_sheet(text, where, REQUIRED, OPTIONAL, NAMES))
+    return _checked(parse_sheet(text, where, REQUIRED, (*OPTIONAL, *ABOUT), NAMES))
 
 
 def _checked(sheet: Sheet) -> pd.DataFrame:
@@ -78,7 +84,9 @@ def _checked(sheet: Sheet) -> pd.DataFrame:
         raise TaskonomyError(f"{sheet.where}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
     if not rows:
         raise TaskonomyError(f"{sheet.where}: no rows below the header")
-    frame = pd.DataFrame(rows, columns=list(sheet.columns)).reindex(columns=[*REQUIRED, *OPTIONAL])
+    about = [name for name in ABOUT if name in sheet.columns]
+    frame = pd.DataFrame(rows, columns=list(sheet.columns)).reindex(columns=[*REQUIRED, *OPTIONAL, *about])
+    external_sources(frame, sheet.where)
     frame = frame.astype(dict.fromkeys(("affinity", *OPTIONAL), float))
     return frame.assign(imputed=frame["imputed"].eq(1))
 
@@ -87,8 +95,42 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as `read_table` reads it; columns without any value are left out."""
     if "imputed" in frame:
         frame = frame.assign(imputed=frame["imputed"].astype(int)) if frame["imputed"].any() else frame.drop(columns="imputed")
-    columns = [*REQUIRED, *(name for name in OPTIONAL if name in frame and frame[name].notna().any())]
-    write_csv(path, frame[columns].assign(sources=frame["sources"].map(join_sources)))
+    columns = [*REQUIRED, *(name for name in (*OPTIONAL, *ABOUT) if name in frame and frame[name].notna().any())]
+    written = {name: frame[name].map(join_sources, na_action="ignore") for name in ("sources", "external") if name in columns}
+    write_csv(path, frame[columns].assign(**written))
+
+
+@dataclass(frozen=True)
+class ExternalSources:
+    """What a table says about sources beside their transfers.
+
+    Attributes:
+        licences: Source that others trained -> its licence; empty: not known.
+        inference: Source -> multiply-adds of its encoder, millions for each image, of those that the table says.
+    """
+
+    licences: dict[str, str]
+    inference: dict[str, float]
+
+
+def external_sources(frame: pd.DataFrame, where: str = "table") -> ExternalSources:
+    """Gather what a table says about sources that others trained, and about what encoders cost to run.
+
+    Raises:
+        TaskonomyError: Two rows say different things of one source.
+    """
+    named = {name for group in frame.get("external", ()) for name in group or ()}
+    licences: dict[str, str] = {}
+    inference: dict[str, float] = {}
+    for column, kept in (("licence", licences), ("inference", inference)):
+        if column not in frame:
+            continue
+        for sources, value in zip(frame["sources"], frame[column], strict=True):
+            if len(sources) != 1 or value == "" or pd.isna(value) or variant(sources[0]) is not None:
+                continue
+            if kept.setdefault(sources[0], value) != value:
+                raise TaskonomyError(f"{where}: {column} of {sources[0]} is both {kept[sources[0]]} and {value}; write one")
+    return ExternalSources({name: licences.get(name, "") for name in sorted(named)}, inference)
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +167,8 @@ def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
         row = dict(zip(sheet.columns, cells, strict=True))
         target, sources = normal(row["target"]), split_sources(row["sources"])
         values, wrong = _numbers(row, sheet)
-        wrong = [*wrong_names(target, sources), *wrong]
+        external = split_sources(row["external"]) if row.get("external") else ()
+        wrong = [*wrong_names(target, sources), *wrong_external(sources, external), *wrong]
         key = (target, frozenset(sources))
         if key in seen:
             wrong.append(f"the same transfer as line {seen[key]}: {row['sources']} -> {target}")
@@ -133,7 +176,7 @@ def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
         mentioned.setdefault(target, line)
         problems += [f"line {line}: {what}" for what in wrong]
         if not wrong:
-            read: dict[str, object] = {"target": target, "sources": sources, **values}
+            read: dict[str, object] = {**row, "target": target, "sources": sources, "external": external or None, **values}
             rows.append([read[name] for name in sheet.columns])
             measured |= set() if math.isnan(values["affinity"]) else {target}
     if not problems:
@@ -156,6 +199,13 @@ def wrong_names(target: str, sources: tuple[str, ...]) -> Iterator[str]:
         yield f"a source stands twice in {join_sources(sources)}"
     if SELF in map(labelled, sources) and sources != (SELF,):
         yield f"{SELF!r} stands beside other sources in {join_sources(sources)}"
+
+
+def wrong_external(sources: tuple[str, ...], external: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with the names of external sources, as tables write them."""
+    for name in external:
+        if name not in map(labelled, sources) or name == SELF:
+            yield f"external names {name!r}, which is no source of {join_sources(sources)}"
 
 
 def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[str]]:

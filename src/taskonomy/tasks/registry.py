@@ -13,28 +13,32 @@ from taskonomy.tasks.dictionary import ENTRIES, FREE
 
 
 class Registry(Mapping[str, Task]):
-    """Hold tasks by name, built-in ones first; two registries are equal if they have the same custom tasks.
+    """Hold tasks by name, built-in ones first; two registries are equal if they have the same custom tasks and titles.
 
     It is pickled as its declarations, because the entries of custom tasks hold functions that cannot be pickled.
 
     Args:
         custom: Declarations of custom tasks, by name.
+        titles: Titles of sources that are no tasks, by name: of encoders trained by others.
 
     Attributes:
         custom: The declarations; read-only.
+        titles: The titles; read-only.
 
     Raises:
         ValueError: A custom task has a name that is not allowed.
     """
 
-    __slots__ = ("_tasks", "custom")
+    __slots__ = ("_tasks", "custom", "titles")
     _tasks: Mapping[str, Task]
     custom: Mapping[str, CustomTask]
+    titles: Mapping[str, str]
 
-    def __init__(self, custom: Mapping[str, CustomTask] | None = None) -> None:
+    def __init__(self, custom: Mapping[str, CustomTask] | None = None, titles: Mapping[str, str] | None = None) -> None:
         declared = {custom_name(name): one for name, one in (custom or {}).items()}
         tasks = {task.name: task for task in ENTRIES} | {name: one.entry(name) for name, one in declared.items()}
         object.__setattr__(self, "custom", MappingProxyType(declared))
+        object.__setattr__(self, "titles", MappingProxyType(dict(titles or {})))
         object.__setattr__(self, "_tasks", MappingProxyType(tasks))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -50,13 +54,13 @@ class Registry(Mapping[str, Task]):
         return len(self._tasks)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Registry) and dict(self.custom) == dict(other.custom)
+        return isinstance(other, Registry) and (dict(self.custom), dict(self.titles)) == (dict(other.custom), dict(other.titles))
 
     def __hash__(self) -> int:
         return hash(frozenset(self.custom.items()))
 
-    def __reduce__(self) -> tuple[type["Registry"], tuple[dict[str, CustomTask]]]:
-        return Registry, (dict(self.custom),)
+    def __reduce__(self) -> tuple[type["Registry"], tuple[dict[str, CustomTask], dict[str, str]]]:
+        return Registry, (dict(self.custom), dict(self.titles))
 
     def with_custom(self, custom: Mapping[str, CustomTask]) -> "Registry":
         """Return a registry that also has these tasks; a new declaration replaces one of the same name.
@@ -64,11 +68,15 @@ class Registry(Mapping[str, Task]):
         Raises:
             ValueError: A custom task has a name that is not allowed.
         """
-        return Registry({**self.custom, **custom})
+        return Registry({**self.custom, **custom}, self.titles)
+
+    def with_titles(self, titles: Mapping[str, str]) -> "Registry":
+        """Return a registry that also knows the titles of these sources, which are no tasks."""
+        return Registry(self.custom, {**self.titles, **titles}) if titles else self
 
     def title(self, name: str) -> str:
-        """Return a task's title; for an unknown task, its name."""
-        return self[name].title if name in self else name
+        """Return the title of a task or another source; for an unknown one, its name."""
+        return self[name].title if name in self else self.titles.get(name, name)
 
     def family(self, name: str) -> str:
         """Return the family of a task; `other` for custom and unknown tasks."""

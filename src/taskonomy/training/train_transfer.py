@@ -41,8 +41,7 @@ def train_transfer(
     inputs = CodeInputs(list(codes), context.code_rows if rows is None else rows)
     name = f"transfer {'+'.join(sources)} {task.name}"
     recipe = Recipe(name, task, context.labels, inputs, context.train, context.schedule, params.precision.here(), params.seed)
-    channels = int(codes[0].shape[1])
-    return train_unit(context.units, key, recipe, lambda: fresh_transfer(context, len(sources), channels), keep=keep, also=also)
+    return train_unit(context.units, key, recipe, lambda: fresh_transfer(context, codes), keep=keep, also=also)
 
 
 def train_pixels(context: TransferContext, key: str) -> Unit:
@@ -60,10 +59,11 @@ def fresh_pixels(context: TransferContext) -> nn.Module:
     return pixel_network(context.task.task, context.config.encoder, _decoder(context), int(context.dataset.images.shape[1]))
 
 
-def fresh_transfer(context: TransferContext, sources: int, channels: int) -> nn.Module:
-    """Build an untrained transfer network from this many codes of so many channels to the context's target."""
+def fresh_transfer(context: TransferContext, codes: Sequence[Any]) -> nn.Module:
+    """Build an untrained transfer network from these codes, which may differ in their numbers of channels, to the context's target."""
+    channels = sum(int(one.shape[1]) for one in codes)  # a transfer reads the sources' codes as one
     encoder = context.config.encoder.model_copy(update={"channels": channels})
-    return transfer_network(context.task.task, sources, encoder, _decoder(context), int(context.dataset.images.shape[1]))
+    return transfer_network(context.task.task, 1, encoder, _decoder(context), int(context.dataset.images.shape[1]))
 
 
 def transfer_with_weights(context: TransferContext, sources: Sources) -> tuple[nn.Module, Unit]:
@@ -82,7 +82,7 @@ def transfer_with_weights(context: TransferContext, sources: Sources) -> tuple[n
     opened = shared(context)
     codes = [opened.stored_codes(source) for source in sources]
     unit = train_transfer(opened, opened.weights_key(sources), sources, codes, keep=True)
-    network = fresh_transfer(opened, len(sources), int(codes[0].shape[1]))
+    network = fresh_transfer(opened, codes)
     network.load_state_dict(weights_of(unit))
     return network.eval(), unit
 

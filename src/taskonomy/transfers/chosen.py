@@ -8,7 +8,7 @@ data/chosen/units.csv          key, target, sources
 At the end the policy is the best of all transfers, measured and imputed, and made of measured ones alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from taskonomy.affinity.imputation import SCREEN, read_scores, with_imputed
 from taskonomy.affinity.measure import Normalization, measure
 from taskonomy.atomic_io import whole_folder, write_csv
 from taskonomy.compute.executor import LOCAL, Executor
+from taskonomy.config.encoder_params import PretrainedParams
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.planner import Planner
+from taskonomy.pretrained.about_sources import with_external
 from taskonomy.store.store import Unit
 from taskonomy.tables.table import join_sources
 from taskonomy.tasks import Registry
@@ -40,11 +42,13 @@ class Rules:
         policy: The section `policy`.
         method: From losses to affinities.
         registry: Tasks that there are.
+        encoders: Sources that others trained.
     """
 
     policy: PolicyParams
     method: Normalization
     registry: Registry
+    encoders: Mapping[str, PretrainedParams] = field(default_factory=dict)
 
 
 @dataclass
@@ -87,7 +91,7 @@ def chosen_transfers(
     if run.params.limits is None:
         return done
     rows = {target: _rows(transfers, more, target, done, rules.method) for target in run.params.targets}
-    while wanted := _untrained_choices(pd.concat(rows.values(), ignore_index=True), rules):
+    while wanted := _untrained_choices(with_external(pd.concat(rows.values(), ignore_index=True), rules.encoders, run.codes, rules.registry), rules):
         _train(run, wanted, done, on_done, executor)
         rows |= {target: _rows(transfers, more, target, done, rules.method) for target in {target for target, _sources in wanted}}
     return done

@@ -45,6 +45,12 @@ def instead(added: Iterable[str], removed: Iterable[str]) -> str:
     return f"{new or 'nothing'} instead of {gone or 'nothing'}" if new or gone else "the same sources, other transfers"
 
 
+def as_it_is(licence: str, inference: float | None) -> str:
+    """Describe a source that others trained: its licence, and what its encoder costs to run."""
+    cost = "inference cost unknown" if inference is None else f"{inference:,.6g} million multiply-adds an image"
+    return f"no labels; licence {licence or 'unknown'}; {cost}"
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     """Format a share in percent: 0.871 as 87 %."""
     return "n/a" if share is None or math.isnan(share) else f"{100 * share:.{digits}f}{SPACE}%"

@@ -34,7 +34,8 @@ function drawGraph(point) {
   const spread = (rowHeight * transfers.length) / Math.max(sources.length, 1);
   const sourceY = new Map(sources.map((name, row) => [name, top + Math.max(spread, rowHeight) * (row + 0.5)]));
   const heading = (x, text, anchor = "start") => svg.append(element("text", { x, y: 16, class: "soft", "text-anchor": anchor }, text));
-  heading(sourceX, `${sources.length} labelled in full`, "end");
+  const full = sources.filter((name) => !asItIs(name)).length, rest = sources.length - full;
+  heading(sourceX, `${full} labelled in full${rest ? `, ${rest} as they are` : ""}`, "end");
   heading(targetX, `${transfers.length} targets`);
   heading(barX, "gain"); heading(barX + barWidth + 40, "quality");
 
@@ -79,12 +80,20 @@ function drawGraph(point) {
 
 const bounds = ([, low, high], digits = 3) => (low === null ? "" : `, ${low.toFixed(digits)} to ${high.toFixed(digits)}`);
 
+function chosenWords(sources) {
+  const full = sources.filter((name) => !asItIs(name)), others = sources.filter((name) => asItIs(name));
+  const parts = [...(full.length || !others.length ? [`label ${full.length} ${full.length === 1 ? "task" : "tasks"} in full`] : []),
+    ...(others.length ? [`use ${others.map(titleOf).join(", ")} as ${others.length === 1 ? "it is" : "they are"}`] : [])];
+  const text = parts.join(", ");
+  return text[0].toUpperCase() + text.slice(1);
+}
+
 function words(point) {
-  byId("headline").textContent = point.headline ?? `Label ${point.sources.length} ${point.sources.length === 1 ? "task" : "tasks"} in full and transfer to the other ${point.transfers.filter(([target]) => !point.sources.includes(target)).length} of ${point.transfers.length} targets.`;
+  byId("headline").textContent = point.headline ?? `${chosenWords(point.sources)} and transfer to the other ${point.transfers.filter(([target]) => !point.sources.includes(target)).length} of ${point.transfers.length} targets.`;
   byId("sources").replaceChildren(...point.sources.map((name) => {
     const chip = document.createElement("span"), mark = document.createElement("span");
     chip.className = "source"; mark.className = "mark"; mark.textContent = marks(name); mark.style.color = colourOf(name);
-    chip.append(mark, titleOf(name));
+    chip.append(mark, titleOf(name) + (asItIs(name) ? ` (as it is: ${asItIs(name)})` : ""));
     return chip;
   }));
   byId("feeds").textContent = point.see;

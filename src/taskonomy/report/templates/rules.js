@@ -17,6 +17,7 @@ const rules = (() => {
     return given.rows.flatMap(([target, sources, affinity, gain, quality, gain_scratch]) => {
       const from = needs(target, sources), gold = sources[0] === "self";
       if (!tasks[target].solve || sources.length > order || from.some((name) => tasks[name].label === "no")) return [];
+      if (given.most_inference !== null && (sources.some((one) => one.includes("@")) || from.some((name) => given.inference[name] === undefined))) return [];
       if (gold ? selfEdge !== "gold" : from.includes(target) && selfEdge !== "transfer") return [];
       return [{ target, sources, needs: from, affinity, gain, quality, gain_scratch }];
     });
@@ -36,7 +37,7 @@ const rules = (() => {
     const unused = required.filter((name) => !usable.has(name));
     if (unused.length) return `No transfer uses ${unused.map(titleOf).join(", ")}, which must be labelled.`;
     const field = (key) => Object.fromEntries(names.map((name) => [name, tasks[name][key]]));
-    const found = policySolver.solve({ transfers, cost: field("cost"), fixed: given.fixed, budget, importance: field("importance"), required, balance: given.policy.balance });
+    const found = policySolver.solve({ transfers, cost: field("cost"), fixed: given.fixed, budget, importance: field("importance"), required, balance: given.policy.balance, inference: given.inference, most_inference: given.most_inference });
     if (found.status === "too large") return `This problem is too large to be solved in a page (${found.why}). Run: taskonomy explore`;
     if (found.status === "infeasible") return `No policy of budget ${budget} serves every task that must be solved: raise the budget, or allow more sources.`;
     const rows = [...found.transfers].sort((a, b) => (a.target < b.target ? -1 : 1));
@@ -89,7 +90,7 @@ const rules = (() => {
       mark.className = "mark"; mark.textContent = marks(name); mark.style.color = colourOf(name);
       head.scope = "row"; head.append(mark, titleOf(name));
       const inputs = { solve: input("checkbox"), label: select({ no: "no", may: "if it pays", must: "must be" }), cost: input("number"), importance: input("number") };
-      const labels = { solve: "must be solved", label: "labelled in full", cost: "cost", importance: "importance" };
+      const labels = { solve: "must be solved", label: asItIs(name) ? "used as it is" : "labelled in full", cost: "cost", importance: "importance" };
       if (given.tasks[name].solve === null) inputs.solve.disabled = true;
       if (given.currency !== null) inputs.solve.disabled = true; // which labels transfers take depends on it
       if (given.tasks[name].cost === null) inputs.label.disabled = inputs.cost.disabled = true; // it has no price

@@ -7,6 +7,8 @@ const titleOf = (name) => data.tasks[name].title;
 // A source as written is a task, or a variant of one: by way of another task, or fine-tuned.
 const plain = (written) => data.variants[written]?.source ?? written;
 const howOf = (written) => data.variants[written]?.title ?? titleOf(written);
+// Of a source that others trained: its licence, and what its encoder costs; nothing for tasks.
+const asItIs = (name) => data.tasks[name].asItIs ?? null;
 const colourOf = (name) => data.colours[data.tasks[name].family];
 const number = (value, digits = 2) => (value === null || value === undefined ? "n/a" : value.toFixed(digits));
 const cut = (text, longest = 34) => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text);

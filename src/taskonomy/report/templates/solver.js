@@ -47,7 +47,7 @@ const policySolver = (() => {
   const bitsOf = (mask) => { const bits = []; for (let rest = mask; rest; rest &= rest - 1) bits.push(rest & -rest); return bits; };
 
   // The problem in whole numbers. `setting`: {transfers: [{target, sources, needs, affinity}], cost, fixed, budget,
-  // importance, required, balance}; numbers are doubles, or decimals as strings.
+  // importance, required, balance}, and where encoders have a bound inference and most_inference; numbers are doubles, or decimals as strings.
   function exact(setting) {
     const rows = [...setting.transfers].sort((a, b) => byName(a.target, b.target) || a.sources.length - b.sources.length || byNames(a.sources, b.sources));
     const targets = [...new Set(rows.map((row) => row.target))];
@@ -69,8 +69,13 @@ const policySolver = (() => {
     });
     for (const edges of into) edges.sort((a, b) => (a.worth < b.worth ? 1 : a.worth > b.worth ? -1 : b.affinity - a.affinity || a.index - b.index));
     const costOf = new Map(sources.map((name, index) => [bits.get(name), costs[index]]));
+    const bounded = setting.most_inference !== undefined && setting.most_inference !== null;
+    const loads = bounded ? whole([...sources.map((name) => setting.inference[name]), setting.most_inference]) : [];
+    const loadOf = new Map(sources.map((name, index) => [bits.get(name), bounded ? loads[index] : 0n]));
+    const mostLoad = bounded ? loads[sources.length] : 0n;
+    const load = (mask) => bitsOf(mask).reduce((total, bit) => total + loadOf.get(bit), 0n);
     return {
-      targets, sources, bits, into, costOf,
+      targets, sources, bits, into, costOf, loadOf, mostLoad, load,
       uses: new Map([...bits.values()].map((bit) => [bit, into.flat().filter((edge) => edge.need & bit)])),
       fixed: whole([fixed], power)[0],
       limit: whole([setting.budget], power)[0] - whole([fixed], power)[0],
@@ -146,10 +151,11 @@ const policySolver = (() => {
   function solve(setting) {
     const problem = exact(setting);
     if (problem.tooLarge) return { status: "too large", why: problem.tooLarge };
-    const { into, costOf, limit, uses } = problem;
+    const { into, costOf, loadOf, limit, mostLoad, uses } = problem;
     const slack = ROUNDING * Math.max(1, problem.most);
     let best = null, bestValue = -Infinity, nodes = 0;
-    const offer = (mask) => take(covering(problem, mask, best && best.worth));
+    const runs = (mask) => problem.load(mask) <= mostLoad; // the bound on what encoders take
+    const offer = (mask) => { if (runs(mask)) take(covering(problem, mask, best && best.worth)); };
     const take = (choice) => {
       if (choice !== null && better(choice, best)) { best = choice; bestValue = choice.edges.reduce((sum, edge) => sum + edge.value, 0); }
     };
@@ -182,8 +188,8 @@ const policySolver = (() => {
       return hopeless(half) ? null : half;
     };
     const within = (node) => {
-      const left = limit - node.spent;
-      return without(node, bitsOf(node.may & ~node.inside).reduce((mask, bit) => (costOf.get(bit) > left ? mask | bit : mask), 0));
+      const left = limit - node.spent, room = mostLoad - problem.load(node.inside);
+      return without(node, bitsOf(node.may & ~node.inside).reduce((mask, bit) => (costOf.get(bit) > left || loadOf.get(bit) > room ? mask | bit : mask), 0));
     };
     const withBit = (node, bit) => within({ ...node, inside: node.inside | bit, spent: node.spent + costOf.get(bit) });
     // What the targets lose at least to use each of these sources, which none of their best transfers uses; null: one cannot be used.
@@ -204,7 +210,7 @@ const policySolver = (() => {
 
     const spent = problem.sum(problem.required);
     const places = into.map((edges) => edges[0]);
-    const start = spent > limit ? null : within({ inside: problem.required, may: problem.all, spent, places, value: problem.most });
+    const start = spent > limit || !runs(problem.required) ? null : within({ inside: problem.required, may: problem.all, spent, places, value: problem.most });
     const stack = start === null ? [] : [start];
     while (stack.length) {
       if (nodes === MOST_NODES) return { status: "too large", why: `no proof after ${MOST_NODES.toLocaleString("en")} sets of sources` };
@@ -216,7 +222,7 @@ const policySolver = (() => {
         const loss = lossOf(idle, node, "value", 0);
         if (loss === null || hopeless(node, loss, () => lossOf(idle, node, "worth", 0n))) continue;
         if (!free) offer(node.inside);
-      } else if (node.spent + problem.sum(used & ~node.inside) <= limit) {
+      } else if (node.spent + problem.sum(used & ~node.inside) <= limit && runs(used)) {
         take({ mask: used, worth: node.places.reduce((sum, edge) => sum + edge.worth, 0n), cost: problem.sum(used), edges: node.places });
       }
       if (!free) continue;

@@ -71,14 +71,12 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     # III. The sources' labels stay within the supervision budget; the right-hand side is set for each solve.
     model.supervision_budget = pyo.Constraint(expr=spent <= len(problem.sources))
 
-    # Ours: a second budget, of the multiply-adds of the sources' encoders.
-    _bound_inference(model, problem)
-
     # Ours: a source that no chosen transfer uses is not labelled, so y says which sources a policy needs.
     model.no_idle_source = pyo.Constraint(problem.sources, rule=lambda m, source: m.y[source] <= pyo.quicksum(m.x[i] for i in users[source]))
 
     # Ours: sources that the user requires.
     model.required = pyo.Constraint(sorted(problem.required), rule=lambda m, source: m.y[source] == 1)
+    _bound_inference(model, problem)  # ours: a second budget
     return model
 
 

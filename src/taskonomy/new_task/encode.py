@@ -9,13 +9,12 @@ from jaxtyping import Int
 
 from taskonomy.atomic_io import whole_folder
 from taskonomy.config.encoder_params import PretrainedParams
-from taskonomy.data.datasets import open_data
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.machine.cores import on_every_core
 from taskonomy.new_task.request import Query
-from taskonomy.pretrained.encode_images import ImageSource, codes_of_views
+from taskonomy.pretrained.encode_images import ImageSource, as_prepared, codes_of_views
 from taskonomy.pretrained.onnx_encoder import OnnxEncoder
 from taskonomy.pretrained.principal import FITTED, read_components
 from taskonomy.store.store import Store, code_digest, digest_of, key_of
@@ -96,7 +95,7 @@ def _encode_by_file(query: Query, source: str, key: str, rows: tuple[int, ...]) 
     """Make a unit of codes by an encoder that others trained."""
     params, prepared = query.others.params[source], query.context.prepared
     components = read_components(query.others.codes / source / FITTED) if params.channels is not None else None
-    data = open_data(query.others.images, query.registry)
+    data = as_prepared(query.others.data, query.others.images)
     images = ImageSource(source, params, prepared, _code_side(query))
     made = codes_of_views(images, _opened(query, source), components, data, np.array(rows), query.task.input, query.encoding.dtype)
     Store(query.context.store).write(key, {CODES: made}, {"name": f"codes by {source} for {query.target}"})

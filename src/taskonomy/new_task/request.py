@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from taskonomy.atomic_io import write_csv
-from taskonomy.config.data_params import QueryTask
+from taskonomy.config.data_params import DataParams, QueryTask
 from taskonomy.config.encoder_params import PretrainedParams
 from taskonomy.config.network_params import EncoderParams, Precision
 from taskonomy.config.params import Params
@@ -84,12 +84,14 @@ class OtherEncoders:
         project: Folder that their files' paths start from.
         codes: Folder with their codes of the run's images, and their projections.
         images: Where the query's images are read.
+        data: How, the section `data` of the run.
     """
 
     params: Mapping[str, PretrainedParams]
     project: Path
     codes: Path
     images: str
+    data: DataParams
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def ask(run: FinishedRun, name: str, asked: QueryTask, images: tuple[int, ...], 
     context = TransferContext(prepared, codes, sources, run.store, task_config(task, params), transfer)
     encoding = Encoding(params.train.encoder, params.train.precision.here(), transfer.codes)
     there = sizes(Prepared(prepared).task(task), images)
-    others = OtherEncoders(params.encoders, run.root, run.codes, str(root))
+    others = OtherEncoders(params.encoders, run.root, run.codes, str(root), params.data.model_copy(update={"tasks": (name,)}))
     return Query(context, run.models, encoding, there, registry, others, () if stored else sources)
 
 

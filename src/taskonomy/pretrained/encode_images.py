@@ -23,10 +23,12 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from taskonomy.atomic_io import resumable_folder, write_json
+from taskonomy.config.data_params import DataParams
 from taskonomy.config.encoder_params import PretrainedParams
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import inputs_of_targets
 from taskonomy.data.datasets import Data, open_anew
+from taskonomy.data.framing import ReadOptions
 from taskonomy.data.prepare.arrays import Array, Writing
 from taskonomy.data.prepare.resume_log import ResumeLog
 from taskonomy.dataset.prepared_dataset import Prepared
@@ -41,6 +43,7 @@ from taskonomy.pretrained.onnx_encoder import BATCH, OnnxEncoder
 from taskonomy.pretrained.principal import FITTED, Components, Moments, pooled
 from taskonomy.release.formats import DamagedFileError, ViewKey
 from taskonomy.store.store import code_digest, digest_of, key_of
+from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks.preprocess import resized
 
 PORTION = 32  # images
@@ -113,7 +116,7 @@ def encode_images(name: str, params: Params, prepared: Path, output: Path, proce
     source = ImageSource(name, mine, Path(prepared), side)
     inputs = inputs_of_targets(params.transfer.targets, params.registry)
     with resumable_folder(output, _key(source, encoder, views, inputs, params.transfer.codes)) as folder:
-        work = EncodingWork(source, open_anew(params.data.root, params.registry), views, folder, ResumeLog(folder / "journal"), processes)
+        work = EncodingWork(source, as_prepared(params.data), views, folder, ResumeLog(folder / "journal"), processes)
         components = work.fitted() if mine.channels is not None else None
         channels = work.all_channels() if components is None else len(components.axes)
         work.encode(inputs, components, channels, params.transfer.codes)
@@ -231,6 +234,12 @@ def _do(job: PortionJob) -> tuple[float, int]:
             for place, code in enumerate(codes):
                 arrays.write(f"{how.value}.npy", place, code)
     return spent, len(job.rows) * len(job.inputs)
+
+
+def as_prepared(params: DataParams, root: str | None = None) -> Data:
+    """Open the images as the stage `prepare` opens them; `root`: where others lie."""
+    wanted = {name: one for name, one in params.own.items() if name in params.tasks}
+    return open_anew(root or params.root, BUILT_IN.with_custom(wanted), ReadOptions.of(params))
 
 
 def codes_of_views(

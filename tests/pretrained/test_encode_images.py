@@ -1,6 +1,7 @@
 """Codes of encoders trained by others: those of a task's own encoder, written as an ONNX file, are the task's."""
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -156,16 +157,18 @@ def test_multiply_adds_are_half_of_what_torch_counts(prepared: Prepared, own: to
     assert 2 * read_encoder_facts(tmp_path / "codes")["multiply_adds"] == counter.get_total_flops()
 
 
-def test_an_image_that_is_gone_is_named(prepared: Prepared, own: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_was_damaged_since_is_named(prepared: Prepared, own: torch.nn.Module, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(prepared.root.parent / "data", root)
     chosen = params(prepared, as_file(own, tmp_path / "mine.onnx"))
-    empty = tmp_path / "index"
-    empty.mkdir()
-    (empty / "images.npy").symlink_to(prepared.root / "images.npy")
-    index = prepared.index.copy()
-    index["view"] += 1000
-    index.to_csv(empty / "index.csv", index=False)
-    with pytest.raises(TaskonomyError, match="has changed since the stage `prepare` read it"):
-        encode_images("mine", chosen, empty, tmp_path / "codes", processes=1)
+    chosen = chosen.model_copy(update={"data": chosen.data.model_copy(update={"root": str(root)})})
+    names = open_data(root, chosen.registry).source.names
+    damaged = root / "images" / f"{names[prepared.index['point'].iloc[coded_rows(prepared.splits)[0]]]}.png"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(TaskonomyError) as error:
+        encode_images("mine", chosen, prepared.root, tmp_path / "codes", processes=1)
+    assert str(error.value).startswith(f"{damaged}: ")
+    assert "it has changed since the stage `prepare` read it" in str(error.value)
 
 
 def test_numbers_too_large_for_halves_are_refused(prepared: Prepared, own: torch.nn.Module, tmp_path: Path) -> None:

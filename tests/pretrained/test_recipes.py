@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from torchvision.models import resnet18
 
 from taskonomy.config.checked import checked
 from taskonomy.config.encoder_params import PretrainedParams
+from taskonomy.models.torchvision_compat import import_torchvision
 from taskonomy.pretrained.onnx_encoder import OnnxEncoder
 
 DOCS = (ROOT / "docs/pretrained-encoders.md").read_text(encoding="utf-8")
@@ -19,6 +19,7 @@ DOCS = (ROOT / "docs/pretrained-encoders.md").read_text(encoding="utf-8")
 
 def test_the_recipe_of_torchvision_gives_what_torchvision_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (recipe,) = re.findall(r"<!-- recipe: torchvision -->\n```python\n(.*?)```", DOCS, re.DOTALL)
+    torchvision = import_torchvision()
     monkeypatch.chdir(tmp_path)
     Path("encoders").mkdir()
     torch.manual_seed(0)
@@ -26,7 +27,7 @@ def test_the_recipe_of_torchvision_gives_what_torchvision_computes(tmp_path: Pat
         warnings.simplefilter("ignore")
         exec(compile(recipe.replace('weights="DEFAULT"', "weights=None"), "recipe", "exec"), {})
     torch.manual_seed(0)
-    net = resnet18(weights=None).eval()
+    net = torchvision.models.resnet18(weights=None).eval()
     params = checked(PretrainedParams, {"file": "encoders/resnet18.onnx", "output": "features", "side": 224}, "encoders.resnet18")
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     seen = torch.tensor(images).permute(0, 3, 1, 2) / 255

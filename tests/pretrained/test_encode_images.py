@@ -127,7 +127,7 @@ def test_components_are_those_of_the_train_split_alone(prepared: Prepared, own: 
 
 def test_neither_processes_nor_a_kill_change_a_bit(prepared: Prepared, own: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = params(prepared, as_file(own, tmp_path / "mine.onnx"), channels=3)
-    monkeypatch.setattr(encoding, "PORTION", 8)
+    monkeypatch.setattr(encoding, "PORTION", 4)
     encode_images("mine", chosen, prepared.root, tmp_path / "one", processes=1)
     encode_images("mine", chosen, prepared.root, tmp_path / "two", processes=2)
     done, left = encoding._do, iter(range(7))
@@ -144,7 +144,7 @@ def test_neither_processes_nor_a_kill_change_a_bit(prepared: Prepared, own: torc
     seen: list[Any] = []
     monkeypatch.setattr(encoding, "_do", lambda job: (seen.append(job), done(job))[1])
     encode_images("mine", chosen, prepared.root, tmp_path / "again", processes=1)
-    portions = sum(-(-int(part.sum()) // 8) for part in (prepared.splits == 0, prepared.splits != 0))
+    portions = sum(-(-int(part.sum()) // 4) for part in (prepared.splits == 0, prepared.splits != 0))
     assert len(seen) == portions - 7
     for name in names_of(tmp_path / "one"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()

@@ -194,8 +194,8 @@ def test_outputs_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["x.json", "y.json"]
 
 
-# Where networks run; what `taskonomy plan` times; new images for old encoders.
-RUN_NETWORKS = ("machine/device.py", "estimate/cost_model.py", "estimate/throughput.py", "new_task/encode.py")
+# Where networks run; whose operations are counted; what `taskonomy plan` times; new images for old encoders.
+RUN_NETWORKS = ("machine/device.py", "pretrained/multiply_adds.py", "estimate/cost_model.py", "estimate/throughput.py", "new_task/encode.py")
 
 
 def test_nothing_outside_networks_imports_torch() -> None:

@@ -3,7 +3,7 @@
 `python -m taskonomy.cli.reference_pages` writes both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     return [*lines, *("| " + " | ".join(map(_cell, row)) + " |" for row in rows), ""]
 

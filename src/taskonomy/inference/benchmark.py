@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from taskonomy.config.network_params import DecoderParams, EncoderParams
-from taskonomy.inference.composed_model import Encoder, Readout
+from taskonomy.inference.composed_model import Readout
 from taskonomy.labels.encodings import Head
 from taskonomy.models.networks import task_network
 from taskonomy.tasks import Task
@@ -24,7 +24,7 @@ class Solves(Protocol):
     """The networks of one target of a policy."""
 
     @property
-    def encoders(self) -> Mapping[str, Encoder]:
+    def encoders(self) -> Mapping[str, Any]:
         """Return the encoders of its sources."""
         ...
 

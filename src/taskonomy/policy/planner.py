@@ -141,14 +141,8 @@ def read_policy(path: Path, problem: Problem) -> Policy:
     if missing := [f"{'+'.join(sources)} -> {target}" for target, sources in keys if (target, sources) not in by_name]:
         raise TaskonomyError(f"{path}: {missing[0]} is no admissible transfer of this table; run the stage policy again")
     fields = ("status", "objective", "bound", "gap", "budget", "cost", "max_order", "self_edge")
-    chosen = tuple(by_name[key] for key in keys)
-    return Policy(
-        **{name: written[name] for name in fields},
-        seconds=math.nan,
-        sources=(used := tuple(written["sources"])),
-        transfers=chosen,
-        **_about(problem, used),
-    )
+    used, chosen = tuple(written["sources"]), tuple(by_name[key] for key in keys)
+    return Policy(**{name: written[name] for name in fields}, seconds=math.nan, sources=used, transfers=chosen, **_about(problem, used))
 
 
 def _about(problem: Problem, sources: Iterable[str]) -> dict[str, Any]:

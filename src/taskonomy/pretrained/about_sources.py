@@ -57,8 +57,10 @@ def with_external(table: pd.DataFrame, encoders: Mapping[str, PretrainedParams],
         return float(facts[source]["multiply_adds"] if source in facts else own[str(registry[source].in_channels)]) / _MILLION
 
     single = [group[0] if len(group) == 1 and labelled(group[0]) == group[0] != SELF else None for group in table["sources"]]
+    external = [tuple(name for name in dict.fromkeys(map(labelled, group)) if name in encoders) or None for group in table["sources"]]
+    licences = [encoders[name].licence or None if name is not None and name in encoders else None for name in single]
     return table.assign(
-        external=[tuple(name for name in dict.fromkeys(map(labelled, group)) if name in encoders) or None for group in table["sources"]],
-        licence=[encoders[name].licence or None if name in encoders else None for name in single],
+        external=pd.Series(external, table.index, dtype=object),
+        licence=pd.Series(licences, table.index, dtype=object),
         inference=[math.nan if name is None else inference(name) for name in single],
     )

@@ -180,7 +180,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str, dict[str, Any]]] = {
     ),
     "cells that are all empty but one": (
         lambda root: labels(root, lambda n, name: f"{name},{'red' if n == 3 else ''},{n}"),
-        r"tint: 0 of its labels are in split \w+, \d at least are needed; label more of the images there, change data\.splits, or take it out of da",
+        r"tint: [01] of its labels (is|are) in split \w+, \d at least are needed; label more of the images there, change data\.splits, or take it",
         {},
     ),
     "decimal commas of two kinds": (

@@ -31,7 +31,10 @@ def inspect(
         case Custom(source=own) as data:
             typer.echo(CustomReport(own).render())
             if Path("params.yaml").is_file():  # it says how images are divided
-                typer.echo("\n" + described(data, read_params().data))
+                params = read_params().data
+                own_here = Path(params.root).resolve() == Path(root).resolve()
+                there = open_data(root, params.registry) if own_here else data  # only a declaration tells which texts are classes
+                typer.echo("\n" + described(there, params))
         case Released(source=released):
             typer.echo("\n".join([look(released, sample or None, progress=with_progress).render(), *released.notes()]))
 

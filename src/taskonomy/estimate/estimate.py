@@ -4,8 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from taskonomy.config.params import Params
-from taskonomy.data.prepare.arrays import disk_needed, needs
+from taskonomy.data.prepare.arrays import Array, disk_needed, needs
 from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs, images_of, labels_of, read_bytes_of, stages_of, units_of
 from taskonomy.machine.cores import cores
 from taskonomy.tables.label_counts import Counts, words
@@ -118,7 +120,7 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
         found["world, its files"] = round(images.total * WORLD_BYTES * (params.world.resolution / 64) ** 2)
     else:
         size = read_bytes_of(params)
-        rows = sum(RELEASED_BYTES[_kind(domain)] for domain in needs(tasks))
+        rows = sum(_file_bytes(domain, params) for domain in needs(tasks))
         found["read from the root, not copied" + (" (its index)" if size else " (about)")] = size or images.total * rows
     found["prepared data"] = disk_needed(tasks, params.data.resolution, images.total, params.data.fit)
     found["codes"] = len(tasks) * code_inputs(params) * images.coded * code_bytes(params)
@@ -131,10 +133,14 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
     return found
 
 
-def _kind(domain: str) -> str:
+def _file_bytes(domain: str, params: Params) -> int:
+    """Estimate the bytes of a view's file; a label of one's own is taken to be as large as its array at the prepared size."""
     from taskonomy.release.formats import DOMAINS
 
-    return DOMAINS[domain].kind
+    label = params.registry[domain].label if domain in params.data.own else None
+    if label is not None:
+        return Array("", np.dtype(label.dtype), label.array_shape(params.data.resolution)).row
+    return RELEASED_BYTES[DOMAINS[domain].kind]
 
 
 def _warnings(params: Params) -> list[str]:

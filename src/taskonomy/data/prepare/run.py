@@ -377,10 +377,10 @@ def _refuse_padding(tasks: Sequence[Task], params: DataParams) -> None:
 def _refuse_small_disk(output: Path, tasks: Sequence[Task], views: int, params: DataParams) -> None:
     """Check the free disk space before hours of reading, and print what will be written.
 
-    If damaged views may be left out, there must be room for a second copy of the largest array.
+    If damaged views may be left out, or images lack labels, there must be room for a second copy of the largest array.
     """
     needed = disk_needed(tasks, params.resolution, views, params.fit)
-    if params.on_bad is OnBad.SKIP:
+    if params.on_bad is OnBad.SKIP or params.own:
         needed += views * max(array.row for array in arrays_of(tasks, params.resolution, params.fit))
     left = unfinished_of(output)
     place = next(parent for parent in output.absolute().parents if parent.exists())

@@ -1,5 +1,6 @@
 """The pages for people: what they say of commands, options, keys and files is so, and the reference pages are those of the code."""
 
+import argparse
 import itertools
 import os
 import re
@@ -30,9 +31,25 @@ WRITTEN = [path for path in MANUAL if str(path.relative_to(ROOT)) not in PAGES]
 # What commands of a block without a mark may read.
 COPIED = ["params.yaml", "params.schema.json", "dvc.yaml", "profiles", "data/published"]
 # Programs whose arguments are not checked.
-OTHERS = {"git", "pip", "cd", "ray", "curl", "cat", "apt-get", ".", "pytest", "wc", "tail", "grep", "sed", "mkdir", "printf"}
-OTHERS |= {"nvidia-cuda-mps-control"}
-WORDS = {"for", "do", "done", "in", "$", "sudo"}
+OTHERS = {
+    "git",
+    "pip",
+    "cd",
+    "ray",
+    "curl",
+    "cat",
+    "apt-get",
+    ".",
+    "pytest",
+    "wc",
+    "tail",
+    "grep",
+    "sed",
+    "nvidia-cuda-mps-control",
+    "mkdir",
+    "printf",
+}
+WORDS = {"do", "done", "$", "sudo"}
 # Written by a command, not committed before a run.
 MADE = {"docs/results.md"}
 PREFIXES = ("src/", "tests/", "benchmarks/", "docs/", "profiles/", "stages/", "cluster/", "data/published/")
@@ -89,8 +106,11 @@ def simple_commands(text: str) -> Iterator[list[str]]:
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words: list[str] = []
-        for token in [*lexer, ";"]:
-            if set(token) <= set(";&|()<>"):
+        tokens = [*lexer, ";"]
+        for before, token in itertools.pairwise([";", *tokens]):
+            if before == ">" or token == ">":
+                continue
+            if set(token) <= set(";&|()"):
                 if words and words[0] != "for":
                     yield words
                 words = []
@@ -99,9 +119,9 @@ def simple_commands(text: str) -> Iterator[list[str]]:
 
 
 def test_shell_texts_are_taken_apart() -> None:
-    text = "T=a.csv\nfor b in 2 4; do dvc exp run -n x-$b; done  # all\ncd a && taskonomy x $(taskonomy profile tiny) 'b c' \\\n  --d | tail -2"
+    text = "T=a.csv\nfor b in 2 4; do dvc exp run -n x-$b; done  # all\necho c > d; cd a && taskonomy x $(taskonomy profile tiny) 'b c' \\\n  --d | tail -2"
     assert list(simple_commands(text)) == [
-        ["dvc", "exp", "run", "-n", "x-$b"], ["cd", "a"], ["taskonomy", "x"], ["taskonomy", "profile", "tiny"], ["b c", "--d"], ["tail", "-2"],
+        ["dvc", "exp", "run", "-n", "x-$b"], ["echo", "c"], ["cd", "a"], ["taskonomy", "x"], ["taskonomy", "profile", "tiny"], ["b c", "--d"], ["tail", "-2"],
     ]  # fmt: skip
 
 
@@ -231,24 +251,34 @@ def code_in(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: path.name)
 def test_every_command_and_option_between_backticks_exists(page: Path) -> None:
-    options = {name for command in every_command() for one in command.params for name in one.opts}
+    options = {name for command in every_command() for name in options_of(command)} | dvc_options(dvc_parser())
     for text in code_in(page):
         words = text.split()
         if words[0] == "taskonomy" and len(words) > 1 and re.fullmatch(r"[a-z-]+", words[1]):
             command = command_line().commands.get(words[1])
             assert command is not None, text
-            known = {name for one in (command, *getattr(command, "commands", {}).values()) for param in one.params for name in param.opts}
+            known = {name for one in (command, *getattr(command, "commands", {}).values()) for name in options_of(one)}
             assert [one for one in words[2:] if re.fullmatch(r"--[a-z-]+", one) and one not in known] == [], text
-        elif re.fullmatch(r"--[a-z-]+( [A-Z]+)?", text) and not other_programs_option(page, words[0]):
+        elif re.fullmatch(r"--[a-z-]+( [A-Z]+)?", text) and not of_a_benchmark(words[0]):
             assert words[0] in options, f"{page.name}: {text}"
 
 
-def other_programs_option(page: Path, option: str) -> bool:
-    """Whether an option is one of a benchmark, or of DVC or another program in a command of the page."""
-    lines = [line for block in blocks_of(page) for line in block.text.splitlines()] + [*code_in(page)]
-    return any(option in line and re.search(r"\b(dvc|python|ray|cluster/)", line) for line in lines) or any(
-        f'"{option}"' in path.read_text() for path in (ROOT / "benchmarks").glob("*.py")
-    )
+def options_of(command: Any) -> set[str]:
+    return {"--help", *(name for one in command.params for name in (*one.opts, *one.secondary_opts))}
+
+
+def dvc_options(parser: argparse.ArgumentParser) -> set[str]:
+    """Options of DVC and of all its commands."""
+    found: set[str] = set()
+    for action in parser._actions:
+        found |= set(action.option_strings)
+        if isinstance(action, argparse._SubParsersAction):
+            found |= {name for one in action.choices.values() for name in dvc_options(one)}
+    return found
+
+
+def of_a_benchmark(option: str) -> bool:
+    return any(f'"{option}"' in path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
 
 
 def every_command() -> Iterator[Any]:
@@ -268,7 +298,7 @@ def test_every_key_between_backticks_is_one_of_params_yaml(page: Path) -> None:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: path.name)
 def test_every_file_that_is_named_exists(page: Path) -> None:
-    named = {text for text in code_in(page) if text.startswith(PREFIXES) and re.fullmatch(r"[\w./-]+", text)}
+    named = {text for text in code_in(page) if text.startswith(PREFIXES) and re.fullmatch(r"[\w./-]+", text) and "PROFILE" not in text}
     assert [text for text in named - MADE if not (ROOT / text).exists()] == []
     links = re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
@@ -301,7 +331,7 @@ def test_every_output_of_the_pipeline_is_described() -> None:
             outputs |= {next(iter(one)) if isinstance(one, dict) else one for one in stage.get(part, [])}
     text = (ROOT / "docs/files.md").read_text(encoding="utf-8")
     files = {one for one in outputs if one.startswith(("results/", "reports/", "predictors"))}
-    assert [one for one in files if f"`{Path(one).name}`" not in text and "${key}" not in Path(one).name] == []
+    assert [one for one in files if f"`{Path(one).name}`" not in text and "${key}" not in one.replace("results/${key}/", "")] == []
 
 
 def test_every_column_of_every_table_is_described(finished: Path) -> None:

@@ -119,9 +119,11 @@ def simple_commands(text: str) -> Iterator[list[str]]:
 
 
 def test_shell_texts_are_taken_apart() -> None:
-    text = "T=a.csv\nfor b in 2 4; do dvc exp run -n x-$b; done  # all\necho c > d; cd a && taskonomy x $(taskonomy profile tiny) 'b c' \\\n  --d | tail -2"
+    text = "T=a.csv\nfor b in 2 4; do dvc exp run -n x-$b; done  # all\necho c > d; "
+    text += "cd a && taskonomy x $(taskonomy profile tiny) 'b c' \\\n  --d | tail -2"
     assert list(simple_commands(text)) == [
-        ["dvc", "exp", "run", "-n", "x-$b"], ["echo", "c"], ["cd", "a"], ["taskonomy", "x"], ["taskonomy", "profile", "tiny"], ["b c", "--d"], ["tail", "-2"],
+        ["dvc", "exp", "run", "-n", "x-$b"], ["echo", "c"], ["cd", "a"], ["taskonomy", "x"],
+        ["taskonomy", "profile", "tiny"], ["b c", "--d"], ["tail", "-2"],
     ]  # fmt: skip
 
 

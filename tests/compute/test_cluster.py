@@ -20,6 +20,7 @@ from taskonomy.compute.executor import LOCAL, executor_of
 from taskonomy.config.execution_params import ExecutionParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store
+from taskonomy.training.transfer_context import BASELINES
 from taskonomy.transfers.transfers import transfers_to
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -61,7 +62,7 @@ def test_bits_are_those_of_one_machine_and_each_file_travels_once_to_a_machine(n
     with executor_of(on(nodes, inputs="copy")) as cluster:
         done = transfers_to(job("there"), executor=cluster)
         sent = cluster.sent()
-    assert len(done.units) == 1 + len(sources)
+    assert len(done.units) == len(BASELINES) + len(sources)
     assert files_of(tmp_path / "there") == files_of(tmp_path / "here")
     assert str(trained / "codes/normal/image.npy") in sent
     assert set(sent.values()) <= {1, 2}  # machines, of which each may have had two workers or more

@@ -70,7 +70,7 @@ def test_the_world_is_annotated_again_from_its_own_images_and_depths(world, tmp_
     assert "1 images" in told
     lines = told.splitlines()
     assert any(line.startswith("the release's: rgb") and "keypoints2d" in line for line in lines)
-    assert any(line.startswith("another thing: principal_curvature, ") for line in lines)
+    assert any(line.startswith("different: principal_curvature, ") for line in lines)
     edges = cv2.imread(str(tmp_path / "out/edge_texture/a.png"), cv2.IMREAD_UNCHANGED)
     written = cv2.imdecode(np.frombuffer(source.read(key, "edge_texture"), np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(edges, written)

@@ -17,6 +17,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.new_task.request import ask
 from taskonomy.new_task.run_query import answer, run_query
 
+HERE = str(Path(__file__).parent)  # a folder that exists
 COUNT = 60
 
 
@@ -93,17 +94,17 @@ def test_labels_that_are_not_what_is_declared_are_refused_and_leave_nothing(prep
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("tint", "photographs"), "options: tasks: tint is no task of the dictionary; say what its labels are, such as own:"),
-        (("tint", "photographs", "--own", "{kind: vectr}"), r"options: tasks\.tint\.own\.kind must be one of map, .* \(is vectr\)"),
-        (("tint", "photographs", "--own", "{kind: vector}"), r"options: tasks\.tint\.own\.length is missing"),
+        (("tint", HERE), "options: tasks: tint is no task of the dictionary; say what its labels are, such as own:"),
+        (("tint", HERE, "--own", "{kind: vectr}"), r"options: tasks\.tint\.own\.kind must be one of map, .* \(is vectr\)"),
+        (("tint", HERE, "--own", "{kind: vector}"), r"options: tasks\.tint\.own\.length is missing"),
         (
-            ("tint", "photographs", "--own", "{kind: vector, length: 3, size: 2}"),
+            ("tint", HERE, "--own", "{kind: vector, length: 3, size: 2}"),
             r"tasks\.tint\.own\.size is not a known key; known keys: title, images, kind, length, loss",
         ),
-        (("normal", "photographs", "--own", "{kind: vector, length: 3}"), "options: tasks: normal is a task of the dictionary"),
-        (("../tint", "photographs", "--own", "{kind: vector, length: 3}"), r"options: tasks: \.\./tint a task's name begins with a letter"),
+        (("normal", HERE, "--own", "{kind: vector, length: 3}"), "options: tasks: normal is a task of the dictionary"),
+        (("../tint", HERE, "--own", "{kind: vector, length: 3}"), r"options: tasks: \.\./tint a task's name begins with a letter"),
         (("tint", "--own", "{kind: vector, length: 3}"), "--own goes with a folder"),
-        (("tint", "photographs", "--own", "{"), "--own: '{' is no YAML"),
+        (("tint", HERE, "--own", "{"), "--own: '{' is no YAML"),
     ],
 )
 def test_what_cannot_be_asked_is_said_in_one_line(arguments, said, monkeypatch):

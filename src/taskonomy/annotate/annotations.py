@@ -14,8 +14,8 @@ class Likeness(StrEnum):
     """How a label compares with the released one of the same view."""
 
     SAME = "the release's"
-    NEAR = "near it"
-    OTHER = "another thing"
+    NEAR = "close to it"
+    OTHER = "different"
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ ANNOTATORS = {
     ),
     "mask_valid": Annotator(surfaces.mask_valid, Likeness.SAME, "where depth is not a hole, by definition", measured=("depth",)),
     "class_object": Annotator(
-        semantic.class_object, Likeness.OTHER, "made of the true classes, where the release has a network's logits", needs=("category",)
+        semantic.class_object, Likeness.OTHER, "computed from the true classes, where the release has a network's logits", needs=("category",)
     ),
     "class_scene": Annotator(
-        semantic.class_scene, Likeness.OTHER, "made of the true room, where the release has a network's probabilities", needs=("scene",)
+        semantic.class_scene, Likeness.OTHER, "computed from the true room, where the release has a network's probabilities", needs=("scene",)
     ),
 }
 

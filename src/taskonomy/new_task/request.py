@@ -1,7 +1,7 @@
 """Set up a query: a task, its images and labels, and the finished run whose sources it is transferred from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,11 @@ class OtherEncoders:
         data: How, the section `data` of the run.
     """
 
-    params: Mapping[str, PretrainedParams]
+    params: Mapping[str, PretrainedParams] = field(hash=False)  # what cannot be hashed is compared alone
     project: Path
     codes: Path
     images: str
-    data: DataParams
+    data: DataParams = field(hash=False)
 
 
 @dataclass(frozen=True)

@@ -119,17 +119,20 @@ def simple_commands(text: str) -> Iterator[list[str]]:
 
 
 def test_shell_texts_are_taken_apart() -> None:
-    text = "T=a.csv\nfor b in 2 4; do dvc exp run -n x-$b; done  # all\necho c > d; "
-    text += "cd a && taskonomy x $(taskonomy profile tiny) 'b c' \\\n  --d | tail -2"
+    text = "T=a.csv\nfor b in 2 4; do dvc exp run -n x-$b; done  # all\necho c > d; cd a && taskonomy x $(taskonomy profile tiny)\n'b c' \\\n --d"
     assert list(simple_commands(text)) == [
-        ["dvc", "exp", "run", "-n", "x-$b"], ["echo", "c"], ["cd", "a"], ["taskonomy", "x"],
-        ["taskonomy", "profile", "tiny"], ["b c", "--d"], ["tail", "-2"],
+        ["dvc", "exp", "run", "-n", "x-$b"], ["echo", "c"], ["cd", "a"], ["taskonomy", "x"], ["taskonomy", "profile", "tiny"], ["b c", "--d"],
     ]  # fmt: skip
 
 
 @cache
 def command_line() -> Any:
-    return typer.main.get_command(app)
+    """The commands, without the checks that files exist: a reader's do."""
+    root = typer.main.get_command(app)
+    for command in every_command(root):
+        for one in command.params:
+            one.callback = None
+    return root
 
 
 @cache
@@ -253,7 +256,7 @@ def code_in(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: path.name)
 def test_every_command_and_option_between_backticks_exists(page: Path) -> None:
-    options = {name for command in every_command() for name in options_of(command)} | dvc_options(dvc_parser())
+    options = {name for command in every_command(command_line()) for name in options_of(command)} | dvc_options(dvc_parser())
     for text in code_in(page):
         words = text.split()
         if words[0] == "taskonomy" and len(words) > 1 and re.fullmatch(r"[a-z-]+", words[1]):
@@ -283,8 +286,8 @@ def of_a_benchmark(option: str) -> bool:
     return any(f'"{option}"' in path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
 
 
-def every_command() -> Iterator[Any]:
-    for command in command_line().commands.values():
+def every_command(group: Any) -> Iterator[Any]:
+    for command in group.commands.values():
         yield command
         yield from getattr(command, "commands", {}).values()
 

@@ -339,16 +339,6 @@ def test_every_output_of_the_pipeline_is_described() -> None:
     assert [one for one in files if f"`{Path(one).name}`" not in text and "${key}" not in one.replace("results/${key}/", "")] == []
 
 
-def test_every_column_of_every_table_is_described(finished: Path) -> None:
-    rows = {row[1]: row[2] for row in re.finditer(r"^\| (.+?) \| (.+) \|$", (ROOT / "docs/files.md").read_text(encoding="utf-8"), re.MULTILINE)}
-    tables = [*finished.glob("results/measured/*.csv"), *ROOT.glob("results/*/*.csv")]
-    assert len(tables) > 15
-    for path in tables:
-        described = " ".join(text for names, text in rows.items() if f"`{path.name}`" in names or f"results/{path.parent.name}/`" in names)
-        columns = path.read_text(encoding="utf-8").splitlines()[0].split(",")
-        assert [one for one in columns if f"`{one}`" not in described and "..." not in described] == [], path
-
-
 def test_every_stage_is_described() -> None:
     text = (ROOT / "docs/pipeline.md").read_text(encoding="utf-8")
     assert [name for name in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"] if f"| `{name}` |" not in text] == []

@@ -144,7 +144,7 @@ def test_a_planner_on_anothers_program_plans_as_on_its_own_and_so_does_the_other
     alone = [Planner(table, one) for one in rules]
     together = [Planner(table, rules[0])]
     together += [Planner(table, one, together) for one in rules[1:]]
-    assert len({id(one._program._engine) for one in together}) == 1
+    assert len({id(one._program._loaded) for one in together}) == 1
     for budget in (3.0, 6.0, 2.0):
         for own, shared in zip(alone, together, strict=True):
             budget = max(budget, own.smallest_budget())
@@ -155,7 +155,7 @@ def test_a_program_of_another_form_is_not_lent(published: pd.DataFrame) -> None:
     first = Planner(published, PolicyParams(budget=8, max_order=1))
     for rules in ({"max_order": 2}, {"max_order": 1, "exclude": ("normal",)}, {"max_order": 1, "require": ("normal",)}):
         other = Planner(published, PolicyParams(budget=8, **rules), [first])
-        assert other._program._engine is not first._program._engine
+        assert other._program._loaded is not first._program._loaded
         assert other.policy(8.0).reproducible() == Planner(published, PolicyParams(budget=8, **rules)).policy(8.0).reproducible()
 
 

@@ -1,5 +1,7 @@
 """Batches: what a sample is does not depend on the batch that it comes in."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from taskonomy.dataset.splits import Split
 from taskonomy.labels.jigsaw import permutation_set
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import dataloader as batches
-from taskonomy.training.dataloader import TESTING, Batches, ImageInputs, Labels
+from taskonomy.training.dataloader import TESTING, Batch, Batches, ImageInputs, Labels
+from taskonomy.training.losses import Targets
 from taskonomy.training.train_unit import NoInput
 
 NAMES = [task.name for task in BUILT_IN.values() if task.label is not None]
@@ -31,27 +34,32 @@ class Bare:
 def plain(positions: np.ndarray, size: int) -> Batches:
     made = object.__new__(Batches)
     made.labels, made.inputs, made.positions, made.size, made.prepared, made.threads = Bare(), NoInput(), positions, size, Bare.prepared, 0
-    made.of = lambda chosen, epoch: chosen
+    made.mirror = None
+    made.of = lambda chosen, epoch, mirrored=None: Batch(chosen, torch.empty(len(chosen), 0), Targets(torch.empty(len(chosen)), None, {}))
     return made
+
+
+def shown_by(batches: Iterable[Batch]) -> list[np.ndarray]:
+    return [one.positions for one in batches]
 
 
 @given(st.integers(2, 40), st.integers(2, 12), st.integers(0, 3), st.integers(0, 3))
 def test_an_epoch_shows_every_sample_once_but_for_one_left_alone(count, size, seed, epoch):
     positions = np.arange(100, 100 + 3 * count, 3)
-    shown = list(plain(positions, size).shuffled(seed, epoch))
+    shown = shown_by(plain(positions, size).shuffled(seed, epoch))
     together = np.concatenate(shown)
     assert len(set(together)) == len(together) == count - (count % size == 1)
     assert set(together) <= set(positions)
     assert [len(one) for one in shown[:-1]] == [size] * (len(shown) - 1)
-    again = np.concatenate(list(plain(positions, size).shuffled(seed, epoch)))
+    again = np.concatenate(shown_by(plain(positions, size).shuffled(seed, epoch)))
     np.testing.assert_array_equal(together, again)
 
 
 def test_the_order_differs_between_epochs_and_seeds_and_testing_keeps_it():
     positions = np.arange(60)
-    orders = {tuple(np.concatenate(list(plain(positions, 7).shuffled(seed, epoch)))) for seed in (0, 1) for epoch in (0, 1, 2)}
+    orders = {tuple(np.concatenate(shown_by(plain(positions, 7).shuffled(seed, epoch)))) for seed in (0, 1) for epoch in (0, 1, 2)}
     assert len(orders) == 6
-    np.testing.assert_array_equal(np.concatenate(list(plain(positions, 7).in_order())), positions)
+    np.testing.assert_array_equal(np.concatenate(shown_by(plain(positions, 7).in_order())), positions)
     assert len(plain(positions, 7)) == len(list(plain(positions, 7).in_order())) == 9
 
 

@@ -17,7 +17,7 @@ from taskonomy.affinity.measure import Normalization
 from taskonomy.atomic_io import write_json
 from taskonomy.dataset.splits import Split
 from taskonomy.policy.planner import plan
-from taskonomy.training.transfer_context import SCRATCH, shared
+from taskonomy.training.transfer_context import BASELINES, shared
 from taskonomy.transfers import screen as screening
 from taskonomy.transfers import transfers
 from taskonomy.transfers.beam_search import most_promising
@@ -66,7 +66,7 @@ def test_the_best_sources_are_trained_with_the_targets_own_and_the_baseline_and_
     says(**RANKED)
     done = transfers_to(job(screen=KEEP, max_order=1))
     kept = {"camera_pose_fixated", "colorization", "denoising"}
-    assert set(done.units) == {SCRATCH, ("normal",), ("random_projection",), *((name,) for name in kept)}
+    assert set(done.units) == {*BASELINES, ("normal",), ("random_projection",), *((name,) for name in kept)}
 
 
 @pytest.mark.parametrize(("reliability", "agreement"), [(0.59, float("nan")), (float("nan"), float("nan")), (-1.0, 1.0), (0.9, 0.0), (0.9, -0.5)])
@@ -84,7 +84,7 @@ def test_where_better_scores_went_with_worse_transfers_every_source_is_trained(j
     says(compared=True, **({name: float(loss) for name, loss in worth.items()} | {"autoencoding": 1e-6}))
     done = transfers_to(job(screen=KEEP, max_order=1))
     assert done.screen.agreement < 0
-    assert set(done.units) == {SCRATCH, *((name,) for name in TRAINED)}
+    assert set(done.units) == {*BASELINES, *((name,) for name in TRAINED)}
     write_transfers(tmp_path / "normal", job().codes.parent / "models/normal", done)
     assert not json.loads((tmp_path / "normal/screen.json").read_text())["trusted"]
 

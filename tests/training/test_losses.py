@@ -118,6 +118,7 @@ CASES: dict[str, tuple[Loss, np.ndarray, Targets]] = {
     "distributions": (Loss.SOFT_CROSS_ENTROPY, *distributions()),
     "colours": (Loss.SOFT_CROSS_ENTROPY, *colours()),
     "colours with a mask": (Loss.SOFT_CROSS_ENTROPY, *colours(masked=True)),
+    "several classes": (Loss.BINARY_CROSS_ENTROPY, numbers(BATCH, 4), targets(np.array([[0, 1, 255, 1], [255] * 4, [1, 0, 0, 1]], np.uint8))),
     "segments": (Loss.PAIRWISE, *segments()),
     "segments of a small image": (Loss.PAIRWISE, *segments(6)),
     "poses": (Loss.POSE, numbers(BATCH, 6), targets(numbers(BATCH, 6, seed=1))),
@@ -154,6 +155,11 @@ def hand_cross_entropy(output: np.ndarray, wanted: Targets, sample: int) -> floa
             logits = output if ids.ndim == 1 else output[:, *place]
             terms.append(-weights[ids[place]] * log_softmax(logits)[ids[place]])
     return sum(terms) / max(len(terms), 1)
+
+
+def hand_binary_cross_entropy(output: np.ndarray, wanted: Targets, sample: int) -> float:
+    known = [(1 / (1 + np.exp(-logit)), yes) for logit, yes in zip(output, wanted.values[sample].numpy(), strict=True) if yes != 255]
+    return sum(-np.log(share if yes else 1 - share) for share, yes in known) / max(len(known), 1)
 
 
 def hand_soft_cross_entropy(output: np.ndarray, wanted: Targets, sample: int) -> float:
@@ -201,6 +207,7 @@ HAND = {
     Loss.PAIRWISE: hand_pairwise,
     Loss.POSE: hand_pose,
     Loss.EGOMOTION: hand_egomotion,
+    Loss.BINARY_CROSS_ENTROPY: hand_binary_cross_entropy,
 }
 
 

@@ -60,7 +60,7 @@ def test_networks_from_other_seeds_differ_and_are_known_the_second_time(run, tmp
 @pytest.mark.parametrize("target", ["normal", "denoising", "camera_pose_fixated"])
 def test_the_network_on_pixels_has_the_decoder_and_the_output_of_a_transfer(prepared, trained, tmp_path, target):
     context = tiny_context(prepared.root, trained / "codes", tmp_path / "store", target, "autoencoding")
-    pixels, transfer = fresh_pixels(context).eval(), fresh_transfer(context, 1, int(context.stored_codes("autoencoding").shape[1])).eval()
+    pixels, transfer = fresh_pixels(context).eval(), fresh_transfer(context, [context.stored_codes("autoencoding")]).eval()
     shapes = [[tuple(weights.shape) for weights in network.decoder.parameters()] for network in (pixels, transfer)]
     assert shapes[0] == shapes[1]
     convolutions = [module for module in pixels.transfer.modules() if isinstance(module, torch.nn.Conv2d)]

@@ -78,7 +78,7 @@ def test_dvc_reads_the_pipeline_of_a_project_and_knows_who_makes_what(laid: Path
     params = read_params(laid / "params.yaml")
     with Repo(str(laid)) as repo:
         found = {stage.name: stage for stage in repo.index.stages}
-        matrices = {"train": params.data.tasks, "transfer": params.transfer.targets}
+        matrices = {"train": params.data.tasks, "transfer": params.transfer.targets, "encode": tuple(params.encoders)}
         assert set(found) == {f"{name}@{one}" if one else name for name in pipeline for one in matrices.get(name, ("",))}
         made = [Path(out.fs_path) for stage in found.values() for out in stage.outs]
         for stage in found.values():
@@ -102,7 +102,7 @@ def test_every_command_is_one_of_the_installed_code_with_options_that_its_stage_
     parse = argparse.ArgumentParser.parse_args
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", read)
     for name, stage in pipeline.items():
-        program, verb, called, *options = shlex.split(stage["cmd"])
+        program, verb, called, *options = shlex.split(stage.get("do", stage)["cmd"])
         assert (program, verb, called) == ("taskonomy", "stage", name)
         monkeypatch.setattr(sys, "argv", [name, *options])
         with pytest.raises(Read):
@@ -112,7 +112,7 @@ def test_every_command_is_one_of_the_installed_code_with_options_that_its_stage_
 def test_what_a_stage_of_a_project_reads_and_makes_is_what_it_does_in_the_pipeline(pipeline: dict[str, Any], templates: dict[str, Any]) -> None:
     """But for code, in whose place is its version, and for what a project has not."""
     for name in pipeline.keys() - {"example"}:
-        own, template = pipeline[name], templates[name]
+        own, template = (stage.get("do", stage) for stage in (pipeline[name], templates[name]))
         assert set(own.get("params", ())) == {"version", *template.get("params", ())} - {"world"}
         for kind in ("outs", "metrics", "plots"):
             assert len(own.get(kind, ())) == len(template.get(kind, ()))

@@ -81,3 +81,14 @@ def need_dvc() -> None:
 def _paths(value: Any) -> Iterable[Path]:
     given = value if isinstance(value, list | tuple) else [] if value is None else [value]
     return [Path(one) for one in given]
+
+
+def known_profile(name: str) -> None:
+    """Check that there is a profile of this name.
+
+    Raises:
+        TaskonomyError: There is none.
+    """
+    from taskonomy.config.profile_files import profile_file  # late: what a stage is to note must not be loaded before it looks
+
+    profile_file(name)

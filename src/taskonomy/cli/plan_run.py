@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from taskonomy.cli.path_checks import need_project
-from taskonomy.config.profile_files import profile_file
+from taskonomy.cli.path_checks import known_profile, need_project
 
 
 def plan(
@@ -20,7 +19,7 @@ def plan(
     """Estimate stages, units of work, disk, memory, hours and GPU hours of a run before it starts."""
     need_project()
     if profile is not None:
-        profile_file(profile)
+        known_profile(profile)
     from taskonomy.atomic_io import to_json
     from taskonomy.config.params import read_params
     from taskonomy.config.profiles import with_profile

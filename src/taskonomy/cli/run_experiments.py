@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from taskonomy.cli.path_checks import need_project
-from taskonomy.config.profile_files import profile_file
+from taskonomy.cli.path_checks import known_profile, need_project
 
 app = typer.Typer(no_args_is_help=True, help="The paper's experiments that train, as experiments of DVC.")
 RESULTS = Path("results/experiments")
@@ -31,7 +30,7 @@ def run(
     """Run experiments on the committed code, several stages at once, and collect their results."""
     need_project()
     for name in names or ():
-        profile_file(f"experiments/{name}")
+        known_profile(f"experiments/{name}")
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline import experiments
 

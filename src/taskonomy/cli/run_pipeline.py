@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from taskonomy.cli.path_checks import file_to_write, need_dvc, need_project
-from taskonomy.config.profile_files import profile_file
+from taskonomy.cli.path_checks import file_to_write, known_profile, need_dvc, need_project
 from taskonomy.errors import TaskonomyError
 
 
@@ -16,7 +15,7 @@ def profile(
 ) -> None:
     """Print what a profile changes, as options of DVC: `dvc exp run $(taskonomy profile tiny)`."""
     need_project()
-    profile_file(name)
+    known_profile(name)
     if write:
         _set_profile(name)
         return
@@ -56,7 +55,7 @@ def repro(
     """
     if profile is not None:
         need_project()
-        profile_file(profile)
+        known_profile(profile)
         if dry:
             raise TaskonomyError("--dry with --profile would write params.yaml; set it first: taskonomy profile NAME --write")
         _set_profile(profile)
@@ -103,7 +102,7 @@ def check(
     """Run the committed pipeline in a clean clone, from scratch, and check for the same bits or, on another kind of machine, the same metrics."""
     need_project()
     if profile is not None:
-        profile_file(profile)
+        known_profile(profile)
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline.verify import check as verify
 

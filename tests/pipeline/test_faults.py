@@ -15,6 +15,7 @@ import yaml
 from small_run import change, run
 from waiting import until
 
+pytestmark = pytest.mark.long  # whole pipelines
 DVC, TASKONOMY = ("dvc", "repro"), ("taskonomy", "repro", "-j", "2")
 
 # Loaded by every Python process of a run: the process of one stage stops for good when it renames its so manieth finished file or folder.

@@ -15,6 +15,8 @@ from small_run import MEASURED, OF_A_TABLE, TARGETS, change, clone, each, kept, 
 from taskonomy.config.params import read_params
 from taskonomy.estimate.workload import stages_of, units_of
 
+pytestmark = pytest.mark.long  # whole pipelines
+
 
 def counted(values: Iterable[object]) -> dict[object, int]:
     return dict(Counter(values))

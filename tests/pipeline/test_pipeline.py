@@ -53,7 +53,7 @@ def test_a_changed_parameter_reruns_what_it_affects_and_nothing_else(copied: Pat
     assert repro(copied) == set()  # DVC sees it so, too
 
 
-OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "facts", "agreement", "export"}
+OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "noise", "facts", "agreement", "export"}
 
 
 @pytest.mark.long

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Shaped
 
-from taskonomy.affinity.losses_file import Losses
+from taskonomy.affinity.from_run import AVERAGE
+from taskonomy.affinity.losses_file import Losses, open_losses, read_losses
 from taskonomy.affinity.measure import AGAINST, Normalization, measure
 from taskonomy.affinity.win_rates import win_rate_against
+from taskonomy.dataset.splits import Split
 from taskonomy.tables.table import SELF
 
 RATES = (*AGAINST, "quality")
@@ -46,6 +49,36 @@ def networks_by_seed(task: str, own: Sequence[OneLossPerImage], average: OneLoss
     rates = win_rate_against(np.stack(list(own)), average, task, [f"seed {seed}" for seed in range(len(own))])
     rows = pd.DataFrame({"target": task, "source": SELF, "seed": range(len(own)), "beats_constant": rates})
     return rows.reindex(columns=list(COLUMNS))
+
+
+def noise_table(
+    transfers: Path,
+    models: Path,
+    repeated: Mapping[str, Mapping[str, Sequence[OneLossPerImage]]],
+    networks: Mapping[str, Sequence[OneLossPerImage]],
+    normalization: Normalization,
+) -> pd.DataFrame:
+    """Compute affinities and win rates of what was trained again, beside those of the run.
+
+    Args:
+        transfers: Folder with the losses of all transfers, by target.
+        models: Folder with the losses of all task networks.
+        repeated: Target -> source -> losses from each further seed, on the images that affinities are measured on.
+        networks: Task -> its network's losses from each further seed, on the same images.
+        normalization: From losses to affinities.
+
+    Returns:
+        Columns `COLUMNS`; no rows where nothing was trained again.
+    """
+    file, parts = f"{Split.TEST_AFFINITY}.npz", []
+    for target, by_source in repeated.items():
+        with open_losses(transfers / target / file, target) as losses:
+            if others := {source: by_seed for source, by_seed in by_source.items() if source in losses.candidates}:
+                parts.append(transfers_by_seed(losses, others, normalization))
+    for task, by_seed in networks.items():
+        own, average = read_losses(models / task / file, SELF, AVERAGE)
+        parts.append(networks_by_seed(task, [own, *by_seed], np.asarray(average)))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
 def deviations(table: pd.DataFrame) -> dict[str, dict[str, Any]]:

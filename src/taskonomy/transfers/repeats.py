@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Shaped
+
 from taskonomy.compute.executor import LOCAL, Executor
 from taskonomy.compute.work import Work
 from taskonomy.config.execution_params import WorkKind
@@ -100,3 +103,8 @@ def _known(store: Store, key: str) -> Unit:
     if (unit := store.read(key)) is None:
         raise TaskonomyError(f"{store.root}: the unit {key} vanished while it was used")
     return unit
+
+
+def losses_of(units: Sequence[Unit]) -> list[Shaped[np.ndarray, " images"]]:
+    """Return the losses of units on the images that affinities are measured on."""
+    return [unit.arrays[Split.TEST_AFFINITY] for unit in units]

@@ -107,11 +107,12 @@ def test_the_page_shows_the_policy_and_follows_the_reader(published: pd.DataFram
     expected = {order: Planner(published, params.model_copy(update={"max_order": order})) for order in (1, 2)}
     script = """
         result.headline = document.getElementById('headline').textContent;
+        result.sources = [...document.querySelectorAll('#sources .source')].map((one) => one.lastChild.textContent);
         result.nodes = document.querySelectorAll('#graph .node').length;
         document.querySelector('#orders input[value="1"]').click();
         const slider = document.getElementById('budget');
         slider.value = 4; slider.dispatchEvent(new Event('input'));
-        result.after = document.getElementById('headline').textContent;
+        result.after = document.getElementById('details').textContent;
         result.budget = document.getElementById('budget-value').value;
         result.links = document.querySelectorAll('#graph .link').length;
         result.plots = ['front-gain', 'front-quality', 'heat', 'tree', 'savings', 'significance-gain'].map(
@@ -119,7 +120,8 @@ def test_the_page_shows_the_policy_and_follows_the_reader(published: pd.DataFram
         result.cells = document.getElementById('heat').data[0].x.length;
     """
     result = seen(page_of(published, params, [1, 2], 4), tmp_path, script)
-    assert str(result["headline"]).startswith("Label 3 tasks in full (")
+    assert result["headline"] == "Label 3 tasks in full and transfer to the other 19 of 22 targets."
+    assert result["sources"] == [BUILT_IN.title(name) for name in expected[2].policy(3).sources]
     assert result["nodes"] == 3 + 22
     assert result["budget"] == "5"
     assert result["links"] == 22

@@ -85,7 +85,7 @@ def test_the_headline_says_what_to_label_what_it_saves_and_how_sure_gain_and_qua
     gain, quality = (found.interval([(one.target, one.sources) for one in best.transfers], name) for name in ("gain", "quality"))
     assert gain is not None
     assert quality is not None
-    assert f"Label 2 tasks in full ({', '.join(map(BUILT_IN.title, best.sources))}) and transfer to the other 2 of 4 targets" in told
+    assert f"Label 2 tasks in full and transfer to the other 2 of 4 targets. {' '.join(map(BUILT_IN.title, best.sources))} " in told
     assert "saves 45 % of the labels of training every target by itself (counting 1,000 images for a network and 100 for a transfer)" in told
     for name, against_what in ((gain, "a shallow network on the same few images"), (quality, "its own fully supervised network")):
         assert f"{against_what} on {100 * name.value:.0f} % of the images ({100 * name.low:.0f} to {100 * name.high:.0f})" in told

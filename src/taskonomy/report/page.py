@@ -78,6 +78,7 @@ def page(title: str, results: Results) -> str:
         title=title,
         policy=results.policy,
         chosen=shown[chosen],
+        titles={name: registry.title(name) for name in shown[chosen]["sources"]},
         excluded=[registry.title(name) for name in results.excluded if name in task_names(results.table)[1]],
         families=families,
         others=bool(others),

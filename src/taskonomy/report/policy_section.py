@@ -119,7 +119,8 @@ def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
         **{name: point[name] for name in (*names, "use_as_they_are") if name in point},
         **{name: [_number(one.value), _number(one.low), _number(one.high)] for name, one in judged.items()},
         "labels": share,
-        "headline": _headline(point, judged, share, results),
+        "headline": _headline(point, results.registry),
+        "details": _details(judged, share, results),
         "see": _feeds(point, results.registry),
         "transfers": [[one["target"], one["sources"], *_of_transfer(one, results)] for one in point["transfers"]],
     }
@@ -140,22 +141,30 @@ def _of_transfer(one: dict[str, Any], results: Results) -> list[float | None]:
     return [None if each is None else each.value for each in found]
 
 
-def _headline(point: dict[str, Any], judged: dict[str, Interval], share: float | None, results: Results) -> str:
+def _headline(point: dict[str, Any], registry: Registry) -> str:
+    """Say in one line what to do; the page lists the sources below it."""
     targets = [one["target"] for one in point["transfers"]]
-    sources = point["sources"]
-    others = sum(target not in sources for target in targets)
-    said = f"{_chosen(point, results.registry)} and transfer to the other {others} of {count(len(targets), 'target')}"
+    others = sum(target not in point["sources"] for target in targets)
+    return f"{_chosen(point, registry)} and transfer to the other {others} of {count(len(targets), 'target')}."
+
+
+def _details(judged: dict[str, Interval], share: float | None, results: Results) -> str:
+    """Say what the policy saves, and how often a target then beats its rivals."""
+    said = []
     if share is not None and results.images is not None:
         full, transfer = results.images
-        counted = f"counting {full:,} images for a network and {transfer:,} for a transfer"
-        said += f", which saves {percent(1 - share)} of the labels" if share < 1 else f", which takes {percent(share)} of the labels"
-        said += f" of training every target by itself ({counted})"
+        saved = f"saves {percent(1 - share)}" if share < 1 else f"takes {percent(share)}"
+        said.append(
+            f"This {saved} of the labels of training every target by itself (counting {full:,} images for a network and {transfer:,} for a transfer)."
+        )
     parts = [
         f"{against} on {percent(judged[name].value)} of the images{_among(judged[name])}"
         for name, against in AGAINST.items()
         if not np.isnan(judged[name].value)
     ]
-    return f"{said}: on average, a target then beats {', '.join(parts[:-1]) + ', and ' * (len(parts) > 1) + parts[-1]}." if parts else f"{said}."
+    if parts:
+        said.append(f"On average, a target then beats {', '.join(parts[:-1]) + ', and ' * (len(parts) > 1) + parts[-1]}.")
+    return " ".join(said)
 
 
 def _labelled(point: dict[str, Any]) -> set[str]:
@@ -166,7 +175,7 @@ def _labelled(point: dict[str, Any]) -> set[str]:
 def _chosen(point: dict[str, Any], registry: Registry) -> str:
     """Say which tasks to label, and which sources that others trained to use."""
     full, others = [name for name in point["sources"] if name in _labelled(point)], point.get("use_as_they_are", {})
-    labels = f"label {count(len(full), 'task')} in full ({', '.join(map(registry.title, full))})"
+    labels = f"label {count(len(full), 'task')} in full"
     use = [f"{registry.title(name)} ({as_it_is(one['licence'], one['inference'])})" for name, one in others.items()]
     parts = [labels] * bool(full or not use) + [f"use {', '.join(use)} as {'it is' if len(use) == 1 else 'they are'}"] * bool(use)
     said = ", ".join(parts)

@@ -90,6 +90,7 @@ function chosenWords(sources) {
 
 function words(point) {
   byId("headline").textContent = point.headline ?? `${chosenWords(point.sources)} and transfer to the other ${point.transfers.filter(([target]) => !point.sources.includes(target)).length} of ${point.transfers.length} targets.`;
+  byId("details").textContent = point.details;
   byId("sources").replaceChildren(...point.sources.map((name) => {
     const chip = document.createElement("span"), mark = document.createElement("span");
     chip.className = "source"; mark.className = "mark"; mark.textContent = marks(name); mark.style.color = colourOf(name);

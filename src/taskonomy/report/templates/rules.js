@@ -45,7 +45,7 @@ const rules = (() => {
       max_order: order, budget, cost: found.cost, objective: null, sources: found.sources, status: "optimal", here: true,
       one_more_label: { cost: null }, gain: [mean(rows.map((one) => one.gain)), null, null], quality: [mean(rows.map((one) => one.quality)), null, null],
       gain_scratch: [mean(rows.map((one) => one.gain_scratch)), null, null],
-      labels: null, headline: null, see: "Solved in this page, and proved to be the best under these rules.",
+      labels: null, headline: null, details: "", see: "Solved in this page, and proved to be the best under these rules.",
       transfers: rows.map((one) => [one.target, one.sources, one.gain, one.quality, one.gain_scratch]),
     };
   }

@@ -48,7 +48,7 @@ class Transfer:
     gain: float
     quality: float
     exact: Fraction = field(default=Fraction(0))
-    gain_scratch: float = float("nan")
+    gain_scratch: float = field(default=float("nan"), compare=False)  # nan where it was not measured, and nan equals nothing
     imputed: bool = False
 
     @property

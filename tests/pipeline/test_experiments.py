@@ -23,9 +23,9 @@ def test_an_experiment_is_run_brought_home_and_held_against_the_committed_run(fi
     before, lock = units(project), (project / "dvc.lock").read_bytes()
     assert "images-8: Fewer images. [not run]" in run(project, "taskonomy", "experiments", "list")
     assert "of 2 experiments (images-8, other-ways)" in run(project, "taskonomy", "experiments", "run", "-j", "2")
-    # One from scratch, one on pixels and five of first order to each target; by way of a task to the other: a transfer with weights, a
+    # One from scratch, one on pixels, a constant and five of first order to each target; by way of a task to the other: a transfer with weights, a
     # representation, a transfer.
-    assert len(units(project).keys() - before.keys()) == 7 * len(TARGETS) + 3
+    assert len(units(project).keys() - before.keys()) == 8 * len(TARGETS) + 3
     assert (project / "dvc.lock").read_bytes() == lock
     names = {row["Experiment"] for row in pd.read_csv(tmp_csv(project, tmp_path)).to_dict("records")}
     assert {"images-8", "other-ways"} <= names

@@ -28,7 +28,7 @@ def test_the_plan_counts_the_units_and_stages_that_the_run_made(finished: Path) 
     models = pd.concat([pd.read_csv(path) for path in finished.glob("models/*/units.csv") if path.stat().st_size > len("key,name\n")])
     transfers = pd.concat([pd.read_csv(path) for path in finished.glob("data/transfers/*/units.csv")])
     assert counted(models["name"]) == {"self": units.networks, "average": units.constants}
-    assert counted(transfers["order"]) == {0: 2 * units.scratch, **units.transfers}
+    assert counted(transfers["order"]) == {0: 3 * units.scratch, **units.transfers}
     assert len(pd.read_csv(finished / "data/variants/units.csv")) == units.variants + units.steps
     lock = yaml.safe_load((finished / "dvc.lock").read_text())["stages"]
     assert counted(name.partition("@")[0] for name in lock) == dict(stages_of(params, finished / "dvc.yaml"))
@@ -75,9 +75,9 @@ def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Pat
     change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
     assert ran(copied) == {"prepare", "train@edge_texture", "variants", "chosen", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
     new = units(copied).keys() - before.keys() - kept(copied)
-    # As a target everything: its network, its constant, from scratch, on pixels, 5 of order 1 and 3 of order 2. As a source: alone and in two
-    # pairs, twice.
-    assert len(new) == 2 + (2 + 5 + 3) + 2 * 3
+    # As a target everything: its network, its constant, from scratch, on pixels, a constant again, 5 of order 1 and 3 of order 2. As a source:
+    # alone and in two pairs, twice.
+    assert len(new) == 2 + (3 + 5 + 3) + 2 * 3
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ from taskonomy.labels.encodings import Input, Loss
 from taskonomy.models.discriminator import Critic
 from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit
-from taskonomy.store.unit_keys import UNIT_CODE
+from taskonomy.store.unit_keys import UNIT_CODE, constant_key
 from taskonomy.tasks import BUILT_IN, Task
 from taskonomy.training import adversarial
 from taskonomy.training import task_networks as networks
@@ -305,6 +305,6 @@ def test_only_a_tasks_own_network_has_it(monkeypatch, tmp_path):
     assert recipes == {"network normal": STRONG, "scratch normal": STRONG, "average normal": None}
     task, without = MADE.task(BUILT_IN["normal"]), tiny_config("normal")
     train = task.of_split(Split.TRAIN)
-    assert networks.constant_key(task, values, train) == networks.constant_key(task, without, train)
+    assert constant_key(task, values, train) == constant_key(task, without, train)
     assert networks.network_key(MADE, task, values, train, "self") != networks.network_key(MADE, task, without, train, "self")
     assert {"taskonomy.models", "taskonomy.training"} <= set(UNIT_CODE)

@@ -12,9 +12,8 @@ from tiny import OTHER_PRECISION, TRAINED, profile, tiny_config, tiny_context
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import Split
 from taskonomy.store import unit_keys as keys
-from taskonomy.store.unit_keys import network_key
+from taskonomy.store.unit_keys import constant_key, network_key
 from taskonomy.tasks import BUILT_IN
-from taskonomy.training.task_networks import constant_key
 from taskonomy.training.transfer_context import SCRATCH, shared
 
 

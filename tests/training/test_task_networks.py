@@ -11,6 +11,7 @@ from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.store.store import Store
+from taskonomy.store.unit_keys import CONSTANT, CONSTANT_STEPS
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import task_networks as networks
 from taskonomy.training import train_unit as units
@@ -223,5 +224,5 @@ def test_the_average_is_the_constant_that_loses_least(prepared, name, loss, best
 
 
 def test_the_average_of_few_samples_takes_as_many_steps(prepared):
-    assert networks.CONSTANT.passes(1) == networks.CONSTANT_STEPS
-    assert networks.CONSTANT.passes(10**4) == networks.CONSTANT.epochs
+    assert CONSTANT.passes(1) == CONSTANT_STEPS
+    assert CONSTANT.passes(10**4) == CONSTANT.epochs

@@ -22,12 +22,13 @@ from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Input
 from taskonomy.store.store import Store
+from taskonomy.store.unit_keys import constant_key
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import train_unit as units
 from taskonomy.training.codes import codes_of, row_of_view
 from taskonomy.training.dataloader import TESTING, Batches, CodeInputs, ImageInputs
 from taskonomy.training.trainer import losses_of
-from taskonomy.training.transfer_context import BASELINES, PIXELS, SCRATCH, chosen_samples, shared
+from taskonomy.training.transfer_context import BASELINES, SCRATCH, chosen_samples, shared
 from taskonomy.transfers import transfers
 from taskonomy.transfers.transfers import transfers_to
 
@@ -80,7 +81,7 @@ def test_every_transfer_that_is_asked_for_is_there_and_learns_from_the_same_imag
         assert all(losses[names.index("+".join(one))].tobytes() == done.units[one].arrays[half].tobytes() for one in expected - {*BASELINES})
     table = done.table().set_index("sources")
     assert len(set(table["key"])) == len(expected)
-    assert table.loc["scratch", "order"] == table.loc["pixels", "order"] == 0
+    assert all(table.loc[name, "order"] == 0 for (name,) in BASELINES)
     assert all(table.loc["+".join(one), "order"] == len(one) for one in expected - {*BASELINES})
 
 
@@ -88,7 +89,7 @@ def test_a_transfer_has_the_same_bits_alone_after_others_and_in_any_order(job, t
     whole = job(beam="all")
     transfers_to(whole)
     company = files_of(tmp_path / "store")
-    pairs = [("autoencoding", "colorization"), ("random_projection",), SCRATCH, PIXELS]
+    pairs = [("autoencoding", "colorization"), ("random_projection",), *BASELINES]
     for number, sources in enumerate(pairs):  # each alone, and fewer sources known
         store = tmp_path / f"alone{number}"
         names = FEW if sources in BASELINES else sources
@@ -102,11 +103,20 @@ def test_a_transfer_has_the_same_bits_alone_after_others_and_in_any_order(job, t
     assert files_of(tmp_path / "backwards") == company
 
 
+def test_the_best_constant_is_that_of_the_transfers_own_images(job, prepared):
+    """Of few images it is another one than of many, and nothing that transfers see beside them changes it."""
+    few, many = job(images=8, max_order=1), job(images=16, max_order=1)
+    alone = [transfers_to(one).units[("average",)].arrays[Split.TEST_AFFINITY] for one in (few, many)]
+    assert not np.array_equal(*alone)
+    train = chosen_samples(prepared.task(BUILT_IN["normal"]).of_split(Split.TRANSFER), 8, few.params.seed, "normal")
+    assert few.key(("average",)) == constant_key(few.task, few.config, train)
+
+
 def test_two_processes_make_the_same_files_as_one(job, tmp_path, monkeypatch):
     transfers_to(job(max_order=1))
     monkeypatch.setenv("TASKONOMY_CORES", "2")
     transfers_to(job(max_order=1, store=tmp_path / "two"))
-    assert len(files_of(tmp_path / "two")) == 2 + len(FEW)
+    assert len(files_of(tmp_path / "two")) == len(BASELINES) + len(FEW)
     assert files_of(tmp_path / "two") == files_of(tmp_path / "store")
 
 
@@ -322,7 +332,7 @@ def test_the_stage_writes_what_the_transfers_are(project, prepared, trained):
         stored = store.read(key).arrays["test_policy"]
         there = arrays[sources] if (sources,) in BASELINES else arrays["losses"][list(arrays["candidates"]).index(sources)]
         np.testing.assert_array_equal(stored, there)
-    assert {sources for _key, sources, *_rest in rows[1:]} == {"scratch", "pixels", *FEW}
+    assert {sources for _key, sources, *_rest in rows[1:]} == {*(name for (name,) in BASELINES), *FEW}
 
 
 def test_stored_codes_are_what_the_saved_encoder_makes(prepared, trained):

@@ -13,8 +13,8 @@ from taskonomy.config.params import Params
 from taskonomy.dataset.splits import Split
 from taskonomy.estimate.throughput import Nets, NetworkKind, Rate, calibrated
 from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs
+from taskonomy.store.unit_keys import CONSTANT
 from taskonomy.training.dataloader import KEPT_BYTES
-from taskonomy.training.task_networks import CONSTANT
 
 # Seconds of a process in the default run: to render, annotate and prepare a view of 64 px of the built-in world; to load what stages load.
 WORLD_SECONDS, START_SECONDS = 0.096, 3.0
@@ -46,11 +46,12 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
     spent = time.perf_counter() - began
     few, everything = min(params.transfer.images, images.of[Split.TRANSFER]), images.of[Split.TRAIN]
     targets = [kind for kind in clock.own if kind.name in params.transfer.targets]
+    constants = [*((kind, everything) for kind in clock.own), *((kind, few) for kind in targets)]
     coded = len(params.data.tasks) * code_inputs(params) * images.coded
     starts = stages["train"] + 2 * stages["transfer"]
     hours = [
         clock.trained("task networks", clock.own, len(clock.own), everything),
-        Hours("best constants", len(clock.own), sum(clock.constant(kind, everything) for kind in clock.own), 0.0),
+        Hours("best constants", len(clock.own) + len(targets), sum(clock.constant(kind, images) for kind, images in constants), 0.0),
         Hours("codes", coded, coded * clock.encoding, coded * clock.encoder.flop / 3 / 1e12),
         clock.trained("from scratch", targets, len(targets), few),
         clock.trained("shallow networks on the image", clock.to, units.scratch, few),

@@ -66,6 +66,7 @@ class RunEstimate:
             "constants": self.units.constants,
             "scratch": self.units.scratch,
             "pixels": self.units.scratch,
+            "constants of transfers": self.units.scratch,
             "variants": self.units.variants,
         }
         units |= {f"transfers of order {order}": count for order, count in self.units.transfers.items()} | {"steps": self.units.steps}
@@ -125,7 +126,7 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
     found["prepared data"] = disk_needed(tasks, params.data.resolution, images.total, params.data.fit)
     found["codes"] = len(tasks) * code_inputs(params) * images.coded * code_bytes(params)
     losses = 4 * images.tested
-    candidates = sum(units.transfers.values()) + 2 * units.scratch + units.variants + len(params.transfer.targets)
+    candidates = sum(units.transfers.values()) + 3 * units.scratch + units.variants + len(params.transfer.targets)
     found["losses of transfers"] = candidates * losses
     found["store of units"] = units.total * (losses + UNIT_BYTES)
     if params.execution.weights:

@@ -81,7 +81,8 @@ class Units:
     Attributes:
         networks: Task networks that are trained.
         constants: Best constants, a baseline.
-        scratch: Networks trained from scratch on a transfer's images, another baseline; there are as many shallow ones on the image.
+        scratch: Networks trained from scratch on a transfer's images, another baseline; there are as many shallow ones on the image, and best
+            constants of those images.
         transfers: Order -> transfers to all targets together; with a numeric beam, or a screen, an upper bound.
         variants: Transitive and fine-tuned transfers.
         steps: Further units that those need: transfers whose weights are kept, and representations computed from codes.
@@ -99,7 +100,7 @@ class Units:
     @property
     def total(self) -> int:
         """Return the number of all units."""
-        return self.networks + self.constants + 2 * self.scratch + sum(self.transfers.values()) + self.variants + self.steps
+        return self.networks + self.constants + 3 * self.scratch + sum(self.transfers.values()) + self.variants + self.steps
 
 
 def units_of(params: Params) -> Units:

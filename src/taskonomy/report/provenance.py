@@ -15,7 +15,11 @@ import pandas as pd
 from taskonomy.dataset.prepared_dataset import Prepared
 
 KINDS = {"self": "task networks", "average": "best constants"}
-BASELINES = {"scratch": "networks from scratch", "pixels": "shallow networks on the image"}
+BASELINES = {
+    "scratch": "networks from scratch",
+    "pixels": "shallow networks on the image",
+    "average": "best constants of the transfers' images",
+}
 
 
 def facts(

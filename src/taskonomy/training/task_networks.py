@@ -7,24 +7,20 @@ import numpy as np
 import torch
 from jaxtyping import Int, Shaped
 
-from taskonomy.config.network_params import Precision, ScheduleParams
+from taskonomy.config.network_params import Precision
 from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.dataset.splits import Split
 from taskonomy.machine.device import fastest
 from taskonomy.models.encoder import make_encoder
 from taskonomy.models.networks import TaskNetwork, task_network
-from taskonomy.store.store import Store, Unit, code_digest, key_of
-from taskonomy.store.unit_keys import UNIT_CODE, data_digest, network_key
+from taskonomy.store.store import Store, Unit
+from taskonomy.store.unit_keys import CONSTANT, constant_key, network_key
 from taskonomy.training.codes import coded_rows, codes_of
 from taskonomy.training.dataloader import ImageInputs, Labels
 from taskonomy.training.train_unit import ConstantPredictor, Kept, NoInput, Recipe, train_unit, weights_of
 from taskonomy.training.trainer import Curve, seeded
 
-# A constant is fitted by the same loop, at a learning rate too high for networks. If these epochs have fewer than CONSTANT_STEPS steps, more follow:
-# for every loss, so many steps come within 2 % of the optimum.
-CONSTANT_STEPS = 200
-CONSTANT = ScheduleParams(epochs=6, least_steps=CONSTANT_STEPS, batch=64, rate=0.1, slow_after=0.6, weight_decay=0.0)
 EachEpoch = Callable[[int, Curve], object]
 
 
@@ -62,8 +58,7 @@ def train_task(prepared: Prepared, config: TaskConfig, store: Store, each_epoch:
         recipe = _recipe("network", task, labels, config, train, prepared)
         units["self"] = train_unit(store, keys["self"], recipe, lambda: network_of(config, prepared), keep=True, each_epoch=each_epoch)
         network.load_state_dict(weights_of(units["self"]))
-        shape = config.definition.output_shape(int(prepared.images.shape[1]))
-        units["average"] = train_unit(store, keys["average"], _constant(task, labels, config, train), lambda: ConstantPredictor(shape))
+        units["average"] = train_constant(prepared, task, labels, config, train, keys["average"], store)
     torch.set_num_threads(1)
     rows, read = coded_rows(prepared.splits), config.entry.input
     encoder = network.encoder if isinstance(network, TaskNetwork) else network
@@ -82,6 +77,14 @@ def train_scratch(
     return train_unit(store, key, _recipe("scratch", task, labels, config, train, prepared), lambda: network_of(config, prepared), also=also)
 
 
+def train_constant(
+    prepared: Prepared, task: PreparedTask, labels: Labels, config: TaskConfig, train: Int[np.ndarray, " samples"], key: str, store: Store
+) -> Unit:
+    """Fit the best constant of these samples; the same for every image, but not for every pixel."""
+    shape = config.definition.output_shape(int(prepared.images.shape[1]))
+    return train_unit(store, key, _constant(task, labels, config, train), lambda: ConstantPredictor(shape))
+
+
 def prepared_task(prepared: Prepared, config: TaskConfig) -> PreparedTask:
     """Open the samples and labels of a configured task."""
     return replace(prepared.task(config.definition), task=config.definition)
@@ -91,13 +94,6 @@ def network_of(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:
     """Build a fresh network of a task."""
     side = int(prepared.images.shape[1])
     return task_network(config.definition, config.encoder, config.decoder, side, tile_side=config.tile_side)
-
-
-def constant_key(task: PreparedTask, config: TaskConfig, train: Int[np.ndarray, " samples"]) -> str:
-    """Compute the key of the best constant for these samples."""
-    settings = config.model_dump(mode="json", include={"task", "entry", "seed"})
-    what = {**settings, "schedule": CONSTANT.model_dump()}
-    return key_of(kind="average", card=what, data=data_digest(None, task, train, images=False), code=code_digest(*UNIT_CODE))
 
 
 def _fresh(config: TaskConfig, prepared: Prepared) -> torch.nn.Module:

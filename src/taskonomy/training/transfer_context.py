@@ -15,16 +15,18 @@ from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
 from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Store, code_digest, digest_of, key_of
-from taskonomy.store.unit_keys import UNIT_CODE, data_digest, network_key
+from taskonomy.store.unit_keys import UNIT_CODE, constant_key, data_digest, network_key
 
 if TYPE_CHECKING:
     from taskonomy.training.dataloader import Labels
 
 Sources = tuple[str, ...]
-# Networks on the images themselves, with the transfers' samples: the task's whole network, by its own schedule, and a shallow one by the transfers'.
+# With the transfers' samples, but no codes: the task's whole network on the images, by its own schedule; a shallow one, by the transfers'; and the
+# best constant.
 SCRATCH: Sources = ("scratch",)
 PIXELS: Sources = ("pixels",)
-BASELINES = (SCRATCH, PIXELS)
+CONSTANT_ANSWER: Sources = ("average",)
+BASELINES = (SCRATCH, PIXELS, CONSTANT_ANSWER)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class TransferContext:
         """Compute the key of a transfer from everything that determines its result, and nothing of the other transfers of the run."""
         if sources == SCRATCH:
             return network_key(self.dataset, self.task, self.config, self.train, "scratch")
+        if sources == CONSTANT_ANSWER:
+            return constant_key(self.task, self.config, self.train)
         if sources == PIXELS:
             data, encoder = data_digest(self.dataset, self.task, self.train, images=True), self.config.encoder.model_dump(mode="json")
             return key_of(kind="pixels", encoder=encoder, **{**self._common, "data": data})

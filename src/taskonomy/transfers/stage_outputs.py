@@ -99,11 +99,10 @@ def write_transfers(transfers: Path, model: Path, done: Transferred) -> None:
     with whole_folder(transfers) as folder:
         for split in TEST_SPLITS:
             candidates, losses = done.losses(split)
-            own, average = read_losses(model / f"{split}.npz", SELF, "average")
+            (own,) = read_losses(model / f"{split}.npz", SELF)
             arrays = {
                 "losses": np.concatenate([losses, own[None]]),
                 **{name: done.units[(name,)].arrays[split] for (name,) in BASELINES},
-                "average": average,
             }
             _save(folder / f"{split}.npz", {"candidates": np.array([*candidates, SELF]), **arrays})
         write_csv(folder / "units.csv", done.table())

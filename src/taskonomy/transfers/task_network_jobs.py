@@ -10,8 +10,8 @@ from taskonomy.config.task_config import TaskConfig
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import Split
 from taskonomy.store.store import Store
-from taskonomy.store.unit_keys import network_key, prepared_files
-from taskonomy.training.task_networks import EachEpoch, Trained, constant_key, prepared_task, train_task
+from taskonomy.store.unit_keys import constant_key, network_key, prepared_files
+from taskonomy.training.task_networks import EachEpoch, Trained, prepared_task, train_task
 from taskonomy.training.trainer import Curve
 
 

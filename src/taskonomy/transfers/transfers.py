@@ -17,10 +17,12 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Unit
 from taskonomy.store.unit_keys import prepared_files
 from taskonomy.tasks import BUILT_IN
-from taskonomy.training.transfer_context import BASELINES, PIXELS, SCRATCH, Sources, TransferContext, shared
+from taskonomy.training.transfer_context import BASELINES, CONSTANT_ANSWER, PIXELS, SCRATCH, Sources, TransferContext, shared
 from taskonomy.transfers.beam_search import candidates, most_promising
 from taskonomy.transfers.kept_weights import keep_best
 from taskonomy.transfers.screen import SourceScreen, screened
+
+NO_WEIGHTS = (PIXELS, CONSTANT_ANSWER)  # nobody predicts with these
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Transferred:
     """All transfers to one target.
 
     Attributes:
-        units: Sources -> the unit; `SCRATCH` and `PIXELS` are the baselines, trained on the same images.
+        units: Sources -> the unit; those of `BASELINES` were trained on the same images.
         keys: Keys of the units in the store.
         screen: What said which sources to train; None: all were.
     """
@@ -78,7 +80,7 @@ def transfers_to(context: TransferContext, on_done: Callable[[int], object] = la
 
     def train(todo: Sequence[Sources]) -> dict[Sources, float]:
         """Train these as well; return the affinities of all so far."""
-        new.update(sources for sources in todo if sources != PIXELS and not context.units.has(context.weights_key(sources)))
+        new.update(sources for sources in todo if sources not in NO_WEIGHTS and not context.units.has(context.weights_key(sources)))
         units.update(units_to(context, todo, on_done, executor))
         worth = _worth(units, target)
         keep_best(context, worth, new)
@@ -127,7 +129,7 @@ def _worth(units: dict[Sources, Unit], target: str) -> dict[Sources, float]:
 
 def _train(work: tuple[TransferContext, Sources]) -> None:
     """Train one unit; torch is loaded here, as only training needs it."""
-    from taskonomy.training.task_networks import train_scratch
+    from taskonomy.training.task_networks import train_constant, train_scratch
     from taskonomy.training.train_transfer import train_pixels, train_transfer
     from taskonomy.training.train_unit import Kept
 
@@ -137,6 +139,8 @@ def _train(work: tuple[TransferContext, Sources]) -> None:
         train_scratch(context.dataset, context.config, context.train, key, context.units, also)
     elif sources == PIXELS:
         train_pixels(context, key)
+    elif sources == CONSTANT_ANSWER:
+        train_constant(context.dataset, context.task, context.labels, context.config, context.train, key, context.units)
     else:
         train_transfer(context, key, sources, [context.stored_codes(source) for source in sources], also=also)
 
@@ -146,5 +150,5 @@ def transfer_work(context: TransferContext, sources: Sources) -> Work:
     name = f"transfer {'+'.join(sources)} -> {context.config.task}"
     codes = [] if sources in BASELINES else [context.codes_path(source) for source in sources]
     reads = (*prepared_files(context.prepared, context.config.task), *codes)
-    perhaps = () if sources == PIXELS else (context.weights_key(sources),)
+    perhaps = () if sources in NO_WEIGHTS else (context.weights_key(sources),)
     return Work(name, WorkKind.TRANSFER, _train, (context, sources), reads, context.store, (context.key(sources),), perhaps)

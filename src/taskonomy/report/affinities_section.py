@@ -51,7 +51,8 @@ def constants(worse: pd.DataFrame | None) -> str:
         return ""
     number, size = int(worse.to_numpy().sum()), worse.size
     to = int(worse.any(axis=1).sum())
-    return f"{number} of {count(size, 'transfer')} {'is' if number == 1 else 'are'} worse than the best constant answer of the same images, into {count(to, 'target')}."
+    what = f"{number} of {count(size, 'transfer')} {'is' if number == 1 else 'are'} worse than the best constant answer of the same images"
+    return f"{what}, into {count(to, 'target')}."
 
 
 def noise(table: pd.DataFrame | None) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The page in a real browser: what a person does, and what it shows then."""
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -19,8 +21,9 @@ from waiting import HANG, NO_LIMIT
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.explorer.loading import LoadedTable, opened
 from taskonomy.explorer.server import Server
+from taskonomy.policy.front import front
 from taskonomy.policy.planner import Policy, plan
-from taskonomy.tables.table import parse_table, read_table
+from taskonomy.tables.table import parse_table, read_table, task_names
 from taskonomy.tasks import BUILT_IN
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -130,7 +133,101 @@ def test_it_opens_with_a_solved_policy_its_graph_and_the_next_best(page: Page, p
     best, others = plan(published, PolicyParams.model_validate(start(published)))
     shows(page, best)
     shows_next_best(page, best, others)
-    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+CUT = """() => [...document.querySelectorAll("main *")].filter((one) => {
+  const style = getComputedStyle(one);
+  if (one.matches(".unseen") || (style.overflowX === "visible" && style.textOverflow !== "ellipsis")) return false;
+  return one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1;
+}).map((one) => one.outerHTML.slice(0, 80))"""
+WHOLE = """() => {
+  const cy = document.querySelector("#graph")._cyreg.cy, box = cy.elements().renderedBoundingBox({ includeLabels: true });
+  const texts = cy.nodes().map((one) => [one.data("title"), one.style("text-wrap")]);
+  return [box.x1 >= 0, box.y1 >= 0, box.x2 <= cy.width(), box.y2 <= cy.height(), texts.every(([, wrap]) => wrap === "wrap")];
+}"""
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_nothing_is_cut_at_either_width(browser: Browser, url: str, published: pd.DataFrame, width: int) -> None:
+    with opened_page(browser, url) as page:
+        page.set_viewport_size({"width": width, "height": 860})
+        page.reload()
+        shows(page, solved(published))
+        page.locator("#transfers").get_by_role("button", name="Room layout").click()
+        expect(page.locator("#detail h2")).to_have_text("Room layout")
+        until(page, f"() => ({WHOLE})().every((one) => one)", None)
+        assert page.evaluate(CUT) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        names = page.locator("#tasks tbody th").all_inner_texts()
+    targets, sources = task_names(published)
+    assert sorted(names) == sorted(BUILT_IN.title(name) for name in {*targets, *sources})
+
+
+def test_the_slider_chooses_among_the_best_policies_of_all_budgets(page: Page, published: pd.DataFrame) -> None:
+    points = front(published, PolicyParams.model_validate({**start(published), "budget": 1}), [4])
+    expect(page.locator("#curve circle.gain")).to_have_count(len(points))
+    slider = page.get_by_label("Budget, as a slider")
+    high = [float(one.get_attribute("cy") or "nan") for one in page.locator("#curve circle.gain").all()]
+    gains = [one.policy.mean_gain for one in points]
+    assert np.corrcoef(high, gains)[0, 1] == pytest.approx(-1)  # pixels go down
+    slider.focus()
+    slider.press("ArrowRight")
+    shows(page, solved(published, budget=start(published)["budget"] + 1))  # type: ignore[operator]
+    slider.fill(str(points[2].policy.budget + 0.3))
+    shows(page, points[2].policy)
+
+
+def test_a_click_on_a_task_of_the_graph_shows_where_it_could_be_transferred_from(page: Page, published: pd.DataFrame) -> None:
+    policy = solved(published)
+    shows(page, policy)
+    chosen = next(one for one in policy.transfers if one.target == "room_layout")
+    at = page.evaluate("""() => { const cy = document.querySelector("#graph")._cyreg.cy, box = cy.container().getBoundingClientRect();
+        const place = cy.nodes().filter((one) => one.data("task") === "room_layout" && one.hasClass("to"))[0].renderedPosition();
+        return [box.left + place.x, box.top + place.y]; }""")
+    page.mouse.click(*at)
+    detail = page.locator("#detail")
+    expect(detail.locator("h2")).to_have_text("Room layout")
+    expect(detail).to_contain_text("not labelled in full, which would cost 1")
+    expect(detail.locator("tr.chosen")).to_have_text(re.compile(f"{chosen.affinity:.3g}{chosen.gain:.2f}{chosen.quality:.2f}chosen$"))
+    for name in chosen.sources:
+        expect(detail.locator("tr.chosen")).to_contain_text(BUILT_IN.title(name))
+    fed = [one for one in policy.transfers if "normal" in one.needs]
+    page.locator("#transfers").get_by_role("button", name="Surface normals").click()
+    expect(detail).to_contain_text("labelled in full, which costs 1")
+    expect(detail).to_contain_text(f"{len(fed)} targets read Surface normals")
+    detail.get_by_role("button", name="Close").click()
+    expect(detail).to_be_empty()
+
+
+def test_the_preset_practice_makes_free_labels_free_and_uses_own_networks(page: Page, published: pd.DataFrame) -> None:
+    shows(page, solved(published))
+    page.get_by_label("in practice").check()
+    shows(page, solved(published, preset="practice", self_edge="gold"))
+    expect(page.get_by_label("its own network")).to_be_checked()
+    expect(page.get_by_label("Denoising: cost")).to_have_attribute("placeholder", "0")
+    expect(page.get_by_label("Reshading: cost")).to_have_attribute("placeholder", "1")
+    page.get_by_label("its encoder").check()
+    mixed = solved(published, preset="practice")
+    shows(page, mixed)
+    page.reload()  # a link holds what was chosen, also where it is not what the preset says
+    shows(page, mixed)
+    page.get_by_label("the paper's", exact=True).check()
+    shows(page, solved(published))
+
+
+def test_with_a_currency_the_budget_is_money(page: Page, published: pd.DataFrame) -> None:
+    shows(page, solved(published))
+    page.get_by_label("Currency").fill("EUR")
+    expect(page.locator("#label-price-problem")).to_contain_text("policy.labels: no price for")
+    page.get_by_label("Price of an image").fill("0.05")
+    expect(page.locator("#budget-problem")).to_contain_text("policy.budget 9.00 EUR is too small")
+    expect(page.locator("#curve text").get_by_text(" EUR")).to_have_count(2)  # the slider says which budgets are not
+    page.get_by_label("Budget", exact=True).fill("40000")
+    page.get_by_label("Surface normals: price").fill("0.2")
+    labels = {"currency": "EUR", "price": 0.05, "tasks": {"normal": {"price": 0.2}}}
+    shows(page, policy := solved(published, budget=40_000, labels=labels))
+    expect(page.locator("#tiles")).to_contain_text(f"cost {policy.cost:,.2f} EUR of 40,000.00 EUR")
+    expect(page.get_by_label("Surface normals: cost")).to_be_hidden()
 
 
 def test_another_budget_gives_another_policy_and_back_undoes_it(page: Page, published: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.explorer import downloads as exports
 from taskonomy.explorer.callbacks import Explorer, choices_of
 from taskonomy.explorer.cytoscape import elements
-from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, RefusedError, TaskChoice, from_query, may_be, params_of, start, to_query
+from taskonomy.explorer.form import GENERAL, MUST, SOURCE, TARGET, Choices, RefusedError, TaskChoice, from_query, may_be, params_of, start, to_query
 from taskonomy.explorer.loading import LoadedTable, open_path, opened
 from taskonomy.explorer.page_layout import layout
 from taskonomy.explorer.policy_diff import difference
@@ -47,9 +47,10 @@ def choices(draw: st.DrawFn) -> Choices:
     for name in here.tasks:
         may = draw(st.sets(st.sampled_from(sorted(may_be(here, name)))))
         must = {MUST} if SOURCE in may and draw(st.integers(0, 9)) == 0 else set()
-        rows[name] = TaskChoice(frozenset(may | must), draw(NUMBERS), draw(NUMBERS))
-    general = draw(st.tuples(st.sampled_from(["0", "1", "2.5", "4"]), st.sampled_from("123"), st.sampled_from(["transfer", "gold", "none"])))
-    return Choices(*general, draw(st.sampled_from(["none", "sum", "peak"])), rows)
+        rows[name] = TaskChoice(frozenset(may | must), draw(NUMBERS), draw(NUMBERS), draw(NUMBERS))
+    values = [["0", "1", "2.5", "4"], "123", ["paper", "practice"], ["transfer", "gold", "none"], ["none", "sum", "peak"]]
+    values += [["", "", "EUR", "$"], ["0.5", "1"], ["", "20000"], ["", "0", "2"]]
+    return Choices({name: draw(st.sampled_from(some)) for name, some in zip(GENERAL, values, strict=True)}, rows)
 
 
 @given(choices())
@@ -92,7 +93,12 @@ def test_fields_say_what_a_task_may_be(chosen: Choices) -> None:
         if name in here.targets:
             assert (TARGET in row.may) == (role is not Role.SOURCE)
         assert params.importance.get(name, 1.0) == float(row.importance or 1)
-        assert params.cost.get(name, 1.0) == float(row.cost or 1)
+        if chosen.general["label-currency"]:
+            assert params.cost == {}
+            assert (params.labels.tasks[name].price if name in params.labels.tasks else None) == (float(row.price) if row.price else None)
+        else:
+            assert params.cost.get(name, 1.0) == float(row.cost or 1)
+            assert params.labels.tasks == {}
 
 
 def test_the_page_starts_with_the_parameters_of_the_run() -> None:
@@ -179,9 +185,10 @@ def test_a_link_that_nobody_understands_is_refused(query: str) -> None:
 
 def test_what_the_browser_sends_is_read_row_by_row() -> None:
     here, blank = small(), [None] * len(small().tasks)
-    general = {"budget": "2", "max_order": "1", "self_edge": "none", "balance": "none"}
-    found = choices_of(here, general, [[SOURCE]] + [[]] * (len(blank) - 1), blank, ["3", *blank[1:]])
-    assert found.tasks[here.tasks[0]] == TaskChoice(frozenset({SOURCE}), "", "3")
+    general = {**dict.fromkeys(GENERAL), "budget": "2", "max_order": "1", "self_edge": "none", "balance": "none"}
+    found = choices_of(here, general, [[SOURCE]] + [[]] * (len(blank) - 1), blank, ["3", *blank[1:]], ["0.1", *blank[1:]])
+    assert found.tasks[here.tasks[0]] == TaskChoice(frozenset({SOURCE}), "", "3", "0.1")
+    assert found.general["label-currency"] == ""
     assert found.tasks[here.tasks[1]] == TaskChoice(frozenset(), "", "")
 
 

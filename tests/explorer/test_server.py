@@ -91,7 +91,7 @@ def test_no_answer_may_be_read_or_framed_by_pages_of_others(port: int) -> None:
 def the_answers_call(port: int) -> dict[str, Any]:
     """As the page asks for its first policy."""
     tasks = 5
-    rows = [[["source", "target"]] * tasks, [""] * tasks, [""] * tasks]
+    rows = [[["source", "target"]] * tasks, *([[""] * tasks] * 3)]
     one = next(one for one in json.loads(answered(port, "/_dash-dependencies")[2]) if one["inputs"][0]["id"] == "asked")
     outputs: list[Any] = []
     for written in one["output"].strip(".").split("..."):
@@ -102,7 +102,7 @@ def the_answers_call(port: int) -> dict[str, Any]:
         else:
             places: list[Any] = ["policy.json", "policy.csv", "params.yaml"] if "name" in kind else list(range(tasks))
             outputs.append([{"id": {**kind, "name" if "name" in kind else "task": place}, "property": prop} for place in places])
-    asked = {"page": "a", "number": 1, "fields": [["4", "4", "transfer", "none"], *rows]}
+    asked = {"page": "a", "number": 1, "fields": [["4", "4", "paper", "transfer", "none", "", "", "", ""], *rows]}
     return {
         "output": one["output"], "outputs": outputs, "inputs": [{"id": "asked", "property": "data", "value": asked}],
         "changedPropIds": ["asked.data"], "parsedChangedPropsIds": ["asked.data"], "state": [{"id": "good", "property": "data"}],
@@ -146,8 +146,11 @@ MALFORMED = [
     *(changed("inputs.0.property", value) for value in ("value", None, {})),
     *(changed("inputs.0.value.page", value) for value in (None, 3, ["a"], "x" * 101)),
     *(changed("inputs.0.value.number", value) for value in (None, "1", -1, 1.5, True, 10**30, float("nan"), float("inf"))),
-    *(changed(FIELDS, value) for value in (None, [], {}, [[], [], [], []], [["4", "4", "transfer", "none"], [], [], []], "fields")),
-    *(changed(f"{FIELDS}.0", value) for value in ([], ["4"], ["4", "4", 3, "none"], ["4", "4", {}, "none"], ["4"] * 5, None)),
+    *(
+        changed(FIELDS, value)
+        for value in (None, [], {}, [[], [], [], []], [["4", "4", "paper", "transfer", "none", "", "", "", ""], [], [], [], []], "fields")
+    ),
+    *(changed(f"{FIELDS}.0", value) for value in ([], ["4"], [*["4"] * 8, 3], [*["4"] * 8, {}], ["4"] * 10, None)),
     *(changed(f"{FIELDS}.1.0", value) for value in (["boss"], "source", [3], {}, [["source"]])),
     *(changed(f"{FIELDS}.2.0", value) for value in (3, [], {}, "\ud800")),
     *(changed("state", value) for value in ([], None, [{"id": "asked", "property": "data"}], [3])),

@@ -15,10 +15,12 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.explorer import cytoscape as graph
 from taskonomy.explorer import downloads as exports
 from taskonomy.explorer import policy_view as shown
+from taskonomy.explorer.budget_curve import Curve
 from taskonomy.explorer.form import GENERAL, WEIGHTS, Choices, RefusedError, TaskChoice, field_of, from_query, params_of, start, to_query
 from taskonomy.explorer.loading import LoadedTable
 from taskonomy.explorer.page_layout import FILES, layout
 from taskonomy.explorer.solver import Solver
+from taskonomy.explorer.task_detail import task_detail
 from taskonomy.policy.planner import Policy
 
 _FIELDS = (*GENERAL, "tasks", "solver")  # fields with a place for problems
@@ -85,11 +87,11 @@ class Explorer:
                 return exports.as_section(params)
 
 
-def choices_of(opened: LoadedTable, general: dict[str, Any], may: list[list[str]], importance: list[str | None], cost: list[str | None]) -> Choices:
-    """Build the fields from the browser's values; rows are in the order of the tasks."""
-    rows = zip(opened.tasks, may, importance, cost, strict=True)
-    tasks = {name: TaskChoice(frozenset(ticked or ()), weight or "", price or "") for name, ticked, weight, price in rows}
-    return Choices(**{name: str(general[name] or "") for name in GENERAL}, tasks=tasks)
+def choices_of(opened: LoadedTable, general: dict[str, Any], may: list[list[str]], *weights: list[str | None]) -> Choices:
+    """Build the fields from the browser's values; rows are in the order of the tasks, weights in that of `WEIGHTS`."""
+    rows = zip(opened.tasks, may, *weights, strict=True)
+    tasks = {name: TaskChoice(frozenset(ticked or ()), *(text or "" for text in texts)) for name, ticked, *texts in rows}
+    return Choices({name: str(general[name] or "") for name in GENERAL}, tasks)
 
 
 def build(explorer: Explorer) -> Dash:
@@ -108,6 +110,8 @@ def build(explorer: Explorer) -> Dash:
     _load(app, opened)
     _answer(app, explorer)
     _alternatives(app, explorer)
+    _curve(app, explorer)
+    _detail(app, explorer)
     _in_the_browser(app)
     _files(app.server, explorer)
     _complete(app.server)
@@ -143,10 +147,8 @@ def _load(app: Dash, opened: LoadedTable) -> None:
         except TaskonomyError as error:
             choices, problem = start(opened), str(error)
         rows = choices.tasks.values()
-        return [*(getattr(choices, name) for name in GENERAL), *([f(row) for row in rows] for f in _VALUES), problem]
-
-
-_VALUES = (lambda row: sorted(row.may), lambda row: row.importance, lambda row: row.cost)
+        weights = ([getattr(row, what) for row in rows] for what in WEIGHTS)
+        return [*choices.general.values(), [sorted(row.may) for row in rows], *weights, problem]
 
 
 def _answer(app: Dash, explorer: Explorer) -> None:
@@ -160,6 +162,7 @@ def _answer(app: Dash, explorer: Explorer) -> None:
             "size": Output("graph", "style"),
             "transfers": Output("transfers", "children"),
             "good": Output("good", "data"),
+            "rules": Output("rules", "data"),
             "links": Output({"type": "file", "name": ALL}, "href"),
             "old": Output("results", "className"),
             "problems": {name: Output(f"{name}-problem", "children") for name in _FIELDS},
@@ -170,9 +173,9 @@ def _answer(app: Dash, explorer: Explorer) -> None:
     )
     def answer(asked: dict[str, Any], good: str | None) -> dict[str, Any]:
         question = (str(asked["page"]), int(asked["number"]))
-        general, may, importance, cost = asked["fields"]
+        general, *rows = asked["fields"]
         if explorer.is_latest(*question):
-            answered = _answered(explorer, choices_of(opened, dict(zip(GENERAL, general, strict=True)), may, importance, cost), good)
+            answered = _answered(explorer, choices_of(opened, dict(zip(GENERAL, general, strict=True)), *rows), good)
             if explorer.is_latest(*question):
                 return answered
         raise PreventUpdate
@@ -184,7 +187,9 @@ def _answered(explorer: Explorer, choices: Choices, good: str | None) -> dict[st
         params, policy = explorer.solved(choices)
     except RefusedError as error:
         same = dict.fromkeys(("tiles", "changed", "elements", "size", "transfers", "good"), no_update)
-        return {**same, "links": [no_update] * len(FILES), "old": "old", **_problems(explorer.opened, error.problems)}
+        # Where only the budget is wrong, the curve shows those that are not.
+        rules = to_query(choices, explorer.opened) if list(error.problems) == ["budget"] else no_update
+        return {**same, "rules": rules, "links": [no_update] * len(FILES), "old": "old", **_problems(explorer.opened, error.problems)}
     seconds = time.perf_counter() - started
     before = explorer.linked(good)
     previous, currency = None if before is None else before[1], params.labels.currency
@@ -193,9 +198,10 @@ def _answered(explorer: Explorer, choices: Choices, good: str | None) -> dict[st
         "tiles": shown.tiles(policy, seconds, currency),
         "changed": shown.changed(previous, policy, currency, registry),
         "elements": graph.elements(policy, registry),
-        "size": {"width": "100%", "height": f"{graph.height(max(len(policy.sources), len(policy.transfers)))}px"},
+        "size": {"width": "100%", "height": f"{graph.height(policy, registry)}px"},
         "transfers": shown.transfers(previous, policy, registry),
         "good": query,
+        "rules": query,
         "links": [f"/export/{name}?{query}" for name in FILES],
         "old": "",
         **_problems(explorer.opened, {}),
@@ -220,6 +226,27 @@ def _alternatives(app: Dash, explorer: Explorer) -> None:
             return str(error)
 
 
+def _curve(app: Dash, explorer: Explorer) -> None:
+    @app.callback(Output("curve-data", "data"), Input("rules", "data"), prevent_initial_call=True)
+    def curve(rules: str) -> Any:
+        """Solve every budget after the policy is shown; there is no point where none can be solved."""
+        try:
+            params = params_of(from_query(rules, explorer.opened), explorer.opened, any_budget=True)
+            return explorer.solver.curve(params).as_data(params.labels.currency)
+        except (RefusedError, TaskonomyError):
+            return Curve((), whole=True).as_data(None)
+
+
+def _detail(app: Dash, explorer: Explorer) -> None:
+    @app.callback(Output("detail", "children"), Input("pointed", "data"), Input("good", "data"), prevent_initial_call=True)
+    def detail(pointed: str | None, good: str | None) -> Any:
+        """Show the task that was clicked, in the policy that is shown."""
+        if not pointed or (found := explorer.linked(good)) is None:
+            return ""
+        params, policy = found
+        return task_detail(pointed, policy, explorer.solver.problem(params), params.labels, explorer.opened.registry)
+
+
 def _in_the_browser(app: Dash) -> None:
     app.clientside_callback(ClientsideFunction("explorer", "address"), Output("address", "data"), Input("address", "id"))
     app.clientside_callback(
@@ -237,6 +264,22 @@ def _in_the_browser(app: Dash) -> None:
         Input("graph", "mouseoverNodeData"),
         State("styles", "data"),
         State("graph", "elements"),
+    )
+    app.clientside_callback(ClientsideFunction("explorer", "fit"), Output("drawn", "title"), Input("graph", "elements"), Input("graph", "stylesheet"))
+    app.clientside_callback(ClientsideFunction("explorer", "clicked"), Output("pointed", "data"), Input("graph", "tapNodeData"))
+    app.clientside_callback(
+        ClientsideFunction("explorer", "curve"),
+        Output("curve", "title"),
+        Input("curve-data", "data"),
+        Input("budget", "value"),
+        Input("rules", "data"),
+    )
+    app.clientside_callback(ClientsideFunction("explorer", "seen"), Output("detail", "title"), Input("detail", "children"))
+    app.clientside_callback(
+        ClientsideFunction("explorer", "placeholders"),
+        Output(*_all("cost", "placeholder")),
+        Input("preset", "value"),
+        State("placeholders", "data"),
     )
     app.clientside_callback(
         ClientsideFunction("explorer", "png"),

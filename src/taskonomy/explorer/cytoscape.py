@@ -1,5 +1,6 @@
 """Draw the policy as elements of cytoscape: sources on the left, targets on the right, coloured by family as in the report."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,9 @@ from taskonomy.tables.table import SELF, labelled
 from taskonomy.tasks import Registry
 
 ROW, WIDTH = 20, 128  # pixels between targets, and between the two columns
-_TITLE = 192  # pixels for a task's title on either side
+TITLE = 230  # pixels for a task's title on either side; longer ones take several lines
+_MARGIN = 20
+_LETTERS = 34  # that surely have place in them
 _INK = {"light": "#1c2733", "dark": "#e6ebf0"}
 PAPER = {"light": "#ffffff", "dark": "#1c232b"}
 
@@ -31,7 +34,7 @@ def elements(policy: Policy, registry: Registry) -> list[Element]:
             edges.append((source, one.target, "dotted" if written == SELF else "solid"))
     ordered = sorted(policy.sources, key=lambda name: (sum(feeds[name]) / len(feeds[name]), name))
     sources = {name: number for number, name in enumerate(ordered)}
-    rows = ROW * max(len(targets), len(sources))
+    rows = height(policy, registry) - _MARGIN
     node = partial(_node, registry)
     nodes = [
         *(node(f"s{number}", name, "from", 0.0, (number + 0.5) * rows / len(sources)) for name, number in sources.items()),
@@ -46,16 +49,18 @@ def elements(policy: Policy, registry: Registry) -> list[Element]:
     return [*nodes, *lines]
 
 
-def height(rows: int) -> int:
-    """Compute the height in pixels for the larger number of sources or targets."""
-    return max(8, rows) * ROW + 20
+def height(policy: Policy, registry: Registry) -> int:
+    """Compute the height in pixels: a row for each target or source, whichever are more, of as many lines as the longest title takes."""
+    names = {*policy.sources, *(one.target for one in policy.transfers)}
+    lines = max(math.ceil(len(registry.title(name)) / _LETTERS) for name in names)
+    return max(8, len(policy.sources), len(policy.transfers)) * (ROW + 14 * (lines - 1)) + _MARGIN
 
 
 def stylesheet(theme: str) -> list[Element]:
     """Return the styles for `light` or `dark`, as a canvas ignores the page's style sheet."""
     text = {"color": _INK[theme], "font-family": "system-ui, sans-serif", "font-size": 12, "text-valign": "center"}
-    cut = {"text-wrap": "ellipsis", "text-max-width": f"{_TITLE}px"}
-    node = {"label": "data(title)", "width": 11, "height": 11, "background-color": "data(colour)", **text, **cut}
+    whole = {"text-wrap": "wrap", "text-max-width": f"{TITLE}px"}
+    node = {"label": "data(title)", "width": 11, "height": 11, "background-color": "data(colour)", **text, **whole}
     bent = {"curve-style": "unbundled-bezier", "control-point-distances": "data(aside)", "control-point-weights": "data(along)"}
     edge = {"line-color": "data(colour)", "width": 1.8, "opacity": 0.65, **bent}
     return [
@@ -76,7 +81,8 @@ def _bend(rise: float) -> dict[str, list[float]]:
 
 
 def _node(registry: Registry, key: str, name: str, side: str, x: float, y: float) -> Element:
-    return {"data": {"id": key, "title": registry.title(name), "colour": _colour(name, registry)}, "position": {"x": x, "y": y}, "classes": side}
+    data = {"id": key, "task": name, "title": registry.title(name), "colour": _colour(name, registry)}
+    return {"data": data, "position": {"x": x, "y": y}, "classes": side}
 
 
 def _colour(name: str, registry: Registry) -> str:

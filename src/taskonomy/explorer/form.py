@@ -6,15 +6,17 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic import BaseModel, ConfigDict
 
-from taskonomy.config.checked import checked
-from taskonomy.config.policy_params import PolicyParams, Role
+from taskonomy.config.checked import LARGEST, checked
+from taskonomy.config.policy_params import LabelsParams, PolicyParams, Role
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.explorer.loading import LoadedTable
 
 SOURCE, TARGET, MUST = "source", "target", "must"
 OUT = "out"
-WEIGHTS = ("importance", "cost")
-GENERAL = ("budget", "max_order", "self_edge", "balance")
+_LABEL = "label-"
+WEIGHTS = ("importance", "cost", "price")
+LABELS = ("currency", "price", "full", "transfer")  # keys of policy.labels; their fields are named label-KEY
+GENERAL = ("budget", "max_order", "preset", "self_edge", "balance", *(f"label-{name}" for name in LABELS))
 _WHERE = "explorer"
 
 
@@ -26,7 +28,7 @@ class _Section(BaseModel):
 
 
 class RefusedError(Exception):
-    """Fields with invalid values: field -> the pipeline's error message. Fields of a task are `importance.NAME` and `cost.NAME`."""
+    """Fields with invalid values: field -> the pipeline's error message. Fields of a task are `importance.NAME`, `cost.NAME` and `price.NAME`."""
 
     def __init__(self, problems: dict[str, str]) -> None:
         super().__init__("; ".join(problems.values()))
@@ -39,22 +41,21 @@ class TaskChoice:
 
     Attributes:
         may: The ticked boxes: `source`, `target`, `must` (it must be among the sources).
-        importance, cost: As typed; empty means 1.
+        importance, cost: As typed; empty means 1, or what the preset says.
+        price: Of one labelled image, as typed; empty means the price of all tasks.
     """
 
     may: frozenset[str]
     importance: str = ""
     cost: str = ""
+    price: str = ""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The values of all fields."""
+    """The values of all fields: those of `GENERAL` by name, and a row for each task. Without a currency, prices mean nothing; with one, costs do."""
 
-    budget: str
-    max_order: str
-    self_edge: str
-    balance: str
+    general: dict[str, str]
     tasks: dict[str, TaskChoice]
 
 
@@ -71,21 +72,33 @@ def start(opened: LoadedTable) -> Choices:
         role = params.roles.get(name, Role.BOTH)
         not_now = {SOURCE} if role is Role.TARGET or name in params.exclude else set()
         not_now |= {TARGET} if role is Role.SOURCE else set()
-        weights = {key: _written(getattr(params, key)[name]) for key in WEIGHTS if getattr(params, key).get(name, 1.0) != 1.0}
+        price = params.labels.tasks[name].price if name in params.labels.tasks else None
+        numbers = {"importance": params.importance.get(name), "cost": params.cost.get(name), "price": price}
+        weights = {key: _written(number) for key, number in numbers.items() if number is not None}
         tasks[name] = TaskChoice((may_be(opened, name) - not_now) | ({MUST} if name in params.require else set()), **weights)
-    return Choices(_written(params.budget), str(params.max_order), params.self_edge.value, params.balance.value, tasks)
+    return Choices(_general(params), tasks)
 
 
-def params_of(choices: Choices, opened: LoadedTable) -> PolicyParams:
-    """Convert the fields to the section `policy`.
+def _general(params: PolicyParams) -> dict[str, str]:
+    labels = params.labels
+    values = (params.preset.value, params.self_edge.value, params.balance.value, labels.currency or "")
+    price = "" if labels.price is None else _written(labels.price)
+    return dict(zip(GENERAL, (_written(params.budget), str(params.max_order), *values, price, str(labels.full), str(labels.transfer)), strict=True))
+
+
+def params_of(choices: Choices, opened: LoadedTable, *, any_budget: bool = False) -> PolicyParams:
+    """Convert the fields to the section `policy`; with `any_budget`, that field is passed over.
 
     Raises:
         RefusedError: Some fields are invalid; it names each.
     """
-    values = {name: getattr(choices, name) for name in GENERAL}
-    weights = {key: {name: text for name, row in choices.tasks.items() if (text := getattr(row, key).strip())} for key in WEIGHTS}
-    problems = {name: line for name, text in values.items() if (line := _problem({name: text}))}
-    problems |= {f"{key}.{name}": line for key in WEIGHTS for name, text in weights[key].items() if (line := _problem({key: {name: text}}))}
+    if any_budget:
+        choices = replace(choices, general={**choices.general, "budget": "0"})
+    in_money = bool(choices.general["label-currency"].strip())
+    used = tuple(name for name in WEIGHTS if name != ("cost" if in_money else "price"))
+    weights = {key: {name: text for name, row in choices.tasks.items() if (text := getattr(row, key).strip())} for key in used}
+    problems = {name: line for name, text in choices.general.items() if (line := _problem(_alone(name, text)))}
+    problems |= {f"{key}.{name}": line for key in used for name, text in weights[key].items() if (line := _problem(_of_task(key, name, text)))}
     if problems:
         raise RefusedError(problems)
     roles: dict[str, Role] = {}
@@ -99,24 +112,53 @@ def params_of(choices: Choices, opened: LoadedTable) -> PolicyParams:
         elif SOURCE in off:
             exclude.append(name)
     require = [name for name, row in choices.tasks.items() if MUST in row.may]
-    carried = opened.start.model_dump(include={"preset", "labels", "solver", "time_limit", "alternatives", "alternatives_differ_in"})
+    carried = opened.start.model_dump(exclude={*GENERAL, *WEIGHTS, "labels", "roles", "exclude", "require"})
+    values = {name: text for name, text in choices.general.items() if not name.startswith(_LABEL)}
+    values |= {key: weights[key] for key in used if key != "price"}
+    labels = _labels(choices.general, weights.get("price", {}), opened.start.labels)
     try:
-        return _checked({**values, **weights, "roles": roles, "exclude": exclude, "require": require, **carried})
+        return _checked({**values, "labels": labels, "roles": roles, "exclude": exclude, "require": require, **carried})
     except TaskonomyError as error:
         raise RefusedError({field_of(line := _line(error)): line}) from None
+
+
+def _labels(general: dict[str, str], prices: dict[str, str], given: LabelsParams) -> dict[str, Any]:
+    """Make the section `policy.labels` of the fields; numbers of images that differ by task stay those of the start."""
+    found: dict[str, Any] = {name: text for name in LABELS if (text := general[f"{_LABEL}{name}"].strip())}
+    if "currency" not in found:
+        found.pop("price", None)
+    tasks = {name: one.model_dump(exclude={"price"}, exclude_none=True) for name, one in given.tasks.items()}
+    for name, text in prices.items():
+        tasks[name] = {**tasks.get(name, {}), "price": text}
+    return {**found, "tasks": {name: one for name, one in tasks.items() if one}}
+
+
+def _alone(name: str, text: str) -> dict[str, Any]:
+    """Make a section of one general field, such that nothing but this field can be wrong."""
+    if not name.startswith(_LABEL):
+        return {name: text}
+    others = {"label-price": {"currency": "EUR"}, "label-full": {"transfer": 0}, "label-transfer": {"full": LARGEST}}
+    return {"labels": {**others.get(name, {}), name.removeprefix(_LABEL): text.strip()}} if text.strip() else {}
+
+
+def _of_task(key: str, name: str, text: str) -> dict[str, Any]:
+    """Make a section of one field of a task."""
+    return {"labels": {"currency": "EUR", "tasks": {name: {"price": text}}}} if key == "price" else {key: {name: text}}
 
 
 def field_of(line: str) -> str:
     """Return the field that one of the pipeline's messages is about; `tasks` for errors of the rows together, `solver` where there is none."""
     for name in GENERAL:
-        if line.startswith(f"policy.{name} "):
+        if line.startswith((f"policy.{name} ", f"policy.{name.replace('-', 's.')} ")):
             return name
+    if line.startswith("policy.labels"):
+        return "label-price"
     return "tasks" if line.startswith(("policy: ", "policy.r", "policy.e", "no transfer is left")) else "solver"
 
 
 def to_query(choices: Choices, opened: LoadedTable) -> str:
     """Encode the fields as a link: every general field, and the values of a task's row that differ from the default."""
-    pairs = [(name, getattr(choices, name)) for name in GENERAL]
+    pairs = list(choices.general.items())
     for name, row in choices.tasks.items():
         if row.may - {MUST} != may_be(opened, name):
             pairs.append((f"role.{name}", "+".join(sorted(row.may - {MUST})) or OUT))
@@ -133,9 +175,9 @@ def from_query(query: str, opened: LoadedTable) -> Choices:
         TaskonomyError: The link has unknown keys, roles or tasks.
     """
     pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
-    general = {name: getattr(start(opened), name) for name in GENERAL}
     if not pairs:
         return start(opened)
+    general = dict(start(opened).general)
     tasks = {name: TaskChoice(may_be(opened, name)) for name in opened.tasks}
     for key, value in pairs:
         what, _dot, name = key.partition(".")
@@ -153,8 +195,8 @@ def from_query(query: str, opened: LoadedTable) -> Choices:
         elif what == "role":
             tasks[name] = replace(row, may=_role(value, name) & may_be(opened, name) | row.may & {MUST})
         else:
-            tasks[name] = replace(row, importance=value) if what == "importance" else replace(row, cost=value)
-    return Choices(**general, tasks=tasks)
+            tasks[name] = replace(row, **{what: value})
+    return Choices(general, tasks)
 
 
 def _role(value: str, name: str) -> frozenset[str]:

@@ -6,12 +6,12 @@ from typing import Any
 import dash_cytoscape as cytoscape
 from dash import dcc, html
 
-from taskonomy.config.policy_params import Balance, SelfEdge
-from taskonomy.explorer.cytoscape import height, stylesheet
+from taskonomy.config.policy_params import Balance, LabelsParams, Preset, SelfEdge
+from taskonomy.explorer.cytoscape import ROW, stylesheet
 from taskonomy.explorer.form import MUST, SOURCE, TARGET, Choices, may_be
 from taskonomy.explorer.loading import LoadedTable
 from taskonomy.report.figures import FAMILY_COLOURS
-from taskonomy.tasks import FAMILIES
+from taskonomy.tasks import BUILT_IN, FAMILIES
 
 TYPING = 0.3  # seconds after the last key press until the fields are solved
 FILES = {"policy.json": "JSON", "policy.csv": "CSV", "params.yaml": "params.yaml"}
@@ -20,9 +20,21 @@ COLUMNS = {
     "target": "It has to be solved",
     "must": "It has to be among the sources",
     "weight": "Weight of a target in the objective; empty: 1",
-    "cost": "Label cost of a source; empty: 1, of an encoder of others 0",
+    "cost": "Label cost of a source; empty: as the rules say, of an encoder of others 0",
+    "price": "Price of one labelled image; empty: as for all tasks, nothing where the images label themselves",
 }
 _SELF_EDGES = {SelfEdge.TRANSFER: "its encoder", SelfEdge.GOLD: "its own network", SelfEdge.NONE: "neither"}
+_PRESETS = {Preset.PAPER: "the paper's", Preset.PRACTICE: "in practice"}
+PRESETS_DIFFER = (
+    "The paper's: every source costs 1, and a labelled task is solved by a transfer from its own encoder. In practice: tasks whose labels are free"
+    " (2D and self-supervised) cost nothing, and a labelled task uses its own network."
+)
+_MONEY = {
+    "currency": ("Currency", "With one, the budget is all the money that labels may cost; without, it counts tasks", "none: tasks"),
+    "price": ("Price of an image", "Of one labelled image, where a task has no price of its own", "none"),
+    "full": ("Images in full", "Labelled images of a task that is labelled in full", str(LabelsParams().full)),
+    "transfer": ("for a transfer", "Labelled images of a transfer to a task", str(LabelsParams().transfer)),
+}
 _BALANCES = {Balance.NONE: "as measured", Balance.SUM: "to sum 1", Balance.PEAK: "to best 1"}
 
 _LIVE: dict[str, Any] = {"aria-live": "polite"}
@@ -34,7 +46,8 @@ def layout(opened: LoadedTable, choices: Choices) -> Component:
     """Build the page; names are passed as text to React, never as markup."""
     about = f"{opened.title}: {len(opened.tasks)} tasks, {len(opened.table):,} transfers"
     styles = dcc.Store(id="styles", data={theme: stylesheet(theme) for theme in ("light", "dark")})
-    stores = [*(dcc.Store(id=name) for name in ("address", "asked", "good", "dark")), styles]
+    placeholders = dcc.Store(id="placeholders", data={one.value: [_cost(opened, one, name) for name in opened.tasks] for one in Preset})
+    stores = [*(dcc.Store(id=name) for name in ("address", "asked", "good", "rules", "curve-data", "pointed", "dark")), styles, placeholders]
     header = html.Header([html.H1("Taskonomy explorer"), html.Span(about, id="about"), html.Span("solving …", id="solving"), _exports()])
     page = html.Main([_fields(opened, choices), _results(opened)])
     return html.Div([*stores, header, page])
@@ -51,17 +64,23 @@ def _exports() -> Component:
 
 
 def _fields(opened: LoadedTable, choices: Choices) -> Component:
+    value = choices.general
+    curve = html.Div(html.Div(id="curve", **_named("Mean gain and quality by budget")), id="budgets")
+    presets = [_radio("preset", _PRESETS, value["preset"]), html.Small(PRESETS_DIFFER)]
     general = [
-        _field("budget", "Budget", "Total label cost of the sources", _typed("budget", choices.budget)),
-        _field("max_order", "Highest order", "Maximum number of sources per transfer", _typed("max_order", choices.max_order)),
+        _field("budget", "Budget", "Total label cost of the sources; with a currency, of all labels", _typed("budget", value["budget"])),
+        _field("max_order", "Highest order", "Maximum number of sources per transfer", _typed("max_order", value["max_order"])),
+        curve,
+        _field("preset", "Rules", PRESETS_DIFFER, html.Div(presets)),
         _field(
-            "self_edge", "A source solves itself by", "Its frozen encoder, or its own network", _radio("self_edge", _SELF_EDGES, choices.self_edge)
+            "self_edge", "A source solves itself by", "Its frozen encoder, or its own network", _radio("self_edge", _SELF_EDGES, value["self_edge"])
         ),
-        _field("balance", "A target's affinities", "How they are rescaled", _radio("balance", _BALANCES, choices.balance)),
+        _field("balance", "A target's affinities", "How they are rescaled", _radio("balance", _BALANCES, value["balance"])),
+        html.Div([_money(name, value[f"label-{name}"]) for name in _MONEY], id="money"),
     ]
-    head = html.Tr([html.Th("Task", scope="col"), *(html.Th(name, scope="col", title=meaning) for name, meaning in COLUMNS.items())])
+    head = html.Tr([html.Th("Task", scope="col"), *(html.Th(name, scope="col", title=meaning, className=name) for name, meaning in COLUMNS.items())])
     rows = [_row(opened, choices, number, name) for number, name in enumerate(opened.tasks)]
-    table = html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll", id="tasks")
+    table = html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), id="tasks")
     problems = [problem(f"{name}-problem") for name in ("link", "solver", "tasks")]
     return html.Section([html.Div(general, id="general"), *problems, table], id="fields", **_named("What may be chosen"))
 
@@ -69,6 +88,12 @@ def _fields(opened: LoadedTable, choices: Choices) -> Component:
 def _field(name: str, label: str, meaning: str, control: Component) -> Component:
     named = html.Label(label, htmlFor=name, title=meaning)
     return html.Div([named, control, problem(f"{name}-problem")], className="field", id=f"{name}-field")
+
+
+def _money(name: str, value: str) -> Component:
+    label, meaning, empty = _MONEY[name]
+    field = dcc.Input(id=f"label-{name}", value=value, type="text", debounce=TYPING, placeholder=empty, autoComplete="off")
+    return _field(f"label-{name}", label, meaning, field)
 
 
 def _typed(name: str, value: str) -> Component:
@@ -90,11 +115,24 @@ def _row(opened: LoadedTable, choices: Choices, number: int, name: str) -> Compo
     ticks = dcc.Checklist(id=_key("may", number), options=options, value=sorted(row.may), inline=True)
     weights = [
         _weight("importance", "weight", number, title, row.importance, TARGET in may),
-        _weight("cost", "cost", number, title, row.cost, SOURCE in may, "0" if name in opened.others else "1"),
+        _weight("cost", "cost", number, title, row.cost, SOURCE in may, _cost(opened, Preset(choices.general["preset"]), name)),
+        _weight("price", "price", number, title, row.price, name not in opened.others, "0" if BUILT_IN.labels_itself(name) else ""),
     ]
     shown = f"{title} (used as it is)" if name in opened.others else title
     head = html.Th([html.Div([_dot(opened, name), html.Span(shown, title=name)]), problem(_key("row-problem", number))], scope="row")
-    return html.Tr([head, html.Td(ticks, colSpan=3, className="ticks"), *map(html.Td, weights)], id=_key("row", number))
+    return html.Tr(
+        [
+            head,
+            html.Td(ticks, colSpan=3, className="ticks"),
+            *(html.Td(one, className=what) for what, one in zip(("weight", "cost", "price"), weights, strict=True)),
+        ],
+        id=_key("row", number),
+    )
+
+
+def _cost(opened: LoadedTable, preset: Preset, name: str) -> str:
+    """Return the cost of a source whose field is empty."""
+    return "0" if name in opened.others or (preset is Preset.PRACTICE and BUILT_IN.labels_itself(name)) else "1"
 
 
 def _weight(what: str, label: str, number: int, title: str, value: str, usable: bool, default: str = "1") -> Component:
@@ -111,7 +149,7 @@ def _results(opened: LoadedTable) -> Component:
         id="graph",
         elements=[],
         layout={"name": "preset", "fit": True, "padding": 6},
-        style={"width": "100%", "height": f"{height(len(opened.targets))}px"},
+        style={"width": "100%", "height": f"{ROW * len(opened.targets)}px"},
         stylesheet=stylesheet("light"),
         userZoomingEnabled=False,
         userPanningEnabled=False,
@@ -121,15 +159,15 @@ def _results(opened: LoadedTable) -> Component:
         clearOnUnhover=True,
         responsive=True,
     )
-    drawn = html.Div(html.Div(graph, role="img", **_named("Sources left, targets right; the table says the same")), className="scroll", id="drawn")
+    drawn = html.Div(graph, role="img", id="drawn", **_named("Sources left, targets right; the table says the same"))
+    hint = html.Small("Click a task, here or in the table, to see where it could be transferred from.")
+    left = html.Div([html.Div(legend, id="legend"), drawn, hint, html.Div(id="detail", **_LIVE)])
     return html.Section(
         [
             html.Div("The fields hold what cannot be solved; below is the last policy that could.", id="old"),
             html.Div(id="tiles"),
             html.Div(id="changed", **_LIVE),
-            html.Div(
-                [html.Div([html.Div(legend, id="legend"), drawn]), html.Div(html.Div(id="transfers"), className="scroll", id="table")], id="policy"
-            ),
+            html.Div([left, html.Div(id="transfers")], id="policy"),
             html.Div(id="alternatives"),
             html.Div([html.Span(note) for note in opened.notes], id="notes"),
         ],

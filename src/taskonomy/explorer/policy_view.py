@@ -14,6 +14,7 @@ from taskonomy.tables.table import SELF, labelled
 from taskonomy.tasks import Registry
 from taskonomy.wording import wording as words
 
+SCRATCH = "against scratch"
 _SHOWN = 3  # rerouted targets listed by name; the table marks all of them
 Component = Any
 
@@ -70,26 +71,37 @@ def transfers(before: Policy | None, policy: Policy, registry: Registry) -> Comp
     """Show every target with the transfer that solves it; those that were rerouted are marked, with their previous transfer."""
     old = {} if before is None else {one.target: one for one in before.transfers}
     by_target = {one.target: one for one in policy.transfers}
-    head = html.Tr([html.Th(name, scope="col") for name in ("Target", "transferred from", "gain", "quality")])
-    rows = [_transfer(by_target[name], old.get(name), registry) for name in by_family(list(by_target), registry)]
+    scratch = "gain_scratch" in policy.measures
+    heads = ("Target", "transferred from", "gain", "quality", *([SCRATCH] if scratch else []))
+    head = html.Tr([html.Th(name, scope="col") for name in heads])
+    rows = [_transfer(by_target[name], old.get(name), registry, scratch) for name in by_family(list(by_target), registry)]
     return html.Table([html.Thead(head), html.Tbody(rows)])
 
 
-def _transfer(one: Transfer, before: Transfer | None, registry: Registry) -> Component:
+def _transfer(one: Transfer, before: Transfer | None, registry: Registry, scratch: bool) -> Component:
+    other = before is not None and before.sources != one.sources
+    marked: dict[str, Any] = (
+        {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}"} if before is not None and other else {}
+    )
+    earlier = rates(before, scratch) if before is not None and other else [None] * len(rates(one, scratch))
+    cells = [html.Td(_cell(now, then)) for now, then in zip(rates(one, scratch), earlier, strict=True)]
+    title = html.Button(registry.title(one.target), className="plain", title="Show where it could be transferred from", **{"data-task": one.target})
+    return html.Tr([html.Th(title, scope="row"), html.Td(sources_of(one, registry)), *cells], **marked)
+
+
+def sources_of(one: Transfer, registry: Registry) -> list[Component]:
+    """Name the sources of a transfer, each with the colour of its family."""
     sources: list[Component] = []
     for written in one.sources:
         colour = FAMILY_COLOURS[registry.family(one.target if written == SELF else labelled(written))]
         own = "its encoder" if written == one.target else words.source_title(written, registry)
         sources.append(html.Span([html.I(style={"background": colour}), own]))
-    if one.imputed:
-        sources.append(html.Small("imputed, not measured"))
-    other = before is not None and before.sources != one.sources
-    marked: dict[str, Any] = (
-        {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}"} if before is not None and other else {}
-    )
-    cells = [html.Td(sources), html.Td(_cell(one.gain, before.gain if before is not None and other else None))]
-    cells.append(html.Td(_cell(one.quality, before.quality if before is not None and other else None)))
-    return html.Tr([html.Th(registry.title(one.target), scope="row"), *cells], **marked)
+    return [*sources, html.Small("imputed, not measured")] if one.imputed else sources
+
+
+def rates(one: Transfer, scratch: bool) -> list[float]:
+    """List a transfer's win rates as the tables show them."""
+    return [one.gain, one.quality, *([one.gain_scratch] if scratch else [])]
 
 
 def _cell(value: float, before: float | None) -> list[Component]:

@@ -51,12 +51,15 @@ class _Asked(_Form):
     page: Annotated[str, Field(max_length=100)]
     number: Annotated[int, Field(ge=0, lt=2**53)]
     fields: Annotated[  # a list in JSON
-        tuple[Annotated[_Texts, Field(min_length=len(GENERAL), max_length=len(GENERAL))], list[list[_Tick] | None], _Texts, _Texts],
+        tuple[Annotated[_Texts, Field(min_length=len(GENERAL), max_length=len(GENERAL))], list[list[_Tick] | None], _Texts, _Texts, _Texts],
         Field(strict=False),
     ]
 
 
-_VALUES: dict[str, TypeAdapter[Any]] = {"address": TypeAdapter(str | None), "asked": TypeAdapter(_Asked), "good": TypeAdapter(str | None)}
+_VALUES: dict[str, TypeAdapter[Any]] = {
+    "asked": TypeAdapter(_Asked),
+    **{name: TypeAdapter(str | None) for name in ("address", "good", "rules", "pointed")},
+}
 
 
 def guard(app: Dash, tasks: int) -> None:

@@ -12,7 +12,9 @@ import pandas as pd
 
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
+from taskonomy.explorer.budget_curve import Curve, budgets
 from taskonomy.policy.planner import Planner, Policy
+from taskonomy.policy.problem import Problem
 from taskonomy.tasks import BUILT_IN, Registry
 
 _PLANNERS, _ANSWERS = 16, 500
@@ -33,7 +35,9 @@ class Solver:
         self._planners: OrderedDict[str, Planner] = OrderedDict()
         self._policies: OrderedDict[str, Policy | str] = OrderedDict()
         self._alternatives: OrderedDict[str, list[Policy] | str] = OrderedDict()
+        self._curves: OrderedDict[str, Curve | str] = OrderedDict()
         self._begun: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # searches for alternatives in progress, with those found so far
+        self._drawn: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # the same of curves
 
     def policy(self, params: PolicyParams) -> Policy:
         """Return the policy that `taskonomy.policy.planner.plan` gives for the same table.
@@ -58,6 +62,29 @@ class Solver:
             raise TaskonomyError(found)
         return found
 
+    def curve(self, params: PolicyParams) -> Curve:
+        """Return the best policy of each budget, found one at a time as alternatives are. The budget of the parameters makes no difference.
+
+        Raises:
+            TaskonomyError: No budget serves every target.
+        """
+        while (found := self._ask(self._next_point, params)) is None:
+            continue
+        if isinstance(found, str):
+            raise TaskonomyError(found)
+        return found
+
+    def problem(self, params: PolicyParams) -> Problem:
+        """Return what may be chosen under these parameters.
+
+        Raises:
+            TaskonomyError: Nothing may.
+        """
+        found = self._ask(lambda given: _or_message(lambda: self._planner(given).problem), params)
+        if isinstance(found, str):
+            raise TaskonomyError(found)
+        return found
+
     def prepare(self, params: PolicyParams) -> None:
         """Start to solve parameters in the background; an error is reported to the request that asks for the result."""
         self._thread.submit(self._ahead, params)
@@ -76,6 +103,7 @@ class Solver:
 
     def _forget(self) -> None:
         self._begun.clear()
+        self._drawn.clear()
         self._planners.clear()
 
     def _policy(self, params: PolicyParams) -> Policy | str:
@@ -95,6 +123,22 @@ class Solver:
         del self._begun[key]
         return _kept(self._alternatives, key, _ANSWERS, lambda: found if one is None else one)
 
+    def _next_point(self, params: PolicyParams) -> Curve | str | None:
+        """Solve one more budget; return the curve once all are."""
+        key = _any_budget(params).model_dump_json()
+        if key in self._curves:
+            return _latest(self._curves, key, _ANSWERS)
+        if isinstance(planner := _or_message(lambda: self._planner(params)), str):
+            return planner
+        points, found = self._drawn.setdefault(key, (budgets(planner), []))
+        one = _or_message(lambda: next(points, None))
+        if isinstance(one, Policy):
+            found.append(one)
+            if sum(each.seconds for each in found) <= params.time_limit:
+                return None
+        self._drawn.pop(key, None)
+        return _kept(self._curves, key, _ANSWERS, lambda: one if isinstance(one, str) else Curve(tuple(found), whole=one is None))
+
     def _ahead(self, params: PolicyParams) -> None:
         if self._next_best(params) is None:
             with suppress(RuntimeError):  # the solver was closed meanwhile
@@ -102,13 +146,17 @@ class Solver:
 
     def _planner(self, params: PolicyParams) -> Planner:
         """Return the planner for these parameters; one program serves every budget, and is adapted to other weights."""
-        any_budget = params.model_copy(update={"budget": 0.0, "alternatives": 0})
+        any_budget = _any_budget(params)
         return _kept(
             self._planners,
             any_budget.model_dump_json(),
             _PLANNERS,
             lambda: Planner(self._table, any_budget, reversed(self._planners.values()), self._registry),
         )
+
+
+def _any_budget(params: PolicyParams) -> PolicyParams:
+    return params.model_copy(update={"budget": 0.0, "alternatives": 0})
 
 
 def _kept(kept: "OrderedDict[str, Value]", key: str, most: int, make: Callable[[], Value]) -> Value:

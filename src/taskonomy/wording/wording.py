@@ -66,6 +66,11 @@ def measured(value: float, digits: int = 3) -> str:
     return DASH if math.isnan(value) else f"{value:.{digits}f}"
 
 
+def significant(value: float) -> str:
+    """Format a measured number to three digits, however small; a dash where there is none."""
+    return DASH if math.isnan(value) else f"{value:.3g}"
+
+
 def change(value: float, digits: int = 3) -> str:
     """Format a difference with its sign."""
     if math.isnan(value):

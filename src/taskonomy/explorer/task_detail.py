@@ -51,7 +51,7 @@ def _role(name: str, policy: Policy, problem: Problem, labels: LabelsParams) -> 
     beyond = ""
     if problem.currency is not None:
         one = labels.of(name)
-        few = f", beyond the {one.transfer:,} of the transfer to it," if name in problem.targets else ""
+        few = f", beyond the {one.transfer:,} of the transfer to it" if name in problem.targets else ""
         beyond = f" for {one.full:,} images{few}"
     return f"{'labelled in full, which costs' if name in policy.sources else 'not labelled in full, which would cost'} {cost}{beyond}"
 

@@ -30,11 +30,6 @@ def label(title: str) -> str:
     return escape(title)
 
 
-def cut(title: str, longest: int = 28) -> str:
-    """Shorten a title that is too long for its place in a figure."""
-    return title if len(title) <= longest else f"{title[: longest - 1]}…"
-
-
 def by_family(names: list[str], registry: Registry) -> list[str]:
     """Sort tasks for figures: by family, then by title."""
     families = list(FAMILIES)
@@ -100,7 +95,7 @@ def _matrix(shown: pd.DataFrame, values: pd.DataFrame, what: str, limits: tuple[
     figure = go.Figure(
         go.Heatmap(
             z=shown.to_numpy(),
-            # Positions, not titles: two tasks may have the same title, and long ones are cut.
+            # Positions, not titles: two tasks may have the same title.
             x=list(range(values.shape[1])),
             y=list(range(len(values))),
             text=hover,
@@ -116,10 +111,10 @@ def _matrix(shown: pd.DataFrame, values: pd.DataFrame, what: str, limits: tuple[
     size = 11 if len(values.columns) <= 30 else 9
     figure.update_layout(height=max(260, 190 + (20 if len(values) <= 30 else 15) * len(values)))
     figure.update_xaxes(
-        tickvals=list(range(values.shape[1])), ticktext=[label(cut(title)) for title in values.columns], tickangle=-60, tickfont={"size": size}
+        tickvals=list(range(values.shape[1])), ticktext=[label(title) for title in values.columns], tickangle=-60, tickfont={"size": size}
     )
     figure.update_yaxes(
-        tickvals=list(range(len(values))), ticktext=[label(cut(title)) for title in values.index], autorange="reversed", tickfont={"size": size}
+        tickvals=list(range(len(values))), ticktext=[label(title) for title in values.index], autorange="reversed", tickfont={"size": size}
     )
     return plain(figure)
 
@@ -135,16 +130,13 @@ def tree_figure(tree: Tree, registry: Registry = BUILT_IN) -> go.Figure:
     leaves = drawn["ivl"]
     places = [5 + 10 * number for number in range(len(leaves))]
     figure = go.Figure(go.Scatter(x=lines_x, y=lines_y, mode="lines", line={"color": MUTED, "width": 1.6}, hoverinfo="skip"))
-    for name, place in zip(leaves, places, strict=True):
-        family = registry.family(name)
-        mark = f'<span style="color:{FAMILY_COLOURS[family]}">{FAMILY_MARKS[family]}</span>'
-        figure.add_annotation(
-            x=0, y=place, text=f"{mark} {label(cut(registry.title(name), 40))}", showarrow=False, xanchor="left", xshift=6, font={"size": 12}
-        )
+    marks = [f'<span style="color:{FAMILY_COLOURS[family]}">{FAMILY_MARKS[family]}</span>' for family in map(registry.family, leaves)]
+    named = [f" {mark} {label(registry.title(name))}" for mark, name in zip(marks, leaves, strict=True)]
     deepest = max(map(max, drawn["dcoord"]))
-    figure.update_xaxes(range=[1.03 * deepest, -0.55 * deepest], showgrid=False, zeroline=False, title="distance of transferring-out patterns")
+    figure.update_xaxes(range=[1.03 * deepest, -0.02 * deepest], showgrid=False, zeroline=False, title="distance of transfer patterns")
     figure.update_xaxes(tickvals=np.linspace(0, deepest, 4), tickformat=".2f")
-    figure.update_yaxes(visible=False, range=[-5, 10 * len(leaves) + 5])
+    # Ticks, as the margin grows with them: no name is cut.
+    figure.update_yaxes(side="right", tickvals=places, ticktext=named, range=[-5, 10 * len(leaves) + 5], showgrid=False, zeroline=False)
     figure.update_layout(showlegend=False, height=max(240, 70 + 21 * len(leaves)))
     return plain(figure)
 

@@ -18,6 +18,7 @@ from taskonomy.report import policy_section as decision
 from taskonomy.report import provenance_section as made_of
 from taskonomy.report import significance_section as chance
 from taskonomy.report import transfers_section as transfers
+from taskonomy.report.figure_data import figure_data
 from taskonomy.report.figures import (
     FAMILY_COLOURS,
     FAMILY_MARKS,
@@ -68,6 +69,7 @@ def page(title: str, results: Results) -> str:
         "colours": FAMILY_COLOURS,
         "marks": FAMILY_MARKS,
         "figures": _figures(results, matrix, worse),
+        "numbers": figure_data(results, matrix, worse),
     }
     families = {name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)}
     samples = results.samples or {"networks": [], "transfers": []}
@@ -103,7 +105,7 @@ def page(title: str, results: Results) -> str:
         made_of=made_of.shown(results),
         style=_ours("page.css"),
         rules=rules,
-        script=Markup("\n").join(_ours(name) for name in ("solver.js", "shared.js", "rules.js", "page.js")),
+        script=Markup("\n").join(_ours(name) for name in ("solver.js", "shared.js", "rules.js", "page.js", "downloads.js")),
         plotly=Markup(get_plotlyjs()),  # noqa: S704, plotly's own file
         data=Markup(embedded_json(data)),  # noqa: S704, escaped for a script element by embedded_json
     )

@@ -1,7 +1,7 @@
 """Draw the paper's experiments, each as a figure with a sentence on what it shows. Names are escaped, as plotly interprets markup."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,12 +30,14 @@ class Study:
         title: Its heading.
         sentence: What the figure shows; plain text.
         figure: The figure.
+        table: What it is drawn from.
     """
 
     name: str
     title: str
     sentence: str
     figure: go.Figure
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 Draw = Callable[[pd.DataFrame], Study]
@@ -57,7 +59,7 @@ def studies(results: Path, experiments: Path | None, registry: Registry) -> Iter
             continue
         path = folder / f"{name}.csv"
         if path.is_file() and len(table := pd.read_csv(path)):
-            yield draw(table)
+            yield replace(draw(table), table=table)
 
 
 def _chance(table: pd.DataFrame) -> Study:

@@ -3,7 +3,7 @@
 const orders = [...new Set(data.front.map((point) => point.max_order))].sort((a, b) => a - b);
 const lineColours = ["#009E73", "#E69F00", "#CC79A7", "#0072B2", "#D55E00", "#56B4E9"];
 const symbols = ["circle", "square", "diamond", "triangle-up", "cross", "star"], dashes = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
-const printing = matchMedia("print"), dark = matchMedia("(prefers-color-scheme: dark)");
+const printing = matchMedia("print"), phone = matchMedia("(max-width: 640px)"), dark = matchMedia("(prefers-color-scheme: dark)");
 let shown;
 
 const pointsOf = (order) => data.front.filter((point) => point.max_order === order);
@@ -20,16 +20,32 @@ function element(name, attributes = {}, text) {
   return made;
 }
 
+// Whether a transfer loses to training from scratch on most images: to the target's whole network, where that was measured, else to a shallow one.
+const isWorse = ([, , gain, , scratch]) => (scratch ?? gain ?? 1) < 0.5;
+const worseWords = ([, , , , scratch]) => `worse than ${scratch === null ? "a shallow network " : ""}from scratch`;
+const widest = (names, least) => Math.max(least, 30 + 7.4 * Math.max(...names.map((name) => titleOf(name).length)));
+
+// Words on lines of at most so many letters; a longer word has a line of its own.
+const wrapped = (text, longest) => text.split(" ").reduce((lines, word) => (lines.length && `${lines.at(-1)} ${word}`.length <= longest
+  ? [...lines.slice(0, -1), `${lines.at(-1)} ${word}`] : [...lines, word]), []);
+
+// Everything is as wide as the longest name needs: none is cut. A phone shows names on several lines, and gain and quality in the table alone.
 function drawGraph(point) {
-  const rowHeight = 25, top = 34, sourceX = 235, targetX = 530, barX = 772, barWidth = 118;
-  const names = Object.keys(data.tasks);
-  const transfers = [...point.transfers].sort((a, b) => names.indexOf(a[0]) - names.indexOf(b[0]));
-  const sources = [...point.sources].sort((a, b) => names.indexOf(a) - names.indexOf(b));
+  const names = Object.keys(data.tasks), inOrder = (one, other) => names.indexOf(one) - names.indexOf(other);
+  const transfers = [...point.transfers].sort((a, b) => inOrder(a[0], b[0]));
+  const sources = [...point.sources].sort(inOrder);
+  const narrow = phone.matches, lines = (name) => (narrow ? wrapped(titleOf(name), 20) : [titleOf(name)]);
+  const most = narrow ? Math.max(...[...sources, ...transfers.map(([target]) => target)].map((name) => lines(name).length)) : 1;
+  const rowHeight = narrow ? 8 + 10 * Math.max(2, most) : 25, top = 34, barWidth = 118, sourceX = narrow ? 126 : widest(sources, 235), targetX = sourceX + (narrow ? 92 : 295);
+  const barX = targetX + widest(transfers.map(([target]) => target), 242), wordsX = barX + 2 * barWidth + 62, longest = Math.max(0, ...transfers.filter(isWorse).map((row) => worseWords(row).length));
+  const width = narrow ? targetX + 126 : wordsX + (longest ? 10 + 6.8 * longest : 0), half = (targetX - sourceX) / 2;
   const height = top + rowHeight * Math.max(transfers.length, sources.length) + 8;
   const svg = byId("graph");
   svg.replaceChildren();
-  svg.setAttribute("viewBox", `0 0 1080 ${height}`);
-  svg.setAttribute("width", "1080");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("width", width);
+  svg.style.minWidth = narrow ? "" : `${0.8 * width}px`;
+  svg.classList.toggle("narrow", narrow);
   const targetY = new Map(transfers.map(([target], row) => [target, top + rowHeight * (row + 0.5)]));
   const spread = (rowHeight * transfers.length) / Math.max(sources.length, 1);
   const sourceY = new Map(sources.map((name, row) => [name, top + Math.max(spread, rowHeight) * (row + 0.5)]));
@@ -37,7 +53,7 @@ function drawGraph(point) {
   const full = sources.filter((name) => !asItIs(name)).length, rest = sources.length - full;
   heading(sourceX, `${full} labelled in full${rest ? `, ${rest} as they are` : ""}`, "end");
   heading(targetX, `${transfers.length} targets`);
-  heading(barX, "gain"); heading(barX + barWidth + 40, "quality");
+  if (!narrow) { heading(barX, "gain"); heading(barX + barWidth + 40, "quality"); }
 
   const focus = (chosen) => {
     svg.classList.toggle("focus", chosen !== null);
@@ -46,7 +62,10 @@ function drawGraph(point) {
   const node = (name, x, y, anchor, hover) => {
     const group = element("g", { class: "node", tabindex: 0, role: "img", "aria-label": hover });
     group.append(element("text", { x, y: y + 5, "text-anchor": "middle", style: `fill:${colourOf(name)};font-size:15px` }, marks(name)));
-    group.append(element("text", { x: anchor === "end" ? x - 12 : x + 12, y: y + 4.5, "text-anchor": anchor }, cut(titleOf(name))));
+    lines(name).forEach((line, index, all) => {
+      const lower = 10 * (index - (all.length - 1) / 2);
+      group.append(element("text", { x: anchor === "end" ? x - 12 : x + 12, y: y + (narrow ? 3.5 : 4.5) + lower, "text-anchor": anchor }, line));
+    });
     group.append(element("title", {}, hover));
     for (const event of ["mouseenter", "focus"]) group.addEventListener(event, () => focus(name));
     for (const event of ["mouseleave", "blur"]) group.addEventListener(event, () => focus(null));
@@ -58,17 +77,19 @@ function drawGraph(point) {
       const [y0, y1] = [sourceY.get(source), targetY.get(target)];
       const line = element("path", {
         class: "link", stroke: colourOf(source), "stroke-dasharray": written === "self" ? "2 4" : "none",
-        d: `M${sourceX + 7} ${y0} C${sourceX + 150} ${y0} ${targetX - 150} ${y1} ${targetX - 7} ${y1}`,
+        d: `M${sourceX + 7} ${y0} C${sourceX + half} ${y0} ${targetX - half} ${y1} ${targetX - 7} ${y1}`,
       });
       line.dataset.source = source; line.dataset.target = target;
       svg.append(line);
     }
   }
   for (const name of sources) node(name, sourceX, sourceY.get(name), "end", `${titleOf(name)}: feeds ${transfers.filter(([t, from]) => from.map(plain).includes(name) || (from[0] === "self" && t === name)).length} targets`);
-  for (const [target, from, gain, quality, scratch] of transfers) {
-    const y = targetY.get(target);
-    const how = from[0] === "self" ? "its own fully supervised network" : from.map(howOf).join(" + ");
-    node(target, targetX, y, "start", `${titleOf(target)} from ${how}\ngain ${number(gain, 3)}, quality ${number(quality, 3)}${scratch === null ? "" : `, beats scratch ${number(scratch, 3)}`}`);
+  for (const row of transfers) {
+    const [target, from, gain, quality, scratch] = row;
+    const y = targetY.get(target), worse = isWorse(row) ? `, ${worseWords(row)}` : "";
+    node(target, targetX, y, "start", `${titleOf(target)} from ${fromWords(from)}\ngain ${number(gain, 3)}, quality ${number(quality, 3)}${scratch === null ? "" : `, beats scratch ${number(scratch, 3)}`}${worse}`);
+    if (narrow) continue;
+    if (worse) svg.append(element("text", { x: wordsX, y: y + 4, class: "worse" }, worseWords(row)));
     [[gain, barX], [quality, barX + barWidth + 40]].forEach(([value, x]) => {
       svg.append(element("rect", { x, y: y - 5, width: barWidth - 30, height: 10, rx: 3, fill: "var(--line)" }));
       if (value !== null) svg.append(element("rect", { x, y: y - 5, width: (barWidth - 30) * value, height: 10, rx: 3, fill: colourOf(target) }));
@@ -76,6 +97,26 @@ function drawGraph(point) {
       svg.append(element("text", { x: x + barWidth - 24, y: y + 4, class: "soft" }, number(value)));
     });
   }
+}
+
+const fromWords = (from) => (from[0] === "self" ? "its own fully supervised network" : from.map(howOf).join(" + "));
+
+// The same as the graph, for reading and for those who see no graph.
+function tabulate(point) {
+  const names = Object.keys(data.tasks), scratch = point.transfers.some((row) => row[4] !== null);
+  const rows = [...point.transfers].sort((a, b) => names.indexOf(a[0]) - names.indexOf(b[0]));
+  const cell = (kind, text) => { const made = document.createElement(kind); made.textContent = text; if (kind === "th") made.scope = "row"; return made; };
+  byId("routes").querySelector("tbody").replaceChildren(...rows.map((row) => {
+    const line = document.createElement("tr");
+    const head = cell("th", titleOf(row[0]));
+    if (isWorse(row)) { const mark = cell("small", worseWords(row)); mark.className = "worse"; head.append(" ", mark); }
+    line.append(head, cell("td", fromWords(row[1])), cell("td", number(row[2])), ...(scratch ? [cell("td", number(row[4]))] : []), cell("td", number(row[3])));
+    return line;
+  }));
+  byId("routes-scratch").hidden = !scratch;
+  const lost = rows.filter(isWorse).map((row) => titleOf(row[0]));
+  byId("worse").hidden = !lost.length;
+  byId("worse").textContent = `${lost.length} of ${rows.length} targets ${lost.length === 1 ? "does" : "do"} worse than training from scratch: ${lost.join(", ")}.`;
 }
 
 const bounds = ([, low, high], digits = 3) => (low === null ? "" : `, ${low.toFixed(digits)} to ${high.toFixed(digits)}`);
@@ -183,6 +224,7 @@ function choose(order, budget) {
   if (rules) history.replaceState(null, "", isGiven(order, budget) ? location.pathname + location.search : rules.link(order, budget));
   words(shown);
   drawGraph(shown);
+  tabulate(shown);
   drawFront("front-gain", "gain", "Mean gain");
   drawFront("front-quality", "quality", "Mean quality");
 }
@@ -227,4 +269,5 @@ if (rules) {
   addEventListener("hashchange", begin);
 }
 begin();
-for (const medium of [printing, dark]) medium.addEventListener("change", () => { drawFigures(); choose(asked.order, asked.budget); });
+byId("routes").open = phone.matches;
+for (const medium of [printing, dark, phone]) medium.addEventListener("change", () => { drawFigures(); choose(asked.order, asked.budget); });

@@ -11,5 +11,4 @@ const howOf = (written) => data.variants[written]?.title ?? titleOf(written);
 const asItIs = (name) => data.tasks[name].asItIs ?? null;
 const colourOf = (name) => data.colours[data.tasks[name].family];
 const number = (value, digits = 2) => (value === null || value === undefined ? "n/a" : value.toFixed(digits));
-const cut = (text, longest = 34) => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text);
 const marks = (name) => data.marks[data.tasks[name].family];

@@ -12,7 +12,7 @@ _MOST = 40  # points; a budget in money has thousands of possible values
 
 
 @dataclass(frozen=True)
-class Curve:
+class BudgetCurve:
     """The best policies, by ascending budget; `whole` unless the time limit ended before the largest budget."""
 
     policies: tuple[Policy, ...]

@@ -15,7 +15,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.explorer import cytoscape as graph
 from taskonomy.explorer import downloads as exports
 from taskonomy.explorer import policy_view as shown
-from taskonomy.explorer.budget_curve import Curve
+from taskonomy.explorer.budget_curve import BudgetCurve
 from taskonomy.explorer.form import GENERAL, WEIGHTS, Choices, RefusedError, TaskChoice, field_of, from_query, params_of, start, to_query
 from taskonomy.explorer.loading import LoadedTable
 from taskonomy.explorer.page_layout import FILES, layout
@@ -234,7 +234,7 @@ def _curve(app: Dash, explorer: Explorer) -> None:
             params = params_of(from_query(rules, explorer.opened), explorer.opened, any_budget=True)
             return explorer.solver.curve(params).as_data(params.labels.currency)
         except (RefusedError, TaskonomyError):
-            return Curve((), whole=True).as_data(None)
+            return BudgetCurve((), whole=True).as_data(None)
 
 
 def _detail(app: Dash, explorer: Explorer) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.explorer.budget_curve import Curve, budgets
+from taskonomy.explorer.budget_curve import BudgetCurve, budgets
 from taskonomy.policy.planner import Planner, Policy
 from taskonomy.policy.problem import Problem
 from taskonomy.tasks import BUILT_IN, Registry
@@ -35,7 +35,7 @@ class Solver:
         self._planners: OrderedDict[str, Planner] = OrderedDict()
         self._policies: OrderedDict[str, Policy | str] = OrderedDict()
         self._alternatives: OrderedDict[str, list[Policy] | str] = OrderedDict()
-        self._curves: OrderedDict[str, Curve | str] = OrderedDict()
+        self._curves: OrderedDict[str, BudgetCurve | str] = OrderedDict()
         self._begun: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # searches for alternatives in progress, with those found so far
         self._drawn: dict[str, tuple[Iterator[Policy], list[Policy]]] = {}  # the same of curves
 
@@ -62,7 +62,7 @@ class Solver:
             raise TaskonomyError(found)
         return found
 
-    def curve(self, params: PolicyParams) -> Curve:
+    def curve(self, params: PolicyParams) -> BudgetCurve:
         """Return the best policy of each budget, found one at a time as alternatives are. The budget of the parameters makes no difference.
 
         Raises:
@@ -123,7 +123,7 @@ class Solver:
         del self._begun[key]
         return _kept(self._alternatives, key, _ANSWERS, lambda: found if one is None else one)
 
-    def _next_point(self, params: PolicyParams) -> Curve | str | None:
+    def _next_point(self, params: PolicyParams) -> BudgetCurve | str | None:
         """Solve one more budget; return the curve once all are."""
         key = _any_budget(params).model_dump_json()
         if key in self._curves:
@@ -137,7 +137,7 @@ class Solver:
             if sum(each.seconds for each in found) <= params.time_limit:
                 return None
         self._drawn.pop(key, None)
-        return _kept(self._curves, key, _ANSWERS, lambda: one if isinstance(one, str) else Curve(tuple(found), whole=one is None))
+        return _kept(self._curves, key, _ANSWERS, lambda: one if isinstance(one, str) else BudgetCurve(tuple(found), whole=one is None))
 
     def _ahead(self, params: PolicyParams) -> None:
         if self._next_best(params) is None:

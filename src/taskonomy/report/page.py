@@ -68,8 +68,7 @@ def page(title: str, results: Results) -> str:
         "variants": decision.variants(results.table, registry),
         "colours": FAMILY_COLOURS,
         "marks": FAMILY_MARKS,
-        "figures": _figures(results, matrix, worse),
-        "numbers": figure_data(results, matrix, worse),
+        **_figures(results, matrix, worse),
     }
     families = {name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)}
     samples = results.samples or {"networks": [], "transfers": []}
@@ -132,6 +131,7 @@ def _affinities(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
 
 
 def _figures(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
+    """Draw what the page does not draw itself, with the numbers behind each figure."""
     registry = results.registry
     heat = heat_map(matrix, registry, worse, affinities.imputed_pairs(results.table))
     figures = {"heat": heat, "tree": tree_figure(results.tree, registry), "savings": savings_figure(results.task_sets)}
@@ -141,7 +141,7 @@ def _figures(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
     if results.losses is not None:
         figures["losses"] = loss_map(affinities.matrix_before(results.losses, matrix), registry)
     figures |= {f"study-{study.name}": study.figure for study in results.studies}
-    return {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    return {"figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()}, "numbers": figure_data(results, matrix, worse)}
 
 
 def _ours(name: str) -> Markup:

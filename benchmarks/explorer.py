@@ -27,6 +27,11 @@ def timed(do: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - clock, time.process_time() - processor
 
 
+def general(first: Choices, name: str, value: str) -> Choices:
+    """Set one field that is of no task."""
+    return replace(first, general={**first.general, name: value})
+
+
 def changes(first: Choices) -> dict[str, list[Choices]]:
     """List what people change, some values of each."""
 
@@ -35,8 +40,8 @@ def changes(first: Choices) -> dict[str, list[Choices]]:
 
     some = ("normal", "reshading", "denoising", "edge_texture", "class_scene")
     return {
-        "budget": [replace(first, budget=str(budget)) for budget in (3, 5, 7, 8, 12)],
-        "highest order": [replace(first, max_order=str(order)) for order in (1, 2, 3, 24)],
+        "budget": [general(first, "budget", str(budget)) for budget in (3, 5, 7, 8, 12)],
+        "highest order": [general(first, "max_order", str(order)) for order in (1, 2, 3, 24)],
         "a task left out": [row(task, may=frozenset()) for task in some],
         "a label cost": [row(task, cost=cost) for task, cost in zip(some, ("2", "0.5", "1.37", "3", "0.7"), strict=True)],
         "an importance": [row(task, importance=weight) for task, weight in zip(some, ("2", "0.5", "1.37", "3", "0"), strict=True)],
@@ -47,7 +52,7 @@ def request(dependencies: list[dict[str, Any]], tasks: int, choices: Choices, go
     """Build what the browser sends when a field was changed for the n-th time."""
     found = next(one for one in dependencies if "tiles.children" in one["output"])
     rows: list[TaskChoice] = list(choices.tasks.values())
-    fields = [[getattr(choices, name) for name in GENERAL], [sorted(row.may) for row in rows]]
+    fields = [[choices.general[name] for name in GENERAL], [sorted(row.may) for row in rows]]
     fields += [[getattr(row, what) for row in rows] for what in WEIGHTS]
     values = {"asked": {"page": "benchmark", "number": number, "fields": fields}, "good": good}
 
@@ -96,7 +101,7 @@ if __name__ == "__main__":
 
     explorer.begin()  # as the server does; loads what is loaded once
     explorer.solver.alternatives(params_of(first, explorer.opened))
-    answer(replace(first, budget="4"))
+    answer(general(first, "budget", "4"))
     everything: list[tuple[float, float]] = []
     cold: list[tuple[float, float]] = []
     for name, several in changes(first).items():
@@ -113,11 +118,11 @@ if __name__ == "__main__":
     hurried: list[tuple[float, float]] = []
     with ThreadPoolExecutor() as pool:
         for one in changes(first)["a label cost"]:
-            before = replace(one, budget="9.5")  # its answer is here, and its next-best policies are being looked for
+            before = general(one, "budget", "9.5")  # its answer is here, and its next-best policies are being looked for
             answer(before)
             aside = pool.submit(explorer.solver.alternatives, params_of(before, explorer.opened))
             time.sleep(0.1)
-            hurried.append(timed(partial(answer, replace(one, budget="6.5"))))
+            hurried.append(timed(partial(answer, general(one, "budget", "6.5"))))
             aside.result()
     print(f"answered while the next-best policies of the answer before are looked for: {median(hurried)}")
     ratio = sum(one[1] for one in cold) / sum(one[1] for one in everything)

@@ -113,7 +113,7 @@ def params_of(choices: Choices, opened: LoadedTable, *, any_budget: bool = False
             exclude.append(name)
     require = [name for name, row in choices.tasks.items() if MUST in row.may]
     carried = opened.start.model_dump(exclude={*GENERAL, *WEIGHTS, "labels", "roles", "exclude", "require"})
-    values = {name: text for name, text in choices.general.items() if not name.startswith(_LABEL)}
+    values: dict[str, Any] = {name: text for name, text in choices.general.items() if not name.startswith(_LABEL)}
     values |= {key: weights[key] for key in used if key != "price"}
     labels = _labels(choices.general, weights.get("price", {}), opened.start.labels)
     try:
@@ -137,7 +137,7 @@ def _alone(name: str, text: str) -> dict[str, Any]:
     """Make a section of one general field, such that nothing but this field can be wrong."""
     if not name.startswith(_LABEL):
         return {name: text}
-    others = {"label-price": {"currency": "EUR"}, "label-full": {"transfer": 0}, "label-transfer": {"full": LARGEST}}
+    others: dict[str, dict[str, Any]] = {"label-price": {"currency": "EUR"}, "label-full": {"transfer": 0}, "label-transfer": {"full": LARGEST}}
     return {"labels": {**others.get(name, {}), name.removeprefix(_LABEL): text.strip()}} if text.strip() else {}
 
 
@@ -195,7 +195,8 @@ def from_query(query: str, opened: LoadedTable) -> Choices:
         elif what == "role":
             tasks[name] = replace(row, may=_role(value, name) & may_be(opened, name) | row.may & {MUST})
         else:
-            tasks[name] = replace(row, **{what: value})
+            field: dict[str, Any] = {what: value}
+            tasks[name] = replace(row, **field)
     return Choices(general, tasks)
 
 

@@ -85,8 +85,13 @@ def _transfer(one: Transfer, before: Transfer | None, registry: Registry, scratc
     )
     earlier = rates(before, scratch) if before is not None and other else [None] * len(rates(one, scratch))
     cells = [html.Td(_cell(now, then)) for now, then in zip(rates(one, scratch), earlier, strict=True)]
-    title = html.Button(registry.title(one.target), className="plain", title="Show where it could be transferred from", **{"data-task": one.target})
+    title = html.Button(registry.title(one.target), className="plain", title="Show where it could be transferred from", **shows(one.target))
     return html.Tr([html.Th(title, scope="row"), html.Td(sources_of(one, registry)), *cells], **marked)
+
+
+def shows(name: str) -> dict[str, Any]:
+    """Return what makes a click on a component show a task in detail; '': none."""
+    return {"data-task": name}
 
 
 def sources_of(one: Transfer, registry: Registry) -> list[Component]:

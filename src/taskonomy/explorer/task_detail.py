@@ -6,7 +6,7 @@ from typing import Any
 from dash import html
 
 from taskonomy.config.policy_params import LabelsParams
-from taskonomy.explorer.policy_view import SCRATCH, rates, sources_of
+from taskonomy.explorer.policy_view import SCRATCH, rates, shows, sources_of
 from taskonomy.policy.label_costs import money
 from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Problem, Transfer
@@ -32,7 +32,7 @@ def task_detail(name: str, policy: Policy, problem: Problem, labels: LabelsParam
     into = sorted((problem.transfers[number] for number in problem.into(name)), key=lambda one: -one.exact) if name in problem.targets else []
     chosen = next((one for one in policy.transfers if one.target == name), None)
     fed = [one for one in policy.transfers if name in one.needs]
-    close = html.Button("Close", id="detail-close", **{"data-task": ""})
+    close = html.Button("Close", id="detail-close", **shows(""))
     return [
         html.Div([html.H2(registry.title(name)), close], className="head"),
         html.P(f"{registry.family(name)}; {_role(name, policy, problem, labels)}."),

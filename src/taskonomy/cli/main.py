@@ -278,17 +278,23 @@ def cache(
 def results(
     output: Annotated[Path, typer.Option("--output", "-o", help="Markdown file to write.", callback=file_to_write)] = Path("docs/results.md"),
 ) -> None:
-    """Write the main results of the finished run as tables of Markdown, beside those of the published table."""
+    """Write the main results of the finished run as tables, and print what changed since the last commit with other results.
+
+    The file (Markdown) shows each result beside that of the published table. Printed are the numbers of summary.json that differ, the tasks that
+    the policy labels now and no longer, and how far the ranks of the affinities agree with those before.
+    """
     need_project()
     from taskonomy.atomic_io import write_text
     from taskonomy.config.params import registry_here
+    from taskonomy.pipeline.changes import since_last
     from taskonomy.pipeline.timings import read_seconds
     from taskonomy.report.results_tables import results_page
 
-    folder = Path("results")
+    folder, registry = Path("results"), registry_here()
     times = read_seconds(Path(".dvc/tmp/taskonomy-durations.json"))
-    write_text(output, results_page(folder / "measured", folder / "published", times, registry_here()))
+    write_text(output, results_page(folder / "measured", folder / "published", times, registry))
     typer.echo(f"{output}: the tables of {folder / 'measured'}")
+    typer.echo("\n".join(since_last(registry=registry)))
 
 
 START, PLAN, RUN, USE, TABLES = "Start", "Plan", "Run", "Use the results", "Work on any affinity table"

@@ -115,7 +115,7 @@ def _found(name: str, ref: str) -> ExperimentResult:
     digests = {out["path"]: out["md5"] for out in lock.get("normalize", {}).get("outs", ())}
     if missing := [path for path in TABLES.values() if path not in digests]:
         raise TaskonomyError(f"{name}: its dvc.lock names no {missing[0]}; run `taskonomy repro`, and commit dvc.lock")
-    tables = {key: parse_table(_cached(digests[path], path, name), f"{path} of {name}") for key, path in TABLES.items()}
+    tables = {key: parse_table(cached_text(digests[path], path, name), f"{path} of {name}") for key, path in TABLES.items()}
     images = next(one["params"]["params.yaml"]["transfer.images"] for stage, one in lock.items() if stage.startswith("transfer@"))
     return ExperimentResult(**tables, images=int(images))
 
@@ -133,7 +133,17 @@ def _cache() -> Path:
     return Path(done.stdout.strip()).absolute()
 
 
-def _cached(digest: str, path: str, name: str) -> str:
+def cached_text(digest: str, path: str, name: str) -> str:
+    """Read a file of an earlier run from DVC's cache.
+
+    Args:
+        digest: Its MD5, from that run's dvc.lock; empty: it names none.
+        path: The file's path in the project.
+        name: What the run is called in messages.
+
+    Raises:
+        TaskonomyError: The cache has no such file.
+    """
     file = _cache() / "files/md5" / digest[:2] / digest[2:]
     try:
         return file.read_text(encoding="utf-8")

@@ -23,7 +23,9 @@ def headline(root: Path = Path()) -> str:
     except (FileNotFoundError, ValueError, KeyError):  # not there yet, or by another version of the code
         return ""
     pages = sorted(path.relative_to(root).as_posix() for path in (root / "reports").glob("*/index.html"))
-    return "\n".join([*lines, *([f"open {', '.join(pages)}"] if pages else []), "all numbers: dvc metrics show, results/"])
+    return "\n".join(
+        [*lines, *([f"open {', '.join(pages)}"] if pages else []), "all numbers: dvc metrics show, results/; what changed: taskonomy results"]
+    )
 
 
 def _numbers(found: dict[str, float]) -> Iterator[str]:

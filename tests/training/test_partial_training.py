@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -14,9 +15,12 @@ from taskonomy.config.task_config import TaskConfig, task_config
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import Split
+from taskonomy.labels.encodings import Input
+from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Store
 from taskonomy.store.unit_keys import network_key
 from taskonomy.training.task_networks import train_task
+from taskonomy.training.transfer_context import BASELINES, TransferContext
 
 COUNT, SIDE = 36, 32
 SPLIT_OF = ["train"] * 12 + ["val"] * 12 + ["test"] * 12
@@ -90,14 +94,40 @@ def test_a_network_has_the_bits_it_has_on_data_that_holds_its_labelled_images_al
             np.testing.assert_array_equal(losses, others)
 
 
-def test_one_more_label_changes_the_key_of_its_own_network_and_of_no_other(partial: Path, params: Params, tmp_path: Path) -> None:
-    more = {**WITHOUT, "tint": WITHOUT["tint"] - {1}}
+TASKS = (*OWN, "autoencoding")
+
+
+def network_keys(data: Prepared, params: Params) -> dict[str, str]:
+    tasks = {name: data.task(params.registry[name]) for name in TASKS}
+    return {name: network_key(data, task, card(params, name), task.of_split(Split.TRAIN), "self") for name, task in tasks.items()}
+
+
+def unit_keys(root: Path, params: Params, codes: Path) -> dict[tuple[str, tuple[str, ...]], str]:
+    """Keys by target and sources: of networks (sources are none), of transfers of both orders, of baselines.
+
+    Codes are numbers that follow from the key of the network that gives them, as codes follow from their network.
+    """
+    data, found = Prepared(root), dict[tuple[str, tuple[str, ...]], str]()
+    rows = int((data.splits != 0).sum())
+    for name, key in network_keys(data, params).items():
+        found[name, ()] = key
+        (codes / name).mkdir(parents=True)
+        np.save(codes / name / f"{Input.IMAGE}.npy", generator(0, key).random((rows, 2, 4, 4)).astype(np.float16))
+    for target in OWN:
+        context = TransferContext(root, codes, TASKS, codes.parent / "store", card(params, target), params.transfer)
+        found |= {(target, sources): context.key(sources) for order in (1, 2) for sources in combinations(TASKS, order)}
+        found |= {(target, sources): context.key(sources) for sources in BASELINES}
+    return found
+
+
+@pytest.mark.parametrize("image", [1, 16, 25], ids=["of the train split", "of the val split", "of the test split"])
+def test_one_more_label_changes_its_network_and_the_transfers_to_it_and_from_it_and_nothing_else(
+    partial: Path, params: Params, tmp_path: Path, image: int
+) -> None:
+    assert image in WITHOUT["tint"]
+    more = {**WITHOUT, "tint": WITHOUT["tint"] - {image}}
     prepare(draw(tmp_path / "own", more), tmp_path / "out", params.data, processes=1)
-
-    def keys(root: Path) -> dict[str, str]:
-        data = Prepared(root)
-        tasks = {name: data.task(params.registry[name]) for name in (*OWN, "autoencoding")}
-        return {name: network_key(data, task, card(params, name), task.of_split(Split.TRAIN), "self") for name, task in tasks.items()}
-
-    before, after = keys(partial), keys(tmp_path / "out")
-    assert {name for name in before if before[name] != after[name]} == {"tint"}
+    before = unit_keys(partial, params, tmp_path / "before")
+    after = unit_keys(tmp_path / "out", params, tmp_path / "after")
+    assert before.keys() == after.keys()
+    assert {unit for unit in before if before[unit] != after[unit]} == {unit for unit in before if "tint" in (unit[0], *unit[1])}

@@ -4,20 +4,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from by_hand import png
+from pyarrow import parquet
 
 from taskonomy.data.custom import CustomSource
 from taskonomy.data.unpack import unpack
 from taskonomy.errors import TaskonomyError
 
-parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is an extra of its own: pip install 'taskonomy[parquet]'")
 RNG = np.random.default_rng(0)
 
 
 def write(path: Path, pixels: np.ndarray, masks: np.ndarray, labels: list[int]) -> Path:
-    import pyarrow as pa
-
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = {
         "label": pa.array(labels),
@@ -50,8 +49,6 @@ def test_images_labels_classes_and_splits_are_those_of_the_files(tmp_path: Path)
 
 
 def test_what_is_no_parquet_of_images_is_refused(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     (tmp_path / "a.parquet").write_bytes(b"x")
     with pytest.raises(TaskonomyError, match=r"a\.parquet: is no Parquet file"):
         unpack([tmp_path / "a.parquet"], tmp_path / "mine")

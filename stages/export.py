@@ -15,7 +15,8 @@ def main() -> None:
     params = read_params()
     run = RunContext(args.cards, args.prepared, args.codes, args.models, store_root(), params.transfer)
     with progress(0, "export", "transfers") as bar:
-        index = export(run, args.policy, args.held_out, args.predictors, params.registry, bar.update, params.encoders)
+        files = args.policy, args.held_out, args.predictors
+        index = export(run, *files, params.registry, bar.update, params.encoders, fit=params.data.fit, white=params.data.white)
     print("\n".join([*index["left_out"].values(), headline(index)]))
 
 

@@ -175,6 +175,20 @@ def test_images_of_any_size_are_seen_as_prepared_ones_are(prepared, predictors) 
         np.testing.assert_array_equal(predictors["normal"](one).output, wanted)
 
 
+@pytest.mark.parametrize("fit", ["pad", "squeeze"])
+def test_a_predictor_makes_images_square_as_its_run_did(prepared, folder, tmp_path, predictors, fit: str) -> None:
+    moved = Path(shutil.copytree(folder, tmp_path / "p"))
+    index = json.loads((moved / "index.json").read_text())
+    assert index["data"]["fit"] == "crop"
+    index["data"]["fit"] = fit
+    (moved / "index.json").write_text(json.dumps(index))
+    image = np.asarray(prepared.images[3])
+    # The same squares by hand: bars above and below, or every row twice.
+    wide = image[: SIDE // 2]
+    square = np.pad(wide, ((SIDE // 4, SIDE // 4), (0, 0), (0, 0))) if fit == "pad" else cv2.resize(wide, (SIDE, SIDE))
+    np.testing.assert_array_equal(taskonomy.load_predictor("normal", moved)(wide).output, predictors["normal"](square).output)
+
+
 def test_shared_encoders_give_the_same_answers_and_run_once(prepared, folder, monkeypatch) -> None:
     pair = [np.asarray(prepared.images[row]) for row in (0, 1)]
     loaded = load_predictors(None, folder, "cpu")

@@ -44,7 +44,7 @@ def predict(
 ) -> None:
     """Predict the targets of a policy for images: as pictures, or as named values in JSON.
 
-    Only the central square of an image is used, resized to the networks' side. Inputs are never overwritten.
+    Images are made square as those of the run were (data.fit), and resized to the networks' side. Inputs are never overwritten.
     """
     from taskonomy.atomic_io import to_json
     from taskonomy.inference.manifest import open_export

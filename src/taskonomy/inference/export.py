@@ -16,6 +16,7 @@ from torch import nn
 
 from taskonomy.affinity.losses_file import read_losses
 from taskonomy.atomic_io import whole_folder, write_csv, write_json
+from taskonomy.config.data_params import Fit
 from taskonomy.config.encoder_params import PretrainedParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS, Split
@@ -97,6 +98,9 @@ def export(
     registry: Registry,
     on_done: Callable[[int], object] = lambda done: None,
     others: Mapping[str, PretrainedParams] = MappingProxyType({}),
+    *,
+    fit: Fit = Fit.CROP,
+    white: float | None = None,
 ) -> dict[str, Any]:
     """Write the predictors of a policy; transfers whose weights the store lacks are trained again, with the bits that were measured.
 
@@ -108,6 +112,8 @@ def export(
         registry: Registry of tasks.
         on_done: Called with 1 whenever a target's weights are available.
         others: Encoders that others trained, by name; their files are copied.
+        fit: How images were made square, as new ones will be.
+        white: The declared value of white in images of more than 8 bits.
 
     Returns:
         The index. Targets whose transfer is of a form that is not exported (`a>b`, `a@0.02`) stand in it under `left_out`, with the reason.
@@ -134,7 +140,8 @@ def export(
             _write_target(run, one, registry[one.target].title, elsewhere.get((one.target, frozenset(one.sources))), folder, encoders)
             for one in chosen
         ]
-        index = _index(prepared, facts, encoders, targets) | {"left_out": {one.target: one.left_out for one in all_of_them if one.left_out}}
+        read = {"fit": fit.value, "white": white}
+        index = _index(prepared, facts, encoders, targets, read) | {"left_out": {one.target: one.left_out for one in all_of_them if one.left_out}}
         write_json(folder / "index.json", index)
         for card in targets:
             write_json(folder / "targets" / f"{card['task']}.json", card)
@@ -237,8 +244,8 @@ def _own(run: RunContext, target: str, readout: Readout) -> dict[str, Any]:
     return {"metrics": {"epoch": epoch, "losses": losses}, "unit": str(keys[SELF])}
 
 
-def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card], targets: list[Card]) -> dict[str, Any]:
-    """Build the index of all predictors."""
+def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card], targets: list[Card], read: dict[str, Any]) -> dict[str, Any]:
+    """Build the index of all predictors; `read` is how images were read."""
     sizes = {name: ModelSize(card["parameters"], card["flops"]) for name, card in encoders.items()}
     by_part = {part: {card["task"]: ModelSize(**card[part]) for card in targets} for part in ("readout", "own_network")}
     sources = {card["task"]: card["encoders"] for card in targets}
@@ -252,6 +259,7 @@ def _index(prepared: Prepared, policy: dict[str, Any], encoders: dict[str, Card]
             "views": {split: int((prepared.splits == split.number).sum()) for split in Split},
             "index": file_digest(prepared.root / "index.csv"),
             "images": file_digest(prepared.root / "images.npy"),
+            **read,
         },
         "torch": version("torch"),
         "side": int(prepared.images.shape[1]),

@@ -1,8 +1,9 @@
-"""Read a user's images of any size as the networks need them: the central square, resized as in the stage `prepare`."""
+"""Read a user's images of any size as the networks need them: a square, made as in the stage `prepare`."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,12 +11,19 @@ from jaxtyping import UInt8
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import visible
 
+if TYPE_CHECKING:
+    from taskonomy.data.framing import ReadOptions
+
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 Image = UInt8[np.ndarray, "height width 3"]
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path, white: float | None = None) -> Image:
     """Read an image file as RGB, as the stage `prepare` does: over white where it is transparent, and upright by its orientation tag.
+
+    Args:
+        path: The file.
+        white: The value that is white in an image of more than 8 bits per channel; None: measured in this image alone.
 
     Raises:
         TaskonomyError: The file is missing, or cannot be decoded.
@@ -30,17 +38,22 @@ def read_image(path: Path) -> Image:
     if not data:
         raise TaskonomyError(f"{path}: empty file")
     try:
-        return rgb_from(data)
+        return rgb_from(data, white)
     except DamagedFileError as error:
         raise TaskonomyError(f"{path}: {error}; images are {', '.join(ENDINGS)}") from None
 
 
-def central_square(image: Image) -> UInt8[np.ndarray, "side side 3"]:
-    """Crop an image to its central square, without distortion."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return np.ascontiguousarray(image[top : top + side, left : left + side])
+def read_square(image: Path | str | Image, how: "ReadOptions") -> UInt8[np.ndarray, "side side 3"]:
+    """Read a file, or take an image, and make a square of it as the run's images were made.
+
+    Raises:
+        TaskonomyError: As `read_image`.
+    """
+    from taskonomy.data.framing import square
+
+    pixels = image if isinstance(image, np.ndarray) else read_image(Path(image), how.white)
+    whole: Any = square(pixels, how.fit, smooth=True)
+    return whole
 
 
 def found_images(paths: Sequence[Path]) -> list[Path]:

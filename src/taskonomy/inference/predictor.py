@@ -17,7 +17,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Encoder, Whole, fresh_encoder, fresh_readout
 from taskonomy.inference.file_encoder import FileEncoder, read_file_encoder
 from taskonomy.inference.manifest import FOLDER, Exported, open_export
-from taskonomy.inference.photographs import central_square, read_image
+from taskonomy.inference.photographs import read_square
 from taskonomy.inference.rendering import Prediction
 from taskonomy.labels.encodings import Head
 from taskonomy.tasks import BUILT_IN, Registry
@@ -47,7 +47,7 @@ class Predictor:
         self.card = exported.card(target)
         shapes = self.card["shapes"]
         self.task = replace(exported.task(target), head=Head(**shapes["head"]))
-        self.side, self.device = exported.side, device
+        self.side, self.device, self.reading = exported.side, device, exported.reading
         for source in self.card["encoders"]:
             if source not in encoders:
                 encoders[source] = _encoder(exported, source).to(device)
@@ -126,7 +126,7 @@ def predict(predictors: Sequence[Predictor], samples: Iterable[Sequence[Given]],
     for sample in samples:
         for one in predictors:
             one.check(len(sample))
-        squares = tuple(central_square(image if isinstance(image, np.ndarray) else read_image(Path(image))) for image in sample)
+        squares = tuple(read_square(image, predictors[0].reading) for image in sample) if predictors else ()
         seen = {one.device: as_seen(squares, one.side).to(one.device) for one in predictors}
         known: dict[str, Tensor] = {}
         answers = []

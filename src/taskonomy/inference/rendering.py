@@ -26,7 +26,7 @@ class Prediction:
 
     Attributes:
         task: The task.
-        images: Central squares of the sample's images.
+        images: Squares made of the sample's images.
         output: The network's output: [channels, height, width], or [numbers].
         statistics: Statistics that decode the output.
         codes: Codes that it was computed from: source -> [images, channels, height, width].

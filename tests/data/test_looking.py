@@ -5,11 +5,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from by_hand import png, write_folder
+from conftest import ROOT
 
 from taskonomy.cli.main import main
+from taskonomy.data.preview import MARGIN, TITLE
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.tasks import BUILT_IN
+from taskonomy.tasks.visualize import PAPER
 
 
 @pytest.fixture
@@ -74,3 +78,31 @@ def test_the_world_is_annotated_again_from_its_own_images_and_depths(world, tmp_
     edges = cv2.imread(str(tmp_path / "out/edge_texture/a.png"), cv2.IMREAD_UNCHANGED)
     written = cv2.imdecode(np.frombuffer(source.read(key, "edge_texture"), np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(edges, written)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squeeze"])
+def test_the_contact_sheet_of_a_project_shows_the_squares_that_it_is_trained_on(tmp_path, monkeypatch, capsys, fit: str):
+    """Of an image twice as wide as high: red to the left, green in the middle, blue to the right. Its map is 200 where it is blue, else 40."""
+    side = 64
+    image, far = np.zeros((side // 2, side, 3), np.uint8), np.full((side // 2, side), 40, np.uint8)
+    image[:, : side // 4, 0] = image[:, side // 4 : -side // 4, 1] = image[:, -side // 4 :, 2] = 255
+    far[:, -side // 4 :] = 200
+    for folder, values in (("images", image), ("far", far)):
+        write_folder(tmp_path / "own" / folder, {"a.png": png(values), "b.png": png(values)})
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["data"] |= {"root": "own", "own": {"far": {"kind": "map", "channels": 1}}, "tasks": ["far", "autoencoding"], "labels": {}, "fit": fit}
+    for section in ("transfer", "samples"):
+        params[section]["targets"] = ["far"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, capsys, "data", "preview", "own", "-o", "sheet.png", "--views", 1, "--side", side)
+    sheet = cv2.imread("sheet.png")[..., ::-1]
+    top = MARGIN + TITLE
+    shown, depth = (sheet[top : top + side, left : left + side].astype(int) for left in (MARGIN, 2 * MARGIN + side))
+    colours = {tuple(np.eye(3, dtype=int)[one] * 255) for one in range(3)}
+    assert {tuple(pixel) for pixel in shown[side // 2, [2, side // 2, -3]]} == (colours if fit != "crop" else {(0, 255, 0)})
+    # Bars are black in the image, and no label in the map.
+    assert (shown[2] == 0).all() == (fit == "pad")
+    assert (depth[2] == PAPER).all() == (fit == "pad")
+    assert not (depth[side // 2] == PAPER).all(-1).any()
+    assert (len(np.unique(depth[side // 2], axis=0)) > 1) == (fit != "crop")

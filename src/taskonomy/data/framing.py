@@ -54,7 +54,13 @@ def square(values: Num[np.ndarray, "height width *channels"], fit: Fit = Fit.CRO
     side = max(height, width)
     if fit is Fit.SQUEEZE:
         # The shorter side is stretched to the longer one, so that what makes it smaller later sees every pixel.
-        return cv2.resize(np.ascontiguousarray(values), (side, side), interpolation=cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST_EXACT)
+        if smooth:
+            return cv2.resize(np.ascontiguousarray(values), (side, side), interpolation=cv2.INTER_LINEAR)
+        # Pixels are chosen by their numbers, as OpenCV resizes neither booleans nor wide integers, and drops a single channel.
+        rows, columns = (
+            cv2.resize(np.arange(length, dtype=np.int32)[None], (side, 1), interpolation=cv2.INTER_NEAREST_EXACT)[0] for length in (height, width)
+        )
+        return np.ascontiguousarray(values[rows][:, columns])
     out = np.full((side, side, *values.shape[2:]), fill, values.dtype)
     top, left = (side - height) // 2, (side - width) // 2
     out[top : top + height, left : left + width] = values

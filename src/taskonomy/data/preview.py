@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from taskonomy.data.custom_checks import fitted
-from taskonomy.data.datasets import Custom, Data, open_data
-from taskonomy.data.view_reader import ReadView, lacks
+from taskonomy.data.datasets import PLAIN, Data, open_data
+from taskonomy.data.framing import ReadOptions
+from taskonomy.data.view_reader import ReadView
 from taskonomy.errors import TaskonomyError
-from taskonomy.labels.encodings import Input, Shot, ViewFiles
+from taskonomy.labels.encodings import Input, Label, Shot, ViewFiles
 from taskonomy.numeric.rng import generator
 from taskonomy.release.formats import DamagedFileError, MissingFileError, ViewKey
 from taskonomy.tasks import BUILT_IN, Registry, Task
@@ -24,12 +25,22 @@ MARGIN, TITLE = 10, 22
 METRES = {"mean": 0.0, "std": 1.0}  # leaves values as they are: labels are shown in metres and radians, not as z-scores
 
 
-def sheet(root: Path | str, registry: Registry = BUILT_IN, *, views: int = 2, side: int = 160, columns: int = 9, seed: int = 0) -> Picture:
+def sheet(
+    root: Path | str,
+    registry: Registry = BUILT_IN,
+    options: ReadOptions = PLAIN,
+    *,
+    views: int = 2,
+    side: int = 160,
+    columns: int = 9,
+    seed: int = 0,
+) -> Picture:
     """Draw some views, evenly spaced over the source: the image, and each task's label, computed as `prepare` computes it.
 
     Args:
         root: Any source of data.
         registry: Tasks; those whose labels the source has are shown.
+        options: How images are read and made square.
         views: Number of views.
         side: Side of one picture, in pixels.
         columns: Pictures per row.
@@ -38,7 +49,7 @@ def sheet(root: Path | str, registry: Registry = BUILT_IN, *, views: int = 2, si
     Raises:
         TaskonomyError: There is nothing to show, or a file of a shown view is damaged.
     """
-    source = open_data(root, registry)
+    source = open_data(root, registry, options)
     keys = source.keys
     tasks = [task for task in registry.values() if task.label is not None and _there(task, source)]
     chosen = [keys[int((number + 0.5) * len(keys) / views)] for number in range(min(views, len(keys)))]
@@ -77,16 +88,10 @@ def _block(source: Data, key: ViewKey, nearby: Sequence[ViewKey], tasks: Sequenc
 
 
 def _picture_or_none(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: Data, side: int, seed: int) -> Any:
-    """Draw a label as `_picture` does; None also if an image of one's own has no label, or a camera file lacks a field that the task needs."""
+    """Draw a label as `_picture` does; None also if there is none: no file, no cell, a camera file without a field that the task needs."""
     try:
         return _picture(task, key, images, source, side, seed)
     except MissingFileError:
-        if not isinstance(source, Custom):
-            raise
-        return None
-    except DamagedFileError as error:
-        if task.label is None or str(error) not in map(lacks, task.label.fields):
-            raise
         return None
 
 
@@ -111,8 +116,17 @@ def _picture(task: Task, key: ViewKey, images: dict[ViewKey, ReadView], source: 
         return half
     target = task.label.encode(stored, {**METRES, **task.label.options})
     fov = images[key].camera.fov if "point_info" in source.domains else None
-    known = task.label.make_mask(images[key]) if task.label.make_mask is not None else None
+    known = _known(task.label, images[key], np.shape(target)[:2])
     return label_picture(task, Sample(target, [images[one].stored("rgb") for one in members], fov, side, names=task.classes, known=known))
+
+
+def _known(label: Label, view: ReadView, shape: tuple[int, ...]) -> Any:
+    """Return the pixels of a map of this shape that have a label: no holes, no bars of padding; None: all."""
+    own = label.make_mask(view) if label.make_mask is not None else None
+    shown = view.shown()
+    if shown.all() or shown.shape != shape:
+        return own
+    return shown if own is None else shown & own
 
 
 def _listed(task: Task, key: ViewKey, source: Data, side: int) -> Any:

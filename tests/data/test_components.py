@@ -119,3 +119,50 @@ def test_a_label_of_another_size_than_its_image_is_damage(tmp_path: Path) -> Non
     path.write_bytes(png(np.zeros((32, 32, 3), np.uint8)))
     with pytest.raises(TaskonomyError, match=rf"{path} \(is 32 x 32 pixels, must be 48 x 32\)"):
         prepare(root, tmp_path / "out", params(tasks=("autoencoding", "normal")), processes=1)
+
+
+def test_a_component_without_a_domain_lacks_its_labels_and_one_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes = tuple(f"b{number}" for number in range(14))
+    root = component(tmp_path / "omnidata", "hypersim", scenes)
+    component(root, "replica", ("r0", "r1"))
+    for domain in ("normal", "class_scene"):
+        shutil.rmtree(root / domain / "replica")
+    shutil.rmtree(root / "normal/hypersim/b0")
+    tasks = ("autoencoding", "normal", "depth_zbuffer", "class_scene", "vanishing_point")
+    manifest = prepare(root, tmp_path / "out", params(tasks=tasks, splits={"train": 0.4, "val": 0.3, "test": 0.3}), processes=1)
+    assert manifest["skipped"] == []
+    done = Prepared(tmp_path / "out")
+    assert len(done.index) == 16 * 3
+    without = {"normal": {"r0", "r1", "b0"}, "class_scene": {"r0", "r1"}}
+    for task in tasks:
+        there = set(done.index["building"].iloc[done.task(BUILT_IN[task]).samples[:, 0]])
+        assert {*scenes, "r0", "r1"} - there == without.get(task, set())
+    normal = done.task(BUILT_IN["normal"])
+    for sample, row in enumerate(normal.samples[:, 0]):
+        view = done.index.iloc[row]
+        assert (normal.stored[sample] == pixels(view["building"], "normal", view["view"])[:, 8:40]).all()
+    said = "buildings without any file of a domain, whose images lack its labels: class_scene in 2 of 16 (r0, r1); normal in 3 of 16 (b0, r0, r1)"
+    assert f"prepare: {said}\n" in capsys.readouterr().err
+    assert open_anew(root).notes(sorted({"rgb", "normal", "class_scene"})) == [said]
+    assert inspect(root).damages == []
+    assert inspect(root).domains["normal"].missing == 9
+
+
+def test_one_file_that_is_missing_among_others_is_damage(tmp_path: Path) -> None:
+    root = component(tmp_path / "omnidata", "hypersim", SCENES)
+    path = root / "normal/hypersim/b0/point_0_view_0_domain_normal.png"
+    path.unlink()
+    with pytest.raises(TaskonomyError, match=rf"1 of 63 files is damaged: {path} \(missing\); repair it or set data\.on_bad: skip"):
+        prepare(root, tmp_path / "out", params(tasks=("autoencoding", "normal", "depth_zbuffer")), processes=1)
+
+
+@pytest.mark.parametrize("domain", ["rgb", "point_info"])
+def test_images_and_cameras_are_what_no_scene_can_do_without(tmp_path: Path, domain: str) -> None:
+    root = component(tmp_path / "omnidata", "hypersim", (*SCENES, "b7"))
+    shutil.rmtree(root / domain / "hypersim/b7")
+    if domain == "rgb":  # without an image there is no view
+        prepare(root, tmp_path / "out", params(tasks=("autoencoding", "vanishing_point")), processes=1)
+        assert "b7" not in set(Prepared(tmp_path / "out").index["building"])
+        return
+    with pytest.raises(TaskonomyError, match=r"3 of 48 files are damaged: .*b7.*point_info.*point_0_view_0.* \(missing\)"):
+        prepare(root, tmp_path / "out", params(tasks=("autoencoding", "vanishing_point")), processes=1)

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -168,20 +167,19 @@ def test_cameras_without_a_box_serve_every_task_that_does_not_need_it(tmp_path: 
     assert str(summary.elsewhere) == "42 camera files without bounding_box_ranges (room_layout cannot do without)"
 
 
-def test_the_task_that_needs_the_box_is_refused_with_the_remedy_or_its_views_are_left_out_and_counted(tmp_path: Path, capsys) -> None:
+def test_the_task_that_needs_the_box_has_the_samples_whose_cameras_have_one_and_it_is_said(tmp_path: Path, capsys) -> None:
     root = without_box(release(tmp_path / "release"), 2)
-    tasks = ("autoencoding", "room_layout")
-    said = (
-        rf"{root}: 2 of 42 camera files have no bounding_box_ranges, which room_layout needs \(the first: {root}/b0/point_info/"
-        r"point_12_view_0_domain_point_info\.json\); data\.on_bad: skip leaves their views out of every task, to keep them take room_layout out of "
-        r"data\.tasks"
-    )
-    with pytest.raises(TaskonomyError, match=f"^{said}$"):
-        prepare(root, tmp_path / "out", params(tasks=tasks), processes=1)
-    manifest = prepare(root, tmp_path / "out", params(tasks=tasks, on_bad="skip"), processes=1)
-    assert Counter(one["reason"] for one in manifest["skipped"]) == {"without bounding_box_ranges": 2}
-    assert len(Prepared(tmp_path / "out").index) == 40
-    assert "2 of 42 camera files have no bounding_box_ranges, which room_layout needs" in capsys.readouterr().err
+    manifest = prepare(root, tmp_path / "out", params(tasks=("autoencoding", "room_layout")), processes=1)
+    prepared = Prepared(tmp_path / "out")
+    assert len(prepared.index) == 42
+    lost = sorted(set(range(42)) - set(prepared.task(BUILT_IN["room_layout"]).samples[:, 0].tolist()))
+    assert prepared.index.loc[lost, ["building", "point", "view"]].to_numpy().tolist() == [["b0", 12, 0], ["b0", 12, 1]]
+    assert len(prepared.task(BUILT_IN["autoencoding"]).samples) == 42
+    assert sum(manifest["labelled"]["room_layout"].values()) == 40
+    assert manifest["skipped"] == []
+    assert "prepare: 2 camera files have no bounding_box_ranges: their views have no label that needs it\n" in capsys.readouterr().err
+    with pytest.raises(TaskonomyError, match=r"^room_layout: 0 of its labels are in split train, .*, or take it out of data\.tasks$"):
+        prepare(without_box(root), tmp_path / "none", params(tasks=("autoencoding", "room_layout")), processes=1)
 
 
 def test_damage_is_told_before_what_is_only_lacking(tmp_path: Path) -> None:

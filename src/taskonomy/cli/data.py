@@ -35,8 +35,9 @@ def inspect(
                 own_here = Path(params.root).resolve() == Path(root).resolve()
                 there = open_data(root, params.registry) if own_here else data  # only a declaration tells which texts are classes
                 typer.echo("\n" + described(there, params))
-        case Released(source=released):
-            typer.echo("\n".join([look(released, sample or None, progress=with_progress).render(), *released.notes()]))
+        case Released(source=released) as data:
+            lines = [look(released, sample or None, progress=with_progress).render(), *data.notes(released.domains)]
+            typer.echo("\n".join(lines))
 
 
 @app.command()
@@ -81,9 +82,14 @@ def preview(
 ) -> None:
     """Draw a contact sheet: every task's label for some views."""
     from taskonomy.atomic_io import write_bytes
-    from taskonomy.config.params import registry_here
+    from taskonomy.config.params import read_params
+    from taskonomy.data.framing import ReadOptions
     from taskonomy.data.preview import sheet
     from taskonomy.release.formats import to_bytes
+    from taskonomy.tasks import BUILT_IN
 
-    write_bytes(output, to_bytes("rgb", sheet(root, registry_here(), views=views, side=side)))
+    run = read_params() if Path("params.yaml").is_file() else None  # it says what tasks there are, and how images are made square
+    registry = BUILT_IN if run is None else run.registry
+    options = ReadOptions() if run is None else ReadOptions(run.data.fit, run.data.white)
+    write_bytes(output, to_bytes("rgb", sheet(root, registry, options, views=views, side=side)))
     typer.echo(str(output))

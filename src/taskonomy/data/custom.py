@@ -1,6 +1,7 @@
 """A user's own images and labels, without points, views or released file names.
 
-    images/NAME.jpg|png|...        the images, of any size, in sub-folders too: NAME is the path below images/ without extension
+    images/NAME.jpg|png|...        the images, of any size, in sub-folders too: NAME is the path below images/ without extension; where there is no
+                                   images/, those that lie in rgb/, as `taskonomy annotate` writes them
     <task>/NAME.png|tif|npy|...    labels that are images or arrays: a folder for each task, a file for each image
     labels.csv|parquet             labels that are numbers or names: a row for each image, with these columns
         image                      NAME or its path, with or without extension; also filename, path and others (`custom_table.FILE_COLUMNS`)
@@ -32,13 +33,14 @@ from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.parsing.user_text import visible
 from taskonomy.release.archive import stamp_of
 from taskonomy.release.discover import hides_from_dvc, refuse_links
-from taskonomy.release.file_names import few
+from taskonomy.release.file_names import few, parse_file
 from taskonomy.release.formats import DOMAINS, DamagedFileError
 from taskonomy.release.pictures import DEEP, IMAGES, LABELS, bits_of, largest_of, rgb_from, white_of
 from taskonomy.release.split_lists import RELEASED_SPLITS
 from taskonomy.tasks.custom_tasks import CustomClass, CustomLabels, CustomMap, CustomPixelClasses, CustomTask
 
 _OF_SPLITS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"} | {split: split for split in RELEASED_SPLITS}
+_PLACES = ("images", "rgb")  # folders of images; the first that is there
 _HAVE_FILES = (CustomMap, CustomPixelClasses, CustomClass, CustomLabels)
 
 
@@ -47,6 +49,7 @@ class CustomSource:
 
     Attributes:
         root: The folder.
+        folder: The folder of its images.
         names: Names of the images, without extension; numbers in them sort as numbers.
         tasks: Names of the tasks that have labels, sorted.
         listed: Samples of the tasks whose samples have several images, by task.
@@ -65,15 +68,15 @@ class CustomSource:
                 folder and column is a task.
         """
         self.root = Path(root)
-        folder = self.root / "images"
-        if not folder.is_dir():
+        self.folder = folder_of_images(self.root) or self.root / _PLACES[0]
+        if not self.folder.is_dir():
             raise TaskonomyError(f"{self.root}: has no folder images/")
         with os.scandir(self.root) as entries:
             refuse_links(self.root, sorted(one.path for one in entries if not one.name.startswith(".") and hides_from_dvc(one)), "")
         self._declared = declared
-        self._images = by_name(folder, IMAGES)
+        self._images = by_name(self.folder, IMAGES)
         if not self._images:
-            raise TaskonomyError(f"{folder}: holds no image; images end in {', '.join(IMAGES)}")
+            raise TaskonomyError(f"{self.folder}: holds no image; images end in {', '.join(IMAGES)}")
         self.names: tuple[str, ...] = tuple(sorted(self._images, key=numbers_as_numbers))
         finder = Names(self._images)
         self.table: Table = read_table_of(self.root, finder)
@@ -210,7 +213,7 @@ class CustomSource:
         for task, declared in (self._declared or {}).items():
             files = declared.files if isinstance(declared, _HAVE_FILES) else None
             if isinstance(declared, CustomClass) and declared.folders:
-                found[task] = LabelFolders(self.root, self.names)
+                found[task] = LabelFolders(self.folder, self.names)
             elif files is not None and files.endswith(".json"):
                 found[task] = CocoLabels(self.root / files, declared, Names(self._images))
             elif files is not None:
@@ -228,7 +231,7 @@ class CustomSource:
         for path in visible(self.root.iterdir()):
             declared = (self._declared or {}).get(path.name)
             other_place = isinstance(declared, _HAVE_FILES) and (declared.files or (isinstance(declared, CustomClass) and declared.folders))
-            if not path.is_dir() or path.name == "images" or other_place or not self._may_be_task(path.name):
+            if not path.is_dir() or path == self.folder or other_place or not self._may_be_task(path.name):
                 continue
             files = by_name(path, LABELS)
             pattern = _pattern(path, files, self.names)
@@ -258,6 +261,15 @@ class CustomSource:
         if both := sorted(found.keys() & folders):
             raise TaskonomyError(f"{self.table.path}: {few(both)}: is a column and also a folder; a task has one kind of label")
         return found
+
+
+def folder_of_images(root: Path) -> Path | None:
+    """Return the folder of a user's images; None: there is none, or the files in it have the names of the release's."""
+    images, rgb = (root / name for name in _PLACES)
+    if images.is_dir():
+        return images
+    files = [path.name for path in visible(rgb.iterdir()) if path.suffix.lower() in IMAGES] if rgb.is_dir() else []
+    return rgb if any(parse_file(name, "rgb") is None for name in files) else None
 
 
 def _pattern(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) -> str:

@@ -129,14 +129,14 @@ class LabelFolders(LabelHolder):
     """Images in a folder for each class: the label is the name of the innermost folder.
 
     Args:
-        root: Folder of the data.
+        folder: The folder of all images.
         names: Names of all images.
     """
 
     kept = "folders of images"
 
-    def __init__(self, root: Path, names: Collection[str]) -> None:
-        self.root, self.names = root, names
+    def __init__(self, folder: Path, names: Collection[str]) -> None:
+        self.folder, self.names = folder, names
 
     def images(self) -> Collection[str]:
         """Return the images that lie in a folder."""
@@ -148,7 +148,7 @@ class LabelFolders(LabelHolder):
 
     def where(self, name: str) -> str:
         """Return the folder."""
-        return str((self.root / "images" / name).parent)
+        return str((self.folder / name).parent)
 
 
 def as_numbers(kept: Kept) -> Any:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from taskonomy.data.custom import CustomSource
+from taskonomy.data.custom import CustomSource, folder_of_images
 from taskonomy.data.custom_samples import COLUMNS, Listed
 from taskonomy.data.custom_view import CustomView
 from taskonomy.data.framing import ReadOptions
@@ -21,6 +21,7 @@ from taskonomy.data.view_reader import ReadView, ViewOnDisk
 from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import is_hidden
 from taskonomy.release.archive import Archive, stamp_of
+from taskonomy.release.file_names import MATCHES
 from taskonomy.release.formats import DamagedFileError, ViewKey, from_bytes
 from taskonomy.release.index_file import open_index
 from taskonomy.release.layouts import AT_ONCE, ReleasedSource, open_source
@@ -99,8 +100,8 @@ class Data(ABC):
         """Return the buildings that have files but no images, and would otherwise go unnoticed."""
         return set()
 
-    def notes(self) -> list[str]:
-        """Return what was found out about the data as a whole and people must know, a line each."""
+    def notes(self, domains: Sequence[str] = ()) -> list[str]:
+        """Return what was found out about the data as a whole, and about these domains, that people must know, a line each."""
         return []
 
     def refuse_other_kinds(self, tasks: Mapping[str, CustomTask]) -> None:
@@ -122,7 +123,8 @@ class Data(ABC):
 
 
 def open_anew(root: Place | str, registry: Registry = BUILT_IN, options: ReadOptions = PLAIN) -> Data:
-    """Open a source: a folder with `images/` is a user's own, a file is an index of released data, and anything else must be a released layout.
+    """Open a source: a folder with `images/`, or with images of any names in `rgb/`, is a user's own; a file is an index of released
+    data; anything else must be a released layout.
 
     Args:
         root: Location of the source.
@@ -135,11 +137,12 @@ def open_anew(root: Place | str, registry: Registry = BUILT_IN, options: ReadOpt
     place = place_of(root)
     if isinstance(place, Path) and place.is_file():
         return Released(open_index(place).of_components(options.components), options)
-    if (place / "images").is_dir():
-        if isinstance(place, Remote):
+    if isinstance(place, Remote):
+        if (place / "images").is_dir():
             raise TaskonomyError(
                 f"{place}: images and labels by name are read from folders of this machine only; of object storage, released layouts"
             )
+    elif folder_of_images(place) is not None:
         return Custom(place, registry, options)
     return Released(open_source(place).of_components(options.components), options)
 
@@ -191,9 +194,9 @@ class Released(Data):
         """Return a text that changes when the view's file is overwritten."""
         return self.source.stamp(key, domain)
 
-    def notes(self) -> list[str]:
-        """Return which components' depths are not in the release's unit."""
-        return self.source.notes()
+    def notes(self, domains: Sequence[str] = ()) -> list[str]:
+        """Return which components' depths are not in the release's unit, and which buildings lack these domains."""
+        return [*self.source.notes(), *([absent] if (absent := self.source.absent(domains)) else [])]
 
     def fetch(self, keys: Sequence[ViewKey], domains: Sequence[str]) -> None:
         """Fetch files that will be read next from object storage."""
@@ -208,11 +211,13 @@ class Released(Data):
         return set(self.source.buildings) - set(self.keys.buildings)
 
     def others(self, building: str, point: int) -> list[tuple[int, int]]:
-        """Return point and view of those that the point's `nonfixated_matches` file names.
+        """Return point and view of those that the point's `nonfixated_matches` file names; none where a building has no such files at all.
 
         Raises:
             DamagedFileError: The file is missing, or names no views.
         """
+        if self.source.lacks(building, MATCHES):
+            return []
         matches = from_bytes("nonfixated_matches", self.source.matches(building, point))
         try:
             named = [(int(view["point_uuid"]), int(view["view_id"])) for view in matches["views"]]
@@ -280,7 +285,7 @@ class Custom(Data):
             return self.options
         return replace(self.options, white=self.source.white, measured=True)
 
-    def notes(self) -> list[str]:
+    def notes(self, domains: Sequence[str] = ()) -> list[str]:
         """Return how images of more than 8 bits are scaled, and what the splits are taken from."""
         found = []
         if self.source.deep:

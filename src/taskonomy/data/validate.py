@@ -90,7 +90,8 @@ class Damages(list[Damage]):
 def check(source: SourceFile, keys: Sequence[ViewKey], domains: Sequence[str], progress: Progress | None = None, *, partners: bool = True) -> Damages:
     """Decode every file of these views, and check them against each other.
 
-    A domain that is derived where it is missing (`mask_valid`) may be missing. Files are checked in the order of `keys`.
+    A domain that is derived where it is missing (`mask_valid`) may be missing, and a building may have nothing of a domain. Files are checked in
+    the order of `keys`.
 
     Args:
         source: Source of the files.
@@ -108,10 +109,12 @@ def check(source: SourceFile, keys: Sequence[ViewKey], domains: Sequence[str], p
         while batch := list(islice(rest, _BATCH)):
             for key, (values, damages) in zip(batch, pool.map(lambda key: read_view(source, key, by_view), batch), strict=True):
                 found.extend(damages)
-                found.files += sum(domain not in NOT_RELEASED or source.has(key, domain) for domain in by_view)
+                found.files += sum(_expected(source, key, domain) for domain in by_view)
                 found.extend(_partners_of(source, key, values, points, found.elsewhere))
     if MATCHES in domains:
         for (building, point), views in groupby(sorted(keys), key=lambda key: key[:2]):
+            if source.lacks(building, MATCHES):
+                continue
             found.files += 1
             found.extend(_check_matches(source, building, point, tuple(views), points, found.elsewhere))
     if isinstance(source, ReleasedSource):
@@ -149,7 +152,7 @@ def read_view(source: SourceFile, key: ViewKey, domains: Sequence[str]) -> tuple
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     for domain in domains:
-        if domain in NOT_RELEASED and not source.has(key, domain):
+        if not _expected(source, key, domain):
             continue
         try:
             value = from_bytes(domain, source.read(key, domain))
@@ -163,6 +166,11 @@ def read_view(source: SourceFile, key: ViewKey, domains: Sequence[str]) -> tuple
     reasons |= _sizes(values)
     damages = [Damage(source.where(key, domain), reason, domain, (key,)) for domain, reason in reasons.items()]
     return {domain: value for domain, value in values.items() if domain not in reasons}, damages
+
+
+def _expected(source: SourceFile, key: ViewKey, domain: str) -> bool:
+    """Return whether a view is to have a file of a domain: others of its building have one, and it is not derived where it is missing."""
+    return source.has(key, domain) if domain in NOT_RELEASED else not source.lacks(key.building, domain)
 
 
 def _implausible(domain: str, value: Any) -> str | None:

@@ -18,11 +18,6 @@ _NEEDED = ("rgb", "point_info")  # files that no view can do without
 _LARGEST = 1e300  # JSON may hold integers that exceed any float
 
 
-def lacks(field: str) -> str:
-    """Return the reason why a view has no label if its camera file is intact but lacks a field that the label needs."""
-    return f"without {field}"
-
-
 @runtime_checkable
 class Readable(Protocol):
     """What a view needs of its source."""
@@ -33,6 +28,9 @@ class Readable(Protocol):
     def where(self, key: ViewKey, domain: str) -> str:
         """Return the location of a file for messages."""
 
+    def lacks(self, building: str, domain: str) -> bool:
+        """Return whether a building has nothing of a domain."""
+
     def depth_range(self, key: ViewKey) -> float:
         """Return the depth that 65536 stands for in a view's depth files, metres."""
 
@@ -41,7 +39,7 @@ class ReadView(ViewFiles):
     """A view that remembers which of its files were damaged."""
 
     damage: dict[str, str]  # domain -> what is wrong with its file
-    missing: dict[str, str]  # domain -> why there is no such file, where files are to be complete; only labels may be missing
+    missing: dict[str, str]  # domain -> why there is no such file, where others of its folder are there; only labels may be missing
     notes: dict[str, int]  # what people must know of how its files were read -> how often
     files: int = 0  # number of files read
     bytes: int = 0  # their total size
@@ -73,11 +71,16 @@ class ViewOnDisk(ReadView):
         """Return the values of a domain's file; if it is damaged or missing, the reason is added to `damage` or `missing`.
 
         Raises:
-            DamagedFileError: The file is missing or is not what its domain requires.
+            MissingFileError: The file is missing; where the whole building has nothing of the domain, that is not noted, as it is no damage.
+            DamagedFileError: The file is not what its domain requires.
         """
         if domain not in self._stored:
-            if reason := self.damage.get(domain) or self.missing.get(domain):
+            if domain not in _NEEDED and self.source.lacks(self.key.building, domain):
+                raise MissingFileError("missing")
+            if reason := self.damage.get(domain):
                 raise DamagedFileError(reason)
+            if reason := self.missing.get(domain):
+                raise MissingFileError(reason)
             try:
                 data = self.source.read(self.key, domain)
                 self.files, self.bytes = self.files + 1, self.bytes + len(data)
@@ -119,10 +122,12 @@ class ViewOnDisk(ReadView):
         """Return a field of `point_info` that does not belong to the camera.
 
         Raises:
-            DamagedFileError: The file lacks the field, or its value is not valid.
+            MissingFileError: The file lacks the field, which not every camera has: the view has no label that needs it.
+            DamagedFileError: Its value is not valid.
         """
         if name not in self.info:
-            raise self._odd(lacks(name))
+            self.notes[f"camera files have no {name}: their views have no label that needs it"] = 1
+            raise MissingFileError(f"without {name}")
         if reason := odd_field(name, self.info[name]):
             raise self._odd(reason)
         return self.info[name]

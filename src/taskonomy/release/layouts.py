@@ -29,7 +29,7 @@ from taskonomy.parsing.user_text import is_hidden
 from taskonomy.release.archive import Archive, overlaps
 from taskonomy.release.discover import TAR, Finder, refuse_links
 from taskonomy.release.file_names import ALL, COMPONENTS, MATCHES, component_of, domain_of, few, place
-from taskonomy.release.formats import REACH, MissingFileError, ViewKey, file_name
+from taskonomy.release.formats import NOT_RELEASED, REACH, MissingFileError, ViewKey, file_name
 from taskonomy.release.object_storage import Place, Remote, entries_of, must_be_there, place_of
 from taskonomy.release.split_lists import find_splits, read_splits, write_splits
 from taskonomy.release.view_ids import Keys
@@ -66,6 +66,10 @@ class SourceFile(Protocol):
 
     def has(self, key: ViewKey, domain: str) -> bool:
         """Return whether the file of a view exists; the matches of its point count as a file of each of its views."""
+        ...
+
+    def lacks(self, building: str, domain: str) -> bool:
+        """Return whether a building has no folder or tar of a domain at all, as parts of a release and components do."""
         ...
 
     def read(self, key: ViewKey, domain: str) -> bytes:
@@ -233,6 +237,16 @@ class ReleasedSource(SourceFile):
     def has(self, key: ViewKey, domain: str) -> bool:
         """Return whether the file of a view exists; see `SourceFile`."""
         return self._find(key, domain) is not None
+
+    def lacks(self, building: str, domain: str) -> bool:
+        """Return whether a building has nothing of a domain; see `SourceFile`."""
+        return (building.lower(), domain) not in self._shelves
+
+    def absent(self, domains: Iterable[str]) -> str:
+        """Say in one line which buildings lack these domains, and so their labels; empty if none does."""
+        of = {domain: [name for name in self.buildings if self.lacks(name, domain)] for domain in domains if domain not in NOT_RELEASED}
+        parts = [f"{domain} in {len(names):,} of {len(self.buildings):,} ({few(names)})" for domain, names in of.items() if names]
+        return f"buildings without any file of a domain, whose images lack its labels: {'; '.join(parts)}" if parts else ""
 
     def read(self, key: ViewKey, domain: str) -> bytes:
         """Return the bytes of a file; see `SourceFile`."""

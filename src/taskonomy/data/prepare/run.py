@@ -31,7 +31,6 @@ from taskonomy.data.prepare.multi_view_labels import Paired, PairJob, pair_views
 from taskonomy.data.prepare.resume_log import ResumeLog
 from taskonomy.data.prepare.worker import FileLook, ReadJob, ReadPortion, Row, look_again, read_views
 from taskonomy.data.validate import Damage, damage_error
-from taskonomy.data.view_reader import lacks
 from taskonomy.dataset.splits import assign
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss
@@ -77,12 +76,12 @@ def prepare(root: Path | str, output: Path, params: DataParams, processes: int |
     with resumable_folder(output, _key(keys, params)) as folder:
         work = _Work(folder, data, keys, tasks, registry, params, processes or cores())
         work.read()
-        good = work.refuse_or_leave_out(root)
+        good = work.refuse_or_leave_out()
         labelled = {name: np.setdiff1d(good, rows) for name, rows in work.gaps.items()}
         skipped = _as_list(sorted([*work.damage, *work.missing]))
         manifest = finish(folder, data, str(root), keys, good, labelled, split_of, work.parts(good), tasks, params, skipped)
         work.tidy()
-    for text in (*data.notes(), *(f"{count:,} {what}" for what, count in sorted(work.notes.items()))):
+    for text in (*data.notes(sorted(needs(tasks))), *(f"{count:,} {what}" for what, count in sorted(work.notes.items()))):
         print(f"prepare: {text}", file=sys.stderr)
     _say_labels(manifest)
     _say_partners(manifest, sum(one.elsewhere for one in work.paired))
@@ -259,17 +258,15 @@ class _Work:
         self.paired = [found[first] for _names, first, _end in self.groups]
         return True
 
-    def refuse_or_leave_out(self, root: Path | str) -> Int[np.ndarray, " good"]:
-        """Return the rows of the undamaged views. A view that only lacks labels is not damaged, but a source that is to be complete must have them.
+    def refuse_or_leave_out(self) -> Int[np.ndarray, " good"]:
+        """Return the rows of the undamaged views. A view that only lacks labels is not damaged.
 
         Raises:
-            TaskonomyError: Files are damaged, or camera files lack what a task needs, and `on_bad` is `error`. Finished portions are kept, except
-                those with damage, which will be read again.
+            TaskonomyError: Files are damaged, or missing where others of their folder are there, and `on_bad` is `error`. Finished portions are
+                kept, except those with damage, which will be read again.
         """
-        lacking = _lacking(self.tasks)
         if self.params.on_bad is OnBad.ERROR:
             self.damage = sorted([*self.damage, *self.missing])
-        said = [f"{root}: {text}" for text in _say_lacking(self.damage, lacking, len(self.keys), self.params.on_bad)]
         if self.damage and self.params.on_bad is OnBad.ERROR:
             rows = np.array(sorted({row for row, _where, _reason in self.damage}))
             parts = [(f"read {number}", *job) for number, job in enumerate(self.jobs)]
@@ -279,11 +276,7 @@ class _Work:
                     self.journal.note(part, "", None)
             if misfits := [(where, reason) for _row, where, reason in self.damage if isinstance(reason, Misfit)]:
                 raise misfit_error(misfits)
-            if not (damaged := [Damage(where, reason, "") for _row, where, reason in self.damage if reason not in lacking]):
-                raise TaskonomyError("; ".join(said))
-            raise damage_error(damaged, _files(self.keys, needs(self.tasks)))
-        for text in said:
-            print(f"prepare: {text}", file=sys.stderr)
+            raise damage_error([Damage(where, reason, "") for _row, where, reason in self.damage], _files(self.keys, needs(self.tasks)))
         return np.setdiff1d(np.arange(len(self.keys)), [row for row, _where, _reason in self.damage])
 
     def parts(self, good: Int[np.ndarray, " good"]) -> list[tuple[Path, int]]:
@@ -322,23 +315,6 @@ def _files(keys: Keys, domains: Sequence[str] | dict[str, list[str]]) -> int:
     """Count the files to read."""
     points = sum(len(np.unique(keys.points[a:b])) for _name, a, b in keys.parts())
     return sum(points if domain == "nonfixated_matches" else len(keys) for domain in domains)
-
-
-def _lacking(tasks: Sequence[Task]) -> dict[str, tuple[str, list[str]]]:
-    """Return, for each reason noted if a camera file lacks a field: the field, and the tasks that need it."""
-    fields = sorted({field for task in tasks if task.label for field in task.label.fields})
-    return {lacks(field): (field, [task.name for task in tasks if task.label and field in task.label.fields]) for field in fields}
-
-
-def _say_lacking(damage: Sequence[Row], lacking: dict[str, tuple[str, list[str]]], files: int, on_bad: OnBad) -> Iterator[str]:
-    """Yield a line for each field that camera files lack: how many lack it, and what can be done."""
-    for reason, (field, names) in lacking.items():
-        if found := [where for _row, where, why in damage if why == reason]:
-            tasks, need = ", ".join(names), "needs" if len(names) == 1 else "need"
-            keep = f"take {tasks} out of data.tasks"
-            left = "their views are left out of every task" if on_bad is OnBad.SKIP else "data.on_bad: skip leaves their views out of every task"
-            first = f"{len(found):,} of {files:,} camera files have no {field}, which {tasks} {need} (the first: {found[0]})"
-            yield f"{first}; {left}, to keep them {keep}"
 
 
 def _say_labels(manifest: dict[str, Any]) -> None:

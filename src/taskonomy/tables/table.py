@@ -9,6 +9,9 @@ network, trained from scratch on the transfer's images, `quality` against its ow
 
 `imputed` is 1 where an affinity was not measured but predicted from a screen, with the interval low to high; no claim of a measurement rests on it.
 
+`images` is how many labelled images of the target the row's transfer was trained on, where a table has several amounts; `self` on so many is the
+target's whole network, trained from scratch on them. Empty: in rows `self` all that there are, in others the one amount of the table.
+
 Sources that others trained are named by further columns, `external,licence,inference`: which of the row's sources these are, joined by `+`; and, in
 rows of one source, its licence, and the multiply-adds of its encoder (of any source, external or not), millions for each image.
 """
@@ -30,12 +33,14 @@ from taskonomy.tables.transfer_spec import variant
 SELF, RANDOM = "self", "random_projection"  # sources that are no task: the target's own network, and an encoder with random weights
 REQUIRED = ("target", "sources", "affinity")
 OPTIONAL = ("low", "high", "gain", "quality", "gain_scratch", "beats_constant", "imputed")
+IMAGES = "images"  # most tables have one amount of labels, and no such column
 ABOUT = ("external", "licence", "inference")  # about sources, not transfers; most tables have none of them
 NAMES = ("target", "sources", "external", "licence")
 SHARES = ("gain", "quality", "gain_scratch", "beats_constant")
 # Win rates that are claimed of policies: gain is against a shallow network on the image (paper: pixels), the other against a whole one from scratch.
 MEASURES = ("gain", "gain_scratch", "quality")
 _SHOWN_PROBLEMS = 5
+_MOST_IMAGES = 10**12
 
 
 def join_sources(sources: Iterable[str]) -> str:
@@ -63,18 +68,18 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """Read and check an affinity table, as `taskonomy.tables.csv_reader` reads tables.
 
     Returns:
-        Columns `target`, `sources` (tuples), `affinity`, and `OPTIONAL`; what the file lacks is NaN. `imputed` is true or false. Of `external`
-        (tuples), `licence` and `inference` those that the file has.
+        Columns `target`, `sources` (tuples), `affinity`, and `OPTIONAL`; what the file lacks is NaN. `imputed` is true or false. Of `images` (NaN
+        where empty), `external` (tuples), `licence` and `inference` those that the file has.
 
     Raises:
         TaskonomyError: The table is not valid; names each line that is wrong.
     """
-    return _checked(read_sheet(path, "table", REQUIRED, (*OPTIONAL, *ABOUT), NAMES))
+    return _checked(read_sheet(path, "table", REQUIRED, (*OPTIONAL, IMAGES, *ABOUT), NAMES))
 
 
 def parse_table(text: str, where: str) -> pd.DataFrame:
     """Parse the text of a CSV as `read_table` does; `where` names it in errors."""
-    return _checked(parse_sheet(text, where, REQUIRED, (*OPTIONAL, *ABOUT), NAMES))
+    return _checked(parse_sheet(text, where, REQUIRED, (*OPTIONAL, IMAGES, *ABOUT), NAMES))
 
 
 def _checked(sheet: Sheet) -> pd.DataFrame:
@@ -84,10 +89,10 @@ def _checked(sheet: Sheet) -> pd.DataFrame:
         raise TaskonomyError(f"{sheet.where}: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}")
     if not rows:
         raise TaskonomyError(f"{sheet.where}: no rows below the header")
-    about = [name for name in ABOUT if name in sheet.columns]
+    about = [name for name in (IMAGES, *ABOUT) if name in sheet.columns]
     frame = pd.DataFrame(rows, columns=list(sheet.columns)).reindex(columns=[*REQUIRED, *OPTIONAL, *about])
     external_sources(frame, sheet.where)
-    frame = frame.astype(dict.fromkeys(("affinity", *OPTIONAL), float))
+    frame = frame.astype(dict.fromkeys(("affinity", *OPTIONAL, *([IMAGES] if IMAGES in about else [])), float))
     return frame.assign(imputed=frame["imputed"].eq(1))
 
 
@@ -95,8 +100,10 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as `read_table` reads it; columns without any value are left out."""
     if "imputed" in frame:
         frame = frame.assign(imputed=frame["imputed"].astype(int)) if frame["imputed"].any() else frame.drop(columns="imputed")
-    columns = [*REQUIRED, *(name for name in (*OPTIONAL, *ABOUT) if name in frame and frame[name].notna().any())]
+    columns = [*REQUIRED, *(name for name in (IMAGES, *OPTIONAL, *ABOUT) if name in frame and frame[name].notna().any())]
     written = {name: frame[name].map(join_sources, na_action="ignore") for name in ("sources", "external") if name in columns}
+    if IMAGES in columns:
+        written[IMAGES] = frame[IMAGES].astype("Int64")
     write_csv(path, frame[columns].assign(**written))
 
 
@@ -133,6 +140,11 @@ def external_sources(frame: pd.DataFrame, where: str = "table") -> ExternalSourc
     return ExternalSources({name: licences.get(name, "") for name in sorted(named)}, inference)
 
 
+def has_amounts(frame: pd.DataFrame) -> bool:
+    """Return whether a table says of any row how many labelled images it was trained on."""
+    return IMAGES in frame and bool(frame[IMAGES].notna().any())
+
+
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that are not imputed: what claims of measurements rest on."""
     return frame[~frame["imputed"]].reset_index(drop=True) if "imputed" in frame and frame["imputed"].any() else frame
@@ -153,14 +165,15 @@ def task_names(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 
 def is_gold(frame: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which rows are the target's own fully supervised network."""
-    return frame["sources"].map(lambda sources: sources == (SELF,))
+    """Return which rows are the target's own fully supervised network, trained on all of its images."""
+    own = frame["sources"].map(lambda sources: sources == (SELF,))
+    return own & frame[IMAGES].isna() if IMAGES in frame else own
 
 
 def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
     rows: list[list[object]] = []
     problems: list[str] = []
-    seen: dict[tuple[str, frozenset[str]], int] = {}
+    seen: dict[tuple[str, frozenset[str], str], int] = {}
     mentioned: dict[str, int] = {}  # target -> line of its first row
     measured: set[str] = set()
     for line, cells in sheet.rows:
@@ -169,9 +182,10 @@ def _rows(sheet: Sheet) -> tuple[list[list[object]], list[str]]:
         values, wrong = _numbers(row, sheet)
         external = split_sources(row["external"]) if row.get("external") else ()
         wrong = [*wrong_names(target, sources), *wrong_external(sources, external), *wrong]
-        key = (target, frozenset(sources))
+        amount = "" if math.isnan(values.get(IMAGES, math.nan)) else f" on {values[IMAGES]:,.0f} images"
+        key = (target, frozenset(sources), amount)
         if key in seen:
-            wrong.append(f"the same transfer as line {seen[key]}: {row['sources']} -> {target}")
+            wrong.append(f"the same transfer as line {seen[key]}: {row['sources']} -> {target}{amount}")
         seen.setdefault(key, line)
         mentioned.setdefault(target, line)
         problems += [f"line {line}: {what}" for what in wrong]
@@ -229,6 +243,8 @@ def _numbers(row: dict[str, str], sheet: Sheet) -> tuple[dict[str, float], list[
             wrong.append(f"{name} must be >= 0 (is {text})")
         elif name == "imputed" and value not in (0, 1):
             wrong.append(f"imputed must be 0 or 1 (is {text})")
+        elif name == IMAGES and not (value >= 1 and value.is_integer() and value <= _MOST_IMAGES):
+            wrong.append(f"images must be a whole number >= 1 of labelled images, or empty (is {text})")
         elif name in SHARES and value > 1:
             wrong.append(f"{name} must be in [0, 1] (is {text})")
     return values, wrong

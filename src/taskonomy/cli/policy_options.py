@@ -35,7 +35,7 @@ Currency = Annotated[
 PriceList = Annotated[
     Path | None,
     typer.Option(
-        help="CSV: task, price of one labelled image; also full, transfer: how many images a task takes. Task * stands for all others.",
+        help="CSV: task, price of one labelled image; also full, transfer, there: images it takes and has. Task * stands for all others.",
         show_default=False,
         callback=file_to_read("price list"),
     ),

@@ -61,7 +61,9 @@ class LabelsOfTask(Checked):
     full: SomeImages | None = None
     """Labelled images that this task takes in full; null: as for all tasks."""
     transfer: Images | None = None
-    """Labelled images that a transfer to this task takes; null: as for all tasks."""
+    """Labelled images that a transfer to this task takes, where the table does not say it; null: as for all tasks."""
+    there: Images | None = None
+    """Labelled images of this task that there are already, and that cost nothing; null: as for all tasks."""
 
 
 class LabelsParams(Checked):
@@ -74,14 +76,16 @@ class LabelsParams(Checked):
     full: SomeImages = 120_000
     """Labelled images that a task takes in full, for its own network. Paper: 120,000."""
     transfer: Images = 16_000
-    """Labelled images that a transfer to a task takes, at most `full`. Paper: 16,000."""
+    """Labelled images that a transfer to a task takes, at most `full`, where the table has no column `images`. Paper: 16,000."""
+    there: Images = 0
+    """Labelled images of a task that there are already, and that cost nothing."""
     tasks: dict[Name, LabelsOfTask] = {}
     """Tasks whose price or numbers of images differ."""
 
     def of(self, task: str) -> LabelsOfTask:
         """Return a task's labels, with what it shares with all others; the price is None where none is set."""
         mine = self.tasks.get(task, LabelsOfTask())
-        values = {name: getattr(self, name) if (own := getattr(mine, name)) is None else own for name in ("price", "full", "transfer")}
+        values = {name: getattr(self, name) if (own := getattr(mine, name)) is None else own for name in ("price", "full", "transfer", "there")}
         return LabelsOfTask(**values)
 
     @model_validator(mode="after")

@@ -65,7 +65,7 @@ class Exact:
         self.all, self.required = sum(self.cost), self.mask(problem.required)
         self.dearest = max(self.cost.values(), default=0)
         bound = problem.most_inference
-        loads = [Fraction(0) if bound is None else problem.inference[name] for name in problem.sources]
+        loads = [Fraction(0) if bound is None or name in problem.steps else problem.inference[name] for name in problem.sources]
         unit = denominator(loads)
         self.load = {self.bits[name]: int(load * unit) for name, load in zip(problem.sources, loads, strict=True)}
         self.most_load = None if bound is None else math.floor(bound * unit)

@@ -5,7 +5,7 @@ All targets are solved, so every policy pays the labels of their transfers, and 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -25,7 +25,7 @@ from taskonomy.tables.transfer_spec import variant
 from taskonomy.tasks import BUILT_IN
 
 OTHERS = "*"  # in a price list: the row for every task without a row of its own
-COLUMNS = ("price", "full", "transfer")
+COLUMNS = ("price", "full", "transfer", "there")
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,28 @@ def prices(params: LabelsParams, targets: Iterable[str], sources: Iterable[str])
         TaskonomyError: Some tasks have no price.
     """
     targets, sources = tuple(targets), tuple(sources)
-    of = {name: _price(params, name) for name in (*targets, *sources)}
+    exact = exact_prices(params, (*targets, *sources))
+
+    def between(name: str, lower: int, upper: int) -> Fraction:
+        there = images_there(params, name)
+        return exact[name] * (max(upper, there) - max(lower, there))
+
+    cost = {name: between(name, transfer_images(params, name) if name in targets else 0, full_images(params, name)) for name in sources}
+    return Prices(cost, sum((between(name, 0, transfer_images(params, name)) for name in targets), start=Fraction(0)))
+
+
+def exact_prices(params: LabelsParams, names: Iterable[str]) -> dict[str, Fraction]:
+    """Return the price of one labelled image of each task, as written.
+
+    Raises:
+        TaskonomyError: Some tasks have no price.
+    """
+    of = {name: _price(params, name) for name in names}
     if missing := sorted(name for name, price in of.items() if price is None):
         raise TaskonomyError(
             f"policy.labels: no price for {', '.join(missing)}; set policy.labels.price for all tasks, or policy.labels.tasks.{missing[0]}.price"
         )
-    exact = {name: as_written(price or 0.0) for name, price in of.items()}
-    cost = {name: exact[name] * (_full(params, name) - (_transfer(params, name) if name in targets else 0)) for name in sources}
-    return Prices(cost, sum((exact[name] * _transfer(params, name) for name in targets), start=Fraction(0)))
+    return {name: as_written(price or 0.0) for name, price in of.items()}
 
 
 def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> None:
@@ -72,14 +86,20 @@ def check_variants(params: LabelsParams, targets: Iterable[str], transfers: Iter
                     f"policy.labels: {one.written} -> {target} takes labels of {one.intermediate}, which is no target, so that no budget"
                     " pays for them; leave it out of transfer.variants"
                 )
-            if _fine_tuning(params, target, one.share) > _transfer(params, target) and _price(params, target) != 0:
+            if _fine_tuning(params, target, one.share) > transfer_images(params, target) and _price(params, target) != 0:
                 raise TaskonomyError(
                     f"policy.labels: {one.written} -> {target} takes {_fine_tuning(params, target, one.share):,} labelled images, more than the"
-                    f" {_transfer(params, target):,} of a transfer; prices of such transfers are not known to the program"
+                    f" {transfer_images(params, target):,} of a transfer; prices of such transfers are not known to the program"
                 )
 
 
-def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], transfers: Iterable[tuple[str, tuple[str, ...]]]) -> pd.DataFrame:
+def bill(
+    params: LabelsParams,
+    targets: Iterable[str],
+    sources: Iterable[str],
+    transfers: Iterable[tuple[str, tuple[str, ...]]],
+    amounts: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
     """List a policy's labels, a row per task: what they are for, how many images, the price of one and the sum, beside those of training in full.
 
     Args:
@@ -87,11 +107,13 @@ def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], t
         targets: The tasks that the policy solves.
         sources: The tasks that it labels in full.
         transfers: Target and sources of each transfer.
+        amounts: Target -> labelled images that its transfer was trained on, where the table says it.
 
     Returns:
-        `task`, `labels` (full, transfer, or none: the images label themselves), `images` labelled, `price`, `sum`, and `images_in_full`,
-        `sum_in_full`: what the targets' own networks would take. Prices and sums are NaN without a currency.
+        `task`, `labels` (full, transfer, or none: the images label themselves), `images` labelled, `price`, `sum` (of the images that are not labelled
+        yet), and `images_in_full`, `sum_in_full`: what the targets' own networks would take. Prices and sums are NaN without a currency.
     """
+    amounts = amounts or {}
     targets, sources = set(targets), set(sources)
     fine = {
         target: max((_fine_tuning(params, target, one.share) for one in filter(None, map(variant, group))), default=0) for target, group in transfers
@@ -100,8 +122,9 @@ def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], t
     rows: list[dict[str, Any]] = []
     for name in sorted({*targets, *sources, *through}):
         free = _is_free(params, name)
-        images = _full(params, name) if name in sources else max(_transfer(params, name), fine.get(name, 0))
-        whole = _full(params, name) if name in targets else 0
+        images = full_images(params, name) if name in sources else amounts.get(name, max(transfer_images(params, name), fine.get(name, 0)))
+        there = images_there(params, name)
+        whole = full_images(params, name) if name in targets else 0
         price = float("nan") if (known := _price(params, name)) is None or params.currency is None else known
         rows.append(
             {
@@ -109,7 +132,7 @@ def bill(params: LabelsParams, targets: Iterable[str], sources: Iterable[str], t
                 "labels": "none" if free else "full" if name in sources else "transfer",
                 "images": 0 if free else images,
                 "price": price,
-                "sum": _times(images, price),
+                "sum": _times(max(0, images - there), price),
                 "images_in_full": 0 if free else whole,
                 "sum_in_full": _times(whole, price),
             }
@@ -168,7 +191,7 @@ def _grouped(amount: float) -> str:
 
 
 def read_prices(path: Path, currency: str) -> LabelsParams:
-    """Read a price list: task, price[, full, transfer], as `taskonomy.tables.csv_reader` reads tables; the row of task * is for all others.
+    """Read a price list: task, price[, full, transfer, there], as `taskonomy.tables.csv_reader` reads tables; the row of task * is for all others.
 
     Raises:
         TaskonomyError: A row is invalid; names its line.
@@ -213,18 +236,45 @@ def cost_of(params: PolicyParams, name: str) -> Fraction:
     return as_written(params.cost.get(name, 0.0 if free else 1.0))
 
 
+def cost_of_rest(params: PolicyParams, name: str, least: int) -> Fraction:
+    """Return the cost of a source where the budget counts tasks and some images are labelled already: its cost times the share that is missing.
+
+    Args:
+        params: The section `policy`.
+        name: The source.
+        least: Its labelled images that cost nothing, whether they are there or not: those of a transfer, if it is a target.
+    """
+    cost, there, full = cost_of(params, name), images_there(params.labels, name), full_images(params.labels, name)
+    if full <= least:
+        return cost if there < full else Fraction(0)
+    return cost * Fraction(max(0, full - max(least, there)), full - least)
+
+
 def _is_free(params: LabelsParams, name: str) -> bool:
     """Return whether a task's labels are free: it labels itself and has no price of its own."""
     return BUILT_IN.labels_itself(name) and (name not in params.tasks or params.tasks[name].price is None)
 
 
-def _full(params: LabelsParams, name: str) -> int:
+def full_images(params: LabelsParams, name: str) -> int:
+    """Return the labelled images that a task takes in full."""
     return params.of(name).full or 0
 
 
-def _transfer(params: LabelsParams, name: str) -> int:
+def transfer_images(params: LabelsParams, name: str) -> int:
+    """Return the labelled images that a transfer to a task takes, where the table does not say it."""
     return params.of(name).transfer or 0
 
 
+def images_there(params: LabelsParams, name: str) -> int:
+    """Return the labelled images of a task that there are already: they cost nothing."""
+    return params.of(name).there or 0
+
+
+def needed_images(params: LabelsParams, target: str, sources: Iterable[str]) -> int:
+    """Return the labelled images of its target that a transfer takes, where the table does not say it: more where an encoder is fine-tuned."""
+    fine = (_fine_tuning(params, target, one.share) for one in filter(None, map(variant, sources)))
+    return max(transfer_images(params, target), *fine, 0)
+
+
 def _fine_tuning(params: LabelsParams, target: str, share: float | None) -> int:
-    return round((share or 0.0) * _full(params, target))
+    return round((share or 0.0) * full_images(params, target))

@@ -33,6 +33,7 @@ _MOST_COSTS = 1000
 _NODES = 10_000
 _PROOF = 1e-5
 _PROPOSALS = 5
+FULL = "full"  # in place of a number of images, where a task is labelled in full
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Policy:
         sources: By name, exactly those that a chosen transfer needs: tasks labelled in full, and sources that others trained.
         licences: Those of `sources` that others trained, and are used as they are -> their licence.
         inference: Multiply-adds of the sources' encoders, millions for each image, of those for which they are known.
+        amounts: Task -> its labelled images, where the table has several amounts; None: in full. Tasks that take the table's one amount are left out.
     """
 
     status: str
@@ -63,6 +65,7 @@ class Policy:
     transfers: tuple[Transfer, ...]
     licences: Mapping[str, str] = field(default_factory=dict)
     inference: Mapping[str, float] = field(default_factory=dict)
+    amounts: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def labelled(self) -> tuple[str, ...]:
@@ -108,8 +111,10 @@ class Policy:
             **{name: getattr(self, name) for name in fields},
             "sources": list(self.sources),
             **({"use_as_they_are": self.as_they_are} if self.licences else {}),
+            **({"amounts": {name: FULL if images is None else images for name, images in self.amounts.items()}} if self.amounts else {}),
             "transfers": [
                 {"target": one.target, "sources": list(one.sources), "affinity": one.affinity, **{name: getattr(one, name) for name in self.measures}}
+                | ({"images": one.images} if one.images is not None else {})
                 | ({"imputed": True} if one.imputed else {})
                 for one in self.transfers
             ],
@@ -122,7 +127,8 @@ class Policy:
 
     def bill(self, labels: LabelsParams) -> pd.DataFrame:
         """List the policy's labels, task by task, as `taskonomy.policy.label_costs.bill` describes."""
-        return bill(labels, [one.target for one in self.transfers], self.labelled, [(one.target, one.sources) for one in self.transfers])
+        amounts = {name: images for name, images in self.amounts.items() if images is not None}
+        return bill(labels, [one.target for one in self.transfers], self.labelled, [(one.target, one.sources) for one in self.transfers], amounts)
 
     def metrics(self) -> dict[str, Any]:
         """Return what `dvc metrics show` compares."""
@@ -136,18 +142,21 @@ class Policy:
 def read_policy(path: Path, problem: Problem) -> Policy:
     """Read a policy that a stage wrote, looking up its transfers in the problem that it solves."""
     written = json.loads(Path(path).read_text(encoding="utf-8"))
-    by_name = {(one.target, one.sources): one for one in problem.transfers}
-    keys = [(one["target"], tuple(one["sources"])) for one in written["transfers"]]
-    if missing := [f"{'+'.join(sources)} -> {target}" for target, sources in keys if (target, sources) not in by_name]:
+    by_name = {(one.target, one.sources, one.images): one for one in problem.transfers}
+    keys = [(one["target"], tuple(one["sources"]), one.get("images")) for one in written["transfers"]]
+    if missing := [f"{'+'.join(key[1])} -> {key[0]}" for key in keys if key not in by_name]:
         raise TaskonomyError(f"{path}: {missing[0]} is no admissible transfer of this table; run the stage policy again")
     fields = ("status", "objective", "bound", "gap", "budget", "cost", "max_order", "self_edge")
     used, chosen = tuple(written["sources"]), tuple(by_name[key] for key in keys)
-    return Policy(**{name: written[name] for name in fields}, seconds=math.nan, sources=used, transfers=chosen, **_about(problem, used))
+    return Policy(**{name: written[name] for name in fields}, seconds=math.nan, sources=used, transfers=chosen, **_about(problem, used, chosen))
 
 
-def _about(problem: Problem, sources: Iterable[str]) -> dict[str, Any]:
-    """Return what a policy says of its sources."""
+def _about(problem: Problem, sources: Sequence[str], transfers: Iterable[Transfer]) -> dict[str, Any]:
+    """Return what a policy says of its sources, and of the amounts of labels of a table that has several."""
+    amounts = {one.target: one.images for one in transfers if one.images is not None}
+    full = dict.fromkeys(name for name in sources if name not in problem.licences) if amounts or problem.steps else {}
     return {
+        "amounts": dict(sorted({**amounts, **full}.items())),
         "licences": {name: problem.licences[name] for name in sources if name in problem.licences},
         "inference": {name: float(problem.inference[name]) for name in sources if name in problem.inference},
     }
@@ -221,9 +230,9 @@ class Planner:
     def alternatives(self, best: Policy, count: int) -> Iterator[Policy]:
         """Yield the next-best policies, each with other sources (or other transfers, by parameter) than all better ones."""
         limit = self._canonical(self.exact.limit(as_written(best.budget)))
-        numbers = {(one.target, one.sources): number for number, one in enumerate(self.problem.transfers)}
-        chosen = tuple(numbers[one.target, one.sources] for one in sorted(best.transfers, key=lambda one: one.target))
-        mask = self.exact.mask(best.sources)
+        numbers = {(one.target, one.sources, one.images): number for number, one in enumerate(self.problem.transfers)}
+        chosen = tuple(numbers[one.target, one.sources, one.images] for one in sorted(best.transfers, key=lambda one: one.target))
+        mask = self.exact.mask(name for number in chosen for name in self.problem.transfers[number].needs)
         taken = [Choice(mask, sum(self.problem.whole[number] for number in chosen), self.exact.cost_of(mask), chosen)]
         for _ in range(count):
             before = self.seconds
@@ -332,6 +341,7 @@ class Planner:
     def _as_policy(self, choice: Choice, answer: _Answer, budget: float, seconds: float) -> Policy:
         unit = self.exact.worth_unit
         transfers = tuple(sorted((self.problem.transfers[number] for number in choice.numbers), key=lambda one: one.target))
+        sources = tuple(name for name in self.exact.names(choice.mask) if name not in self.problem.steps)
         return Policy(
             answer.status.value,
             float(Fraction(choice.worth, unit)),
@@ -342,9 +352,9 @@ class Planner:
             float(Fraction(choice.cost, self.exact.cost_unit)),
             self.params.max_order,
             self.params.self_edge.value,
-            self.exact.names(choice.mask),
+            sources,
             transfers,
-            **_about(self.problem, self.exact.names(choice.mask)),
+            **_about(self.problem, sources, transfers),
         )
 
     def _why_infeasible(self, budget: float) -> str:

@@ -13,9 +13,10 @@ import pandas as pd
 
 from taskonomy.config.policy_params import Balance, PolicyParams, Role, SelfEdge
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.policy.label_costs import check_variants, cost_of, prices
+from taskonomy.policy.amounts import Step, with_amounts
+from taskonomy.policy.label_costs import check_variants, cost_of_rest, prices, transfer_images
 from taskonomy.policy.numbers import as_written, denominator
-from taskonomy.tables.table import MEASURES, SELF, external_sources, labelled, task_names
+from taskonomy.tables.table import IMAGES, MEASURES, SELF, external_sources, has_amounts, labelled, task_names
 from taskonomy.tables.transfer_spec import variant
 from taskonomy.tasks import BUILT_IN, Registry
 
@@ -34,11 +35,13 @@ class Transfer:
 
     Attributes:
         sources: As written in the table; `self` is the target's own fully supervised network.
-        needs: The tasks that must be labelled in full for it; for `a>b` and `a@0.02`, only a (`taskonomy.tables.table.labelled`).
+        needs: The tasks that must be labelled in full for it; for `a>b` and `a@0.02`, only a (`taskonomy.tables.table.labelled`). In the problem of a
+            table with amounts, also steps (`taskonomy.policy.amounts`).
         affinity: As measured, or as imputed.
         gain, gain_scratch, quality: Win rates, as tables define them.
         exact: Its part of the objective, of the numbers as written: importance times the rescaled affinity.
         imputed: Whether the affinity was predicted from a screen, not measured.
+        images: Labelled images of the target that it was trained on; None: as many as the table has of everything, or, of `self`, all.
     """
 
     target: str
@@ -50,6 +53,7 @@ class Transfer:
     exact: Fraction = field(default=Fraction(0))
     gain_scratch: float = field(default=float("nan"), compare=False)  # nan where it was not measured, and nan equals nothing
     imputed: bool = False
+    images: int | None = None
 
     @property
     def worth(self) -> float:
@@ -68,6 +72,8 @@ class Problem:
         licences: Source that others trained, and is used as it is -> its licence.
         inference: Multiply-adds of each source's encoder, millions for each image, of those for which they are known.
         most_inference: Most multiply-adds of all sources together; None: no bound.
+        steps: Those of `sources` that are amounts of labelled images; none where the table has one amount.
+        least: Of a table with amounts, the labelled images of each target that every policy pays.
     """
 
     targets: tuple[str, ...]
@@ -80,6 +86,8 @@ class Problem:
     licences: Mapping[str, str] = field(default_factory=dict)
     inference: Mapping[str, Fraction] = field(default_factory=dict)
     most_inference: Fraction | None = None
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def cost(self) -> dict[str, float]:
@@ -159,12 +167,19 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
     if missing := sorted(set(params.require) - set(used)):
         raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
     free = {name: as_written(params.cost.get(name, 0.0)) for name in used if name in licences}
-    if params.labels.currency is None:
-        costs, fixed = {name: cost_of(params, name) for name in used}, Fraction(0)
+    steps: Mapping[str, Step] = {}
+    smallest: Mapping[str, int] = {}
+    if has_amounts(table):
+        found = with_amounts(transfers, solvable, free, params)
+        transfers, steps, costs, fixed, smallest = found.transfers, found.steps, found.costs, found.fixed, found.least
+        used += steps
+    elif params.labels.currency is None:
+        least = {name: transfer_images(params.labels, name) for name in solvable}
+        costs, fixed = {name: cost_of_rest(params, name, least.get(name, 0)) for name in used}, Fraction(0)
     else:
         check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
-        found = prices(params.labels, solvable, [name for name in used if name not in licences])
-        costs, fixed = found.sources, found.transfers
+        paid = prices(params.labels, solvable, [name for name in used if name not in licences])
+        costs, fixed = paid.sources, paid.transfers
     return _with_finite_objectives(
         Problem(
             solvable,
@@ -177,6 +192,8 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
             {name: licence for name, licence in licences.items() if name in used},
             {name: amount for name, amount in inference.items() if name in used},
             None if params.max_inference is None else as_written(params.max_inference),
+            steps,
+            smallest,
         )
     )
 
@@ -221,15 +238,17 @@ def _with_finite_objectives(problem: Problem) -> Problem:
 def _transfer(row: object) -> Transfer:
     sources: tuple[str, ...] = row.sources  # type: ignore[attr-defined]
     target: str = row.target  # type: ignore[attr-defined]
-    needs = frozenset((target,)) if sources == (SELF,) else frozenset(map(labelled, sources))
+    images = None if math.isnan(count := getattr(row, IMAGES, math.nan)) else int(count)
+    own = frozenset((target,)) if images is None else frozenset()  # from scratch on a part of its images, a network is no source
+    needs = own if sources == (SELF,) else frozenset(map(labelled, sources))
     gain, against_scratch, quality = (float(getattr(row, name, math.nan)) for name in MEASURES)
     affinity, imputed = float(row.affinity), bool(getattr(row, "imputed", False))  # type: ignore[attr-defined]
-    return Transfer(target, sources, needs, affinity, gain, quality, gain_scratch=against_scratch, imputed=imputed)
+    return Transfer(target, sources, needs, affinity, gain, quality, gain_scratch=against_scratch, imputed=imputed, images=images)
 
 
 def _allowed(row: Transfer, params: PolicyParams) -> bool:
     if row.sources == (SELF,):
-        return params.self_edge is SelfEdge.GOLD
+        return params.self_edge is SelfEdge.GOLD if row.images is None else params.self_edge is not SelfEdge.NONE
     if row.target in row.needs and params.self_edge is not SelfEdge.TRANSFER:
         return False
     return len(row.sources) <= params.max_order
@@ -243,7 +262,7 @@ def _weighed(rows: list[Transfer], params: PolicyParams) -> tuple[Transfer, ...]
     weight = {target: as_written(params.importance.get(target, 1.0)) / (_scale(values, params.balance) or 1) for target, values in by_target.items()}
     weighed = [replace(row, exact=weight[row.target] * affinity) for row, affinity in zip(rows, affinities, strict=True)]
     # Sorted by name, so that the order of a table's rows changes nothing.
-    return tuple(sorted(weighed, key=lambda row: (row.target, len(row.sources), sorted(row.sources))))
+    return tuple(sorted(weighed, key=lambda row: (row.target, len(row.sources), sorted(row.sources), row.images or 0)))
 
 
 def _scale(affinities: list[Fraction], balance: Balance) -> Fraction:

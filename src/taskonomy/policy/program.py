@@ -1,6 +1,7 @@
 """The Boolean program of the paper's section 3.4, constraint by constraint.
 
 x[i] = 1: transfer i is used.  y[s] = 1: task s is labelled and trained in full, as a source.
+Of a table with amounts, also z[t, n] = 1: task t has n labelled images, and no more (`taskonomy.policy.amounts`).
 """
 
 import math
@@ -37,6 +38,9 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     model.x = pyo.Var(range(len(problem.transfers)), domain=pyo.Binary)
     model.y = pyo.Var(problem.sources, domain=pyo.Binary)
     spent = pyo.quicksum(float(problem.costs[source] / problem.dearest) * model.y[source] for source in problem.sources)
+    if not problem.sources:  # networks from scratch on the smallest amounts alone; the budget has a row all the same
+        model.nothing = pyo.Var(bounds=(0, 0))
+        spent = 1.0 * model.nothing
 
     # Maximise sum_i c_i x_i, c_i = importance of target(i) times the affinity of i; solvers have absolute tolerances, so the largest is made 1.
     worth = pyo.quicksum(worth / problem.best * model.x[number] for number, worth in enumerate(problem.whole))
@@ -77,14 +81,41 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
     # Ours: sources that the user requires.
     model.required = pyo.Constraint(sorted(problem.required), rule=lambda m, source: m.y[source] == 1)
     _bound_inference(model, problem)  # ours: a second budget
+    _state_amounts(model, problem)  # ours: labels of a part of a task's images
     return model
+
+
+def _state_amounts(model: pyo.ConcreteModel, problem: Problem) -> None:
+    """State the amounts of labels, if there are several: z[task, amount], at most one for each task, as the differences of the steps y.
+
+    y[smaller] >= y[larger] makes each z 0 or 1, and no two of a task are 1, as their sum is y[smallest]. Transfers need all steps up to their amount, so
+    that whole-number solutions have it anyway; it tightens the relaxation.
+    """
+    chains: dict[str, list[tuple[int | str, str]]] = {}  # task -> amounts above its smallest, ascending: images or "full", and name of the step
+    for name, step in problem.steps.items():
+        chains.setdefault(step.task, []).append((step.images, name))
+    for task in chains:
+        chains[task] += [("full", task)] if task in problem.costs else []
+    pairs = {
+        (task, amount): (name, chain[place + 1][1] if place + 1 < len(chain) else None)
+        for task, chain in chains.items()
+        for place, (amount, name) in enumerate(chain)
+    }
+    if not pairs:
+        return
+    model.z = pyo.Expression(
+        list(pairs), rule=lambda m, task, amount: m.y[(pair := pairs[task, amount])[0]] - (0 if pair[1] is None else m.y[pair[1]])
+    )
+    model.one_amount = pyo.Constraint(
+        [key for key, (_name, larger) in pairs.items() if larger is not None], rule=lambda m, task, amount: m.z[task, amount] >= 0
+    )
 
 
 def _bound_inference(model: pyo.ConcreteModel, problem: Problem) -> None:
     """Bound the multiply-adds of all sources' encoders, if they have a bound; those of a transfer alone never exceed it (`problem.admissible`)."""
     if (most := problem.most_inference) is None:
         return
-    shares = {source: float(problem.inference[source] / most) for source in problem.sources if problem.inference[source]}
+    shares = {source: float(amount / most) for source in problem.sources if (amount := problem.inference.get(source))}
     if shares:
         model.inference_budget = pyo.Constraint(expr=pyo.quicksum(share * model.y[source] for source, share in shares.items()) <= 1)
 
@@ -166,5 +197,7 @@ def _scaled(costs: dict[str, Fraction], allowed: Fraction) -> tuple[dict[str, fl
 
 def _form(problem: Problem) -> tuple[object, ...]:
     """Return everything that decides which rows and columns a program has."""
-    inference = None if problem.most_inference is None else (problem.most_inference, tuple(problem.inference[name] for name in problem.sources))
-    return problem.targets, problem.sources, problem.required, tuple((one.target, one.sources) for one in problem.transfers), inference
+    tasks = [name for name in problem.sources if name not in problem.steps]
+    inference = None if problem.most_inference is None else (problem.most_inference, tuple(problem.inference[name] for name in tasks))
+    transfers = tuple((one.target, one.sources, one.images) for one in problem.transfers)
+    return problem.targets, problem.sources, problem.required, transfers, inference

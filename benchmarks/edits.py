@@ -43,7 +43,7 @@ TABLE = (
     "export",
     *(f"{stage.removesuffix('*')}measured" for stage in RULES if "@" in stage),
 )  # all that a changed loss may change
-TRANSFERS = ("transfer@*", "variants", "chosen", "samples", *TABLE)
+TRANSFERS = ("transfer@*", "variants", "chosen", "amounts", "samples", *TABLE)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def tasks(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     return make
 
 
-UNITS = ("train@*", "transfer@*", "variants", "chosen", "samples", "export")  # all that trains units, or reads known ones
+UNITS = ("train@*", "transfer@*", "variants", "chosen", "amounts", "samples", "export")  # all that trains units, or reads known ones
 DICTIONARY = ("prepare", "cards", "samples", "agreement", "export", *RULES)  # all that reads entries of the dictionary; networks have cards instead
 OF_ONE = ("cards", "train@normal", *TRANSFERS)
 EDITS = {
@@ -152,16 +152,17 @@ EDITS = {
     "query": Edit("`query.tasks`", params(query={"tasks": {"edge_texture": {"root": "data/mine"}}, "images": [6, 12]}), ("query@*",)),
     "execution": Edit("`execution.device`", params(execution={"device": "cpu"})),
     "report": Edit("`report.title`", params(report={"title": "Mine"}), ("report@*",)),
-    "normalize": Edit("`normalize.resamples`", params(normalize={"resamples": 51}), ("normalize", "report@measured"), TABLE),
+    "normalize": Edit("`normalize.resamples`", params(normalize={"resamples": 51}), ("normalize", "amounts", "report@measured"), TABLE),
     "noise": Edit("`noise.seeds`", params(noise={"seeds": 2}), ("noise", "report@measured")),
     "order": Edit("`transfer.max_order` 2 → 1", params(transfer={"max_order": 1}), ("transfer@*", "normalize"), TRANSFERS),
     "variants": Edit(
         "`transfer.variants`",
         params(transfer={"variants": ["normal>reshading"]}),
-        ("variants", "chosen", "normalize"),
+        ("variants", "chosen", "amounts", "normalize"),
         ("cards", *TABLE),
         transfers="normal",
     ),
+    "fewer": Edit("`transfer.fewer`", params(transfer={"fewer": {"sets": 2}}), ("amounts", "facts", "report@measured")),
     "images": Edit("`transfer.images`", params(transfer={"images": 10}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
     "seed": Edit("`transfer.seed`", params(transfer={"seed": 1}), ("transfer@*", "normalize"), TRANSFERS, transfers="*"),
     "one": Edit("one task's training", params(train={"tasks": {"normal": {"epochs": 1}}}), OF_ONE[:2], OF_ONE, ("normal",), "normal"),
@@ -294,7 +295,7 @@ def _about(edit: Edit, sources: str, target: str) -> bool:
 def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
-    order = ["world", "prepare", "cards", "train", "transfer", "variants", "chosen", "samples", "facts", "normalize", "noise"]
+    order = ["world", "prepare", "cards", "train", "transfer", "variants", "chosen", "amounts", "samples", "facts", "normalize", "noise"]
     order += ["agreement", "policy", "front", "savings", "evaluate", "studies", "export", "query", "report"]
     if strange := counts.keys() - set(order):
         raise TaskonomyError(f"this table has no place for the stages {', '.join(sorted(strange))}")

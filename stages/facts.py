@@ -10,10 +10,11 @@ SECTIONS = {"world", "data", "train", "transfer", "samples", "normalize"}
 
 
 def main() -> None:
-    args = paths(__doc__, "prepared", "models", "transfers", "variants", "chosen", "results")
+    args = paths(__doc__, "prepared", "models", "transfers", "variants", "chosen", "amounts", "results")
 
     params = read_params()
-    found = facts(args.prepared, args.models, args.transfers, args.variants, args.chosen, params.data.tasks, params.transfer.targets)
+    others = [args.variants, args.chosen, args.amounts]
+    found = facts(args.prepared, args.models, args.transfers, others, params.data.tasks, params.transfer.targets)
     write_json(args.results / "facts.json", {**found, "params": params.model_dump(mode="json", include=SECTIONS)})
 
 

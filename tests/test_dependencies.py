@@ -15,7 +15,7 @@ from taskonomy.tasks import BUILT_IN
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PROJECT = yaml.safe_load(own_pipeline((ROOT / "dvc.yaml").read_text()))["stages"]
-OF_CARDS = "train transfer variants noise"
+OF_CARDS = "train transfer variants amounts noise"
 
 # Folders and modules that decide no bits, in stages and in units of work -> why.
 NO_BITS = {
@@ -81,13 +81,14 @@ def test_a_stage_depends_on_the_folders_of_what_it_imports_and_on_no_other_code(
 @pytest.mark.parametrize(
     ("folder", "spared"),
     [
-        ("tasks", "world train transfer variants facts normalize"),
-        ("policy", "world prepare cards train transfer variants samples facts normalize noise agreement query"),
+        ("tasks", "world train transfer variants amounts facts normalize"),
+        ("policy", "world prepare cards train transfer variants amounts samples facts normalize noise agreement query"),
         (
             "report",
-            "world prepare cards train transfer variants chosen samples normalize noise agreement policy front savings evaluate studies export",
+            "world prepare cards train transfer variants chosen amounts samples normalize noise agreement policy front savings evaluate studies"
+            " export",
         ),
-        ("evaluation", "world prepare cards train transfer variants chosen samples facts normalize noise policy front export query"),
+        ("evaluation", "world prepare cards train transfer variants chosen amounts samples facts normalize noise policy front export query"),
         ("world", " ".join(STAGES.keys() - {"world"})),
         ("cli", " ".join(STAGES)),
     ],

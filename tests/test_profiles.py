@@ -1,6 +1,7 @@
 """Profiles: what they set, and how it gets into params.yaml."""
 
 import shutil
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from conftest import ROOT
 
 from taskonomy.config.params import read_params
 from taskonomy.config.profile_files import known_profiles
-from taskonomy.config.profiles import overlaid, read_profile, write_profile
+from taskonomy.config.profiles import overlaid, read_profile, with_profile, write_profile
 from taskonomy.config.yaml_text import with_values
 from taskonomy.errors import TaskonomyError
 
@@ -33,6 +34,23 @@ def test_written_values_are_those_of_the_profile(params: Path, name: str) -> Non
     assert [line for line in lines if line.startswith(("#", "  #"))] == kept
     assert write_profile(name) == 0
     read_params(params)
+
+
+@pytest.mark.parametrize("images", [60, 125, 250])
+def test_a_regime_takes_the_steps_of_the_default_whatever_its_images(params: Path, images: int) -> None:
+    """With images as many as there are; of pairs there are fewer, which rounds to passes otherwise."""
+    before, regime = read_params(params), with_profile(f"experiments/images-{images}", params)
+    assert regime.transfer.amounts == (images,)
+    for target in before.transfer.targets:
+        output = before.registry[target].output
+        for whole, few in (
+            (before.transfer.schedule, regime.transfer.schedule),
+            (before.train.schedule_of(target, output), regime.train.schedule_of(target, output)),
+        ):
+            most, once = whole.steps(before.transfer.images), ceil(images / few.batch)
+            assert most <= few.steps(images) < most + once, target
+        own = [one.train.schedule_of(target, output).steps(2592) for one in (before, regime)]
+        assert own[0] == own[1]  # the task's own network on the built-in world stays as it is
 
 
 def test_only_what_differs_is_set(params: Path) -> None:

@@ -65,6 +65,18 @@ def test_units_of_more_are_those_that_are_planned() -> None:
     assert units.steps == 1 + 1
 
 
+def test_units_of_smaller_amounts_by_hand() -> None:
+    """Three targets, two smaller amounts."""
+    targets = {"targets": ["normal", "reshading", "denoising"], "max_order": 3}
+    one = units_of(profile(transfer={**targets, "images": [12]}))
+    assert (one.of_amounts, one.exact, one.total) == (0, True, units_of(profile(transfer={**targets, "images": 12})).total)
+    several = units_of(profile(transfer={**targets, "images": [4, 8, 12]}))
+    # With each smaller amount and for each target: 26 sources, the best pair and triple, both baselines; with all three, one encoder is fine-tuned.
+    assert several.of_amounts == several.total - one.total == 2 * 3 * (26 + 2 + 2) + 3 * 3
+    few = units_of(profile(transfer={**targets, "images": [4, 12], "fewer": {"sources": 5, "sets": 0, "fine_tuned": 0}}))
+    assert few.of_amounts == 3 * (5 + 1 + 2)  # at most: the target's own encoder beside the five best
+
+
 def test_images_are_counted_without_any(prepared: Prepared) -> None:
     images = images_of(profile())
     assert dict(images.of) == prepared.manifest["views"]

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +114,8 @@ def test_nothing_known_is_trained_again(held_out, prepared, trained):
     _run, query, pipeline, known, watch, done = held_out
     best = "+".join(done.answer.winner)
     tuned = next(sources[0] for sources in done.answer.ranking["sources"] if len(sources) == 1 and sources != ("colorization",))
-    # The curve alone: its smallest point from scratch and by transfer is the run's own.
-    assert sorted(watch.names) == sorted([f"transfer {best} normal", "scratch normal", f"fine-tuned {tuned} normal", f"fine-tuned {tuned} normal"])
+    # The curve alone, each way with both sizes: the smaller one takes more steps than the run's own transfers of so many images.
+    assert sorted(watch.names) == sorted(2 * [f"transfer {best} normal", "scratch normal", f"fine-tuned {tuned} normal"])
     assert known.items() <= files_of(query.context.store).items()
     assert set(done.units["key"]) >= set(pipeline.keys.values())
     assert done.new == len(watch.names)
@@ -142,6 +144,26 @@ def test_all_ways_learn_from_the_same_samples_and_fewer_lie_within_more(held_out
     convolutions = [key for key, value in started.items() if value.ndim == 4]
     assert convolutions
     assert all(torch.equal(started[key], saved.get(key, saved.get(key.removeprefix("encoder.")))) for key in convolutions)
+
+
+def test_every_point_takes_as_many_steps_as_that_with_the_most_samples_unless_epochs_are_the_same(held_out):
+    _run, query, *_rest = held_out
+    params = query.context.params
+    epochs = params.model_copy(update={"fewer": params.fewer.model_copy(update={"same": "epochs"})})
+    other = replace(query, context=replace(query.context, params=epochs))
+    for way in ("transfer", "scratch", "fine-tuned"):
+        steps, fixed = ([steps_of(LearningCurveContext(one, images), way) for images in sorted(query.images, reverse=True)] for one in (query, other))
+        (most, _once), *fewer = steps
+        assert all(most <= taken < most + once for taken, once in fewer)
+        assert all(taken < most for taken, _once in fixed[1:])
+        assert fixed[0] == steps[0]
+
+
+def steps_of(opened: LearningCurveContext, way: str) -> tuple[int, int]:
+    """The steps of a training, and those of one pass."""
+    plans = {"transfer": opened.context.schedule, "scratch": opened.context.config.schedule, "fine-tuned": opened.fine_tuned_config.schedule}
+    samples = len(opened.context.train)
+    return plans[way].steps(samples), ceil(samples / plans[way].batch)
 
 
 def test_intervals_hold_the_estimate_and_scratch_ties_with_itself(held_out):

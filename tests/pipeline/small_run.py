@@ -18,7 +18,7 @@ PARTS = (
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "studies", "report"}
 MEASURED = {"normalize", "noise", "facts", "agreement", "export"} | OF_A_TABLE
-STAGES = {"world", "prepare", "cards", "train", "transfer", "variants", "chosen", "samples"} | MEASURED
+STAGES = {"world", "prepare", "cards", "train", "transfer", "variants", "chosen", "amounts", "samples"} | MEASURED
 
 
 def clone(folder: Path, compiled: Path | None = None) -> Path:

@@ -25,11 +25,13 @@ def run(tmp_path: Path) -> Path:
     units("transfers/a", key=["s", "p", "t1", "t2", "t3"], sources=["scratch", "pixels", "a", "b", "a+b"], order=[0, 0, 1, 1, 2])
     units("variants", key=[], target=[], sources=[])
     units("chosen", key=[], target=[], sources=[])
+    units("amounts", key=[], target=[], sources=[], images=[])
     return tmp_path
 
 
 def of(run: Path) -> dict[str, object]:
-    return facts(run / "prepared", run / "models", run / "transfers", run / "variants", run / "chosen", ["a", "b", "random"], ["a"])
+    further = [run / name for name in ("variants", "chosen", "amounts")]
+    return facts(run / "prepared", run / "models", run / "transfers", further, ["a", "b", "random"], ["a"])
 
 
 def test_networks_are_counted_by_kind_and_data_by_split(run: Path) -> None:
@@ -39,6 +41,15 @@ def test_networks_are_counted_by_kind_and_data_by_split(run: Path) -> None:
     expected["shallow networks on the image"] = 1
     assert counts == expected
     assert found["data"] == {"root": "data/world", "resolution": 64, "views": {"train": 3}, "buildings": {"train": 1}, "left_out": 1}
+
+
+def test_networks_with_smaller_amounts_are_counted_beside_the_others(run: Path) -> None:
+    before = of(run)["networks"]
+    (run / "amounts/units.csv").write_text("key,target,sources,images\nk5,a,b,4\nk6,a,self,4\n")
+    after = of(run)["networks"]
+    (added,) = after.keys() - before.keys()  # type: ignore[attr-defined]
+    assert added == "networks with smaller amounts of images"
+    assert after[added]["count"] == 2  # type: ignore[index]
 
 
 def test_a_fingerprint_is_that_of_the_units_whatever_their_order(run: Path) -> None:

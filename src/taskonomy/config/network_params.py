@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from taskonomy.config.checked import Checked, Count, Seed, Share, TaskName, Weight, wrong_key
+from taskonomy.config.image_amounts import TrainingImages
 from taskonomy.errors import unknown
 from taskonomy.labels.encodings import Output
 from taskonomy.numeric.cpu_info import has_bfloat16
@@ -161,6 +162,17 @@ class ScheduleParams(Checked):
         """Compute the passes over samples of which one takes so many steps."""
         return max(self.epochs, ceil(self.least_steps / steps))
 
+    def steps(self, samples: int) -> int:
+        """Compute the steps of a training on so many samples."""
+        once = ceil(samples / self.batch)
+        return self.passes(once) * once
+
+    def of_steps(self, steps: int, samples: int) -> "ScheduleParams":
+        """Return the schedule with which a training on so many samples takes so many steps, rounded up to whole passes; this one where it does."""
+        once = ceil(samples / self.batch)
+        passes = ceil(steps / once)
+        return self if self.passes(once) == passes else self.model_copy(update={"epochs": passes, "least_steps": 1})
+
 
 class ScheduleChange(Checked):
     """What a single task does otherwise; what is not named stays."""
@@ -260,6 +272,22 @@ class ScreenParams(Checked):
     """Least rank correlation of the screen's scores between two halves of the samples; for a target below it, every source is trained."""
 
 
+class FewerParams(Checked):
+    """What is trained for the smaller amounts of `images`, where it has several."""
+
+    same: Literal["steps", "epochs"] = "steps"
+    """What smaller amounts have in common with the largest:
+        steps: their number, so that amounts differ in their images alone; fewer images are passed more often;
+        epochs: as the schedules say, and with fewer images there are fewer steps.
+    Fine-tuned shares of the train split, and the learning curves of new tasks, have the same in common."""
+    sources: Literal["all"] | Count = "all"
+    """Single sources of each target: all that the largest amount was transferred from | the so many best of them with the largest amount."""
+    sets: Annotated[int, Field(ge=0)] = 1
+    """Sets of each order above 1 for each target: the best with the largest amount, and those that the policy program chose beyond a screen."""
+    fine_tuned: Annotated[int, Field(ge=0)] = 1
+    """From how many of a target's best single sources the encoder is fine-tuned as well, with each amount (of the target's train split); 0: none."""
+
+
 class TransferParams(Checked):
     """Transfers between all tasks."""
 
@@ -267,8 +295,11 @@ class TransferParams(Checked):
 
     targets: Annotated[tuple[TaskName, ...], Field(min_length=1)]
     """Tasks to transfer to, one stage each, from every task of data.tasks. Paper: 22."""
-    images: Annotated[int, Field(ge=2)]
-    """Samples of the transfer split to train on, at most; fewer are a part of more. Paper: 16,000; also 1,000 to 8,000."""
+    images: TrainingImages
+    """Samples of the transfer split to train on, at most; fewer are a part of more. A number, or several in rising order, [125, 250, 500]: all is
+    measured with the largest, and for the others what `fewer` says. Paper: 16,000; also 1,000 to 8,000."""
+    fewer: FewerParams = FewerParams()
+    """What is trained for the smaller amounts of `images`, where it has several."""
     max_order: Count
     """Most sources of one transfer. Paper: 1 to 4."""
     beam: Beam | Count
@@ -299,6 +330,15 @@ class TransferParams(Checked):
     Example: [normal>reshading, normal@0.02, normal@0.1]."""
     seed: Seed
     """Seed of the choice of samples, of initial weights, and of the order of samples."""
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """Return all amounts of `images`, the largest last."""
+        return (*getattr(self.images, "smaller", ()), int(self.images))
+
+    def with_images(self, images: int) -> "TransferParams":
+        """Return the parameters with this one amount."""
+        return self.model_copy(update={"images": images})
 
     @property
     def limits(self) -> ScreenParams | None:

@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 import torch
@@ -56,6 +56,7 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
         clock.trained("from scratch", targets, len(targets), few),
         clock.trained("shallow networks on the image", clock.to, units.scratch, few),
         *(clock.trained(f"transfers of order {order}", clock.to, count, few) for order, count in units.transfers.items()),
+        *_smaller(clock, targets, units, few),
         Hours("starts of processes", starts, starts * START_SECONDS, 0.0),
     ]
     if params.data.root == WORLD:
@@ -63,6 +64,18 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "the processor"
     how = f"{len(clock.rates)} of {len(clock.sizes)} networks measured in {spent:.0f} s, {clock.nets.precision.value}, on {where}"
     return Timed(hours, clock.memory(), sum(clock.sizes[kind].weights for kind in clock.own), how)
+
+
+def _smaller(clock: "_Clock", targets: Sequence[NetworkKind], units: Units, few: int) -> list[Hours]:
+    """Estimate the time of the smaller amounts of images, and of what is fine-tuned; nothing with one amount."""
+    found = []
+    for images in clock.params.transfer.amounts[:-1] if units.amounts else ():
+        if images < few:
+            found.append(clock.trained(f"networks from scratch of {images:,} images", targets, units.scratch, images, few))
+            found.append(clock.trained(f"transfers and shallow networks of {images:,} images", clock.to, units.smaller + units.scratch, images, few))
+    if units.tuned:
+        found.append(clock.trained("fine-tuned networks", targets, units.tuned, few, transfers=True))
+    return found
 
 
 class _Clock:
@@ -85,11 +98,24 @@ class _Clock:
         share = self.sizes[kind].flop / sum(self.sizes[one].flop for one in like)
         return Rate(share * sum(self.rates[one].train for one in like), share * sum(self.rates[one].test for one in like))
 
-    def trained(self, what: str, kinds: Sequence[NetworkKind], count: int, samples: int) -> Hours:
-        """Estimate the time of `count` units, spread evenly over these kinds, each trained on `samples` samples."""
+    def trained(
+        self, what: str, kinds: Sequence[NetworkKind], count: int, samples: int, most: int | None = None, *, transfers: bool = False
+    ) -> Hours:
+        """Estimate the time of `count` units, spread evenly over these kinds, each trained on `samples` samples.
+
+        Args:
+            what: Name of the group.
+            kinds: Their networks.
+            count: Number of units.
+            samples: Samples to learn from.
+            most: Samples of the largest amount, whose number of steps is taken; None: as the schedule says.
+            transfers: Whether they are trained by the schedule of transfers, whatever their kind.
+        """
         each, seconds, flop = count / max(len(kinds), 1), 0.0, 0.0
         for kind in kinds:
-            rate, plan = self.rate(kind), self.nets.schedule(kind)
+            rate, plan = self.rate(kind), self.nets.schedule(replace(kind, transfer=True) if transfers else kind)
+            if most is not None and self.params.transfer.fewer.same == "steps":
+                plan = plan.of_steps(plan.steps(most), samples)
             epochs = plan.passes(ceil(samples / plan.batch))
             validated = 1 if kind.transfer and plan.shape is RateShape.COSINE else epochs
             judged = validated * self.images.of[Split.VALIDATION] + self.images.tested

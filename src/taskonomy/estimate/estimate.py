@@ -70,6 +70,7 @@ class RunEstimate:
             "variants": self.units.variants,
         }
         units |= {f"transfers of order {order}": count for order, count in self.units.transfers.items()} | {"steps": self.units.steps}
+        units |= {"smaller amounts": self.units.of_amounts} if self.units.amounts else {}
         return {
             "stages": dict(self.stages),
             "units": {**units, "total": self.units.total, "exact": self.units.exact},
@@ -127,7 +128,7 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
     found["codes"] = len(tasks) * code_inputs(params) * images.coded * code_bytes(params)
     losses = 4 * images.tested
     candidates = sum(units.transfers.values()) + 3 * units.scratch + units.variants + len(params.transfer.targets)
-    found["losses of transfers"] = candidates * losses
+    found["losses of transfers"] = (candidates + (candidates + units.of_amounts if units.amounts else 0)) * losses
     found["store of units"] = units.total * (losses + UNIT_BYTES)
     if params.execution.weights:
         found["weights of transfers in it, at most"] = len(params.transfer.targets) * params.execution.weights * 2**20

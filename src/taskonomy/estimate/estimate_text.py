@@ -15,7 +15,8 @@ def render(plan: RunEstimate) -> str:
         f"stages      {sum(plan.stages.values()):,}: {', '.join(named)}",
         f"units       {'' if units.exact else 'at most '}{units.total:,}: {units.networks} task networks and {units.constants} best constants,",
         f"            {units.scratch} from scratch, {units.scratch} on pixels, {units.scratch} constants of the same images, transfers {by_order}"
-        + (f", {units.variants + units.steps} of transfer.variants" if units.variants else ""),
+        + (f", {units.variants + units.steps} of transfer.variants" if units.variants else "")
+        + (f", {units.of_amounts:,} of smaller amounts" if units.amounts else ""),
         "images      " + ", ".join(f"{split} {count:,}" for split, count in images.of.items()) + f" ({images.known})",
         *_indented_text(table(plan.labelled) if plan.labelled else ""),
         "disk        "

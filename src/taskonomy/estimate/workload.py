@@ -87,6 +87,9 @@ class Units:
         variants: Transitive and fine-tuned transfers.
         steps: Further units that those need: transfers whose weights are kept, and representations computed from codes.
         exact: Whether no number depends on results.
+        smaller: Transfers with each smaller amount of `transfer.images`; both baselines come on top.
+        tuned: Networks that are fine-tuned, with all amounts.
+        amounts: Number of smaller amounts; targets with few labels have fewer.
     """
 
     networks: int
@@ -96,11 +99,20 @@ class Units:
     variants: int
     steps: int
     exact: bool
+    smaller: int = 0
+    tuned: int = 0
+    amounts: int = 0
 
     @property
     def total(self) -> int:
         """Return the number of all units."""
-        return self.networks + self.constants + 3 * self.scratch + sum(self.transfers.values()) + self.variants + self.steps
+        largest = self.networks + self.constants + 3 * self.scratch + sum(self.transfers.values()) + self.variants + self.steps
+        return largest + self.of_amounts
+
+    @property
+    def of_amounts(self) -> int:
+        """Return the number of units for the smaller amounts of images, and of fine-tuned networks."""
+        return self.amounts * (self.smaller + 2 * self.scratch) + self.tuned
 
 
 def units_of(params: Params) -> Units:
@@ -115,8 +127,24 @@ def units_of(params: Params) -> Units:
     variants = {(target, one) for target in targets for one in plan.parsed_variants() if target not in (one.source, one.intermediate)}
     through = {(one.intermediate, one.source) for _target, one in variants if one.intermediate is not None}
     middle = {(one.intermediate, one.source, registry[target].input) for target, one in variants if one.intermediate is not None}
-    exact = plan.limits is None and (plan.max_order < 3 or isinstance(plan.beam, Beam) or plan.beam == 1)
-    return Units(len(labelled), len(labelled), len(targets), transfers, len(variants), len(through) + len(middle), exact)
+    exact = plan.limits is None and (plan.max_order < 3 or isinstance(plan.beam, Beam) or plan.beam == 1) and len(plan.amounts) == 1
+    return Units(len(labelled), len(labelled), len(targets), transfers, len(variants), len(through) + len(middle), exact, *_of_amounts(params))
+
+
+def _of_amounts(params: Params) -> tuple[int, int, int]:
+    """Count the transfers with each smaller amount, the networks that are fine-tuned, and the smaller amounts: upper bounds."""
+    plan, registry = params.transfer, params.registry
+    if len(plan.amounts) == 1:
+        return 0, 0, 0
+    fewer, smaller, tuned = plan.fewer, 0, 0
+    labelled = [name for name in params.data.tasks if registry[name].label is not None]
+    for target in plan.targets:
+        # The target's own encoder is kept beside the best sources.
+        smaller += len(params.sources) if fewer.sources == "all" else min(fewer.sources + 1, len(params.sources))
+        pool = len({*labelled, *params.encoders} - {target})
+        smaller += sum(min(fewer.sets, sets_of(order, pool, plan.beam)) for order in range(2, plan.max_order + 1))
+        tuned += len(plan.amounts) * min(fewer.fine_tuned, len({*labelled} - {target}))
+    return smaller, tuned, len(plan.amounts) - 1
 
 
 def sets_of(order: int, pool: int, beam: Beam | int) -> int:

@@ -19,6 +19,7 @@ from taskonomy.store.store import Unit, code_digest, key_of
 from taskonomy.store.unit_keys import UNIT_CODE, network_key
 from taskonomy.tasks import Registry
 from taskonomy.training.transfer_context import SCRATCH, Sources, TransferContext
+from taskonomy.transfers.run_context import as_long
 from taskonomy.transfers.variants import encoder_weights, weights_digest
 
 
@@ -61,7 +62,7 @@ class LearningCurveContext:
 
     def __init__(self, query: Query, images: int) -> None:
         self.query, self.images = query, images
-        self.context = _Nested(**vars(query.with_images(images)))
+        self.context = _Nested(**vars(as_long(query.with_images(images), max(query.images), images)))
         rows = np.unique(self.context.task.samples[self.context.train])
         self.more: Int[np.ndarray, " rows"] = rows[self.context.dataset.splits[rows] == Split.TRAIN.number]
 

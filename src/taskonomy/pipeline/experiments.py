@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from taskonomy.atomic_io import write_text
+from taskonomy.config.image_amounts import read_amounts
 from taskonomy.config.profile_files import known_profiles
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.pipeline.dvc_state import keep_state_in
@@ -117,7 +118,7 @@ def _found(name: str, ref: str) -> ExperimentResult:
         raise TaskonomyError(f"{name}: its dvc.lock names no {missing[0]}; run `taskonomy repro`, and commit dvc.lock")
     tables = {key: parse_table(cached_text(digests[path], path, name), f"{path} of {name}") for key, path in TABLES.items()}
     images = next(one["params"]["params.yaml"]["transfer.images"] for stage, one in lock.items() if stage.startswith("transfer@"))
-    return ExperimentResult(**tables, images=int(images))
+    return ExperimentResult(**tables, images=read_amounts(images))  # of several amounts, the largest: its tables are compared
 
 
 def _refs(name: str, root: Path = Path(".")) -> list[str]:

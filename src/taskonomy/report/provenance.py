@@ -15,6 +15,12 @@ import pandas as pd
 from taskonomy.dataset.prepared_dataset import Prepared
 
 KINDS = {"self": "task networks", "average": "best constants"}
+# Of the stages that train further transfers, in the order in which they run.
+FURTHER = (
+    "transitive and fine-tuned transfers, with what they take",
+    "transfers chosen beyond the screen",
+    "networks with smaller amounts of images",
+)
 BASELINES = {
     "scratch": "networks from scratch",
     "pixels": "shallow networks on the image",
@@ -22,13 +28,12 @@ BASELINES = {
 }
 
 
-def facts(
-    prepared: Path, models: Path, transfers: Path, variants: Path, chosen: Path, tasks: Sequence[str], targets: Sequence[str]
-) -> dict[str, Any]:
+def facts(prepared: Path, models: Path, transfers: Path, further: Sequence[Path], tasks: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
     """Compute the counts and fingerprints of a run.
 
     Args:
-        prepared, models, transfers, variants, chosen: Folders that earlier stages wrote.
+        prepared, models, transfers: Folders that earlier stages wrote.
+        further: Folders with further transfers: of the stages `variants`, `chosen` and `amounts`.
         tasks: Tasks with networks of their own.
         targets: Targets of the transfers.
 
@@ -46,10 +51,9 @@ def facts(
         for row in _units(transfers / target / "units.csv").itertuples():
             kind = f"transfers of order {row.order}" if int(str(row.order)) else BASELINES[str(row.sources)]
             kinds.setdefault(kind, []).append(str(row.key))
-    if others := [str(row.key) for row in _units(variants / "units.csv").itertuples()]:
-        kinds["transitive and fine-tuned transfers, with what they take"] = others
-    if others := [str(row.key) for row in _units(chosen / "units.csv").itertuples()]:
-        kinds["transfers chosen beyond the screen"] = others
+    for kind, folder in zip(FURTHER, further, strict=True):
+        if others := [str(row.key) for row in _units(folder / "units.csv").itertuples()]:
+            kinds[kind] = others
     return {
         "data": {name: manifest[name] for name in ("root", "resolution", "views", "buildings", "labelled") if name in manifest}
         | {"left_out": len(manifest["skipped"])},

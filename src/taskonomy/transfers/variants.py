@@ -168,14 +168,20 @@ def _middle_key(opened: TransferContext, one: Variant, through: str) -> str:
 
 
 def _fine_tuned_key(opened: TransferContext, one: Variant, weights: str) -> str:
-    network = network_key(opened.dataset, opened.task, _fine_tuned_config(opened), _samples(opened, one), "fine-tuned")
+    samples = _samples(opened, one)
+    network = network_key(opened.dataset, opened.task, _fine_tuned_config(opened, len(samples)), samples, "fine-tuned")
     return key_of(kind="fine-tuned", network=network, source=one.source, weights=weights, code=code_digest(*UNIT_CODE))
 
 
-def _fine_tuned_config(opened: TransferContext) -> TaskConfig:
-    """Return the target's configuration with the schedule, precision and seed of transfers, without an adversarial term or mirrored images."""
-    params = opened.params
-    how = {"schedule": opened.schedule, "precision": params.precision.here(), "adversarial": None, "mirror": None, "seed": params.seed}
+def _fine_tuned_config(opened: TransferContext, samples: int) -> TaskConfig:
+    """Return the target's configuration with the schedule, precision and seed of transfers, without an adversarial term or mirrored images.
+
+    Unless `transfer.fewer.same` says epochs, every share takes as many steps as the transfers do, or one pass where that is more.
+    """
+    params, schedule = opened.params, opened.schedule
+    if params.fewer.same == "steps":
+        schedule = schedule.of_steps(schedule.steps(len(opened.train)), samples)
+    how = {"schedule": schedule, "precision": params.precision.here(), "adversarial": None, "mirror": None, "seed": params.seed}
     return opened.config.model_copy(update=how)
 
 
@@ -242,8 +248,9 @@ def _make(work: tuple[RunContext, Planned]) -> None:
     if one.middle:
         train_transfer(opened, one.key, (one.variant.written,), [_known(opened.units, one.middle).arrays[REPRESENTATION]])
         return
-    weights, config = encoder_weights(run.models / source), _fine_tuned_config(opened)
-    train_fine_tuned(opened.units, one.key, opened.dataset, opened.task, config, source, weights, _samples(opened, one.variant))
+    weights, samples = encoder_weights(run.models / source), _samples(opened, one.variant)
+    config = _fine_tuned_config(opened, len(samples))
+    train_fine_tuned(opened.units, one.key, opened.dataset, opened.task, config, source, weights, samples)
 
 
 def _known(store: Store, key: str) -> Unit:

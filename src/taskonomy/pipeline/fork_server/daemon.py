@@ -31,7 +31,7 @@ LEAST = 3  # number of stages from which on it pays
 LONGEST = 90  # bytes of its folder's path: a socket's path has at most 104 on some systems
 LIBRARIES = ("numpy", "pandas", "pydantic", "yaml", "tqdm", "psutil", "jaxtyping", "dvclive.live")
 OF_TRAINING = ("torch", "torch._dynamo", "safetensors.torch")  # imported when the first stage that trains is requested
-TRAINING = ("train.py", "transfer.py", "variants.py", "samples.py", "export.py")
+TRAINING = ("train.py", "transfer.py", "variants.py", "amounts.py", "samples.py", "export.py")
 READ_AS_LOADED = ("PYTHON", "LD_", "OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "CUDA_", "TORCH")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -1,0 +1,212 @@
+"""Several amounts of images: what is trained with the smaller ones, on which samples, for how many steps; real trainings at the tiny setting."""
+
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import TRAINED, files_of, profile, schedule, tiny_config
+
+from taskonomy.affinity.measure import Normalization
+from taskonomy.affinity.over_amounts import losses_by_building, read_amounts_of, table_of_target
+from taskonomy.affinity.win_rates import win_rates
+from taskonomy.atomic_io import write_json
+from taskonomy.config.image_amounts import read_amounts
+from taskonomy.dataset.splits import Split
+from taskonomy.training import train_unit as units
+from taskonomy.training.transfer_context import shared
+from taskonomy.transfers.chosen import ChosenTransfers, write_chosen
+from taskonomy.transfers.run_context import RunContext, with_amount
+from taskonomy.transfers.smaller_amounts import FromStages, train_amounts, write_amounts
+from taskonomy.transfers.stage_outputs import write_transfers
+from taskonomy.transfers.transfers import transfers_to
+from taskonomy.transfers.variants import VariantTransfers, train_variants, write_variants
+
+SOURCES = ("autoencoding", "denoising", "normal", "random_projection")
+SCHEDULE = {"epochs": 3, "least_steps": 2, "batch": 4, "rate": 0.002, "shape": "cosine", "weight_decay": 1e-5}
+
+
+@pytest.fixture
+def run(prepared, trained, tmp_path, monkeypatch):
+    """A run's folders with some amounts, and what the stages before `amounts` write."""
+    monkeypatch.setenv("TASKONOMY_CORES", "1")
+    for task in TRAINED:
+        write_json(tmp_path / "cards" / f"{task}.json", tiny_config(task).as_json())
+
+    def make(images, *variants, target="normal", **params):
+        shared.cache_clear()
+        asked = {"targets": [target], "images": images, "schedule": SCHEDULE, "variants": list(variants), **params}
+        section = profile(data={"tasks": list(TRAINED)}, transfer=asked).transfer
+        context = RunContext(tmp_path / "cards", prepared.root, trained / "codes", trained / "models", tmp_path / "store", section)
+        others = FromStages(*(tmp_path / name for name in ("transfers", "variants", "chosen")))
+        write_transfers(others.transfers / target, trained / "models" / target, transfers_to(context.to(target, SOURCES)))
+        write_variants(others.variants, train_variants(context) if variants else VariantTransfers((), {}))
+        write_chosen(others.chosen, ChosenTransfers())
+        return context, others
+
+    return make
+
+
+def trained_amounts(context, others, path=None):
+    done = train_amounts(context, TRAINED, others, Normalization.AHP)
+    if path is not None:
+        write_amounts(path, done, others)
+    return done
+
+
+class Watch:
+    """The real `fit`, which keeps the samples and the number of steps of every training."""
+
+    def __init__(self, monkeypatch):
+        self.seen, self.fit = [], units.fit
+        monkeypatch.setattr(units, "fit", self)
+
+    def __call__(self, network, loss, train, validation, plan, **options):
+        result = self.fit(network, loss, train, validation, plan, **options)
+        steps = len(result.curve.train) * train.steps
+        self.seen.append(SimpleNamespace(name=options["name"], samples=set(train.positions.tolist()), steps=steps, once=train.steps))
+        return result
+
+
+@given(epochs=st.integers(1, 40), least=st.integers(1, 300), most=st.integers(2, 5000), few=st.integers(2, 5000), batch=st.integers(2, 64))
+def test_a_schedule_of_so_many_steps_takes_them_rounded_up_to_whole_passes(epochs, least, most, few, batch):
+    plan = schedule(epochs).model_copy(update={"least_steps": least, "batch": batch})
+    steps, once = plan.steps(most), ceil(few / batch)
+    passes = plan.of_steps(steps, few).passes(once)
+    assert (passes - 1) * once < steps <= passes * once
+    assert plan.of_steps(plan.steps(few), few) is plan  # so known units stay known
+
+
+def test_every_amount_takes_as_many_steps_as_the_largest_and_its_samples_lie_within_the_next(run, monkeypatch):
+    watch = Watch(monkeypatch)
+    trained_amounts(*run([3, 6, 12], fewer={"fine_tuned": 1}))
+    by_name = {}
+    for one in watch.seen:
+        by_name.setdefault(one.name, []).append(one)
+    assert {"scratch normal", "transfer pixels normal", "transfer autoencoding normal", "transfer random_projection normal"} <= by_name.keys()
+    assert any(name.startswith("fine-tuned") for name in by_name)
+    for name, found in by_name.items():
+        ordered = sorted(found, key=lambda one: len(one.samples))
+        if "+" in name and len(found) == 1:
+            continue  # not the best of its order
+        sizes = [4, 6, 12] if name.startswith("fine-tuned") else [3, 6, 12]  # at least one batch
+        assert [len(one.samples) for one in ordered] == sizes, name
+        assert all(first.samples < second.samples for first, second in pairwise(ordered))
+        most = ordered[-1].steps
+        assert all(most <= one.steps < most + one.once for one in ordered), name
+
+
+def test_with_the_same_epochs_smaller_amounts_take_fewer_steps(run, monkeypatch):
+    watch = Watch(monkeypatch)
+    trained_amounts(*run([4, 12], fewer={"same": "epochs", "fine_tuned": 0}))
+    steps = {len(one.samples): one.steps for one in watch.seen if one.name == "transfer autoencoding normal"}
+    assert steps == {12: 9, 4: 3}
+
+
+def test_with_one_amount_nothing_is_trained_and_no_target_has_files(run, tmp_path):
+    context, others = run(12)
+    before = files_of(tmp_path / "store")
+    done = trained_amounts(context, others, tmp_path / "amounts")
+    assert done.units == {}
+    assert files_of(tmp_path / "store") == before
+    assert [path.name for path in (tmp_path / "amounts").iterdir()] == ["units.csv"]
+
+
+def test_a_new_amount_trains_itself_alone_and_a_known_one_nothing(run, tmp_path):
+    context, others = run([6, 12])
+    first = trained_amounts(context, others)
+    before = files_of(tmp_path / "store")
+    trained_amounts(context, others)
+    assert files_of(tmp_path / "store") == before
+    more = trained_amounts(replace(context, params=context.params.model_copy(update={"images": read_amounts([3, 6, 12])})), others)
+    added = {f"{one.key}.unit" for one in more.units["normal"] if one.images < 5}
+    assert files_of(tmp_path / "store").keys() - before.keys() == added
+    assert {one.key for one in first.units["normal"]} < {one.key for one in more.units["normal"]}
+
+
+def test_a_smaller_amount_gives_the_bits_of_a_run_with_that_amount_alone(run, tmp_path, prepared, trained):
+    plan = {**SCHEDULE, "epochs": 1, "least_steps": 3}  # which 12 samples of batches of 4 take, and so 6 and 3
+    done = trained_amounts(*run([6, 12], schedule=plan, fewer={"fine_tuned": 0}))
+    alone = profile(data={"tasks": list(TRAINED)}, transfer={"targets": ["normal"], "images": 6, "schedule": plan}).transfer
+    other = RunContext(tmp_path / "cards", prepared.root, trained / "codes", trained / "models", tmp_path / "other", alone)
+    whole = transfers_to(other.to("normal", SOURCES))
+    # The network from scratch has its own schedule, whose steps with 12 images are others than with 6.
+    for one in done.units["normal"]:
+        if one.sources in ("normal", "autoencoding", "pixels"):
+            assert whole.keys[(one.sources,)] == one.key
+            assert whole.units[(one.sources,)].arrays["test_policy"].tobytes() == one.unit.arrays["test_policy"].tobytes()
+
+
+def test_the_best_sources_and_sets_of_the_largest_amount_are_trained_with_the_smaller_ones(run):
+    context, others = run([6, 12], max_order=2, fewer={"sources": 1, "sets": 2, "fine_tuned": 0})
+    losses = others.of("normal", Split.TEST_AFFINITY)
+    rates = win_rates(losses.losses, "normal", losses.candidates)
+    mean = dict(zip(losses.candidates, rates.mean(1), strict=True))  # ranks nearly as affinities do; the exact ones are compared below
+    found = [one.sources for one in trained_amounts(context, others).units["normal"]]
+    assert {"self", "pixels", "normal"} <= set(found)  # both baselines, and the target's own encoder, best or not
+    assert len([name for name in found if "+" in name]) == 2
+    worst = min((name for name in mean if "+" not in name and name not in ("self", "normal")), key=mean.__getitem__)
+    assert worst not in found
+
+
+def test_amounts_beyond_a_targets_labels_are_left_out(run, prepared):
+    there = len(prepared.task(tiny_config("camera_pose_fixated").definition).of_split(Split.TRANSFER))
+    context, others = run([4, there + 1, there + 2], target="camera_pose_fixated", fewer={"fine_tuned": 0})
+    done = trained_amounts(context, others)
+    assert done.largest == {"camera_pose_fixated": there}
+    assert {one.images for one in done.units["camera_pose_fixated"]} == {4}
+
+
+def test_fine_tuned_shares_are_rows_with_their_number_of_images(run, tmp_path, prepared):
+    done = trained_amounts(*run([6, 12], "autoencoding@0.5", fewer={"fine_tuned": 2}), tmp_path / "amounts")
+    there = len(prepared.task(tiny_config("normal").definition).of_split(Split.TRAIN))
+    tuned = {one.sources: one.images for one in done.units["normal"] if "@" in one.sources}
+    assert len(tuned) == 4
+    assert all(round(float(name.partition("@")[2]) * there) == images for name, images in tuned.items())
+    read = read_amounts_of(tmp_path / "amounts", "normal", Split.TEST_POLICY)
+    assert dict(zip(read.names, read.images.tolist(), strict=True))["autoencoding@0.5"] == round(0.5 * there)
+
+
+def test_the_table_compares_all_amounts_on_the_same_images(run, tmp_path, prepared):
+    trained_amounts(*run([3, 6, 12]), tmp_path / "amounts")
+    data = read_amounts_of(tmp_path / "amounts", "normal", Split.TEST_AFFINITY)
+    rules = profile(normalize={"resamples": 20}).normalize
+    groups = np.arange(data.losses.shape[1]) % 3
+    table = table_of_target(data, rules, groups)
+    assert table["affinity"].sum() == pytest.approx(1)
+    assert (table["low"] <= table["high"]).all()
+    own = table[[sources == ("self",) for sources in table["sources"]]]
+    assert own["images"].fillna(0).astype(int).tolist() == [0, 12, 3, 6]
+    for row in table.itertuples():
+        number = 12 if pd.isna(row.images) else int(row.images)
+        (mine,) = [
+            place
+            for place, name in enumerate(data.names)
+            if name == "+".join(row.sources) and data.images[place] == (0 if pd.isna(row.images) else number)
+        ]
+        full = data.losses[data.names.index("self")]
+        assert row.quality == pytest.approx(np.mean(data.losses[mine] < full) + np.mean(data.losses[mine] == full) / 2)
+        for column, name in (("gain", "pixels"), ("gain_scratch", "self")):
+            against = [place for place, one in enumerate(data.names) if one == name and data.images[place] == number]
+            if not against:
+                assert np.isnan(getattr(row, column))  # a fine-tuned share that is no amount
+                continue
+            other = data.losses[against[0]]
+            expected = np.mean(data.losses[mine] < other) + np.mean(data.losses[mine] == other) / 2
+            assert getattr(row, column) == pytest.approx(expected), (row, column)
+    by_building = losses_by_building(data, Split.TEST_AFFINITY, groups.astype(str))
+    one = by_building[(by_building["sources"] == "autoencoding") & (by_building["images"] == 3)]
+    place = next(place for place, name in enumerate(data.names) if name == "autoencoding" and data.images[place] == 3)
+    assert np.average(one["loss"], weights=one["tests"]) == pytest.approx(data.losses[place].mean(dtype=np.float64))
+
+
+def test_a_context_of_a_smaller_amount_is_one_of_a_part_of_the_samples(run):
+    context, _others = run([3, 6, 12])
+    whole = context.resolved().to("normal", SOURCES)
+    parts = [set(with_amount(whole, images).train.tolist()) for images in (3, 6)]
+    assert parts[0] < parts[1] < set(whole.train.tolist())

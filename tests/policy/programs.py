@@ -1,10 +1,10 @@
 """Random programs with awkward numbers, and every policy of one by enumeration in exact arithmetic. Written from the definitions alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import count, islice, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,8 @@ class Known:
         return -self.objective, self.cost, [name not in self.sources for name in names]
 
 
-def draw(seed: int) -> One:
-    """A program of up to five tasks."""
+def draw(seed: int, foreign: bool = False) -> One:
+    """A program of up to five tasks; `foreign`: always with licences and a bound on multiply-adds."""
     rng = np.random.default_rng([71, seed])
     names = [f"t{number}" for number in range(int(rng.integers(2, 6)))]
     affinity, cost = rng.choice(AFFINITIES), rng.choice(COSTS)
@@ -79,24 +79,29 @@ def draw(seed: int) -> One:
     }
     if cost == "labels":
         rules["labels"] = _labels(names, rng)
-    _foreign(table, names, rules, rng)
+    _foreign(table, names, rules, rng, 1.0 if foreign else 0.5)
     if cost != "none" and cost != "labels":
         rules["cost"] = {name: _cost(cost, rng) for name in names if rng.random() < 0.9}
     known = enumerated(table, {**rules, "budget": 0.0})
     return One(table, {**rules, "budget": _budget(known, rng)})
 
 
-def _foreign(table: pd.DataFrame, names: list[str], rules: dict[str, Any], rng: np.random.Generator) -> None:
+def _foreign(table: pd.DataFrame, names: list[str], rules: dict[str, Any], rng: np.random.Generator, often: float) -> None:
     """Sometimes sources that others trained, licences that may be used, and a bound on multiply-adds, often just what some sources take."""
     only = [name for name in names if name not in set(table["target"])]
     rules["external"] = {name: str(rng.choice(["MIT", "GPL", ""])) for name in only if rng.random() < 0.6}
-    if rng.random() < 0.5:
+    if rng.random() < often:
         rules["licences"] = tuple(rng.choice(["mit", "GPL", ""], int(rng.integers(0, 3)), replace=False).tolist())
-    if rng.random() < 0.5:
+    if rng.random() < often:
         rules["inference"] = {name: float(rng.choice([0, 0.1, 0.2, 0.3, 1, 2.5, 1e-6, 1e5])) for name in names}
         some = rng.choice(names, int(rng.integers(1, len(names) + 1)), replace=False)
         total = sum((written(rules["inference"][name]) for name in some), start=Fraction(0))
         rules["max_inference"] = max(0.0, float([total, total, total - Fraction(1, 10**7), total * 2][rng.integers(4)]))
+
+
+def all_foreign(first: int, many: int) -> list[One]:
+    """The first programs from a seed on that have sources which others trained, licences that may be used, and a bound on multiply-adds."""
+    return list(islice((one for seed in count(first) if (one := draw(seed, foreign=True)).rules["external"]), many))
 
 
 def _affinity(kind: str, rng: np.random.Generator) -> float:
@@ -154,8 +159,8 @@ def enumerated(table: pd.DataFrame, rules: dict[str, Any]) -> list[Known]:
         needs = {target} if group == ("self",) else set(group)
         if target in needs and rules["self_edge"] != ("gold" if group == ("self",) else "transfer"):
             continue
-        if _barred(rules, needs):
-            continue
+        if _barred(rules, needs) or not _runs(rules, needs):
+            continue  # in no policy; so it is not among what `balance` rescales
         if len(group) <= rules["max_order"] and not needs & excluded and not any(roles.get(name) == "target" for name in needs):
             into.append((number, frozenset(needs), written(affinity)))
     if not kept or not all(kept.values()):
@@ -168,10 +173,7 @@ def enumerated(table: pd.DataFrame, rules: dict[str, Any]) -> list[Known]:
     found = []
     for rows in product(*kept.values()):
         used = frozenset().union(*(needs for _, needs, _ in rows))
-        runs = "max_inference" not in rules or sum((written(rules["inference"][name]) for name in used), start=Fraction(0)) <= written(
-            rules["max_inference"]
-        )
-        if set(rules["require"]) <= used and runs:
+        if set(rules["require"]) <= used and _runs(rules, used):
             objective = sum((worth[number] for number, _, _ in rows), start=Fraction(0))
             found.append(Known(objective, _bill(rules, set(kept), used), tuple(sorted(used)), tuple(number for number, _, _ in rows)))
     return found
@@ -181,6 +183,11 @@ def _barred(rules: dict[str, Any], needs: set[str]) -> bool:
     """Whether the licence of a source that others trained is not among those that may be used."""
     usable = [one.lower() for one in rules["licences"]] if "licences" in rules else None
     return usable is not None and any(rules["external"][name].lower() not in usable for name in needs & set(rules["external"]))
+
+
+def _runs(rules: dict[str, Any], needs: Iterable[str]) -> bool:
+    """Whether the encoders of these sources together are within the bound on multiply-adds."""
+    return "max_inference" not in rules or sum((written(rules["inference"][name]) for name in needs), Fraction(0)) <= written(rules["max_inference"])
 
 
 def _bill(rules: dict[str, Any], targets: set[str], sources: frozenset[str]) -> Fraction:

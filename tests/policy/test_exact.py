@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import NOT_SOURCES
-from programs import draw, written, wrong
+from programs import all_foreign, draw, written, wrong
 
 from taskonomy.config.checked import checked
 from taskonomy.config.policy_params import AlternativesDiffer, PolicyParams, SolverName
@@ -28,6 +28,15 @@ TABLE = parse_table("target,sources,affinity\nx,a,0.9\nx,b,0.5\ny,a,0.2\ny,b,0.3
 def test_policy_alternatives_front_and_messages_are_those_of_enumeration_in_exact_arithmetic(seeds: range, solver: SolverName) -> None:
     found = {seed: list(wrong(draw(seed), solver.value)) for seed in seeds}
     assert {seed: what for seed, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, 10))])
+def test_a_thousand_programs_with_foreign_sources_licences_and_a_bound_on_inference_are_as_by_enumeration(part: int) -> None:
+    """A hundred in each part; the solvers take turns."""
+    programs = all_foreign(1000 * part, 100)
+    assert all(one.rules["external"] and {"licences", "max_inference"} <= one.rules.keys() for one in programs)
+    found = [list(wrong(one, list(SolverName)[part % 2].value)) for one in programs]
+    assert found == [[]] * 100
 
 
 @pytest.mark.parametrize("solver", list(SolverName))

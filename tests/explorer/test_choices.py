@@ -24,7 +24,7 @@ from taskonomy.explorer.page_layout import layout
 from taskonomy.explorer.policy_diff import difference
 from taskonomy.explorer.policy_view import alternatives, changed, tiles
 from taskonomy.policy.planner import Policy, plan
-from taskonomy.tables.table import parse_table, read_table, write_table
+from taskonomy.tables.table import external_sources, parse_table, read_table, write_table
 from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks.custom_tasks import CustomVector
 
@@ -214,6 +214,32 @@ def test_exported_transfers_read_as_a_table(published: pd.DataFrame, tmp_path: A
     (tmp_path / "policy.csv").write_text(exports.as_csv(policy))
     read = read_table(tmp_path / "policy.csv")
     assert list(zip(read["target"], read["sources"], read["affinity"], strict=True)) == [(o.target, o.sources, o.affinity) for o in policy.transfers]
+
+
+FOREIGN = """target,sources,affinity,external,licence,inference
+x,x,0.1,,,2
+x,dino,0.2,dino,MIT,5
+x,clip,0.1,clip,,7
+x,clip+dino,0.9,clip+dino,,
+y,dino>x,0.8,dino,,
+y,x,0.3,,,2
+"""
+
+
+def test_an_exported_policy_keeps_licences_and_inference_of_sources_that_are_never_chosen_alone(tmp_path: Any) -> None:
+    policy, _ = plan(parse_table(FOREIGN, "T"), PolicyParams(budget=1))
+    assert [one.sources for one in policy.transfers] == [("clip", "dino"), ("dino>x",)]
+    (tmp_path / "policy.csv").write_text(exports.as_csv(policy))
+    read = read_table(tmp_path / "policy.csv")
+    found = external_sources(read)
+    assert (found.licences, found.inference) == ({"clip": "", "dino": "MIT"}, {"clip": 7, "dino": 5})
+    chosen = read[read["affinity"].notna()]
+    assert list(zip(chosen["target"], chosen["sources"], chosen["external"], strict=True)) == [
+        ("x", ("clip", "dino"), ("clip", "dino")),
+        ("y", ("dino>x",), ("dino",)),
+    ]
+    again, _ = plan(read, PolicyParams(budget=1, licences=("MIT", ""), max_inference=12))
+    assert again.as_they_are == policy.as_they_are
 
 
 @pytest.mark.parametrize("edge", list(SelfEdge))

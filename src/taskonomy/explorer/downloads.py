@@ -9,7 +9,8 @@ import yaml
 from taskonomy.atomic_io import to_json
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.planner import Policy
-from taskonomy.tables.table import OPTIONAL, REQUIRED, join_sources
+from taskonomy.policy.problem import Transfer
+from taskonomy.tables.table import ABOUT, OPTIONAL, REQUIRED, join_sources, labelled
 
 
 def as_json(policy: Policy, alternatives: Sequence[Policy]) -> str:
@@ -18,17 +19,34 @@ def as_json(policy: Policy, alternatives: Sequence[Policy]) -> str:
 
 
 def as_csv(policy: Policy) -> str:
-    """Format the chosen transfers as an affinity table with no other rows."""
+    """Format the chosen transfers as an affinity table, with what is known of their sources.
+
+    It has no other rows, but for sources that are known and never chosen alone: a table says what it knows of a source in a row of that source alone,
+    so that each of these has such a row, without an affinity.
+    """
+    imputed = any(one.imputed for one in policy.transfers)
+    rows = [(one.target, one.sources, _numbers(one) + [str(int(one.imputed))] * imputed) for one in policy.transfers]
+    known, alone = {**policy.licences, **policy.inference}, {one.sources[0] for one in policy.transfers if len(one.sources) == 1}
+    into = {labelled(name): one.target for one in policy.transfers for name in one.sources}
+    rows += [(into[name], (name,), [""] * (3 + imputed)) for name in known if name in into and name not in alone]
+    names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality") or (name == "imputed" and imputed)))
     text = StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    imputed = any(one.imputed for one in policy.transfers)
-    names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality") or (name == "imputed" and imputed)))
-    lines.writerow(names)
-    for one in policy.transfers:
-        numbers = (one.affinity, one.gain, one.quality)
-        written = ["" if number != number else repr(number) for number in numbers] + [str(int(one.imputed))] * imputed
-        lines.writerow([one.target, join_sources(one.sources), *written])
+    lines.writerow((*names, *(ABOUT if known else ())))
+    for target, sources, numbers in rows:
+        lines.writerow([target, join_sources(sources), *numbers, *(_about(policy, sources) if known else ())])
     return text.getvalue()
+
+
+def _numbers(one: Transfer) -> list[str]:
+    return ["" if number != number else repr(number) for number in (one.affinity, one.gain, one.quality)]
+
+
+def _about(policy: Policy, sources: tuple[str, ...]) -> list[str]:
+    """Write `ABOUT` of a transfer's sources."""
+    external = dict.fromkeys(name for name in map(labelled, sources) if name in policy.licences)
+    alone = sources[0] if len(sources) == 1 else ""
+    return [join_sources(external), policy.licences.get(alone, ""), repr(policy.inference[alone]) if alone in policy.inference else ""]
 
 
 def as_section(params: PolicyParams) -> str:

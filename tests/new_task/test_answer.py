@@ -1,6 +1,7 @@
 """From losses to words: oracles by brute force, and no trainings."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -108,6 +109,18 @@ def test_the_terminal_shows_every_order_and_size():
     text = "\n".join(lines(found(curve([0.9, 0.8, 0.7, 0.6], [0.5, 0.6, 0.7, 0.8]))))
     for part in ("normal + reshading", "2,000", "fine-tuned, gain", "0.80 (0.70-0.90)", "best single sources: normal 0.5000, reshading 0.3000"):
         assert part in text
+
+
+def test_words_page_and_json_say_what_is_used_as_it_is_under_which_licence():
+    """Of the best sets of each order alone, and of no task of the run."""
+    about = {"dino": {"licence": "Apache-2.0", "inference": 5500.5}, "swav": {"licence": "", "inference": 1.0}}
+    held = replace(found(curve([0.9, 0.8, 0.7, 0.6]), singles=("normal", "dino")), external=about)
+    said = "dino is used as it is: no labels; licence Apache-2.0; 5,500.5 million multiply-adds an image."
+    assert said in lines(held)
+    assert said in page(held)
+    assert "swav" not in page(held)
+    assert held.as_dict()["use_as_they_are"] == {"dino": about["dino"]}
+    assert "use_as_they_are" not in found(curve([0.9, 0.8, 0.7, 0.6])).as_dict()
 
 
 def test_a_page_is_whole_offline_and_holds_no_markup_of_names():

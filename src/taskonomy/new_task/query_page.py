@@ -13,7 +13,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from taskonomy.new_task.learning_curve import Way
-from taskonomy.new_task.query_text import HOW, crossing, verdict
+from taskonomy.new_task.query_text import HOW, as_they_are, crossing, verdict
 from taskonomy.new_task.ranking import QueryResult
 from taskonomy.report.figures import ACCENT, FAMILY_COLOURS, MUTED
 from taskonomy.report.page import embedded_json
@@ -40,6 +40,7 @@ def page(found: QueryResult) -> str:
         title=found.registry.title(found.target),
         verdict=verdict(found),
         crossings=[sentence for way in (Way.TRANSFER, Way.FINE_TUNED) if (sentence := crossing(found, way))],
+        as_they_are=as_they_are(found),
         best=[_row(found, sources) for sources in found.best],
         orders={order: min(len(rows), _MOST_ROWS) for order, rows in orders.items()},
         counts={order: len(rows) for order, rows in orders.items()},

@@ -4,7 +4,7 @@ from taskonomy.machine.terminal import text_table
 from taskonomy.new_task.learning_curve import Way
 from taskonomy.new_task.ranking import QueryResult
 from taskonomy.tables.table import split_sources
-from taskonomy.wording.wording import percent, sources_title
+from taskonomy.wording.wording import as_it_is, percent, sources_title
 
 HOW = {
     Way.TRANSFER.value: "a transfer from frozen encoders",
@@ -49,6 +49,11 @@ def crossing(found: QueryResult, way: Way) -> str:
     return f"{subject} starts out {'better' if better else 'no better'} than training from scratch; the two cross at about {listed} labelled samples."
 
 
+def as_they_are(found: QueryResult) -> list[str]:
+    """Say under which licence, and at what price of inference, the best transfers use what others trained."""
+    return [f"{found.registry.title(name)} is used as it is: {as_it_is(**about)}." for name, about in found.as_they_are.items()]
+
+
 def lines(found: QueryResult) -> list[str]:
     """Format the result for the terminal."""
     singles = found.ranking[found.ranking["order"] == 1].head(6)
@@ -59,6 +64,7 @@ def lines(found: QueryResult) -> list[str]:
         text_table([("best of each order", "affinity", "interval", "best in", "gain"), *(_ranked(found, sources) for sources in found.best)], 1),
         "",
         f"best single sources: {', '.join(listed)}",
+        *as_they_are(found),
         "",
         text_table(_curve_rows(found), 1),
         "",

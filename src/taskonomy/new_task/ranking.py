@@ -1,7 +1,7 @@
 """Turn per-image losses into the result of a query: which sources, how certain, and from how many labelled images on none is needed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,7 @@ from taskonomy.dataset.splits import Split
 from taskonomy.new_task.learning_curve import CurvePoint, Way, can_be_fine_tuned
 from taskonomy.numeric.rng import generator
 from taskonomy.store.store import Unit
-from taskonomy.tables.table import join_sources
+from taskonomy.tables.table import join_sources, labelled
 from taskonomy.tasks import Registry
 from taskonomy.training.transfer_context import SCRATCH, Sources
 from taskonomy.transfers.transfers import Transferred
@@ -39,6 +39,7 @@ class QueryResult:
         crossings: Way -> the numbers of samples, by interpolation, at which it stops or starts to beat training from scratch.
         samples: Number of labelled samples by purpose.
         registry: Registry of tasks, with their titles.
+        external: Source that others trained -> its licence, and the multiply-adds of its encoder, millions for each image.
     """
 
     target: str
@@ -48,11 +49,18 @@ class QueryResult:
     crossings: dict[str, list[float]]
     samples: dict[str, int]
     registry: Registry
+    external: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def winner(self) -> Sources:
         """Return the transfer of the highest affinity."""
         return ranked_first(self.ranking)
+
+    @property
+    def as_they_are(self) -> dict[str, Mapping[str, Any]]:
+        """Return the sources that others trained, of the best transfer of each order: these are used as they are."""
+        used = dict.fromkeys(labelled(name) for sources in self.best for name in sources)
+        return {name: self.external[name] for name in used if name in self.external}
 
     def verdict(self) -> dict[str, Any]:
         """Return the way with the highest gain with all samples; training from scratch has 0.5 against itself."""
@@ -70,6 +78,7 @@ class QueryResult:
             "best_of_each_order": [{"sources": name, **{column: _plain(value) for column, value in rows.loc[name].items()}} for name in names],
             "crossings": self.crossings,
             "samples": self.samples,
+            **({"use_as_they_are": self.as_they_are} if self.as_they_are else {}),
         }
 
 

@@ -20,7 +20,7 @@ from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared, PreparedTask
 from taskonomy.dataset.splits import Split
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.pretrained.about_sources import FACTS
+from taskonomy.pretrained.about_sources import FACTS, read_encoder_facts
 from taskonomy.tasks import Registry, Task
 from taskonomy.training.transfer_context import TransferContext, chosen_samples
 
@@ -92,6 +92,17 @@ class OtherEncoders:
     codes: Path
     images: str
     data: DataParams = field(hash=False)
+
+    def about(self) -> dict[str, dict[str, Any]]:
+        """Return each encoder's licence, and its multiply-adds, millions for each image.
+
+        Raises:
+            TaskonomyError: As `read_encoder_facts`.
+        """
+        return {
+            name: {"licence": one.licence, "inference": read_encoder_facts(self.codes / name)["multiply_adds"] / 1e6}
+            for name, one in self.params.items()
+        }
 
 
 @dataclass(frozen=True)

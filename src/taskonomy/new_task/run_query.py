@@ -73,7 +73,9 @@ def answer(query: Query, params: NormalizeParams, on_done: Callable[[int], objec
     used |= {key: join_sources(sources) for sources, key in done.keys.items()}
     used |= {point.key: f"{point.way.value} {join_sources(point.sources)} {point.images}" for point in points if point.key not in used}
     units = pd.DataFrame({"key": list(used), "name": list(used.values())})
-    found = QueryResult(query.target, ranking, best_of_each_order(ranking), curve, crossings(curve), samples_of(query), query.registry)
+    found = QueryResult(
+        query.target, ranking, best_of_each_order(ranking), curve, crossings(curve), samples_of(query), query.registry, query.others.about()
+    )
     return QueryOutcome(found, done, units, len(used.keys() - before))
 
 

@@ -15,7 +15,7 @@ from taskonomy.cli import run_pipeline as running
 from taskonomy.cli.common import Json, Output, Table, print_json, read, with_progress
 from taskonomy.cli.new_task import query
 from taskonomy.cli.path_checks import file_to_read, file_to_write, folder_to_read, folder_to_write, need_project
-from taskonomy.cli.policy_options import Exclude, PolicyOptions, names, show, with_policy_options
+from taskonomy.cli.policy_options import Exclude, PolicyOptions, amounts, names, show, texts, with_policy_options
 from taskonomy.cli.strict_options import with_strict_numbers
 from taskonomy.errors import TaskonomyError, one_line
 
@@ -195,6 +195,35 @@ def import_published(
     typer.echo(f"{output}: {len(table):,} transfers" + (f"; {note}" if (note := unmeasured(table)) else ""))
 
 
+def import_records(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Records of frozen encoders on tasks, JSON lines as VisBench writes them.", callback=file_to_read("file of records")),
+    ],
+    output: Output,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Metric of a task, TASK=NAME, or TASK=-NAME where lower is better. Repeatable.", show_default="VisBench's own order"),
+    ] = None,
+    licence: Annotated[list[str] | None, typer.Option(help="Licence of an encoder, NAME=LICENCE. Repeatable.", show_default=False)] = None,
+    inference: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Multiply-adds of an encoder, millions for each image, NAME=NUMBER; * stands for all others, and *=1 counts them. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make a table from a benchmark of encoders that others trained: which of them serve which tasks best."""
+    from taskonomy.tables import benchmark_records as records
+    from taskonomy.tables.table import write_table
+
+    found = records.import_records(file, texts(metric, "--metric"), texts(licence, "--licence"), amounts(inference, "--inference"))
+    write_table(output, found.table)
+    encoders, targets = found.table["sources"].nunique(), found.table["target"].nunique()
+    typer.echo("\n".join([f"{output}: {len(found.table):,} transfers from {encoders} encoders to {targets} tasks", *found.notes]))
+
+
 def tasks() -> None:
     """List every task of the dictionary with its family, images, label, loss, head and roles."""
     from taskonomy.config.params import registry_here
@@ -303,7 +332,7 @@ COMMANDS = {
     PLAN: (planning.plan, running.profile),
     RUN: (running.repro, running.check, cache),
     USE: (results, explore, query, inference.predict, inference.cost, inference.export_onnx),
-    TABLES: (policy, front, tree, affinity, import_published),
+    TABLES: (policy, front, tree, affinity, import_published, import_records),
 }
 GROUPS = {"data": (data.app, START), "experiments": (experiments.app, RUN)}
 

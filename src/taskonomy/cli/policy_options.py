@@ -100,12 +100,12 @@ class PolicyOptions:
             "roles": roles | dict.fromkeys(names(self.target_only), Role.TARGET),
             "exclude": names(self.exclude),
             "require": names(self.require),
-            "cost": _numbers(self.cost, "--cost"),
+            "cost": amounts(self.cost, "--cost"),
             "labels": _labels(self.currency, self.prices),
-            "importance": _numbers(self.importance, "--importance"),
+            "importance": amounts(self.importance, "--importance"),
             "external": _external(self.external),
             "licences": None if self.licences is None else tuple(self.licences),
-            "inference": _numbers(self.inference, "--inference"),
+            "inference": amounts(self.inference, "--inference"),
             "max_inference": self.max_inference,
         }
         return checked(PolicyParams, {**values, **own}, "options")
@@ -155,7 +155,29 @@ def _external(options: list[str] | None) -> dict[str, str]:
     return found
 
 
-def _numbers(options: list[str] | None, what: str) -> dict[str, float]:
+def texts(options: list[str] | None, what: str) -> dict[str, str]:
+    """Read options of the form NAME=TEXT, one in each.
+
+    Raises:
+        TaskonomyError: One has another form.
+    """
+    from taskonomy.parsing.user_text import normal
+
+    found: dict[str, str] = {}
+    for option in options or ():
+        name, _equals, text = option.partition("=")
+        if not (name.strip() and text.strip()):
+            raise TaskonomyError(f"{what}: {option!r} must be NAME=TEXT")
+        found[normal(name.strip())] = text.strip()
+    return found
+
+
+def amounts(options: list[str] | None, what: str) -> dict[str, float]:
+    """Read options of the form TASK=NUMBER, several in one with commas between.
+
+    Raises:
+        TaskonomyError: One has another form, or a task stands twice.
+    """
     from taskonomy.parsing.user_text import normal, number
 
     values: dict[str, float] = {}

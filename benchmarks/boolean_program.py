@@ -1,7 +1,8 @@
-"""The Boolean program: forms of the link constraint, GLPK against HiGHS, growth with the number of tasks; random programs against enumeration."""
+"""The Boolean program: forms of the link constraint, GLPK against HiGHS, growth with tasks, amounts of labels; random programs against enumeration."""
 
 import argparse
 import sys
+import time
 from itertools import combinations, product
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from taskonomy.config.policy_params import PolicyParams
+from taskonomy.policy.planner import Planner
 from taskonomy.policy.problem import admissible
 from taskonomy.policy.program import Program
 from taskonomy.policy.solvers import Solution
@@ -69,25 +71,60 @@ def growth(limit: float) -> None:
         print(f"  {tasks:>4} tasks, {len(problem.transfers):>6,} transfers, {kind}: {times}", flush=True)
 
 
+def with_amounts(table: pd.DataFrame, images: tuple[int, ...] = (250, 1_000, 4_000, 16_000), full: int = 120_000, seed: int = 0) -> pd.DataFrame:
+    """Rows of a table for several amounts: transfers gain less from more images than the target's own network, which is best with all of them."""
+    rng = np.random.default_rng([seed, 5])
+    best = table.groupby("target")["affinity"].max()
+    parts = [table.assign(images=count, affinity=table["affinity"] * (count / images[-1]) ** rng.uniform(0.1, 0.4, len(table))) for count in images]
+    for count in (*images, None):
+        share = ((count or full) / full) ** rng.uniform(0.3, 0.7, len(best))
+        parts.append(pd.DataFrame({"target": best.index, "sources": [("self",)] * len(best), "images": count, "affinity": 1.2 * best.to_numpy() * share}))
+    return pd.concat(parts, ignore_index=True).astype({"images": float}).drop(columns=["gain", "quality"]).assign(gain=np.nan, quality=np.nan)
+
+
+def amounts(limit: float, tasks: int = 26) -> None:
+    """Policies of a table with four amounts, from building the program to the proof."""
+    print(f"\nRandom instances with four amounts, orders 1 to 4, {tasks} tasks (limit {limit:g} s)")
+    prices = {f"task{number:03}": {"price": round(float(price), 2)} for number, price in enumerate(np.random.default_rng(3).gamma(1.0, size=tasks) + 0.01)}
+    for beam, solver in product((True, False), ("glpk", "highs")):
+        table = with_amounts(random_table(tasks, beam))
+        kind = "sets by beam search" if beam else "sets from anywhere"
+        for share in (0.05, 0.1, 0.3):
+            money = round(share * 120_000 * sum(one["price"] for one in prices.values()))
+            params = PolicyParams(budget=money, preset="practice", labels={"currency": "EUR", "tasks": prices}, solver=solver, time_limit=limit)
+            started = time.perf_counter()
+            planner = Planner(table, params)
+            built = time.perf_counter() - started
+            best = planner.policy(money)
+            solved = time.perf_counter() - started - built
+            many = f"{len(planner.problem.transfers):,} transfers, {len(planner.problem.steps)} amounts, {kind}"
+            print(f"  {many}, {share:.0%} of all labels: {solver} built {built:.2f} s, solved {solved:.2f} s, {best.status}, gap {best.gap:g}", flush=True)
+
+
 def exactly(count: int) -> None:
     """Policies, alternatives and fronts of random programs with awkward numbers, against every policy in exact arithmetic."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests/policy"))
-    from programs import draw, wrong  # type: ignore[import-not-found]
+    import amounts_programs  # type: ignore[import-not-found]
+    import programs  # type: ignore[import-not-found]
 
-    for solver in ("glpk", "highs"):
-        found = {seed: what for seed in range(count) if (what := next(wrong(draw(seed), solver), None)) is not None}
-        print(
-            f"{solver}: {len(found)} of {count:,} random programs wrong" + "".join(f"\n  {seed}: {what}" for seed, what in found.items()), flush=True
-        )
+    for (kind, module), solver in product((("one amount", programs), ("several amounts", amounts_programs)), ("glpk", "highs")):
+        found = {seed: what for seed in range(count) if (what := next(module.wrong(module.draw(seed), solver), None)) is not None}
+        wrong = "".join(f"\n  {seed}: {what}" for seed, what in found.items())
+        print(f"{solver}, {kind}: {len(found)} of {count:,} random programs wrong{wrong}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=30.0, help="seconds for one program")
     parser.add_argument("--exactly", type=int, default=0, metavar="COUNT", help="only so many random programs against enumeration")
+    parser.add_argument("--amounts", action="store_true", help="only programs with amounts of labels")
     args = parser.parse_args()
     if args.exactly:
         exactly(args.exactly)
         sys.exit()
+    if args.amounts:
+        amounts(args.limit)
+        sys.exit()
     forms(args.limit)
     growth(args.limit)
+    amounts(args.limit)

@@ -1,5 +1,6 @@
 """Labels in money: the program against enumeration by the bill's definition, and bills against sums made by hand."""
 
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,14 @@ def random_labels(rng: np.random.Generator) -> LabelsParams:
 
 def by_definition(params: LabelsParams, targets: set[str], sources: set[str]) -> float:
     """Every source in full, every other target for a transfer, each image at its price."""
-    total = 0.0
+    total = Fraction(0)
     for name in targets | sources:
         own = params.tasks.get(name)
         price, full, transfer = (
             getattr(params, key) if own is None or getattr(own, key) is None else getattr(own, key) for key in ("price", "full", "transfer")
         )
-        total += price * (full if name in sources else transfer)
-    return total
+        total += Fraction(str(price)) * (full if name in sources else transfer)  # sums of floats depend on the order of a set
+    return float(total)
 
 
 def every_policy(table: pd.DataFrame, params: LabelsParams) -> list[tuple[float, float]]:

@@ -12,6 +12,7 @@ from taskonomy.cli import predict as inference
 from taskonomy.cli import projects as own
 from taskonomy.cli import run_experiments as experiments
 from taskonomy.cli import run_pipeline as running
+from taskonomy.cli.advise import advise
 from taskonomy.cli.common import Json, Output, Table, print_json, read, with_progress
 from taskonomy.cli.new_task import query
 from taskonomy.cli.path_checks import file_to_read, file_to_write, folder_to_read, folder_to_write, need_project
@@ -331,7 +332,7 @@ COMMANDS = {
     START: (own.init, tasks, annotate),
     PLAN: (planning.plan, running.profile),
     RUN: (running.repro, running.check, cache),
-    USE: (results, explore, query, inference.predict, inference.cost, inference.export_onnx),
+    USE: (results, explore, advise, query, inference.predict, inference.cost, inference.export_onnx),
     TABLES: (policy, front, tree, affinity, import_published, import_records),
 }
 GROUPS = {"data": (data.app, START), "experiments": (experiments.app, RUN)}

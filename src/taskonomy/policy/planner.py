@@ -31,6 +31,8 @@ _MOST_COSTS = 1000
 # A search that looks at more sets of sources than _NODES gives up. Then the solver's proof stands, within its tolerances: at most _PROOF times
 # what all targets' best transfers are worth (GLPK: 1e-5 for integers, 1e-7 for rows, in a program whose largest numbers are about 1).
 _NODES = 10_000
+# Amounts make several sources of each task. More than these are rarely settled by the search, which gives up sooner, so that an answer takes a second.
+_MANY, _NODES_OF_MANY = 40, 500
 _PROOF = 1e-5
 _PROPOSALS = 5
 FULL = "full"  # in place of a number of images, where a task is labelled in full
@@ -288,7 +290,7 @@ class Planner:
         solution = self._propose(search, limit, taken)
         if solution.status is not Status.OPTIMAL and not taken and (found := greedy(exact, limit)) is not None:
             search.offer(found)
-        found_all = search.run(_NODES, started + self.params.time_limit)
+        found_all = search.run(self._nodes, started + self.params.time_limit)
         self.seconds += time.perf_counter() - started
         if found_all.proved:
             return _Answer(found_all.choice, found_all.bound, Status.INFEASIBLE if found_all.choice is None else Status.OPTIMAL)
@@ -378,6 +380,10 @@ class Planner:
         limits = [money(amount, problem.currency) for amount in (budget, self._shown(cheapest.choice.cost))]
         smallest = "the smallest budget" if cheapest.proved else "a budget"
         return f"policy.budget {limits[0]} is too small: {what}; {smallest} that serves every target is {limits[1]}"
+
+    @property
+    def _nodes(self) -> int:
+        return _NODES_OF_MANY if self.problem.steps and len(self.problem.sources) > _MANY else _NODES
 
     @property
     def _with_required(self) -> str:

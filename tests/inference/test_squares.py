@@ -18,7 +18,7 @@ from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.manifest import FORMAT, open_export
-from taskonomy.inference.photographs import read_square
+from taskonomy.inference.photographs import read_square, reading_of
 from taskonomy.inference.predictor import as_seen
 
 SIDE, COUNT = 32, 12
@@ -63,7 +63,7 @@ def test_a_file_is_seen_as_it_was_prepared(tmp_path: Path, fit: Fit) -> None:
 def test_an_export_says_how_its_images_were_read(tmp_path: Path, data: dict[str, Any], expected: ReadOptions) -> None:
     index = {"format": FORMAT, "side": 32, "targets": {}, "encoders": {}, "left_out": {}, "cost": {}, "data": data}
     (tmp_path / "index.json").write_text(json.dumps(index))
-    assert open_export(tmp_path).reading == expected
+    assert reading_of(open_export(tmp_path)) == expected
     (tmp_path / "index.json").write_text(json.dumps({**index, "data": {"fit": "stretch"}}))
     with pytest.raises(TaskonomyError, match=r"index\.json: not what the stage `export` writes \('stretch' is not a valid Fit\); export again"):
-        _ = open_export(tmp_path).reading
+        reading_of(open_export(tmp_path))

@@ -86,7 +86,7 @@ def unpack(paths: Sequence[Path], output: Path) -> Unpacked:
 
 def _parquet(path: Path) -> Any:
     try:
-        import pyarrow.parquet as parquet  # type: ignore[import-not-found]
+        import pyarrow.parquet as parquet
     except ImportError:
         raise TaskonomyError(f"{path}: needs pyarrow to be read: pip install 'taskonomy[parquet]'") from None
     try:

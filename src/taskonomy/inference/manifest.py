@@ -15,13 +15,10 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.tasks import BUILT_IN, Registry, Task
-
-if TYPE_CHECKING:
-    from taskonomy.data.framing import ReadOptions
 
 FORMAT = 2
 FOLDER = Path("predictors")
@@ -51,22 +48,6 @@ class Exported:
     def side(self) -> int:
         """Return the side of the images that the networks read, in pixels."""
         return int(self.index["side"])
-
-    @cached_property
-    def reading(self) -> "ReadOptions":
-        """Return how the run's images were read and made square; earlier exports do not say it: images were cropped.
-
-        Raises:
-            TaskonomyError: The index says something else.
-        """
-        from taskonomy.config.data_params import Fit
-        from taskonomy.data.framing import ReadOptions
-
-        data = self.index.get("data", {})
-        try:
-            return ReadOptions(Fit(data.get("fit", Fit.CROP)), None if data.get("white") is None else float(data["white"]))
-        except (TypeError, ValueError, AttributeError) as error:
-            raise TaskonomyError(f"{self.root}/index.json: not what the stage `export` writes ({error}); export again") from None
 
     def card(self, target: str) -> dict[str, Any]:
         """Read a predictor's card.

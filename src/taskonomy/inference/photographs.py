@@ -13,6 +13,7 @@ from taskonomy.parsing.user_text import visible
 
 if TYPE_CHECKING:
     from taskonomy.data.framing import ReadOptions
+    from taskonomy.inference.manifest import Exported
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 Image = UInt8[np.ndarray, "height width 3"]
@@ -41,6 +42,22 @@ def read_image(path: Path, white: float | None = None) -> Image:
         return rgb_from(data, white)
     except DamagedFileError as error:
         raise TaskonomyError(f"{path}: {error}; images are {', '.join(ENDINGS)}") from None
+
+
+def reading_of(exported: "Exported") -> "ReadOptions":
+    """Return how the images of an export's run were read and made square; earlier exports do not say it: images were cropped.
+
+    Raises:
+        TaskonomyError: The index says something else.
+    """
+    from taskonomy.config.data_params import Fit
+    from taskonomy.data.framing import ReadOptions
+
+    data = exported.index.get("data", {})
+    try:
+        return ReadOptions(Fit(data.get("fit", Fit.CROP)), None if data.get("white") is None else float(data["white"]))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TaskonomyError(f"{exported.root}/index.json: not what the stage `export` writes ({error}); export again") from None
 
 
 def read_square(image: Path | str | Image, how: "ReadOptions") -> UInt8[np.ndarray, "side side 3"]:

@@ -17,7 +17,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.inference.composed_model import Encoder, Whole, fresh_encoder, fresh_readout
 from taskonomy.inference.file_encoder import FileEncoder, read_file_encoder
 from taskonomy.inference.manifest import FOLDER, Exported, open_export
-from taskonomy.inference.photographs import read_square
+from taskonomy.inference.photographs import read_square, reading_of
 from taskonomy.inference.rendering import Prediction
 from taskonomy.labels.encodings import Head
 from taskonomy.tasks import BUILT_IN, Registry
@@ -47,7 +47,7 @@ class Predictor:
         self.card = exported.card(target)
         shapes = self.card["shapes"]
         self.task = replace(exported.task(target), head=Head(**shapes["head"]))
-        self.side, self.device, self.reading = exported.side, device, exported.reading
+        self.side, self.device, self.reading = exported.side, device, reading_of(exported)
         for source in self.card["encoders"]:
             if source not in encoders:
                 encoders[source] = _encoder(exported, source).to(device)

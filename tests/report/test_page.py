@@ -326,6 +326,49 @@ def test_a_page_says_why_other_rules_have_no_policy_and_keeps_the_one_before(pub
     assert result["quiet"]
 
 
+FOREIGN = """target,sources,affinity,external,licence,inference
+normal,normal,0.5,,,2
+normal,clip,0.4,clip,GPL,1
+normal,reshading,0.1,,,4
+normal,dino,0.9,dino,MIT,5
+reshading,normal,0.3,,,2
+reshading,dino,0.7,dino,MIT,5
+reshading,reshading,0.2,,,4
+reshading,clip,0.1,clip,GPL,1
+reshading,normal+reshading,1,,,
+normal,self,1,,,
+reshading,self,1,,,
+"""
+
+
+@needs_browser
+def test_a_page_says_whether_budget_licences_or_inference_leave_no_policy(tmp_path: Path) -> None:
+    """And what no bound allows by itself is not balanced with the rest."""
+    script = f"""
+        {RULES}
+        const said = () => document.getElementById('said').hidden ? '' : document.getElementById('said').textContent;
+        const label = (name, value) => set(name, name === 'dino' || name === 'clip' ? 'used as it is' : 'labelled in full', value);
+        result.before = sources();
+        label('dino', 'no'); budget(0.5); result.budget = said();
+        budget(2); label('Surface normals', 'must'); label('Reshading', 'must'); result.inference = said();
+        label('Surface normals', 'no'); label('Reshading', 'no'); result.left = said();
+        label('clip', 'may'); result.allowed = said(); result.after = sources();
+    """
+    rules = {"budget": 1, "max_order": 2, "licences": ("MIT",), "max_inference": 5.5, "balance": "sum"}
+    table = parse_table(FOREIGN, "t")
+    params = PolicyParams(**rules)
+    result = seen(page_of(table, params, [1, 2], 2, params={"policy": params.model_dump(mode="json")}), tmp_path, script)
+    assert [one.split(" (")[0] for one in result["before"]] == [BUILT_IN.title(name) for name in Planner(table, params).policy(1).sources]
+    assert str(result["budget"]).startswith("No policy of budget 0.5 serves every task that must be solved: raise the budget")
+    bounded = "encoders that take at most 5.5 million multiply-adds an image together"
+    assert str(result["inference"]).startswith(f"No {bounded} serve every task that must be solved, whatever the budget")
+    assert str(result["left"]).startswith("No transfer is left for ")
+    for name in ("budget", "inference", "left"):
+        assert str(result[name]).endswith(f" Only {bounded} may be used (policy.max_inference). clip may not be used under policy.licences.")
+    assert result["allowed"] == ""
+    assert [one.split(" (")[0] for one in result["after"]] == ["clip"]
+
+
 @needs_browser
 def test_a_link_with_names_and_numbers_that_are_not_the_tables_changes_nothing(published: pd.DataFrame, tmp_path: Path) -> None:
     params = PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES)

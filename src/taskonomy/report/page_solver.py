@@ -57,8 +57,8 @@ def page_rules(results: Results) -> dict[str, Any] | None:
     money = params.labels.currency is not None
     said = external_sources(table)
     licences = {**said.licences, **params.external}
-    barred = params.exclude if params.licences is None else (*params.exclude, *barred_by_licence(licences, params))
-    params = params.model_copy(update={"exclude": tuple(barred)})
+    barred = sorted(barred_by_licence(licences, params) & {*names})
+    params = params.model_copy(update={"exclude": (*params.exclude, *barred)})
     usable = [name for name in names if _label(name, params) != "no" and name not in licences]  # an excluded task need not have a price
     found = prices(params.labels, tuple(solved), usable) if money else None
     costs = dict(found.sources) if found else {name: cost_of(params, name) for name in names}
@@ -71,6 +71,7 @@ def page_rules(results: Results) -> dict[str, Any] | None:
         "policy": {name: getattr(params, name) for name in ("max_order", "budget", "self_edge", "balance")},
         "currency": params.labels.currency,
         "fixed": decimal(found.transfers if found else Fraction(0)),
+        "barred": barred,
         **_inference(inference, most),
     }
 

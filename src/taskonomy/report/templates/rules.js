@@ -18,9 +18,28 @@ const rules = (() => {
       const from = needs(target, sources), gold = sources[0] === "self";
       if (!tasks[target].solve || sources.length > order || from.some((name) => tasks[name].label === "no")) return [];
       if (given.most_inference !== null && (sources.some((one) => one.includes("@")) || from.some((name) => given.inference[name] === undefined))) return [];
+      if (given.most_inference !== null && !policySolver.atMost(from.map((name) => given.inference[name]), given.most_inference)) return [];
       if (gold ? selfEdge !== "gold" : from.includes(target) && selfEdge !== "transfer") return [];
       return [{ target, sources, needs: from, affinity, gain, quality, gain_scratch }];
     });
+  }
+
+  const encoders = () => `encoders that take at most ${given.most_inference} million multiply-adds an image together`;
+
+  // What leaves transfers out beside the rules that the reader can change, as sentences.
+  function limits() {
+    const barred = given.barred.filter((name) => tasks[name].label === "no");
+    return (given.most_inference === null ? "" : ` Only ${encoders()} may be used (policy.max_inference).`)
+      + (barred.length ? ` ${barred.map(titleOf).join(", ")} may not be used under policy.licences.` : "");
+  }
+
+  // Why a problem has no policy: the budget, or the bound on what encoders take.
+  function why(setting) {
+    const feasible = (other) => policySolver.solve({ ...setting, ...other }).status === "optimal";
+    const anyBudget = Object.values(setting.cost).reduce((sum, cost) => sum + Number(cost ?? 1), Number(setting.fixed) + 1);
+    const bounded = setting.most_inference !== null && feasible({ most_inference: null });
+    if (bounded && !feasible({ budget: anyBudget })) return `No ${encoders()} serve every task that must be solved, whatever the budget: raise policy.max_inference, or allow more sources.${limits()}`;
+    return `No policy of budget ${setting.budget} serves every task that must be solved: raise the budget, or allow more sources.${limits()}`;
   }
 
   const mean = (values) => { const known = values.filter((one) => one !== null); return known.length ? known.reduce((sum, one) => sum + one, 0) / known.length : null; };
@@ -30,16 +49,17 @@ const rules = (() => {
     if (given.rows === null) return "This table is too large for a page. Run: taskonomy explore";
     const transfers = allowed(order);
     const left = names.filter((name) => tasks[name].solve && !transfers.some((one) => one.target === name));
-    if (left.length) return `No transfer is left for ${left.map(titleOf).join(", ")}: allow more sources, or more sources of one transfer.`;
+    if (left.length) return `No transfer is left for ${left.map(titleOf).join(", ")}: allow more sources, or more sources of one transfer.${limits()}`;
     if (!transfers.length) return "No task has to be solved.";
     const usable = new Set(transfers.flatMap((one) => one.needs));
     const required = names.filter((name) => tasks[name].label === "must");
     const unused = required.filter((name) => !usable.has(name));
     if (unused.length) return `No transfer uses ${unused.map(titleOf).join(", ")}, which must be labelled.`;
     const field = (key) => Object.fromEntries(names.map((name) => [name, tasks[name][key]]));
-    const found = policySolver.solve({ transfers, cost: field("cost"), fixed: given.fixed, budget, importance: field("importance"), required, balance: given.policy.balance, inference: given.inference, most_inference: given.most_inference });
+    const setting = { transfers, cost: field("cost"), fixed: given.fixed, budget, importance: field("importance"), required, balance: given.policy.balance, inference: given.inference, most_inference: given.most_inference };
+    const found = policySolver.solve(setting);
     if (found.status === "too large") return `This problem is too large to be solved in a page (${found.why}). Run: taskonomy explore`;
-    if (found.status === "infeasible") return `No policy of budget ${budget} serves every task that must be solved: raise the budget, or allow more sources.`;
+    if (found.status === "infeasible") return why(setting);
     const rows = [...found.transfers].sort((a, b) => (a.target < b.target ? -1 : 1));
     return {
       max_order: order, budget, cost: found.cost, objective: null, sources: found.sources, status: "optimal", here: true,

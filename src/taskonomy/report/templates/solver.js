@@ -20,6 +20,12 @@ const policySolver = (() => {
     return values.map((value) => { const [digits, exponent] = decimal(value); return digits * 10n ** BigInt(exponent - least); });
   }
 
+  // Whether the sum of some amounts, as written, is at most another.
+  function atMost(amounts, most) {
+    const counts = whole([...amounts, most]);
+    return counts.slice(0, -1).reduce((sum, one) => sum + one, 0n) <= counts.at(-1);
+  }
+
   // A whole number of units of 10^-scale, as a double.
   const shown = (count, scale) => Number(`${count}e-${scale}`);
 
@@ -237,6 +243,6 @@ const policySolver = (() => {
     };
   }
 
-  return { solve, decimal, MOST_SOURCES };
+  return { solve, decimal, atMost, MOST_SOURCES };
 })();
 if (typeof module !== "undefined") module.exports = policySolver;

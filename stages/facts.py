@@ -15,7 +15,8 @@ def main() -> None:
     params = read_params()
     others = [args.variants, args.chosen, args.amounts]
     found = facts(args.prepared, args.models, args.transfers, others, params.data.tasks, params.transfer.targets)
-    write_json(args.results / "facts.json", {**found, "params": params.model_dump(mode="json", include=SECTIONS)})
+    unused = {"transfer": {"fewer"}} if len(params.transfer.amounts) == 1 else {}  # with one amount of images it says nothing of the run
+    write_json(args.results / "facts.json", {**found, "params": params.model_dump(mode="json", include=SECTIONS, exclude=unused)})
 
 
 if __name__ == "__main__":

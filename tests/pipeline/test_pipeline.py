@@ -44,7 +44,7 @@ def test_the_plan_counts_the_units_and_stages_that_the_run_made(finished: Path) 
         pytest.param("evaluate", "seed", 1, {"evaluate", "report"}, marks=pytest.mark.long),
         pytest.param("report", "title", "Ours", {"report"}, marks=pytest.mark.long),
         pytest.param("policy", "balance", "peak", OF_A_TABLE | {"chosen", "export"}, marks=pytest.mark.long),
-        pytest.param("normalize", "method", "linear", MEASURED | {"chosen"}, marks=pytest.mark.long),
+        pytest.param("normalize", "method", "linear", MEASURED | {"chosen", "amounts"}, marks=pytest.mark.long),
     ],
 )
 def test_a_changed_parameter_reruns_what_it_affects_and_nothing_else(copied: Path, section: str, key: str, value: object, reran: set[str]) -> None:
@@ -60,7 +60,7 @@ OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "noi
 def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copied: Path) -> None:
     before = units(copied)
     change(copied, "train", "tasks", {"jigsaw": {"rate": 0.001}})
-    assert ran(copied) == {"cards", "train@jigsaw", "variants", "chosen", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"cards", "train@jigsaw", "variants", "chosen", "amounts", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
     new = units(copied).keys() - before.keys() - kept(copied)
     # Its network; to each target the transfer from it alone and the two pairs that it is in. Its constant knows no rate.
     assert len(new) == 1 + len(TARGETS) * 3
@@ -73,7 +73,7 @@ def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copie
 def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Path) -> None:
     before = units(copied)
     change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
-    assert ran(copied) == {"prepare", "train@edge_texture", "variants", "chosen", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"prepare", "train@edge_texture", "variants", "chosen", "amounts", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
     new = units(copied).keys() - before.keys() - kept(copied)
     # As a target everything: its network, its constant, from scratch, on pixels, a constant again, 5 of order 1 and 3 of order 2. As a source:
     # alone and in two pairs, twice.
@@ -84,7 +84,7 @@ def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Pat
 def test_transfer_parameters_train_no_task(copied: Path) -> None:
     before = units(copied)
     change(copied, "transfer", "max_order", 1)
-    assert ran(copied) == {"chosen", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    assert ran(copied) == {"chosen", "amounts", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
     assert units(copied).keys() - kept(copied) <= before.keys()
 
 
@@ -92,7 +92,7 @@ def test_transfer_parameters_train_no_task(copied: Path) -> None:
 def test_other_transfers_are_more_rows_whose_units_are_in_use_and_without_them_all_is_as_before(copied: Path) -> None:
     before, lock = units(copied), (copied / "dvc.lock").read_bytes()
     change(copied, "transfer", "variants", ["normal>edge_texture", "normal@0.2"])
-    assert ran(copied) == {"variants", "chosen"} | OF_MEASURED
+    assert ran(copied) == {"variants", "chosen", "amounts"} | OF_MEASURED
     for name in ("affinities.csv", "held_out.csv"):
         lines = [line.split(",")[:2] for line in (copied / "results/measured" / name).read_text().splitlines()]
         assert [line for line in lines if line[1] in ("normal>edge_texture", "normal@0.2")] == [

@@ -144,6 +144,7 @@ EDITS = {
     "budget": Edit("`policy.budget`", params(policy={"budget": 4}), (*POLICY, "export")),
     "cost": Edit("a task's label cost", params(policy={"cost": {"normal": 3}}), RULES, ("export",)),
     "importance": Edit("a task's importance", params(policy={"importance": {"normal": 2}}), RULES, ("export",)),
+    "preset": Edit("`policy.preset`", params(policy={"preset": "practice"}), RULES, ("export",)),
     "front": Edit("`front.orders`", params(front={"orders": [1]}), ("front@*", "report@*")),
     "savings": Edit("`savings.draws`", params(savings={"draws": 4}), ("savings@*", "report@*")),
     "evaluate": Edit("`evaluate.random_policies`", params(evaluate={"random_policies": 1001}), ("evaluate@*", "report@*")),

@@ -122,7 +122,7 @@ def test_a_part_without_data_is_left_out(part: str) -> None:
     table = page_of(small_table(), PARAMS, [1], 2)
     assert headings[part] in text_of(measured_page())
     assert headings[part] not in text_of(table)
-    assert "What this page is made of" in text_of(table)
+    assert "Provenance " in text_of(table)
 
 
 def test_every_name_of_a_page_is_the_title_of_the_registry_it_is_given() -> None:

@@ -301,7 +301,7 @@ class TransferParams(Checked):
     fewer: FewerParams = FewerParams()
     """What is trained for the smaller amounts of `images`, where it has several."""
     max_order: Count
-    """Most sources of one transfer. Paper: 1 to 4."""
+    """Maximum number of sources per transfer (its order). Paper: 1 to 4."""
     beam: Beam | Count
     """Candidates of orders above 1:
         paper: all subsets of the best first-order sources (5 of them for orders 2 and 3, 6 for order 4, k for order k);

@@ -107,7 +107,7 @@ class PolicyParams(Checked):
     """Supervision budget: the total label cost of the sources, tasks labelled and trained in full; with labels.currency, of all labels, in money.
     With every cost 1 it is their number. Paper: 1 to 26; its large figure shows 8."""
     max_order: Count = 4
-    """Most sources that one transfer may concatenate, >= 1. Paper: 1 to 4; released measurements go to 24."""
+    """Maximum number of sources per transfer (its order), >= 1. Paper: 1 to 4; released measurements go to 24."""
     preset: Preset = Preset.PAPER
     """Rules for what other keys leave open (self_edge: null, a task that cost does not name); what they say wins:
         paper: each source costs 1, and is solved by itself through a transfer;
@@ -216,7 +216,7 @@ class TreeMethod(StrEnum):
 
 
 class TreeMetric(StrEnum):
-    """The distance of two transferring-out patterns."""
+    """The distance of two transfer patterns."""
 
     CORRELATION = "correlation"
     COSINE = "cosine"

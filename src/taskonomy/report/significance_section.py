@@ -15,7 +15,7 @@ def better_than_chance(significance: dict[str, Any]) -> str:
     for draw, what in (("connections", "with random sources and transfers"), ("sources", "with random sources and the best transfers from them")):
         percentile, draws = held[draw]["percentile"], held[draw]["draws"]
         as_good = round(draws * (1 - percentile / 100))
-        said.append(f"{'none' if not as_good else f'{as_good:,}'} of {draws:,} {what} {'is' if as_good == 1 else 'are'} as good")
+        said.append(f"{'none' if not as_good else f'{as_good:,}'} of {draws:,} {what} {'are' if as_good > 1 else 'is'} as good")
     return f"Of random policies within the same budget, {', and '.join(said)}."
 
 

@@ -103,7 +103,14 @@ def test_fields_say_what_a_task_may_be(chosen: Choices) -> None:
 
 def test_the_page_starts_with_the_parameters_of_the_run() -> None:
     params = read_params(ROOT / "params.yaml").policy
-    values = {"roles": {"t0": "source", "t1": "target"}, "exclude": ["t5"], "require": ["t3"], "cost": {"t0": 1.37}, "importance": {"t1": 1e-5}}
+    values = {
+        "labels": {"full": 900, "transfer": 90, "there": 5, "tasks": {"t1": {"there": 7}}},
+        "roles": {"t0": "source", "t1": "target"},
+        "exclude": ["t5"],
+        "require": ["t3"],
+        "cost": {"t0": 1.37},
+        "importance": {"t1": 1e-5},
+    }
     given_ = PolicyParams.model_validate({**params.model_dump(), "budget": 3, **values})
     here = opened(TABLE, "small", given_.time_limit, given_)
     assert params_of(start(here), here) == given_

@@ -23,7 +23,7 @@ class BudgetCurve:
         points = [
             {
                 "budget": one.budget,
-                "text": money(one.budget, currency),
+                "text": money(round(one.budget, 2), currency),
                 "gain": _known(one.mean_gain),
                 "quality": _known(one.mean_quality),
                 "labelled": len(one.labelled),

@@ -130,7 +130,8 @@ def _labels(general: dict[str, str], prices: dict[str, str], given: LabelsParams
     tasks = {name: one.model_dump(exclude={"price"}, exclude_none=True) for name, one in given.tasks.items()}
     for name, text in prices.items():
         tasks[name] = {**tasks.get(name, {}), "price": text}
-    return {**found, "tasks": {name: one for name, one in tasks.items() if one}}
+    carried = given.model_dump(exclude={*LABELS, "tasks"})
+    return {**carried, **found, "tasks": {name: one for name, one in tasks.items() if one}}
 
 
 def _alone(name: str, text: str) -> dict[str, Any]:

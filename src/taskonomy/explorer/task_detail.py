@@ -1,6 +1,6 @@
 """Show one task of a policy in detail: what its labels cost, where its transfers come from, and which targets read it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dash import html
@@ -36,7 +36,7 @@ def task_detail(name: str, policy: Policy, problem: Problem, labels: LabelsParam
     return [
         html.Div([html.H2(registry.title(name)), close], className="head"),
         html.P(f"{registry.family(name)}; {_role(name, policy, problem, labels)}."),
-        *(_into(into, chosen, policy, registry) if into else []),
+        *(_into(into, chosen, policy, problem.steps, registry) if into else []),
         *(_fed(name, fed, registry) if fed else []),
     ]
 
@@ -45,7 +45,7 @@ def _role(name: str, policy: Policy, problem: Problem, labels: LabelsParams) -> 
     """Say whether a task is labelled, and what that costs."""
     if name in policy.licences:
         return words.as_it_is(policy.licences[name], policy.inference.get(name))
-    cost = f"{money(problem.cost[name], problem.currency)}" if name in problem.costs else None
+    cost = f"{money(round(problem.cost[name], 4), problem.currency)}" if name in problem.costs else None
     if cost is None:
         return "it may not be labelled in full"
     beyond = ""
@@ -56,14 +56,19 @@ def _role(name: str, policy: Policy, problem: Problem, labels: LabelsParams) -> 
     return f"{'labelled in full, which costs' if name in policy.sources else 'not labelled in full, which would cost'} {cost}{beyond}"
 
 
-def _into(into: Sequence[Transfer], chosen: Transfer | None, policy: Policy, registry: Registry) -> list[Component]:
+def _into(into: Sequence[Transfer], chosen: Transfer | None, policy: Policy, steps: Collection[str], registry: Registry) -> list[Component]:
     """List the transfers to a task: the chosen one, and the best that might have been."""
-    first = [one for one in into if one is not chosen and (chosen is None or one.sources != chosen.sources)]
+    first = [one for one in into if one is not chosen and (chosen is None or (one.sources, one.images) != (chosen.sources, chosen.images))]
     listed = [*([chosen] if chosen is not None else []), *first][:_SHOWN]
 
     def needs(one: Transfer) -> str:
-        more = sorted(one.needs - set(policy.sources))
-        return "chosen" if one is chosen else f"needs {words.sorted_titles(more, registry)}" if more else "possible now"
+        if one is chosen:
+            return "chosen"
+        more = one.needs - set(policy.sources) - set(steps)
+        there = policy.amounts.get(one.target, 0)  # None: labelled in full
+        images = [] if one.images is None or there is None or one.images <= there else [f"{one.images:,} labelled images"]
+        wanted = [*([words.sorted_titles(more, registry)] if more else []), *images]
+        return f"needs {', '.join(wanted)}" if wanted else "possible now"
 
     left = len(into) - len(listed)
     said = f"Transfers to it, the chosen one first, then the best by affinity{f'; {left:,} more' if left > 0 else ''}:"
@@ -78,10 +83,12 @@ def _fed(name: str, fed: Sequence[Transfer], registry: Registry) -> list[Compone
 
 def _table(listed: Sequence[Transfer], first: str, cell: Callable[[Transfer], Component], last: Callable[[Transfer], str] | None) -> Component:
     scratch = any(one.gain_scratch == one.gain_scratch for one in listed)
-    heads = [first, "affinity", "gain", "quality", *([SCRATCH] if scratch else []), *(["labels"] if last else [])]
+    several = any(one.images is not None for one in listed)
+    heads = [first, *(["images"] if several else []), "affinity", "gain", "quality", *([SCRATCH] if scratch else []), *(["labels"] if last else [])]
     rows = []
     for one in listed:
         numbers = [words.significant(one.affinity), *(words.measured(rate, 2) for rate in rates(one, scratch))]
-        cells = [html.Td(cell(one)), *map(html.Td, numbers), *([html.Td(last(one), className="words")] if last else [])]
+        images = [words.images(one.images)] if several else []
+        cells = [html.Td(cell(one)), *map(html.Td, (*images, *numbers)), *([html.Td(last(one), className="words")] if last else [])]
         rows.append(html.Tr(cells, className="chosen" if last and last(one) == "chosen" else ""))
     return html.Table([html.Thead(html.Tr([html.Th(name, scope="col") for name in heads])), html.Tbody(rows)])

@@ -66,6 +66,11 @@ def measured(value: float, digits: int = 3) -> str:
     return DASH if math.isnan(value) else f"{value:.{digits}f}"
 
 
+def images(number: int | None) -> str:
+    """Format a number of labelled images; None: all that there are."""
+    return "all" if number is None else f"{number:,}"
+
+
 def significant(value: float) -> str:
     """Format a measured number to three digits, however small; a dash where there is none."""
     return DASH if math.isnan(value) else f"{value:.3g}"

@@ -157,6 +157,15 @@ def test_a_proof_that_holds_within_the_solvers_tolerance_says_so(
     assert [one.sources for one in more] == [one.sources for one in others]
 
 
+def test_a_proof_of_rescaled_affinities_whose_whole_numbers_no_float_can_hold(published: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = PolicyParams(budget=8, max_order=4, exclude=NOT_SOURCES, balance="peak", alternatives=0)
+    assert Exact(admissible(published, params)).worth_unit > 10**308
+    monkeypatch.setattr(solve, "_NODES", 3)
+    claimed, _none = plan(published, params)
+    assert claimed.status == "optimal"
+    assert 0 < claimed.gap < 1e-4
+
+
 @pytest.mark.parametrize("difference", list(AlternativesDiffer))
 def test_alternatives_on_the_published_table_never_rise(published: pd.DataFrame, difference: AlternativesDiffer) -> None:
     best, others = plan(published, PolicyParams(budget=8, exclude=NOT_SOURCES, alternatives=6, alternatives_differ_in=difference))

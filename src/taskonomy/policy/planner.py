@@ -33,7 +33,7 @@ _MOST_COSTS = 1000
 _NODES = 10_000
 # Amounts make several sources of each task. More than these are rarely settled by the search, which gives up sooner, so that an answer takes a second.
 _MANY, _NODES_OF_MANY = 40, 500
-_PROOF = 1e-5
+_PROOF = Fraction(1, 100_000)  # exact, as rescaled affinities make whole numbers larger than any float
 _PROPOSALS = 5
 FULL = "full"  # in place of a number of images, where a task is labelled in full
 

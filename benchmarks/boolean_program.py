@@ -1,4 +1,4 @@
-"""The Boolean program: forms of the link constraint, GLPK against HiGHS, growth with tasks, amounts of labels; random programs against enumeration."""
+"""The Boolean program: forms of the link constraint, solvers, growth with tasks, amounts of labels; random programs against enumeration."""
 
 import argparse
 import sys
@@ -78,27 +78,35 @@ def with_amounts(table: pd.DataFrame, images: tuple[int, ...] = (250, 1_000, 4_0
     parts = [table.assign(images=count, affinity=table["affinity"] * (count / images[-1]) ** rng.uniform(0.1, 0.4, len(table))) for count in images]
     for count in (*images, None):
         share = ((count or full) / full) ** rng.uniform(0.3, 0.7, len(best))
-        parts.append(pd.DataFrame({"target": best.index, "sources": [("self",)] * len(best), "images": count, "affinity": 1.2 * best.to_numpy() * share}))
+        parts.append(
+            pd.DataFrame({"target": best.index, "sources": [("self",)] * len(best), "images": count, "affinity": 1.2 * best.to_numpy() * share})
+        )
     return pd.concat(parts, ignore_index=True).astype({"images": float}).drop(columns=["gain", "quality"]).assign(gain=np.nan, quality=np.nan)
 
 
 def amounts(limit: float, tasks: int = 26) -> None:
     """Policies of a table with four amounts, from building the program to the proof."""
     print(f"\nRandom instances with four amounts, orders 1 to 4, {tasks} tasks (limit {limit:g} s)")
-    prices = {f"task{number:03}": {"price": round(float(price), 2)} for number, price in enumerate(np.random.default_rng(3).gamma(1.0, size=tasks) + 0.01)}
+    prices = {
+        f"task{number:03}": {"price": round(float(price), 2)} for number, price in enumerate(np.random.default_rng(3).gamma(1.0, size=tasks) + 0.01)
+    }
     for beam, solver in product((True, False), ("glpk", "highs")):
         table = with_amounts(random_table(tasks, beam))
         kind = "sets by beam search" if beam else "sets from anywhere"
         for share in (0.05, 0.1, 0.3):
             money = round(share * 120_000 * sum(one["price"] for one in prices.values()))
-            params = PolicyParams(budget=money, preset="practice", labels={"currency": "EUR", "tasks": prices}, solver=solver, time_limit=limit)
+            rules = {"budget": money, "preset": "practice", "labels": {"currency": "EUR", "tasks": prices}, "solver": solver, "time_limit": limit}
+            params = PolicyParams.model_validate(rules)
             started = time.perf_counter()
             planner = Planner(table, params)
             built = time.perf_counter() - started
             best = planner.policy(money)
             solved = time.perf_counter() - started - built
             many = f"{len(planner.problem.transfers):,} transfers, {len(planner.problem.steps)} amounts, {kind}"
-            print(f"  {many}, {share:.0%} of all labels: {solver} built {built:.2f} s, solved {solved:.2f} s, {best.status}, gap {best.gap:g}", flush=True)
+            print(
+                f"  {many}, {share:.0%} of all labels: {solver} built {built:.2f} s, solved {solved:.2f} s, {best.status}, gap {best.gap:g}",
+                flush=True,
+            )
 
 
 def exactly(count: int) -> None:

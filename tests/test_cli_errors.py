@@ -19,10 +19,11 @@ from taskonomy.inference.predictor import DEVICES
 
 Words = tuple[str, ...]
 # What commands need besides what is wrong.
+ALSO = {("advise",): ("--labels", "100")}  # one of two options
 NEEDED = {"budget": ("--budget", "1"), "output": ("--output", "written"), "fov": ("--fov", "60")}
 # Commands whose first argument is a file or a folder that is read.
 READS = [
-    ("policy",), ("front",), ("tree",), ("affinity",), ("import-published",), ("explore",), ("annotate",),
+    ("policy",), ("front",), ("tree",), ("affinity",), ("import-published",), ("import-records",), ("advise",), ("explore",), ("annotate",),
     ("data", "inspect"), ("data", "index"), ("data", "preview"), ("data", "unpack"),
 ]  # fmt: skip
 ANYWHERE = {("tasks",), ("init",)}  # without arguments, these do something useful in any folder
@@ -42,7 +43,7 @@ LEAVES = [path for path, command in ALL.items() if not hasattr(command, "command
 
 
 def needed(path: Words) -> Words:
-    return tuple(word for one in ALL[path].params if one.required and one.name in NEEDED for word in NEEDED[one.name])
+    return (*(word for one in ALL[path].params if one.required and one.name in NEEDED for word in NEEDED[one.name]), *ALSO.get(path, ()))
 
 
 @pytest.fixture

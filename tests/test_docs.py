@@ -29,7 +29,7 @@ from taskonomy.tasks import BUILT_IN
 MANUAL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "src/taskonomy/project/template/README.md"]
 WRITTEN = [path for path in MANUAL if str(path.relative_to(ROOT)) not in PAGES]
 # What commands of a block without a mark may read.
-COPIED = ["params.yaml", "params.schema.json", "dvc.yaml", "profiles", "data/published"]
+COPIED = ["params.yaml", "params.schema.json", "dvc.yaml", "profiles", "data/published", "benchmarks/findings.py"]
 # Programs whose arguments are not checked.
 OTHERS = {
     "git",

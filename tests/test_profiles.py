@@ -49,7 +49,7 @@ def test_a_regime_takes_the_steps_of_the_default_whatever_its_images(params: Pat
         ):
             most, once = whole.steps(before.transfer.images), ceil(images / few.batch)
             assert most <= few.steps(images) < most + once, target
-        own = [one.train.schedule_of(target, output).steps(2592) for one in (before, regime)]
+        own = [one.train.schedule_of(target, output).steps(3456) for one in (before, regime)]
         assert own[0] == own[1]  # the task's own network on the built-in world stays as it is
 
 

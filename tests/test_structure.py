@@ -13,6 +13,7 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 450, 60
 # What may be longer, and why.
 LONG_FUNCTIONS = {
     ("training/trainer.py", "fit"): "the training loop, to be read in one piece, with its arguments explained",
+    ("policy/program.py", "boolean_program"): "the paper's program, constraint by constraint, to be read in one piece",
     ("world/shading.py", "light_rays"): "compiled by numba as one kernel",
     ("training/train_unit.py", "train_unit"): "one unit from its key to its file, with its arguments explained",
     ("data/prepare/finalize.py", "finish"): "the last step of prepare in its order, with its arguments explained",

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from taskonomy.advice.advise import advise
+from taskonomy.advice.advice import advise
 from taskonomy.advice.curves import curves
-from taskonomy.advice.labels import Labels
+from taskonomy.advice.labels import LabelsToBuy
 from taskonomy.advice.predictions import with_predictions
 from taskonomy.cli.main import app
 from taskonomy.config.policy_params import PolicyParams
@@ -80,14 +80,15 @@ def test_an_improvement_whose_interval_holds_none_is_named_and_what_would_decide
     only_c = TABLE.replace("a,self,0.4,400", "a,self,0.1,400").replace("0.38,0.42,0.3", "0.09,0.11,0.1")
     found = advise(parse_table(only_c, "t"), params(2000))
     by_task = {one.task: one for one in found.purchases}
-    assert by_task["b"].decided and not by_task["c"].decided
+    assert by_task["b"].decided
+    assert not by_task["c"].decided
     (note,) = [one for one in found.notes if one.startswith("c:")]
     assert note == "c: the interval does not decide whether 300 labels improve anything; to know, label 300 and run again (600.00)"
 
 
 def test_plain_rules_spend_no_more_than_there_is_and_what_they_say() -> None:
     table, rules = parse_table(TABLE, "t"), params(300)
-    labels = Labels(admissible(table, rules), rules.labels)
+    labels = LabelsToBuy(admissible(table, rules), rules.labels)
     for money in (1, 90, 300, 5000):
         for state in (labels.evenly(Fraction(money)), labels.alike(Fraction(money))):
             assert float(labels.cost(state)) <= money
@@ -112,7 +113,8 @@ def test_predicted_rows_continue_the_line_of_affinity_by_loss() -> None:
     more = with_predictions(table, curves(losses))
     added = more.iloc[len(table) :]
     pd.testing.assert_frame_equal(more.iloc[: len(table)].reset_index(drop=True), table)
-    assert set(added["images"]) == {1600, 3200} and added["imputed"].all()
+    assert set(added["images"]) == {1600, 3200}
+    assert added["imputed"].all()
     for row in added.itertuples():
         floor, scale = (0.2 if row.sources == ("self",) else 0.3), (0.5 if row.target == "a" else 0.8)
         loss = floor + scale * (float(row.images) / 100) ** -0.5  # type: ignore[arg-type]
@@ -130,7 +132,8 @@ def test_advice_goes_beyond_what_is_labelled_by_prediction() -> None:
     assert (one.task, one.images, one.total, one.price) == ("b", 800, 1600, 800)
     (better,) = one.improves
     loss = [0.2 + 0.8 * times**-0.5 for times in (8, 16)]
-    assert better.measure == "loss" and better.after.imputed
+    assert better.measure == "loss"
+    assert better.after.imputed
     assert better.ratio.value == pytest.approx(loss[1] / loss[0] - 1, abs=0.01)
 
 
@@ -156,7 +159,8 @@ def test_labels_are_counted_whatever_they_cost(tmp_path: Path) -> None:
     said = json.loads(CliRunner().invoke(app, [*files(tmp_path), "--labels", "300", "--json"]).output)
     best = max((worth_of(one), one) for one in product((100, 400, 1000), repeat=3) if sum(one) - 300 <= 300)
     assert said["plans"][0]["objective" if "objective" in said["plans"][0] else "worth"] == pytest.approx(best[0])
-    assert said["currency"] == "labels" and sum(one["images"] for one in said["purchases"]) <= 300
+    assert said["currency"] == "labels"
+    assert sum(one["images"] for one in said["purchases"]) <= 300
 
 
 @pytest.mark.parametrize(

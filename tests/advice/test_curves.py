@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import least_squares
 
-from taskonomy.advice.curves import FURTHEST, Curve, coverage, curves
+from taskonomy.advice.curves import FURTHEST, LabelCurve, coverage, curves
 from taskonomy.advice.power_law import fit
 from taskonomy.errors import TaskonomyError
 
@@ -67,7 +67,7 @@ def test_networks_trained_on_all_images_are_no_points_of_a_curve() -> None:
 
 def test_intervals_hold_what_was_hidden_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
-    found: list[Curve] = []
+    found: list[LabelCurve] = []
     for seed in range(40):
         shapes = [(rng.uniform(0, 0.3), rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)) for _ in range(6)]
         ways = {f"s{place}": {one: law(one, *shape) for one in AMOUNTS} for place, shape in enumerate(shapes)}

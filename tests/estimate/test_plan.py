@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from math import comb
 from pathlib import Path
 
@@ -138,6 +139,27 @@ def test_a_plan_with_hours_of_real_steps() -> None:
     text = render(plan)
     assert "4 task networks and 4 best constants" in text
     assert "of one H100 at 14% of its bfloat16 peak" in text
+
+
+def test_a_plan_has_what_encoders_of_others_take(tmp_path: Path) -> None:
+    """Images outside the train split as they are and with noise, and those that components are fitted to; a file that is not there yet is named."""
+    net = nn.Conv2d(3, 5, 3, stride=2, bias=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, (torch.zeros(1, 3, 32, 32),), str(tmp_path / "x.onnx"), dynamo=False, input_names=["image"], output_names=["code"],
+                          dynamic_axes={"image": {0: "n"}, "code": {0: "n"}})  # fmt: skip
+    one = {"file": str(tmp_path / "x.onnx"), "output": "code", "side": 32, "channels": 4, "title": "Mine"}
+    few = {**FEW, "transfer": {"targets": ["normal", "denoising"]}, "data": {"tasks": [*FEW["data"]["tasks"], "denoising"]}}
+    plain = make_plan(profile(**few), "few", pipeline=ROOT / "dvc.yaml")
+    plan = make_plan(profile(**few, encoders={"mine": one, "gone": {**one, "file": "gone.onnx"}}), "few", seconds=0.5, pipeline=ROOT / "dvc.yaml")
+    hours = {one.what: one for one in plan.hours}
+    images = plan.images
+    assert hours["codes of Mine"].count == 2 * images.coded + images.of["train"]
+    assert hours["codes of Mine"].seconds > 0
+    assert hours["codes of Mine"].tflop == pytest.approx(2 * 5 * 3 * 9 * 15 * 15 * hours["codes of Mine"].count / 1e12)
+    assert "gone.onnx is not there" in render(plan)
+    place = 2 * 2 * images.coded * (profile().data.resolution // profile().train.encoder.stride) ** 2  # float16, as they are and with noise
+    assert plan.disk["codes"] - plain.disk["codes"] == 2 * 4 * place
 
 
 def test_counting_needs_no_torch_and_writes_nothing(tmp_path: Path) -> None:

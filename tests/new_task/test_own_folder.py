@@ -63,7 +63,7 @@ def test_a_vector_from_a_folder_end_to_end(prepared, trained, folder, tmp_path, 
     watch = Watch(monkeypatch)
     done = answer(query, run.params.normalize)
     assert set(done.answer.ranking["sources"]) == {(source,) for source in TRAINED}
-    expected = [*(f"transfer {source} tint" for source in TRAINED), "scratch tint", "transfer pixels tint"]
+    expected = [*(f"transfer {source} tint" for source in TRAINED), "scratch tint", "transfer pixels tint", "average tint"]
     tuned = next(sources[0] for sources in done.answer.ranking["sources"] if sources != ("colorization",))
     expected += 3 * [f"transfer {done.answer.winner[0]} tint", f"fine-tuned {tuned} tint", "scratch tint"]
     assert sorted(watch.names) == sorted(expected)

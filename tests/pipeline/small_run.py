@@ -83,7 +83,7 @@ def kept(folder: Path, *outputs: str) -> set[str]:
 
 
 def listed(folder: Path) -> set[str]:
-    """The units that the stages `train`, `transfer` and `variants` list, of networks that a table is made of: without kept weights and other seeds."""
+    """The units that the stages `train`, `transfer` and `variants` list: without kept weights, and without other seeds."""
     files = [*folder.glob("models/*/units.csv"), *folder.glob("data/transfers/*/units.csv"), folder / "data/variants/units.csv"]
     return {f"{row.split(',')[0]}.unit" for path in files for row in path.read_text().splitlines()[1:]}
 

@@ -1,4 +1,4 @@
-"""Random programs with amounts of labels, and their best policies by enumeration of z[task, amount] in exact arithmetic. Written from the definitions."""
+"""Random programs with amounts of labels, and their best policies by enumeration of z[task, amount] in exact arithmetic."""
 
 import math
 from collections.abc import Iterator
@@ -141,7 +141,7 @@ def wrong(one: Drawn, solver: str) -> Iterator[str]:
     try:
         best, _others = plan(one.table, PolicyParams(**one.rules, solver=solver))
     except TaskonomyError as error:
-        if within or "too small" not in str(error) and "no transfer is left" not in str(error):
+        if within or ("too small" not in str(error) and "no transfer is left" not in str(error)):
             yield str(error)
         return
     if not within:

@@ -14,16 +14,18 @@ from conftest import ROOT
 from torch.utils.flop_counter import FlopCounterMode
 
 from taskonomy.config.checked import checked
+from taskonomy.config.data_params import Fit
 from taskonomy.config.network_params import Precision
 from taskonomy.config.params import Params
 from taskonomy.config.task_config import task_config
 from taskonomy.data.datasets import open_data
+from taskonomy.data.framing import ReadOptions
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.inference.file_encoder import read_file_encoder, write_file_encoder
-from taskonomy.inference.photographs import central_square, read_image
+from taskonomy.inference.photographs import read_square
 from taskonomy.labels.encodings import Input
 from taskonomy.models.encoder import make_encoder
 from taskonomy.pretrained import encode_images as encoding
@@ -220,7 +222,7 @@ def test_a_predictors_copy_gives_the_stored_codes_from_the_photographs(
     root = prepared.root.parent / "data"
     names = open_data(root, chosen.registry).source.names
     rows = coded_rows(prepared.splits)[:5]
-    squares = [central_square(read_image(root / "images" / f"{names[point]}.png")) for point in prepared.index["point"].iloc[rows]]
+    squares = [read_square(root / "images" / f"{names[point]}.png", ReadOptions(Fit.CROP, None)) for point in prepared.index["point"].iloc[rows]]
     np.testing.assert_allclose(copy.of_squares(squares).numpy(), codes(tmp_path / "codes")[:5], atol=1e-5)
     assert entry["code"] == list(codes(tmp_path / "codes").shape[1:])
 

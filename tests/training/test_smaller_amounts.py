@@ -91,6 +91,8 @@ def test_every_amount_takes_as_many_steps_as_the_largest_and_its_samples_lie_wit
     assert {"scratch normal", "transfer pixels normal", "transfer autoencoding normal", "transfer random_projection normal"} <= by_name.keys()
     assert any(name.startswith("fine-tuned") for name in by_name)
     for name, found in by_name.items():
+        if name.startswith("average"):
+            continue  # one best constant, of the largest amount, is enough
         ordered = sorted(found, key=lambda one: len(one.samples))
         if "+" in name and len(found) == 1:
             continue  # not the best of its order

@@ -21,7 +21,7 @@ COLUMNS = ("target", "sources", "images", "building", "tests", "loss")
 
 
 @dataclass(frozen=True)
-class Interval:
+class LossInterval:
     """A number with the bounds that hold it with the confidence of `CONFIDENCE`."""
 
     value: float
@@ -30,7 +30,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LabelCurve:
     """One target and one way to solve it.
 
     Attributes:
@@ -60,7 +60,7 @@ class Curve:
             return f"{there.replace('amounts', 'amount')} tell nothing about more images; a second and a third are needed".replace("tell", "tells", 1)
         return f"{there} tell how steep the loss falls, not where it stops; a third is needed"
 
-    def at(self, images: float) -> Interval:
+    def at(self, images: float) -> LossInterval:
         """Predict the loss with so many images; with two amounts, only the bounds are known: no better, or falling on without a floor.
 
         Raises:
@@ -70,10 +70,10 @@ class Curve:
             raise ValueError(f"no prediction for {images:g} images from {self.images.tolist()}")
         if not self.fitted:
             last, falling = self.losses[0, -1], float(fit(self.images, self.losses[:1], saturates=False).at(images)[0])
-            return Interval(math.nan, min(last, falling), last)
+            return LossInterval(math.nan, min(last, falling), last)
         found = self._law.at(images)
         low, high = np.quantile(found[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        return Interval(float(found[0]), float(min(low, found[0])), float(max(high, found[0])))
+        return LossInterval(float(found[0]), float(min(low, found[0])), float(max(high, found[0])))
 
     def drawn(self, images: float) -> Float[np.ndarray, " draws"] | None:
         """Return the loss with so many images: measured, or predicted; None where neither is possible. The first is not of a draw."""
@@ -94,12 +94,12 @@ class Curve:
         """Fit all draws, each with noise of training of its own."""
         return fit(self.images, self.losses * self._noise)
 
-    def without_last(self, count: int = 1) -> "Curve":
+    def without_last(self, count: int = 1) -> "LabelCurve":
         """Return the curve without its largest amounts."""
         return replace(self, images=self.images[:-count], losses=self.losses[:, :-count])
 
 
-def curves(losses: pd.DataFrame, where: str = "losses", draws: int = DRAWS) -> list[Curve]:
+def curves(losses: pd.DataFrame, where: str = "losses", draws: int = DRAWS) -> list[LabelCurve]:
     """Build the curves of a table of losses by building.
 
     Args:
@@ -122,7 +122,7 @@ def curves(losses: pd.DataFrame, where: str = "losses", draws: int = DRAWS) -> l
     return found
 
 
-def _of_target(target: str, rows: pd.DataFrame, where: str, draws: int) -> Iterator[Curve]:
+def _of_target(target: str, rows: pd.DataFrame, where: str, draws: int) -> Iterator[LabelCurve]:
     tests = rows.groupby("building")["tests"].first().sort_index()
     drawn = generator(0, "buildings", target).multinomial(len(tests), np.full(len(tests), 1 / len(tests)), size=draws)
     weights = np.concatenate([np.ones((1, len(tests))), drawn]) * tests.to_numpy(float)
@@ -132,10 +132,10 @@ def _of_target(target: str, rows: pd.DataFrame, where: str, draws: int) -> Itera
         if grid.isna().to_numpy().any():
             raise TaskonomyError(f"{where}: {sources} -> {target}: losses are missing for some buildings")
         grid = grid.sort_index(axis=1)
-        yield Curve(target, str(sources), grid.columns.to_numpy(float), weights @ grid.to_numpy(float))
+        yield LabelCurve(target, str(sources), grid.columns.to_numpy(float), weights @ grid.to_numpy(float))
 
 
-def _with_noise(found: Sequence[Curve]) -> list[Curve]:
+def _with_noise(found: Sequence[LabelCurve]) -> list[LabelCurve]:
     """Estimate the noise of training of a target from how its points scatter around their curves, all ways together.
 
     With three amounts the law fits exactly, so a law without a floor is held against them; what it lacks is counted as noise, too.
@@ -150,7 +150,7 @@ def _with_noise(found: Sequence[Curve]) -> list[Curve]:
     return [replace(one, noise=math.sqrt(squares / freedom)) if freedom else one for one in found]
 
 
-def coverage(found: Sequence[Curve], hidden: int = 1) -> pd.DataFrame:
+def coverage(found: Sequence[LabelCurve], hidden: int = 1) -> pd.DataFrame:
     """Hide the largest amounts of every curve, predict them from the others, and say whether the interval holds what was measured.
 
     Returns:
@@ -158,7 +158,7 @@ def coverage(found: Sequence[Curve], hidden: int = 1) -> pd.DataFrame:
         left), `measured`, `predicted`, `low`, `high`, `within`.
     """
     rows = []
-    by_target: dict[str, list[Curve]] = {}
+    by_target: dict[str, list[LabelCurve]] = {}
     for one in found:
         by_target.setdefault(one.target, []).append(one)
     for target, ways in by_target.items():

@@ -15,7 +15,7 @@ State = Mapping[str, int]  # task -> its labelled images, if more than are there
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelsToBuy:
     """The labels that may be bought for one problem, and what they are good for.
 
     Attributes:

@@ -1,7 +1,7 @@
 """The saturating power law, loss = floor + scale * images ** -exponent, fitted to many draws of the same points at once.
 
-Hestness et al. (arXiv 1712.00409) find it in learning curves; Mahmood et al. (arXiv 2207.01725) find it among the safest to extrapolate, if labels are
-bought in several rounds with a new fit after each.
+Hestness et al. (arXiv 1712.00409) find it in learning curves; Mahmood et al. (arXiv 2207.01725) find it among the safest to extrapolate, if labels
+are bought in several rounds with a new fit after each.
 """
 
 from dataclasses import dataclass

@@ -1,19 +1,21 @@
 """Rows of an affinity table for amounts of labels that nobody has tried: predicted from curves, marked as imputed, with intervals.
 
-The Boolean program maximises affinities, which compare losses by win rates. Of one target, all rows stand in one hierarchy, so that affinity falls with
-loss along one line: the logarithm of affinity is close to linear in loss. A prediction starts from its own way's row with the largest amount, and moves
-along that line by the predicted difference of the loss; win rates likewise, by their log odds.
+The Boolean program maximises affinities, which compare losses by win rates. Of one target, all rows stand in one hierarchy, so that affinity falls
+with
+loss along one line: the logarithm of affinity is close to linear in loss. A prediction starts from its own way's row with the largest amount, and
+moves along that line by the predicted difference of the loss; win rates likewise, by their log odds.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from taskonomy.advice.curves import Curve, Interval
+from taskonomy.advice.curves import LabelCurve, LossInterval
 from taskonomy.tables.table import ABOUT, IMAGES, SHARES, join_sources, split_sources
 
 FACTORS = (2, 4)  # times the largest amount of a way
@@ -35,7 +37,7 @@ class _Line:
         return value * math.exp(min(self.slope * by, 50.0))
 
 
-def with_predictions(table: pd.DataFrame, found: Iterable[Curve], factors: Sequence[int] = FACTORS) -> pd.DataFrame:
+def with_predictions(table: pd.DataFrame, found: Iterable[LabelCurve], factors: Sequence[int] = FACTORS) -> pd.DataFrame:
     """Add rows for the best ways of each target with `factors` times their largest amount.
 
     Args:
@@ -44,7 +46,7 @@ def with_predictions(table: pd.DataFrame, found: Iterable[Curve], factors: Seque
         factors: Times the largest amount, at most `taskonomy.advice.curves.FURTHEST`.
     """
     rows = []
-    by_target: dict[str, list[Curve]] = {}
+    by_target: dict[str, list[LabelCurve]] = {}
     for one in found:
         by_target.setdefault(one.target, []).append(one)
     for target, ways in by_target.items():
@@ -62,7 +64,7 @@ def with_predictions(table: pd.DataFrame, found: Iterable[Curve], factors: Seque
     return joined.assign(imputed=joined["imputed"].astype(bool))
 
 
-def _with_losses(rows: pd.DataFrame, ways: Sequence[Curve]) -> pd.DataFrame:
+def _with_losses(rows: pd.DataFrame, ways: Sequence[LabelCurve]) -> pd.DataFrame:
     """Return the rows whose loss is known, with `way` and `loss`."""
     losses = {(one.sources, float(images)): float(loss) for one in ways for images, loss in zip(one.images, one.losses[0], strict=True)}
     named = rows.assign(way=rows["sources"].map(join_sources))
@@ -84,14 +86,23 @@ def _line(known: pd.DataFrame, name: str) -> _Line | None:
     return _Line(min(slope, 0.0))  # no number grows with loss but by chance
 
 
-def _row(last: "pd.Series[object]", way: Curve, images: int, lines: dict[str, _Line | None]) -> dict[str, object]:
-    predicted: Interval = way.at(images)
+def _row(last: "pd.Series[Any]", way: LabelCurve, images: int, lines: dict[str, _Line | None]) -> dict[str, object]:
+    predicted: LossInterval = way.at(images)
     before = float(way.losses[0, -1])
     values: dict[str, object] = {}
     for name, line in lines.items():
-        value = float(last[name])  # type: ignore[arg-type]
+        value = float(last[name])
         values[name] = math.nan if line is None else line.moved(value, predicted.value - before, odds=name in SHARES)
-    line, value = lines["affinity"], float(last["affinity"])  # type: ignore[arg-type]
+    line, value = lines["affinity"], float(last["affinity"])
     low, high = (math.nan if line is None else line.moved(value, loss - before, odds=False) for loss in (predicted.high, predicted.low))
     about = {name: last[name] for name in ABOUT if name in last.index}
-    return {**about, "target": way.target, "sources": split_sources(way.sources), IMAGES: float(images), **values, "low": low, "high": high, "imputed": True}
+    return {
+        **about,
+        "target": way.target,
+        "sources": split_sources(way.sources),
+        IMAGES: float(images),
+        **values,
+        "low": low,
+        "high": high,
+        "imputed": True,
+    }

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable
 
-from taskonomy.advice.advise import Advice, Improvement, Plan, Purchase
-from taskonomy.advice.request import LABELS
+from taskonomy.advice.advice import Advice, Improvement, Plan, Purchase
+from taskonomy.advice.basis import LABELS
 from taskonomy.machine.terminal import text_table
 from taskonomy.policy.label_costs import money
 from taskonomy.policy.problem import Transfer

@@ -15,7 +15,10 @@ def advise(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|TABLE", help="The folder of a project that has run, or an affinity table with amounts.", show_default=False, callback=existing
+            metavar="RUN|TABLE",
+            help="The folder of a project that has run, or an affinity table with amounts.",
+            show_default=False,
+            callback=existing,
         ),
     ],
     money: Annotated[float | None, typer.Option(help="Money to spend on labels.", show_default=False)] = None,
@@ -31,8 +34,8 @@ def advise(
     json: Json = False,
 ) -> None:
     """Say which labels to buy next: of which task, how many, and what they improve."""
-    from taskonomy.advice.advise import advise as advice_of
-    from taskonomy.advice.request import of_run, of_table
+    from taskonomy.advice.advice import advise as advice_of
+    from taskonomy.advice.basis import of_run, of_table
     from taskonomy.advice.text import told
     from taskonomy.policy.label_costs import read_prices
 

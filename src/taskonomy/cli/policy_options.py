@@ -14,6 +14,7 @@ from taskonomy.errors import TaskonomyError
 if TYPE_CHECKING:
     from taskonomy.config.policy_params import LabelsParams, PolicyParams
     from taskonomy.policy.planner import Policy
+    from taskonomy.policy.problem import Transfer
 
 PresetOption = Annotated[
     Literal["paper", "practice"],
@@ -200,6 +201,11 @@ def objective(value: float) -> str:
     return f"{value:.6f}" if value >= 1e-3 or value == 0 else f"{value:.6g}"
 
 
+def _images(one: "Transfer", best: "Policy") -> list[str]:
+    """Word on how many labelled images a transfer was trained, where a table has several amounts."""
+    return ["in full" if one.images is None else f"{one.images:,}"] if best.amounts else []
+
+
 def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None:
     """Print a policy, its bill and its alternatives."""
     from taskonomy.config.params import registry_here
@@ -216,8 +222,8 @@ def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None
     if others_used := best.as_they_are:
         described = [(name, registry.title(name), as_it_is(one["licence"], one["inference"])) for name, one in others_used.items()]
         typer.echo(text_table([("Use as it is", "", ""), *described]) + "\n")
-    rows = [(one.target, f"{one.gain:.2f}", f"{one.quality:.2f}", " + ".join(one.sources)) for one in best.transfers]
-    typer.echo(text_table([("Target", "gain", "quality", "transferred from"), *rows]))
+    rows = [(one.target, f"{one.gain:.2f}", f"{one.quality:.2f}", " + ".join(one.sources), *_images(one, best)) for one in best.transfers]
+    typer.echo(text_table([("Target", "gain", "quality", "transferred from", *(["images"] if best.amounts else [])), *rows]))
     if currency is not None:
         bill = best.bill(params.labels)
         typer.echo(f"\n{bill_table(bill, currency)}\n{summary_of_bill(bill, currency)}")

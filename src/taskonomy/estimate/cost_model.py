@@ -11,6 +11,7 @@ import torch
 from taskonomy.config.network_params import RateShape
 from taskonomy.config.params import Params
 from taskonomy.dataset.splits import Split
+from taskonomy.estimate.encoding import encodings
 from taskonomy.estimate.throughput import Nets, NetworkKind, Rate, calibrated
 from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs
 from taskonomy.store.unit_keys import CONSTANT
@@ -48,11 +49,12 @@ def timed(params: Params, images: ImageCounts, units: Units, stages: Mapping[str
     targets = [kind for kind in clock.own if kind.name in params.transfer.targets]
     constants = [*((kind, everything) for kind in clock.own), *((kind, few) for kind in targets)]
     coded = len(params.data.tasks) * code_inputs(params) * images.coded
-    starts = stages["train"] + 2 * stages["transfer"]
+    starts = stages["train"] + stages.get("encode", 0) + 2 * stages["transfer"]
     hours = [
         clock.trained("task networks", clock.own, len(clock.own), everything),
         Hours("best constants", len(clock.own) + len(targets), sum(clock.constant(kind, images) for kind, images in constants), 0.0),
         Hours("codes", coded, coded * clock.encoding, coded * clock.encoder.flop / 3 / 1e12),
+        *encodings(params, images),
         clock.trained("from scratch", targets, len(targets), few),
         clock.trained("shallow networks on the image", clock.to, units.scratch, few),
         *(clock.trained(f"transfers of order {order}", clock.to, count, few) for order, count in units.transfers.items()),

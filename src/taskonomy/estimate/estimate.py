@@ -8,6 +8,7 @@ import numpy as np
 
 from taskonomy.config.params import Params
 from taskonomy.data.prepare.arrays import Array, disk_needed, needs
+from taskonomy.estimate.encoding import missing_files
 from taskonomy.estimate.workload import WORLD, Hours, ImageCounts, Units, code_inputs, images_of, labels_of, read_bytes_of, stages_of, units_of
 from taskonomy.machine.cores import cores
 from taskonomy.tables.label_counts import Counts, words
@@ -94,7 +95,7 @@ def make_plan(params: Params, where: str, *, views: int | None = None, seconds: 
     images, units = images_of(params, views), units_of(params)
     labelled = labels_of(params) if views is None else {}
     partial = labelled if any(found != dict(images.of) for task, found in labelled.items() if params.registry[task].images == 1) else {}
-    warnings = [*_warnings(params), *words(labelled)]
+    warnings = [*_warnings(params), *words(labelled), *(missing_files(params) if seconds else ())]
     if partial:
         warnings.append("the hours are those of tasks with a label of every image; with fewer labels they are fewer")
     made, disk = stages_of(params, pipeline), _disk(params, images, units)
@@ -125,7 +126,8 @@ def _disk(params: Params, images: ImageCounts, units: Units) -> dict[str, int]:
         rows = sum(_file_bytes(domain, params) for domain in needs(tasks))
         found["read from the root, not copied" + (" (its index)" if size else " (about)")] = size or images.total * rows
     found["prepared data"] = disk_needed(tasks, params.data.resolution, images.total, params.data.fit)
-    found["codes"] = len(tasks) * code_inputs(params) * images.coded * code_bytes(params)
+    channels = len(tasks) * params.train.encoder.channels + sum(one.channels or 0 for one in params.encoders.values())
+    found["codes"] = channels * code_inputs(params) * images.coded * (code_bytes(params) // params.train.encoder.channels)
     losses = 4 * images.tested
     candidates = sum(units.transfers.values()) + 3 * units.scratch + units.variants + len(params.transfer.targets)
     found["losses of transfers"] = (candidates + (candidates + units.of_amounts if units.amounts else 0)) * losses
@@ -149,6 +151,11 @@ def _warnings(params: Params) -> list[str]:
     found = []
     if params.train.adversarial.share:
         found.append("the critics of train.adversarial are not in the hours: about a third more for tasks whose labels are maps")
+    found += [
+        f"the codes of encoders.{name} are not in the disk: how many channels all are, its file says"
+        for name, one in params.encoders.items()
+        if one.channels is None
+    ]
     if params.transfer.variants:
         found.append("the transfers of transfer.variants are counted, and not in the hours")
     return found

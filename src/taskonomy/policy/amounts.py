@@ -1,7 +1,8 @@
 """How many labelled images of each task: the amounts that a table's transfers were trained on, as sources of the Boolean program.
 
 The program decides z[task, amount], at most one amount for each task. The images of a larger amount contain those of a smaller one, so it is written
-with steps, y[task, amount] = 1 where the task has at least so many: z[task, amount] is y[task, amount] - y[task, next larger amount]. A step costs the
+with steps, y[task, amount] = 1 where the task has at least so many: z[task, amount] is y[task, amount] - y[task, next larger amount]. A step costs
+the
 images that it adds. A transfer on n images of its target needs the target's steps up to n, and all steps of its sources, which are labelled in full.
 So labels of a task that is source and target are paid once, and a step is to the program, its bounds and its proof what a source is. The smallest
 amount of a target is no step, since every policy pays it; a table with one amount has no steps, and is the paper's program.
@@ -36,7 +37,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Amounts:
+class AmountsOfProblem:
     """What amounts add to a problem.
 
     Attributes:
@@ -54,7 +55,7 @@ class Amounts:
     least: dict[str, int]
 
 
-def with_amounts(transfers: "Sequence[Transfer]", targets: Iterable[str], free: Iterable[str], params: PolicyParams) -> Amounts:
+def with_amounts(transfers: "Sequence[Transfer]", targets: Iterable[str], free: Iterable[str], params: PolicyParams) -> AmountsOfProblem:
     """Build the steps of a table with amounts, and what they cost.
 
     With a currency, a step costs its images times their price. Without one, it costs its share of what the task costs in full, beyond the smallest
@@ -81,13 +82,15 @@ def with_amounts(transfers: "Sequence[Transfer]", targets: Iterable[str], free: 
         if max(found) > (full := full_images(params.labels, task)):
             found.add(full)
     steps = {
-        task: [Step(task, images) for images in sorted(found) if images > least.get(task, 0)] for task, found in sorted(amounts.items()) if task not in free
+        task: [Step(task, images) for images in sorted(found) if images > least.get(task, 0)]
+        for task, found in sorted(amounts.items())
+        if task not in free
     }
     needs = [_needs(one, images, steps, params.labels) for one, images in zip(transfers, taken, strict=True)]
     sources = sorted({name for one in transfers for name in one.needs} - free)
     costs, fixed = _costs(steps, sources, least, params)
     ordered = {step.name: step for mine in steps.values() for step in mine}
-    return Amounts(tuple(replace(one, needs=all_) for one, all_ in zip(transfers, needs, strict=True)), ordered, costs, fixed, least)
+    return AmountsOfProblem(tuple(replace(one, needs=all_) for one, all_ in zip(transfers, needs, strict=True)), ordered, costs, fixed, least)
 
 
 def _images(one: "Transfer", params: PolicyParams) -> dict[str, int]:

@@ -110,8 +110,8 @@ def bill(
         amounts: Target -> labelled images that its transfer was trained on, where the table says it.
 
     Returns:
-        `task`, `labels` (full, transfer, or none: the images label themselves), `images` labelled, `price`, `sum` (of the images that are not labelled
-        yet), and `images_in_full`, `sum_in_full`: what the targets' own networks would take. Prices and sums are NaN without a currency.
+        `task`, `labels` (full, transfer, or none: the images label themselves), `images` labelled, `price`, `sum` (of the images that are not
+        labelled yet), and `images_in_full`, `sum_in_full`: what the targets' own networks would take. Prices and sums are NaN without a currency.
     """
     amounts = amounts or {}
     targets, sources = set(targets), set(sources)

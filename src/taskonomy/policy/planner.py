@@ -31,7 +31,8 @@ _MOST_COSTS = 1000
 # A search that looks at more sets of sources than _NODES gives up. Then the solver's proof stands, within its tolerances: at most _PROOF times
 # what all targets' best transfers are worth (GLPK: 1e-5 for integers, 1e-7 for rows, in a program whose largest numbers are about 1).
 _NODES = 10_000
-# Amounts make several sources of each task. More than these are rarely settled by the search, which gives up sooner, so that an answer takes a second.
+# Amounts make several sources of each task. More than these are rarely settled by the search, which gives up sooner, so that an answer takes a
+# second.
 _MANY, _NODES_OF_MANY = 40, 500
 _PROOF = Fraction(1, 100_000)  # exact, as rescaled affinities make whole numbers larger than any float
 _PROPOSALS = 5

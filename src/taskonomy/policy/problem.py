@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
@@ -173,13 +173,8 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
         found = with_amounts(transfers, solvable, free, params)
         transfers, steps, costs, fixed, smallest = found.transfers, found.steps, found.costs, found.fixed, found.least
         used += steps
-    elif params.labels.currency is None:
-        least = {name: transfer_images(params.labels, name) for name in solvable}
-        costs, fixed = {name: cost_of_rest(params, name, least.get(name, 0)) for name in used}, Fraction(0)
     else:
-        check_variants(params.labels, solvable, ((one.target, one.sources) for one in transfers))
-        paid = prices(params.labels, solvable, [name for name in used if name not in licences])
-        costs, fixed = paid.sources, paid.transfers
+        costs, fixed = _costs_in_full(params, solvable, transfers, used, licences)
     return _with_finite_objectives(
         Problem(
             solvable,
@@ -196,6 +191,18 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
             smallest,
         )
     )
+
+
+def _costs_in_full(
+    params: PolicyParams, targets: Sequence[str], transfers: Sequence[Transfer], used: Sequence[str], licences: Mapping[str, str]
+) -> tuple[dict[str, Fraction], Fraction]:
+    """Compute what each source costs, labelled in full, and what the labels for transfers cost, which every policy pays."""
+    if params.labels.currency is None:
+        least = {name: transfer_images(params.labels, name) for name in targets}
+        return {name: cost_of_rest(params, name, least.get(name, 0)) for name in used}, Fraction(0)
+    check_variants(params.labels, targets, ((one.target, one.sources) for one in transfers))
+    paid = prices(params.labels, targets, [name for name in used if name not in licences])
+    return dict(paid.sources), paid.transfers
 
 
 def barred_by_licence(licences: Mapping[str, str], params: PolicyParams) -> set[str]:

@@ -88,8 +88,8 @@ def boolean_program(problem: Problem, goal: Goal = Goal.WORTH, link: str = "sour
 def _state_amounts(model: pyo.ConcreteModel, problem: Problem) -> None:
     """State the amounts of labels, if there are several: z[task, amount], at most one for each task, as the differences of the steps y.
 
-    y[smaller] >= y[larger] makes each z 0 or 1, and no two of a task are 1, as their sum is y[smallest]. Transfers need all steps up to their amount, so
-    that whole-number solutions have it anyway; it tightens the relaxation.
+    y[smaller] >= y[larger] makes each z 0 or 1, and no two of a task are 1, as their sum is y[smallest]. Transfers need all steps up to their amount,
+    so that whole-number solutions have it anyway; it tightens the relaxation.
     """
     chains: dict[str, list[tuple[int | str, str]]] = {}  # task -> amounts above its smallest, ascending: images or "full", and name of the step
     for name, step in problem.steps.items():

@@ -106,10 +106,10 @@ def import_records(path: Path, metrics: Mapping[str, str], licences: Mapping[str
     if not rows:
         raise TaskonomyError(f"{path}: no two records that can be compared")
     table = pd.DataFrame(rows, columns=["target", "sources", "affinity"])
-    known = {one: inference.get(one, inference.get("*", np.nan)) for one in encoders}
     names = [group[0] for group in table["sources"]]
-    about = {"licence": [licences.get(one) for one in names], "inference": [known[one] for one in names]}
-    return ImportedRecords(table.assign(external=table["sources"], **about), notes)
+    terms = pd.Series([licences.get(one) for one in names], table.index, dtype=object)
+    taken = [inference.get(one, inference.get("*", np.nan)) for one in names]
+    return ImportedRecords(table.assign(external=table["sources"], licence=terms, inference=taken), notes)
 
 
 def beaten(values: Float[np.ndarray, " encoders"]) -> list[float]:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -101,7 +102,9 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     if "imputed" in frame:
         frame = frame.assign(imputed=frame["imputed"].astype(int)) if frame["imputed"].any() else frame.drop(columns="imputed")
     columns = [*REQUIRED, *(name for name in (IMAGES, *OPTIONAL, *ABOUT) if name in frame and frame[name].notna().any())]
-    written = {name: frame[name].map(join_sources, na_action="ignore") for name in ("sources", "external") if name in columns}
+    written: dict[str, pd.Series[Any]] = {
+        name: frame[name].map(join_sources, na_action="ignore") for name in ("sources", "external") if name in columns
+    }
     if IMAGES in columns:
         written[IMAGES] = frame[IMAGES].astype("Int64")
     write_csv(path, frame[columns].assign(**written))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskonomy.advice.curves import CONFIDENCE, Curve, Interval
-from taskonomy.advice.labels import Labels, State
+from taskonomy.advice.curves import CONFIDENCE, LabelCurve, LossInterval
+from taskonomy.advice.labels import LabelsToBuy, State
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.numbers import as_written
@@ -35,7 +35,7 @@ class Improvement:
     target: str
     before: Transfer | None
     after: Transfer
-    ratio: Interval
+    ratio: LossInterval
     measure: str
 
     @property
@@ -53,7 +53,7 @@ class Improvement:
 
 @dataclass(frozen=True)
 class Purchase:
-    """Labels of one task to buy.
+    """LabelsToBuy of one task to buy.
 
     Attributes:
         task: Their task.
@@ -136,7 +136,7 @@ class Advice:
         }
 
 
-def advise(table: pd.DataFrame, params: PolicyParams, curves: Sequence[Curve] = (), registry: Registry = BUILT_IN) -> Advice:
+def advise(table: pd.DataFrame, params: PolicyParams, curves: Sequence[LabelCurve] = (), registry: Registry = BUILT_IN) -> Advice:
     """Find what to buy for `params.budget`.
 
     Args:
@@ -153,7 +153,7 @@ def advise(table: pd.DataFrame, params: PolicyParams, curves: Sequence[Curve] = 
     if params.labels.currency is None:
         raise TaskonomyError("labels have no prices: set policy.labels.currency and policy.labels.price, or give --currency and --prices")
     planner = Planner(table, params, registry=registry)
-    labels = Labels(planner.problem, params.labels)
+    labels = LabelsToBuy(planner.problem, params.labels)
     best = planner.policy(params.budget)
     money = as_written(params.budget)
     wanted = {task: images for task, images in labels.of(best).items() if images > labels.there(task) and labels.price(task) > 0}
@@ -169,7 +169,7 @@ def advise(table: pd.DataFrame, params: PolicyParams, curves: Sequence[Curve] = 
     return Advice(params.budget, params.labels.currency, purchases, best, now, tuple(plan_of(rule, state, labels) for rule, state in rules), notes)
 
 
-def plan_of(rule: str, state: State, labels: Labels) -> Plan:
+def plan_of(rule: str, state: State, labels: LabelsToBuy) -> Plan:
     """Say what some labels cost, and what they are good for."""
     found = labels.best(state)
     quality = [0.0 if one is None else one.quality for one in found.values()]
@@ -177,7 +177,7 @@ def plan_of(rule: str, state: State, labels: Labels) -> Plan:
     return Plan(rule, dict(state), float(labels.cost(state)), float(labels.worth(state)), float(np.mean(quality)), unserved)
 
 
-def _ordered(wanted: Mapping[str, int], labels: Labels, compare: "_Comparison") -> list[Purchase]:
+def _ordered(wanted: Mapping[str, int], labels: LabelsToBuy, compare: "_Comparison") -> list[Purchase]:
     """Order purchases: next the one that adds most for its money; where none adds anything alone, the one whose lack would cost the whole most."""
     bought: dict[str, int] = {}
     found: list[Purchase] = []
@@ -198,7 +198,7 @@ def _ordered(wanted: Mapping[str, int], labels: Labels, compare: "_Comparison") 
     return found
 
 
-def _purchase(task: str, total: int, bought: State, labels: Labels, compare: "_Comparison") -> Purchase:
+def _purchase(task: str, total: int, bought: State, labels: LabelsToBuy, compare: "_Comparison") -> Purchase:
     before, state = labels.best(bought), {**bought, task: total}
     after = labels.best(state)
     improves = [compare.improvement(before[target], one) for target, one in after.items() if one is not None and one != before[target]]
@@ -210,26 +210,26 @@ def _purchase(task: str, total: int, bought: State, labels: Labels, compare: "_C
 class _Comparison:
     """Holds two transfers of a target against one another: by draws of their losses where both have a curve, else by intervals of affinities."""
 
-    def __init__(self, table: pd.DataFrame, curves: Sequence[Curve]) -> None:
+    def __init__(self, table: pd.DataFrame, curves: Sequence[LabelCurve]) -> None:
         self._curves = {(one.target, one.sources): one for one in curves}
         images = table["images"].fillna(0).astype(int)
         keys = zip(table["target"], table["sources"], images, strict=True)
         self._bounds = {key: (low, high) for key, low, high in zip(keys, table["low"], table["high"], strict=True)}
 
     def improvement(self, before: Transfer | None, after: Transfer) -> Improvement:
-        nothing = Interval(math.nan, math.nan, math.nan)
+        nothing = LossInterval(math.nan, math.nan, math.nan)
         if before is None:
             return Improvement(after.target, None, after, nothing, "affinity")
         losses = [self._losses(one) for one in (before, after)]
         if losses[0] is not None and losses[1] is not None:
             ratio = losses[1] / losses[0] - 1
             low, high = np.quantile(ratio[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-            return Improvement(after.target, before, after, Interval(float(ratio[0]), float(low), float(high)), "loss")
+            return Improvement(after.target, before, after, LossInterval(float(ratio[0]), float(low), float(high)), "loss")
         if before.affinity <= 0:
             return Improvement(after.target, before, after, nothing, "affinity")
         (low_before, high_before), (low_after, high_after) = (self._bounds[_key(one)] for one in (before, after))
         ends = (after.affinity / before.affinity - 1, low_after / high_before - 1, high_after / low_before - 1 if low_before else math.inf)
-        return Improvement(after.target, before, after, Interval(*map(float, ends)), "affinity")
+        return Improvement(after.target, before, after, LossInterval(*map(float, ends)), "affinity")
 
     def _losses(self, one: Transfer) -> "np.ndarray | None":
         curve = self._curves.get((one.target, join_sources(one.sources)))
@@ -246,12 +246,15 @@ def _way(one: Transfer | None) -> dict[str, Any] | None:
     return {"sources": list(one.sources), "images": one.images, "affinity": one.affinity, "quality": one.quality, "predicted": one.imputed}
 
 
-def _notes(purchases: Sequence[Purchase], curves: Sequence[Curve], labels: Labels) -> list[str]:
+def _notes(purchases: Sequence[Purchase], curves: Sequence[LabelCurve], labels: LabelsToBuy) -> list[str]:
     """Say which purchases rest on intervals that do not decide, and what would: and which curves are too short to predict anything."""
     found = []
     for one in purchases:
         if one.improves and not one.decided:
-            least = min((step.images for step in labels.problem.steps.values() if step.task == one.task and step.images > labels.there(one.task)), default=one.total)
+            least = min(
+                (step.images for step in labels.problem.steps.values() if step.task == one.task and step.images > labels.there(one.task)),
+                default=one.total,
+            )
             more = least - labels.there(one.task)
             price = float(labels.price(one.task) * more)
             found.append(

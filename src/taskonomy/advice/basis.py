@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from taskonomy.advice.curves import Curve, curves
+from taskonomy.advice.curves import LabelCurve, curves
 from taskonomy.advice.predictions import with_predictions
 from taskonomy.config.checked import checked
 from taskonomy.config.params import read_params
@@ -35,7 +35,7 @@ class Asked:
 
     table: pd.DataFrame
     params: PolicyParams
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[LabelCurve, ...] = ()
     registry: Registry = BUILT_IN
 
 

@@ -95,7 +95,7 @@ def _plans(advice: Advice) -> str:
 
 
 def _unserved(one: Plan) -> str:
-    return f" (solves not: {', '.join(one.unserved)})" if one.unserved else ""
+    return f" (without {', '.join(one.unserved)})" if one.unserved else ""
 
 
 def _sum(amount: float, advice: Advice) -> str:

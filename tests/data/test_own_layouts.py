@@ -16,6 +16,7 @@ from taskonomy.config.checked import checked
 from taskonomy.config.data_params import DataParams
 from taskonomy.data.custom import CustomSource
 from taskonomy.data.custom_report import CustomReport
+from taskonomy.data.datasets import Released, open_anew
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
@@ -85,6 +86,19 @@ def test_images_and_masks_in_sub_folders_are_matched_by_their_path(tmp_path: Pat
     for number, name in enumerate(names):
         assert (found[name] == IDS[number]).all()
         assert (done.images[list(done.index["building"]).index(name)] == IMAGES[number]).all()
+
+
+def test_images_in_rgb_are_images_where_there_are_no_others_and_their_names_are_not_the_releases(tmp_path: Path) -> None:
+    root = draw(tmp_path / "own")
+    (root / "images").rename(root / "rgb")
+    write_folder(root / "parts", {f"{name}.png": png(ids) for name, ids in zip(NAMES, IDS, strict=True)})
+    done, _manifest, params = prepared(root, {"parts": MASKS}, splits=SPLIT)
+    found = by_image(done, params, "parts")
+    assert sorted(found) == NAMES
+    assert all((found[name] == ids).all() for name, ids in zip(NAMES, IDS, strict=True))
+    for name in NAMES:
+        (root / f"rgb/{name}.png").rename(root / f"rgb/point_{int(name[1:])}_view_0_domain_rgb.png")
+    assert isinstance(open_anew(root), Released)
 
 
 @pytest.mark.parametrize("column", ["image", "filename", "path", "file_name"])

@@ -10,6 +10,8 @@ from conftest import ROOT
 from PIL import Image
 
 from taskonomy.config.params import read_params
+from taskonomy.data.custom import CustomSource
+from taskonomy.data.custom_report import CustomReport
 from taskonomy.data.prepare.run import prepare
 from taskonomy.data.suggest import as_yaml, suggest
 from taskonomy.dataset.prepared_dataset import Prepared
@@ -97,6 +99,40 @@ def test_a_coco_file_is_found_and_its_categories_named(tmp_path: Path, segmentat
     found = {one.name: one for one in suggest(root)[0]}
     classes = ["cat", "dog", "background"] if segmentation else ["cat", "dog"]
     assert found["instances"].declared == {"kind": kind, "classes": classes, "files": "instances.json"}
+
+
+def test_label_files_under_several_suffixes_in_one_folder_are_a_task_each(tmp_path: Path) -> None:
+    root = images(tmp_path / "mine", ["a", "ab", "b"])
+    (root / "labels").mkdir()
+    for name in ("a", "ab"):  # b has no label
+        Image.fromarray(RNG.integers(0, 9000, (32, 32)).astype(np.uint16)).save(root / f"labels/{name}_depth.png")
+        Image.fromarray(RNG.integers(0, 3, (32, 32), np.uint8)).save(root / f"labels/seg-{name}.png")
+    found = {one.name: one.declared for one in suggest(root)[0]}
+    assert {name: one["files"] for name, one in found.items()} == {"depth": "labels/{name}_depth.png", "seg": "labels/seg-{name}.png"}
+    assert {name: one["kind"] for name, one in found.items()} == {"depth": "map", "seg": "pixel_classes"}
+    Image.fromarray(RNG.integers(0, 3, (32, 32), np.uint8)).save(root / "labels/c_depth.png")
+    with pytest.raises(TaskonomyError, match=r"labels: 5 of 5 labels have no image: .*c_depth"):
+        suggest(root)
+
+
+def test_folders_of_classes_are_enough_of_a_label(tmp_path: Path) -> None:
+    root = images(tmp_path / "mine", [f"{('cat', 'dog')[number % 2]}/{number}" for number in range(8)])
+    assert [one.declared for one in suggest(root)[0]] == [{"kind": "class", "classes": ["cat", "dog"], "folders": True}]
+    assert "labels      none that are numbers or files" in CustomReport(CustomSource(root)).render()
+
+
+def test_a_panoptic_coco_file_is_enough_of_a_label_and_the_folder_beside_it_is_no_other(tmp_path: Path) -> None:
+    root = images(tmp_path / "mine", ["a", "b"])
+    (root / "panoptic").mkdir()
+    for name in "ab":
+        Image.fromarray(np.full((32, 32, 3), (7, 0, 0), np.uint8)).save(root / f"panoptic/{name}.png")
+    listed = [{"id": number, "file_name": f"{name}.png", "height": 32, "width": 32} for number, name in enumerate("ab")]
+    segments = [{"image_id": number, "file_name": f"{name}.png", "segments_info": [{"id": 7, "category_id": 1}]} for number, name in enumerate("ab")]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    (root / "panoptic.json").write_text(json.dumps({"images": listed, "annotations": segments, "categories": categories}))
+    assert [one.declared for one in suggest(root)[0]] == [
+        {"kind": "pixel_classes", "classes": ["cat", "dog", "background"], "files": "panoptic.json"}
+    ]
 
 
 def test_names_of_folders_cannot_write_into_the_parameters(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class CustomSource:
         if both := sorted(self.listed.keys() & self._holders.keys()):
             raise TaskonomyError(f"{self.root}: {few(both)}: has labels of single images and a table of several; a task has one kind of label")
         self.tasks: tuple[str, ...] = tuple(sorted({*self._holders, *self.listed}))
-        if not self.tasks and declared is None and not self.table.cells:
+        if not self.tasks and declared is None and not self.table.cells and not self._may_be_labelled_otherwise():
             raise TaskonomyError(f"{self.root}: has images/ and no labels; expected folders <task>/, or labels.csv with columns image, <task>")
 
     def holder(self, task: str) -> LabelHolder | None:
@@ -207,6 +207,10 @@ class CustomSource:
         """Return whether a folder or column is read: it is declared, or a domain of the release, or nothing is declared."""
         return self._declared is None or name in self._declared or name in DOMAINS
 
+    def _may_be_labelled_otherwise(self) -> bool:
+        """Return whether a declaration could find labels where no folder and no column is one: in folders of images, or in a COCO file."""
+        return any("/" in name for name in self.names) or any(path.suffix == ".json" for path in visible(self.root.rglob("*.json")))
+
     def _declared_holders(self) -> dict[str, LabelHolder]:
         """Return the labels whose place is declared: by a pattern, in a COCO file, or as the folders of images."""
         found: dict[str, LabelHolder] = {}
@@ -242,6 +246,10 @@ class CustomSource:
                 )
             if pattern:
                 files = by_pattern(self.root, pattern, self.names, LABELS)
+            elif several := _patterns(path, files, self.names) if self._declared is None else {}:
+                for task, one in several.items():
+                    found[task] = LabelFiles(by_pattern(self.root, one, self.names, LABELS), str(self.root / one), None, one)
+                continue
             pair(path, files, self.names)
             found[path.name] = LabelFiles(files, str(path / "{name}.png"), declared, pattern)
         return found
@@ -284,3 +292,15 @@ def _pattern(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) ->
         if all(one.startswith(before) and one.endswith(after) and one[len(before) : end] in known for one in files):
             return f"{folder.name}/{before}{{name}}{after}{files[first].suffix}"
     return ""
+
+
+def _patterns(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) -> dict[str, str]:
+    """Return the patterns of a folder's label files by what they have beside the names of images, where each has something; empty if they do not."""
+    longest, found = sorted(names, key=len, reverse=True), dict[str, str]()
+    for file, path in files.items():
+        name = next((one for one in longest if file != one and (file.startswith(one) or file.endswith(one))), None)
+        if name is None or file in names:
+            return {}
+        before, _name, after = file.partition(name) if file.startswith(name) else file.rpartition(name)
+        found.setdefault((before + after).strip("_-. /").lower(), f"{folder.name}/{before}{{name}}{after}{path.suffix}")
+    return found

@@ -56,7 +56,10 @@ def suggest(root: Path) -> tuple[list[Suggestion], list[str]]:
         TaskonomyError: The folder has no images, or labels that belong to none.
     """
     source = CustomSource(root)
-    found = [*_of_files(source), *_of_table(source), *_of_lists(source), *_of_folders(source), *_of_coco(root)]
+    coco = list(_of_coco(root))
+    of_coco = {one.name for one in coco}  # the folder of a file's name holds its PNGs
+    files = [one for one in _of_files(source) if one.name not in of_coco]
+    found = [*files, *_of_table(source), *_of_lists(source), *_of_folders(source), *coco]
     notes = []
     if not source.groups:
         notes.append("each image is a group of its own; if images show one place, patient or film, add a column group to labels.csv")

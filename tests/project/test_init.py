@@ -225,9 +225,9 @@ def test_from_an_empty_folder_to_a_policy(tmp_path: Path) -> None:
     page = (root / "reports/measured/index.html").read_text()
     assert "Pattern of the floor" in page
     assert "Motion of the camera" in page
-    # A new title is read by the page alone; another declaration reruns its own task's network.
+    # A new title trains nothing (`chosen` reads the declarations, and units that are known); another declaration reruns its own task's network.
     params["data"]["own"]["floor"]["title"] = "Tiles"
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     ran = set(re.findall(r"Running stage '([\w@]+)'", run(root, "dvc", "repro")))
-    assert ran == {"prepare", "cards", "samples", "facts", "report"}
+    assert ran == {"prepare", "cards", "chosen", "samples", "facts", "report"}
     assert "Tiles" in (root / "reports/measured/index.html").read_text()

@@ -1,6 +1,7 @@
 """How long a run will still take: from earlier times, from an estimate, and corrected by what this run took."""
 
 import io
+import json
 import time
 from pathlib import Path
 from typing import TextIO
@@ -74,3 +75,12 @@ def test_the_headline_names_sources_numbers_and_pages_and_nothing_before_there_a
     assert chance.split()[0] == "0.0001"
     assert pages == "open reports/measured/index.html"
     assert "dvc metrics show" in rest
+
+
+def test_the_headline_never_says_to_label_for_what_others_trained(tmp_path: Path) -> None:
+    (tmp_path / "results/measured").mkdir(parents=True)
+    (tmp_path / "results/measured/summary.json").write_text("{}")
+    for sources, labelled in ((["lite", "normal"], "normal"), (["lite"], "nothing")):
+        policy = {"sources": sources, "use_as_they_are": {"lite": {"licence": "MIT", "inference": None}}}
+        (tmp_path / "results/measured/policy.json").write_text(json.dumps(policy))
+        assert headline(tmp_path).splitlines()[:2] == [f"label in full: {labelled}", "use as it is: lite"]

@@ -53,7 +53,7 @@ class Improvement:
 
 @dataclass(frozen=True)
 class Purchase:
-    """LabelsToBuy of one task to buy.
+    """Labels of one task to buy.
 
     Attributes:
         task: Their task.

@@ -1,9 +1,8 @@
 """Rows of an affinity table for amounts of labels that nobody has tried: predicted from curves, marked as imputed, with intervals.
 
 The Boolean program maximises affinities, which compare losses by win rates. Of one target, all rows stand in one hierarchy, so that affinity falls
-with
-loss along one line: the logarithm of affinity is close to linear in loss. A prediction starts from its own way's row with the largest amount, and
-moves along that line by the predicted difference of the loss; win rates likewise, by their log odds.
+with loss along one line: the logarithm of affinity is close to linear in loss. A prediction starts from its own way's row with the largest amount,
+and moves along that line by the predicted difference of the loss; win rates likewise, by their log odds.
 """
 
 import math

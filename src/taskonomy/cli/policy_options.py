@@ -218,7 +218,8 @@ def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None
     cost, budget = money(best.cost, currency), money(best.budget, currency)
     typer.echo(f"{best.proof}: objective {objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
-    typer.echo(text_table([("Label in full", ""), *((name, registry.title(name)) for name in best.labelled)]) + "\n")
+    labelled = [(name, registry.title(name)) for name in best.labelled]
+    typer.echo((text_table([("Label in full", ""), *labelled]) if labelled else "Label nothing in full.") + "\n")
     if others_used := best.as_they_are:
         described = [(name, registry.title(name), as_it_is(one["licence"], one["inference"])) for name, one in others_used.items()]
         typer.echo(text_table([("Use as it is", "", ""), *described]) + "\n")

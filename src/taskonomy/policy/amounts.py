@@ -1,11 +1,11 @@
 """How many labelled images of each task: the amounts that a table's transfers were trained on, as sources of the Boolean program.
 
 The program decides z[task, amount], at most one amount for each task. The images of a larger amount contain those of a smaller one, so it is written
-with steps, y[task, amount] = 1 where the task has at least so many: z[task, amount] is y[task, amount] - y[task, next larger amount]. A step costs
-the
-images that it adds. A transfer on n images of its target needs the target's steps up to n, and all steps of its sources, which are labelled in full.
-So labels of a task that is source and target are paid once, and a step is to the program, its bounds and its proof what a source is. The smallest
-amount of a target is no step, since every policy pays it; a table with one amount has no steps, and is the paper's program.
+with steps, y[task, amount] = 1 where the task has at least so many: z[task, amount] is y[task, amount] - y[task, next larger amount].
+
+A step costs the images that it adds. A transfer on n images of its target needs the target's steps up to n, and all steps of its sources, which are
+labelled in full. So labels of a task that is source and target are paid once, and a step is to the program, its bounds and its proof what a source
+is. The smallest amount of a target is no step, since every policy pays it; a table with one amount has no steps, and is the paper's program.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

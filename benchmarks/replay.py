@@ -1,12 +1,11 @@
 """Labels bought in rounds on the default world: by `taskonomy advise`, by two plain rules, by chance, and in hindsight.
 
 python benchmarks/replay.py --measure data/replay   # in a project with a finished run: trains what may be bought, from five seeds
-python benchmarks/replay.py data/replay -o docs     # replay.csv and replay.png, and the table that the docs have
+python benchmarks/replay.py data/replay -o docs     # replay.csv and replay.svg, and the table that the docs have
 """
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pandas as pd
 
 from taskonomy.affinity.from_run import all_losses
 from taskonomy.affinity.groups import buildings
-from taskonomy.atomic_io import whole_folder, write_csv
+from taskonomy.atomic_io import whole_folder, write_csv, write_text
 from taskonomy.compute.executor import LOCAL
 from taskonomy.config.params import Params, read_params
 from taskonomy.config.policy_params import Balance
@@ -45,6 +44,7 @@ PRICES = {
 ENCODERS = ("class_scene", "denoising", "edge_texture", "keypoints3d", "normal", "reshading")
 AMOUNTS = (15, 30, 60, 120, 240, 480)
 START = 60  # with three amounts the curves can be fitted
+SHOWN = (1, 3, 6, 9, 12)
 SEEDS, DRAWS, ROUNDS = 5, 20, 12  # by chance: so many draws for each seed
 
 
@@ -110,17 +110,61 @@ def replays(folder: Path, params: Params, prices: dict[str, float], what: str) -
 
 def told(found: pd.DataFrame) -> Iterator[str]:
     """Write the table of the docs: mean quality after some rounds, and over all rounds; and how often advice is ahead."""
-    by_seed = found.groupby(["prices", "rule", "seed", "round"])["quality"].mean().unstack("round")
-    for what, rows in by_seed.groupby(level="prices"):
-        rows = rows.droplevel("prices")
-        yield f"{what}: mean quality after rounds 1, 3, 6, 9, 12 of {ROUNDS}, and the mean of all rounds (standard deviation over seeds)"
-        for rule, one in rows.groupby(level="rule"):
-            mean = one.drop(columns=0).mean(axis=1)
-            yield f"{rule:<22} {'  '.join(f'{one[number].mean():.3f}' for number in (1, 3, 6, 9, 12))}   {mean.mean():.4f} ({mean.std(ddof=1):.4f})"
-        mean = rows.drop(columns=0).mean(axis=1).unstack("seed")
-        for rule in mean.index.difference(["advise"]):
-            ahead = mean.loc["advise"] - mean.loc[rule]
+    for what, rows in found.groupby("prices", sort=False):
+        yield f"{what}: mean quality after rounds {', '.join(map(str, SHOWN))} of {ROUNDS}, and of all rounds (standard deviation over seeds)"
+        overall = {str(rule): _by_round(one).iloc[1:].mean().to_numpy() for rule, one in rows.groupby("rule", sort=False)}
+        for rule, seeds in overall.items():
+            after = _by_round(rows[rows["rule"] == rule]).mean(axis=1)
+            yield f"{rule:<22} {'  '.join(f'{after[number]:.3f}' for number in SHOWN)}   {seeds.mean():.4f} ({seeds.std(ddof=1):.4f})"
+        for rule, seeds in overall.items():
+            ahead = overall["advise"] - seeds
             yield f"advise less {rule}: {ahead.mean():+.4f}, ahead with {(ahead > 0).sum()} of {len(ahead)} seeds"
+
+
+def _by_round(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the quality by round, a column for each seed, draws of chance averaged."""
+    return rows.pivot_table(index="round", columns="seed", values="quality", aggfunc="mean")
+
+
+COLOURS = {"advise": "#c2410c", "same money for each": "#2563eb", "same number for each": "#0e7490", "chance": "#737373", "in hindsight": "#15803d"}
+WIDTH, HEIGHT, LEFT, TOP = 420, 300, 50, 40  # of one panel, pixels
+
+
+def drawn(found: pd.DataFrame) -> str:
+    """Draw mean quality against the share of the money, a panel for each way of pricing; the band is one standard deviation of the seeds."""
+    low, high = np.floor(found["quality"].min() * 50) / 50, np.ceil(found["quality"].max() * 50) / 50
+    panels = [
+        f'<g transform="translate({number * (WIDTH + LEFT)} 0)">{"".join(_panel(str(what), rows, low, high))}</g>'
+        for number, (what, rows) in enumerate(found.groupby("prices", sort=False))
+    ]
+    keys = [
+        f'<g transform="translate({LEFT + 165 * number} {TOP + HEIGHT + 50})"><path d="M0-4h22" stroke="{colour}"/><text x="28">{rule}</text></g>'
+        for number, (rule, colour) in enumerate(COLOURS.items())
+    ]
+    style = "text{font:13px sans-serif;fill:#404040}path{fill:none;stroke-width:2}.grid{stroke:#d4d4d4;stroke-width:1}"
+    size = f"{2 * (WIDTH + LEFT) + 20} {TOP + HEIGHT + 64}"
+    back = '<rect width="100%" height="100%" fill="#fff"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}"><style>{style}</style>{back}{"".join([*panels, *keys])}</svg>\n'
+
+
+def _panel(title: str, rows: pd.DataFrame, low: float, high: float) -> Iterator[str]:
+    def at(number: float, quality: float) -> str:
+        return f"{LEFT + WIDTH * number / ROUNDS:.1f} {TOP + HEIGHT * (high - quality) / (high - low):.1f}"
+
+    yield f'<text x="{LEFT}" y="24" style="font-weight:600">{title}</text>'
+    for quality in np.arange(low, high + 1e-9, 0.02):
+        y = float(at(0, quality).split()[1]) + 4
+        yield f'<path class="grid" d="M{at(0, quality)}L{at(ROUNDS, quality)}"/><text x="8" y="{y:.1f}">{quality:.2f}</text>'
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        x = float(at(share * ROUNDS, low).split()[0])
+        yield f'<text x="{x:.1f}" y="{TOP + HEIGHT + 20}" text-anchor="middle">{share:.0%}{" of the money" if share == 0.5 else ""}</text>'
+    for rule, colour in COLOURS.items():
+        seeds = _by_round(rows[rows["rule"] == rule]).to_numpy()
+        middle, spread = seeds.mean(axis=1), seeds.std(axis=1, ddof=1)
+        if rule == "advise":
+            edge = [at(n, q) for n, q in enumerate(middle + spread)] + [at(n, q) for n, q in reversed([*enumerate(middle - spread)])]
+            yield f'<path d="M{"L".join(edge)}z" style="fill:{colour};fill-opacity:.15;stroke:none"/>'
+        yield f'<path d="M{"L".join(at(n, q) for n, q in enumerate(middle))}" stroke="{colour}"/>'
 
 
 if __name__ == "__main__":
@@ -128,7 +172,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--measure", action="store_true", help="train what is not known yet")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("-o", "--output", type=Path, help="where replay.csv and replay.png go")
+    parser.add_argument("-o", "--output", type=Path, help="where replay.csv and replay.svg go")
     args = parser.parse_args()
     if args.measure:
         measure(args.folder, args.seeds)
@@ -139,3 +183,4 @@ if __name__ == "__main__":
         print("\n".join(told(found)))
         if args.output:
             write_csv(args.output / "replay.csv", found)
+            write_text(args.output / "replay.svg", drawn(found))

@@ -49,7 +49,9 @@ def test_the_quality_is_of_the_best_by_the_half_that_is_seen(market: Market) -> 
     rows = market.table("normal", 120)
     best = rows.loc[rows["affinity"].idxmax()]
     other = market.measured.halves["normal"][1]
-    chosen = other.losses[[place for place, name in enumerate(other.names) if name == best["sources"][0] and other.images[place] == best["images"]]][0]
+    chosen = other.losses[[place for place, name in enumerate(other.names) if name == best["sources"][0] and other.images[place] == best["images"]]][
+        0
+    ]
     assert market.quality("normal", 120) == pytest.approx((chosen < other.losses[-1]).mean())
 
 

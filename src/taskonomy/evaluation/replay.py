@@ -1,8 +1,8 @@
 """Labels that are bought in rounds, replayed on a run that has measured them all: what a rule knows is what it has bought so far.
 
-Encoders are there, trained elsewhere; what costs money are the labels of the targets. Of a target with n labelled images, the transfers and networks on
-at most n images are known, by their losses on one half of the test images. Each target is solved by the best of them; the quality of that choice is
-its win rate against the target's full network on the other half. No rule sees qualities.
+Encoders are there, trained elsewhere; what costs money are the labels of the targets. Of a target with n labelled images, the transfers and networks
+on at most n images are known, by their losses on one half of the test images. Each target is solved by the best of them; the quality of that choice
+is its win rate against the target's full network on the other half. No rule sees qualities.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,7 +82,8 @@ class Market:
         if (target, images) not in self._known:
             half = _up_to(self.measured.halves[target][0], images)
             rows = table_of_target(half, self.params, self.measured.groups[target])
-            self._known[target, images] = rows.reindex(columns=[*rows.columns, *(name for name in OPTIONAL if name not in rows)]).assign(imputed=False)
+            missing = [name for name in OPTIONAL if name not in rows]
+            self._known[target, images] = rows.reindex(columns=[*rows.columns, *missing]).assign(imputed=False)
         return self._known[target, images]
 
     def losses(self, target: str, images: int) -> pd.DataFrame:
@@ -93,7 +94,7 @@ class Market:
     def quality(self, target: str, images: int) -> float:
         """Compute the quality of what is best by the table, on the images that nobody chose by."""
         rows = self.table(target, images)
-        best = rows.loc[rows["affinity"].idxmax()]
+        best = rows.iloc[int(rows["affinity"].to_numpy().argmax())]
         other = self.measured.halves[target][1]
         chosen, full = other.baseline("+".join(best["sources"]), int(best["images"])), other.baseline(SELF, 0)
         if chosen is None or full is None:

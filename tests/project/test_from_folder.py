@@ -115,6 +115,33 @@ def test_label_files_under_several_suffixes_in_one_folder_are_a_task_each(tmp_pa
         suggest(root)
 
 
+def labelled_under(root: Path, *files: str) -> Path:
+    images(root, ["a", "b"])
+    for file in files:
+        (root / file).parent.mkdir(exist_ok=True)
+        Image.fromarray(RNG.integers(0, 3, (32, 32), np.uint8)).save(root / file)
+    return root
+
+
+def test_files_without_a_word_beside_the_name_are_a_task_of_the_folders_name(tmp_path: Path) -> None:
+    root = labelled_under(tmp_path / "mine", *(f"masks/{name}{end}.png" for name in "ab" for end in ("_", "_depth")))
+    found = {one.name: one.declared for one in suggest(root)[0]}
+    assert {name: one["files"] for name, one in found.items()} == {"masks": "masks/{name}_.png", "depth": "masks/{name}_depth.png"}
+
+
+def test_two_suffixes_of_one_word_are_named_and_none_hides_the_other(tmp_path: Path) -> None:
+    root = labelled_under(tmp_path / "mine", *(f"labels/{name}{end}.png" for name in "ab" for end in ("-depth", "_depth")))
+    with pytest.raises(TaskonomyError, match=r"labels: 4 of 4 labels have no image: a-depth, a_depth"):
+        suggest(root)
+
+
+def test_a_suffix_with_the_name_of_another_folder_is_refused(tmp_path: Path) -> None:
+    root = labelled_under(tmp_path / "mine", "depth/a.png", *(f"labels/{name}{end}.png" for name in "ab" for end in ("_seg", "_depth")))
+    with pytest.raises(TaskonomyError) as error:
+        suggest(root)
+    assert str(error.value) == f"{root}: depth has labels under {root}/depth and {root}/labels; rename or move one"
+
+
 def test_folders_of_classes_are_enough_of_a_label(tmp_path: Path) -> None:
     root = images(tmp_path / "mine", [f"{('cat', 'dog')[number % 2]}/{number}" for number in range(8)])
     assert [one.declared for one in suggest(root)[0]] == [{"kind": "class", "classes": ["cat", "dog"], "folders": True}]

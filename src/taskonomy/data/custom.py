@@ -248,11 +248,18 @@ class CustomSource:
                 files = by_pattern(self.root, pattern, self.names, LABELS)
             elif several := _patterns(path, files, self.names) if self._declared is None else {}:
                 for task, one in several.items():
-                    found[task] = LabelFiles(by_pattern(self.root, one, self.names, LABELS), str(self.root / one), None, one)
+                    self._add(found, task, LabelFiles(by_pattern(self.root, one, self.names, LABELS), str(self.root / one), None, one))
                 continue
             pair(path, files, self.names)
-            found[path.name] = LabelFiles(files, str(path / "{name}.png"), declared, pattern)
+            self._add(found, path.name, LabelFiles(files, str(path / "{name}.png"), declared, pattern))
         return found
+
+    def _add(self, found: dict[str, LabelHolder], task: str, holder: LabelFiles) -> None:
+        """Add the labels of a task, of which there may be no others in another folder."""
+        if isinstance(other := found.get(task), LabelFiles):
+            places = " and ".join(sorted({str(Path(one.place).parent) for one in (other, holder)}))
+            raise TaskonomyError(f"{self.root}: {task} has labels under {places}; rename or move one")
+        found[task] = holder
 
     def _of_columns(self) -> dict[str, LabelHolder]:
         """Return the labels in columns of the table. Columns of text that no declaration names are no labels."""
@@ -295,12 +302,17 @@ def _pattern(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) ->
 
 
 def _patterns(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) -> dict[str, str]:
-    """Return the patterns of a folder's label files by what they have beside the names of images, where each has something; empty if they do not."""
+    """Return the patterns of a folder's label files by what they have beside the names of images; empty if they do not each have something.
+
+    Files that have no letter or digit beside the name are a task of the folder's name. Two patterns of one name are none, as one would hide the other.
+    """
     longest, found = sorted(names, key=len, reverse=True), dict[str, str]()
     for file, path in files.items():
         name = next((one for one in longest if file != one and (file.startswith(one) or file.endswith(one))), None)
         if name is None or file in names:
             return {}
         before, _name, after = file.partition(name) if file.startswith(name) else file.rpartition(name)
-        found.setdefault((before + after).strip("_-. /").lower(), f"{folder.name}/{before}{{name}}{after}{path.suffix}")
+        task, pattern = (before + after).strip("_-. /").lower() or folder.name, f"{folder.name}/{before}{{name}}{after}{path.suffix}"
+        if found.setdefault(task, pattern) != pattern:
+            return {}
     return found

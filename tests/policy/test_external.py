@@ -80,6 +80,43 @@ def test_encoders_together_take_no_more_than_permitted() -> None:
         solved(max_inference=1)
 
 
+LIMITED = """target,sources,affinity,external,licence,inference
+x,y,0.5,,,1
+x,free,0.4,free,Apache-2.0,5
+x,other,0.2,other,GPL,0.5
+y,x,0.6,,,2
+y,free,0.3,free,Apache-2.0,5
+y,other,0.2,other,GPL,0.5
+"""
+LIMITS: dict[str, tuple[dict[str, Any], str]] = {
+    "a licence": ({"licences": ("MIT",)}, "; without policy.licences it would do"),
+    "inference": ({"max_inference": 4, "exclude": ("other",)}, "; without policy.max_inference it would do"),
+    "either": ({"max_inference": 4, "licences": ("Apache-2.0",)}, "; without policy.licences it would do"),
+    "both": ({"max_inference": 4, "licences": ("MIT",), "exclude": ("other",)}, "; without policy.licences and policy.max_inference it would do"),
+    "neither": ({"max_inference": 9, "licences": ("MIT",), "exclude": ("free", "other")}, ""),
+}
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_a_limit_that_makes_a_budget_too_small_is_named(what: str) -> None:
+    """Labelled in full, x and y serve each other at cost 2; each of the others serves both at cost 0."""
+    rules, named = LIMITS[what]
+    with pytest.raises(TaskonomyError) as error:
+        solved(LIMITED, **rules, budget=1)
+    assert str(error.value) == (
+        f"policy.budget 1 is too small: it cannot serve x beside the others; the smallest budget that serves every target is 2{named}"
+    )
+
+
+def test_licences_that_leave_only_encoders_that_take_too_much_are_named() -> None:
+    with pytest.raises(TaskonomyError, match=r"policy\.max_inference 2 is too small: .* serve every target; without policy\.licences it would do$"):
+        solved(LIMITED, max_inference=2, licences=("MIT",))
+    with pytest.raises(TaskonomyError, match=r"serve every target$"):
+        solved(LIMITED, max_inference=2, licences=("MIT",), exclude=("other",))
+    with pytest.raises(TaskonomyError, match=r"policy\.require: free: no admissible transfer uses it; policy\.licences do not permit free$"):
+        solved(LIMITED, licences=("MIT",), require=("free",))
+
+
 def test_what_is_not_known_is_asked_for() -> None:
     with pytest.raises(TaskonomyError, match=r"the multiply-adds of free, x, y are not known; write policy\.inference\.free"):
         solved(PLAIN, max_inference=8)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,7 @@ class Planner:
 
     def __init__(self, table: pd.DataFrame, params: PolicyParams, others: Iterable["Planner"] = (), registry: Registry = BUILT_IN) -> None:
         self.params = params
+        self._table, self._registry = table, registry
         self.problem = admissible(table, params, registry)
         self.exact = Exact(self.problem)
         solver = params.solver.value
@@ -367,7 +369,7 @@ class Planner:
         if cheapest.choice is None and problem.most_inference is not None:
             return (
                 f"policy.max_inference {self.params.max_inference:g} is too small: no sources{self._with_required} whose encoders take at most"
-                f" {self.params.max_inference:g} million multiply-adds together serve every target"
+                f" {self.params.max_inference:g} million multiply-adds together serve every target{self._without('licences')}"
             )
         if cheapest.choice is None:
             return f"policy.require: {', '.join(sorted(problem.required))} cannot all be used: there are too few targets for them"
@@ -380,7 +382,21 @@ class Planner:
             what = f"it cannot serve {', '.join(left)}" + (" beside the others" if len(left) < len(problem.targets) else "")
         limits = [money(amount, problem.currency) for amount in (budget, self._shown(cheapest.choice.cost))]
         smallest = "the smallest budget" if cheapest.proved else "a budget"
-        return f"policy.budget {limits[0]} is too small: {what}; {smallest} that serves every target is {limits[1]}"
+        smallest += f" that serves every target is {limits[1]}{self._without('licences', 'max_inference', budget=budget)}"
+        return f"policy.budget {limits[0]} is too small: {what}; {smallest}"
+
+    def _without(self, *names: str, budget: float = math.inf) -> str:
+        """Name the limits on sources, out of `names`, without which a budget would serve every target; empty: there are none."""
+        given = [name for name in names if getattr(self.params, name) is not None]
+        for some in (one for count in range(1, len(given) + 1) for one in combinations(given, count)):
+            try:
+                other = Planner(self._table, self.params.model_copy(update=dict.fromkeys(some)), registry=self._registry)
+            except TaskonomyError:  # of what the limit leaves out, the price or the multiply-adds need not be known
+                continue
+            cheapest = other._cheapest.choice
+            if cheapest is not None and cheapest.cost <= (cheapest.cost if math.isinf(budget) else other.exact.limit(as_written(budget))):
+                return f"; without {' and '.join(f'policy.{name}' for name in some)} it would do"
+        return ""
 
     @property
     def _nodes(self) -> int:

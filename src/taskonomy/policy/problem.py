@@ -156,7 +156,8 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
     solvable = tuple(name for name in targets if role[name] is not Role.SOURCE)
     if not solvable:
         raise TaskonomyError("policy.roles leave no target")
-    usable = {name for name in (*targets, *sources) if role[name] is not Role.TARGET} - set(params.exclude) - barred_by_licence(licences, params)
+    barred = barred_by_licence(licences, params)
+    usable = {name for name in (*targets, *sources) if role[name] is not Role.TARGET} - set(params.exclude) - barred
     rows = [_transfer(row) for row in table.itertuples() if row.target in solvable]
     allowed = [row for row in rows if _allowed(row, params) and row.needs <= usable]
     if params.max_inference is not None:
@@ -165,7 +166,8 @@ def admissible(table: pd.DataFrame, params: PolicyParams, registry: Registry = B
     transfers = _weighed([row for row in allowed if not np.isnan(row.affinity)], params)
     used = sorted({name for transfer in transfers for name in transfer.needs})
     if missing := sorted(set(params.require) - set(used)):
-        raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it")
+        others = f"; policy.licences do not permit {', '.join(both)}" if (both := sorted(barred & set(missing))) else ""
+        raise TaskonomyError(f"policy.require: {', '.join(missing)}: no admissible transfer uses it{others}")
     free = {name: as_written(params.cost.get(name, 0.0)) for name in used if name in licences}
     steps: Mapping[str, Step] = {}
     smallest: Mapping[str, int] = {}

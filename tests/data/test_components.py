@@ -6,15 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from by_hand import npy, png, write_folder
+from conftest import ROOT
 from test_prepare import params
 
+from taskonomy.cli.data import inspect as look
+from taskonomy.config.params import read_params
+from taskonomy.data.count_labels import count_labels
 from taskonomy.data.datasets import open_anew
 from taskonomy.data.framing import ReadOptions
 from taskonomy.data.inspect import inspect
 from taskonomy.data.prepare.run import prepare
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.errors import TaskonomyError
+from taskonomy.estimate.estimate import make_plan
+from taskonomy.estimate.estimate_text import render
 from taskonomy.release.index_file import open_index, write_index
 from taskonomy.release.layouts import open_source
 from taskonomy.tasks import BUILT_IN
@@ -146,6 +153,31 @@ def test_a_component_without_a_domain_lacks_its_labels_and_one_line_says_so(tmp_
     assert open_anew(root).notes(sorted({"rgb", "normal", "class_scene"})) == [said]
     assert inspect(root).damages == []
     assert inspect(root).domains["normal"].missing == 9
+    split_of = dict(zip(done.index["building"], done.index["split"], strict=True))
+    write_index(root, tmp_path / "index.json")
+    for place in (root, tmp_path / "index.json"):
+        counts = count_labels(open_anew(place), tasks, split_of)
+        assert counts == {task: manifest["labelled"][task] for task in ("normal", "depth_zbuffer", "class_scene", "vanishing_point")}
+
+
+def test_inspect_and_plan_count_the_labels_of_released_data_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = component(tmp_path / "omnidata", "hypersim", tuple(f"b{number}" for number in range(20)))
+    for number in range(0, 20, 2):
+        shutil.rmtree(root / f"normal/hypersim/b{number}")
+    tasks = ["autoencoding", "normal", "depth_zbuffer"]
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["data"] |= {"root": str(root), "tasks": tasks, "labels": {}}
+    values["transfer"] |= {"targets": tasks, "variants": []}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.chdir(tmp_path)
+    look(str(root), sample=1)
+    here, plan = capsys.readouterr().out, render(make_plan(read_params(), "here", pipeline=ROOT / "dvc.yaml"))
+    for said in (here, plan):
+        rows = [row for line in said.splitlines() if len(row := line.split()) == 6 and row[0] in tasks]
+        assert {name: sum(map(int, counts)) for name, *counts in rows} == {"normal": 30, "depth_zbuffer": 60}
+        assert "labelled in test_affinity: shares of so few are known to" in said
 
 
 def test_one_file_that_is_missing_among_others_is_damage(tmp_path: Path) -> None:

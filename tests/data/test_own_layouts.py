@@ -199,14 +199,17 @@ def test_masks_of_black_and_white_are_two_classes_if_their_values_are_declared(t
     assert all((found == (IDS[NAMES.index(name)] > 1)).all() for name, found in by_image(done, params, "mole").items())
 
 
-@pytest.mark.parametrize("orientation", [3, 6, 8])
-@pytest.mark.parametrize("drawn", ["on the stored pixels", "upright"])
+@pytest.mark.parametrize(
+    ("orientation", "wider", "drawn"),
+    [(3, 16, "on the stored pixels"), (6, 0, "on the stored pixels")]
+    + [(turned, 16, drawn) for turned in (6, 8) for drawn in ("on the stored pixels", "upright")],
+)
 def test_photographs_and_labels_are_turned_together_and_it_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], orientation: int, drawn: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], orientation: int, wider: int, drawn: str
 ) -> None:
     """Of a square, and of half a turn, sizes do not tell how a label was drawn: it is taken for the stored pixels', and that is said."""
-    wide = RNG.integers(0, 256, (COUNT, SIDE, SIDE + 16, 3), np.uint8)
-    ids = RNG.integers(0, 3, (COUNT, SIDE, SIDE + 16), np.uint8)
+    wide = RNG.integers(0, 256, (COUNT, SIDE, SIDE + wider, 3), np.uint8)
+    ids = RNG.integers(0, 3, (COUNT, SIDE, SIDE + wider), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
     root = tmp_path / "own"
@@ -214,20 +217,20 @@ def test_photographs_and_labels_are_turned_together_and_it_is_said(
         photograph = encoded(image, exif=exif.tobytes())
         turned = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(encoded(parts, exif=exif.tobytes())))))
         write_folder(root / "images", {f"{name}.png": photograph})
-        write_folder(root / "parts", {f"{name}.png": png(parts if drawn == "on the stored pixels" or orientation == 3 else turned)})
+        write_folder(root / "parts", {f"{name}.png": png(parts if drawn == "on the stored pixels" else turned)})
     done, _manifest, params = prepared(root, {"parts": MASKS}, splits=SPLIT)
     found = by_image(done, params, "parts")
     for row, name in enumerate(done.index["building"]):
         number = NAMES.index(name)
         upright = [np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(encoded(one[number], exif=exif.tobytes()))))) for one in (wide, ids)]
-        middle = slice(8, 8 + SIDE)
+        middle = slice(wider // 2, wider // 2 + SIDE)
         cut = (slice(None), middle) if upright[0].shape[1] > SIDE else (middle, slice(None))
         assert (done.images[row] == upright[0][cut]).all()
         assert (found[name] == upright[1][cut]).all()
     said, report = capsys.readouterr().err, CustomReport(CustomSource(root)).render()
     assert "12 images are turned upright" in said
     assert "12 images are turned upright" in report
-    assert ("12 labels of the size of the stored pixels are turned with them" in said) == (drawn == "on the stored pixels" or orientation == 3)
+    assert ("12 labels of the size of the stored pixels are turned with them" in said) == (drawn == "on the stored pixels")
 
 
 def test_deep_images_are_scaled_alike_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

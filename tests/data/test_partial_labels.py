@@ -173,7 +173,7 @@ def test_a_folder_too_small_to_be_divided_is_told_in_words(tmp_path: Path) -> No
     root = draw(tmp_path / "own", {})
     (root / "labels.csv").write_text("image,split,tint\n" + "".join(f"{name},train,red\n" for name in NAMES))
     (root / "near.csv").unlink()
-    assert "has no building" in described(open_anew(root, params().registry), params())
+    assert "has no building" in described(open_anew(root, params().registry), params(), sorted(KINDS))
 
 
 def test_inspect_and_plan_count_what_is_labelled_where_some_images_are_not(

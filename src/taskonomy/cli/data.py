@@ -27,17 +27,19 @@ def inspect(
     from taskonomy.data.framing import ReadOptions
     from taskonomy.data.inspect import inspect as look
 
+    params = read_params().data if Path("params.yaml").is_file() else None  # it says how images are divided
+    is_its_root = params is not None and Path(params.root).resolve() == Path(root).resolve()
     match open_data(root, options=ReadOptions(components=tuple(component or ()))):
         case Custom(source=own) as data:
             typer.echo(CustomReport(own).render())
-            if Path("params.yaml").is_file():  # it says how images are divided
-                params = read_params().data
-                own_here = Path(params.root).resolve() == Path(root).resolve()
-                there = open_data(root, params.registry) if own_here else data  # only a declaration tells which texts are classes
-                typer.echo("\n" + described(there, params))
+            if params is not None:
+                there = open_data(root, params.registry) if is_its_root else data  # only a declaration tells which texts are classes
+                typer.echo("\n" + described(there, params, sorted(there.domains)))
         case Released(source=released) as data:
             lines = [look(released, sample or None, progress=with_progress).render(), *data.notes(released.domains)]
             typer.echo("\n".join(lines))
+            if params is not None and is_its_root:
+                typer.echo("\n" + described(data, params, params.tasks))
 
 
 @app.command()

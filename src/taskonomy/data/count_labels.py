@@ -17,6 +17,8 @@ LEAST = {Split.TRAIN: 2, Split.TRANSFER: 2, Split.VALIDATION: 1, Split.TEST_AFFI
 def count_labels(data: Data, tasks: Sequence[str], split_of: Mapping[str, str]) -> dict[str, dict[str, int]]:
     """Count the labelled samples of those tasks whose labels are known without reading them; of several images, those in one split.
 
+    Of released data, a building that has files of a domain has them of all its images; where one is missing, reading finds the download incomplete.
+
     Args:
         data: The source.
         tasks: Names of tasks.
@@ -28,9 +30,9 @@ def count_labels(data: Data, tasks: Sequence[str], split_of: Mapping[str, str]) 
         if samples is None:
             continue
         counts = Counter(dict.fromkeys(map(str, Split), 0))
-        for buildings in samples:
+        for buildings, number in samples.items():
             splits = {split_of.get(building) for building in buildings}
-            counts.update([str(one) for one in splits if one is not None and len(splits) == 1])
+            counts.update({str(one): number for one in splits if one is not None and len(splits) == 1})
         found[task] = dict(counts)
     return found
 
@@ -49,15 +51,16 @@ def refuse_too_few(task: str, counts: Mapping[str, int]) -> None:
             )
 
 
-def described(data: Data, params: DataParams) -> str:
+def described(data: Data, params: DataParams, tasks: Sequence[str]) -> str:
     """Return the table of a source in the splits that these parameters give it, and what so few cannot say, or why it cannot be divided so.
 
     Args:
         data: The source.
-        params: The section `data`; its tasks need not be those of the source.
+        params: The section `data`.
+        tasks: Names of tasks.
     """
     try:
-        counts = count_labels(data, sorted(data.domains), assign(data.keys.sizes, data.splits, params))
+        counts = count_labels(data, tasks, assign(data.keys.sizes, data.splits, params))
     except TaskonomyError as error:
         return str(error)
     return "\n".join([table(counts), *words(counts)])

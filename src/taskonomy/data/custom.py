@@ -304,7 +304,7 @@ def _pattern(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) ->
 def _patterns(folder: Path, files: Mapping[str, Path], names: tuple[str, ...]) -> dict[str, str]:
     """Return the patterns of a folder's label files by what they have beside the names of images; empty if they do not each have something.
 
-    Files that have no letter or digit beside the name are a task of the folder's name. Two patterns of one name are none, as one would hide the other.
+    Files without a letter or digit beside the name are a task of the folder's name. Two patterns of one task are none, as one would hide the other.
     """
     longest, found = sorted(names, key=len, reverse=True), dict[str, str]()
     for file, path in files.items():

@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,7 +23,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.parsing.user_text import is_hidden
 from taskonomy.release.archive import Archive, stamp_of
 from taskonomy.release.file_names import MATCHES
-from taskonomy.release.formats import DamagedFileError, ViewKey, from_bytes
+from taskonomy.release.formats import NOT_RELEASED, DamagedFileError, ViewKey, from_bytes
 from taskonomy.release.index_file import open_index
 from taskonomy.release.layouts import AT_ONCE, ReleasedSource, open_source
 from taskonomy.release.object_storage import Place, Remote, place_of
@@ -117,9 +118,9 @@ class Data(ABC):
         """Return a task's samples of several images, as the user lists them."""
         raise NotImplementedError
 
-    def buildings_of_labels(self, task: str) -> list[tuple[str, ...]] | None:
-        """Return the buildings of the images of each labelled sample; None: only reading tells what is labelled, or images are their own labels."""
-        return None
+    @abstractmethod
+    def buildings_of_labels(self, task: str) -> Counter[tuple[str, ...]] | None:
+        """Count labelled samples by the buildings of their images; None: only reading tells what is labelled, or images are their own labels."""
 
 
 def open_anew(root: Place | str, registry: Registry = BUILT_IN, options: ReadOptions = PLAIN) -> Data:
@@ -225,6 +226,17 @@ class Released(Data):
             raise DamagedFileError(f"has no views with point_uuid and view_id ({error})") from None
         return [one for one in named if one[0] != point]
 
+    def buildings_of_labels(self, task: str) -> Counter[tuple[str, ...]] | None:
+        """Count the images of the buildings that have the task's domains, without listing them: a building has the files of all its images, or none.
+
+        Samples of several images follow from cameras, and a label may need a field that not every camera file has: of these, only reading tells.
+        """
+        known = BUILT_IN.get(task)
+        if known is None or known.label is None or known.images > 1 or known.label.fields or not known.label.domains:
+            return None
+        needed = [domain for domain in known.label.domains if domain not in NOT_RELEASED]
+        return Counter({(name,): count for name, count in self.keys.sizes.items() if not any(self.source.lacks(name, one) for one in needed)})
+
 
 class Custom(Data):
     """A user's images and labels, matched by name: a task is a domain, an image a view, and its group (or itself) a building."""
@@ -321,9 +333,9 @@ class Custom(Data):
         key_of = {self.source.names[key.point]: key for key in self.keys}
         return [tuple(key_of[name] for name in names) for names in found.images], found
 
-    def buildings_of_labels(self, task: str) -> list[tuple[str, ...]] | None:
-        """Return the groups of the images of each sample that has a file, a cell that is not empty, or a row of its own."""
+    def buildings_of_labels(self, task: str) -> Counter[tuple[str, ...]] | None:
+        """Count, by the groups of their images, the samples that have a file, a cell that is not empty, or a row of their own."""
         if (found := self.source.listed.get(task)) is not None:
-            return [tuple(self._building[name] for name in names) for names in found.images]
+            return Counter(tuple(self._building[name] for name in names) for names in found.images)
         holder = self.source.holder(task)
-        return None if holder is None else [(self._building[name],) for name in holder.images()]
+        return None if holder is None else Counter((self._building[name],) for name in holder.images())

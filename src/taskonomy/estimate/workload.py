@@ -219,9 +219,9 @@ def images_of(params: Params, views: int | None = None) -> ImageCounts:
 
 
 def labels_of(params: Params) -> dict[str, dict[str, int]]:
-    """Count the labelled samples of each task in each split of a folder of one's own; {}: there is none here, or only reading tells."""
+    """Count the labelled samples of each task in each split, of those tasks of which reading alone does not tell; {}: there is no data here."""
     root = place_of(params.data.root)
-    if params.data.root == WORLD or isinstance(root, Remote) or not root.exists():
+    if params.data.root == WORLD or not (isinstance(root, Remote) or root.exists()):
         return {}
     found = open_data(root, params.registry, ReadOptions.of(params.data))
     return count_labels(found, params.data.tasks, assign(found.keys.sizes, found.splits, params.data))

@@ -1,5 +1,6 @@
 """Define the commands that use exported predictors: predict for images, compute what a policy costs to run, write ONNX graphs."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +10,7 @@ from taskonomy.cli.path_checks import existing, folder_to_write
 from taskonomy.errors import TaskonomyError
 
 if TYPE_CHECKING:
+    from taskonomy.inference.manifest import Exported
     from taskonomy.tasks import Registry
 
 
@@ -60,6 +62,7 @@ def predict(
     planned = plan(exported, names, images, output)
     if planned.left:
         typer.echo(f"left out, as they take another number of images: {', '.join(planned.left)}", err=True)
+    _say_used(exported, [name for one in planned.work for name in one.tasks])
 
     from taskonomy.inference.predictor import load_predictors
     from taskonomy.inference.predictor import predict as run
@@ -85,6 +88,14 @@ def _registry(predictors: Path) -> "Registry":
     from taskonomy.config.params import registry_here
 
     return registry_here(predictors.parent / "params.yaml")
+
+
+def _say_used(exported: "Exported", targets: Iterable[str]) -> None:
+    """Say which encoders of others these targets use, under which licences, and what they cost to run."""
+    from taskonomy.wording.wording import as_it_is
+
+    for one in exported.as_they_are(targets).values():
+        typer.echo(f"{one['title']} is used as it is: {as_it_is(one['licence'], one['inference'])}", err=True)
 
 
 def _names(options: list[str] | None) -> list[str]:
@@ -117,6 +128,7 @@ def cost(
     if json:
         typer.echo(to_json(found), nl=False)
         return
+    _say_used(exported, exported.targets)
     typer.echo(f"{len(loaded)} targets, {len(exported.index['encoders'])} encoders, {exported.side} px, {where.type}\n")
     rows = [("", "encoder passes", "parameters", "MFLOPs", "ms")]
     for way, one in found.items():

@@ -12,6 +12,7 @@ predictors/units.csv                     key, target, sources: units of work tha
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,7 +62,7 @@ class Exported:
             if target in self.registry:
                 raise TaskonomyError(f"{self.root}: the policy does not solve {target}; it solves {', '.join(self.targets)}")
             raise unknown(f"{self.root}: task", [target], self.targets)
-        return _read(self.root / "targets" / f"{target}.json", ("task", "sources", "statistics", "shapes"))
+        return _read(self.root / "targets" / f"{target}.json", ("task", "sources", "encoders", "statistics", "shapes"))
 
     def task(self, name: str) -> Task:
         """Return the task of a target, or of an encoder.
@@ -72,6 +73,16 @@ class Exported:
         if name not in self.registry:
             raise TaskonomyError(f"{self.root}: {name} is not in the dictionary of tasks")
         return self.registry[name]
+
+    def as_they_are(self, targets: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the encoders that others trained and these targets read: title, licence, and multiply-adds in millions for each image."""
+        read = sorted({name for target in targets for name in self.card(target)["encoders"]})
+        entries = {name: self.index["encoders"][name] for name in read}
+        return {
+            name: {"title": one["title"], "licence": one["licence"], "inference": one["flops"] / 2e6}
+            for name, one in entries.items()
+            if "file" in one
+        }
 
     def encoder(self, source: str) -> Path:
         """Return the path of a source's encoder."""

@@ -69,6 +69,18 @@ class OnnxEncoder:
         Raises:
             TaskonomyError: The network fails, its tensor is neither a map nor tokens of a square image, or holds numbers that are not finite.
         """
+        made = self._as_maps(self._values(images), len(images))
+        if not np.isfinite(made).all():
+            raise TaskonomyError(f"{self.where}.output: {self.params.output!r} holds NaN or infinite numbers; check mean and std")
+        return made
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of the representation of one image: [channels, height, width] of a map, [tokens, channels] of tokens."""
+        return tuple(self._values(np.zeros((1, self.params.side, self.params.side, 3), np.uint8)).shape[1:])
+
+    def _values(self, images: Seen) -> Any:
+        """Compute the representations of images, in the form that the network gives them."""
         seen = self._normalised(images)
         parts = [seen[place : place + 1] for place in range(len(seen))] if self._one_by_one else [seen]
         try:
@@ -77,11 +89,7 @@ class OnnxEncoder:
             raise
         except Exception as error:
             raise TaskonomyError(f"{self.where}: {self.path} fails on an image of {self.params.side} pixels ({_short(error)})") from None
-        values = np.concatenate([np.asarray(one) for one in found]).astype(np.float32)
-        made = self._as_maps(values, len(images))
-        if not np.isfinite(made).all():
-            raise TaskonomyError(f"{self.where}.output: {self.params.output!r} holds NaN or infinite numbers; check mean and std")
-        return made
+        return np.concatenate([np.asarray(one) for one in found]).astype(np.float32)
 
     @cached_property
     def _input(self) -> str:

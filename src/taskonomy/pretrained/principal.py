@@ -17,12 +17,12 @@ def pooled(maps: Float32[np.ndarray, "images channels height width"], side: int)
 
     Each place of the code is the mean over the part of the map that it covers, with the shares of the places at its edges.
     """
-    down, across = (_shares(size, side) for size in maps.shape[2:])
+    down, across = (shares_of(size, side) for size in maps.shape[2:])
     return np.einsum("ncyx,iy,jx->ncij", maps.astype(np.float64), down, across, optimize=True).astype(np.float32)
 
 
-def _shares(size: int, side: int) -> Float64[np.ndarray, "{side} {size}"]:
-    """Compute which share of each place of a code each place of a map has."""
+def shares_of(size: int, side: int) -> Float64[np.ndarray, "{side} {size}"]:
+    """Compute which share of each place of a code each place of a map has, along one axis of `size` places."""
     edges, places = np.arange(side + 1) * (size / side), np.arange(size)
     covered = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
     covered = np.clip(covered, 0, None)

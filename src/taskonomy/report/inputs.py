@@ -91,7 +91,7 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
         buildings=Buildings(pd.read_csv(parts, dtype={"building": str}), params.normalize.confidence) if parts.is_file() else None,
         samples=_with_pictures(_json(samples), samples.parent) if samples.is_file() else None,
         params=params.model_dump(mode="json", include=set(STAGES)),
-        images=_images(optional.get("facts"), params),
+        images=images_of_run(optional.get("facts"), params),
         studies=tuple(studies(folder, experiments, params.registry)),
         registry=params.registry,
         **optional,
@@ -99,12 +99,13 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
     )
 
 
-def _images(facts: dict[str, Any] | None, params: Params) -> tuple[int, int]:
+def images_of_run(facts: dict[str, Any] | None, params: Params) -> tuple[int, int]:
     """Return the run's own numbers of images; for a table from elsewhere those that the parameters assume."""
     if facts is None:
         return params.savings.images_full, params.savings.images_transfer
     views = facts["data"]["views"]
-    return int(views["train"]), min(int(facts["params"]["transfer"]["images"]), int(views["transfer"]))
+    amounts = facts["params"]["transfer"]["images"]  # a number, or several
+    return int(views["train"]), min(max(amounts) if isinstance(amounts, list) else int(amounts), int(views["transfer"]))
 
 
 def _json(path: Path) -> Any:

@@ -2,9 +2,9 @@
 
 import pytest
 from test_sections import FACTS
+from tiny import profile
 
 from taskonomy.report.inputs import images_of_run
-from tiny import profile
 
 
 @pytest.mark.parametrize(("images", "counted"), [(8, (30, 8)), ([2, 4, 8], (30, 8)), ([4, 12], (30, 9))])

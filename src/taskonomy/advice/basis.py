@@ -14,7 +14,7 @@ from taskonomy.config.params import read_params
 from taskonomy.config.policy_params import LabelsParams, PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.csv_reader import read_sheet
-from taskonomy.tables.table import SELF, external_sources, has_amounts, labelled, read_table
+from taskonomy.tables.table import PIXELS, SELF, external_sources, has_amounts, labelled, read_table
 from taskonomy.tasks import BUILT_IN, Registry
 
 AMOUNTS, LOSSES, FACTS = Path("results/measured/amounts.csv"), Path("results/measured/amounts_losses.csv"), Path("results/measured/facts.json")
@@ -60,10 +60,10 @@ def of_run(folder: Path, budget: float, labels: LabelsParams | None, *, count: b
     if not has_amounts(table):
         raise TaskonomyError(f"{folder / AMOUNTS}: has no amounts; set several transfer.images in params.yaml, and run taskonomy repro")
     there = _there(folder, table)
-    found = curves(_losses(folder / LOSSES), str(folder / LOSSES)) if (folder / LOSSES).is_file() else []
+    found = label_curves(folder / LOSSES) if (folder / LOSSES).is_file() else []
     rules = params.policy.model_dump()
     priced = labels or params.policy.labels
-    said = _counted(priced) if count else priced.model_dump()
+    said = counted(priced) if count else priced.model_dump()
     for name, images in there.items():
         said["tasks"] = {**said["tasks"], name: {**said["tasks"].get(name, {}), "there": images, "full": images, "transfer": images}}
     values = {**rules, "budget": budget, "cost": {}, "labels": said}
@@ -83,12 +83,12 @@ def of_table(path: Path, budget: float, labels: LabelsParams | None, losses: Pat
     table, priced = read_table(path), labels or LabelsParams()
     if not has_amounts(table):
         raise TaskonomyError(f"{path}: has no column images: there are no amounts of labels to choose from")
-    found = curves(_losses(losses), str(losses)) if losses is not None else []
-    values = {"budget": budget, "preset": "practice", "labels": _counted(priced) if count else priced.model_dump(), "exclude": ["random_projection"]}
+    found = label_curves(losses) if losses is not None else []
+    values = {"budget": budget, "preset": "practice", "labels": counted(priced) if count else priced.model_dump(), "exclude": ["random_projection"]}
     return Asked(with_predictions(table, found), checked(PolicyParams, values, "options"), tuple(found))
 
 
-def _counted(labels: LabelsParams) -> dict[str, Any]:
+def counted(labels: LabelsParams) -> dict[str, Any]:
     """Return the labels with the price 1 for each image, so that the budget counts them."""
     said = labels.model_dump()
     tasks = {name: {**one, "price": None} for name, one in said["tasks"].items()}
@@ -109,12 +109,21 @@ def _there(folder: Path, table: pd.DataFrame) -> dict[str, int]:
     return found
 
 
-def _losses(path: Path) -> pd.DataFrame:
-    """Read losses by building, of the half of the test images that affinities are measured on.
+def label_curves(path: Path, *, shallow: bool = False) -> list[LabelCurve]:
+    """Read losses by building, of the half of the test images that affinities are measured on, as curves.
+
+    Args:
+        path: The file.
+        shallow: Whether to read the shallow networks on the image, a baseline that no policy chooses, in place of all others.
 
     Raises:
         TaskonomyError: The file is not such a table.
     """
+    losses = _losses(path)
+    return curves(losses[losses["sources"].eq(PIXELS) == shallow], str(path))
+
+
+def _losses(path: Path) -> pd.DataFrame:
     names = ("target", "sources", "images", "building", "tests", "loss")
     sheet = read_sheet(path, "table of losses", names, ("split",), ("target", "sources", "building", "split"))
     rows = []

@@ -20,9 +20,8 @@ from taskonomy.config.params import NormalizeParams
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS, Split
 from taskonomy.errors import TaskonomyError
-from taskonomy.tables.table import SELF, SHARES, split_sources
+from taskonomy.tables.table import PIXELS, SELF, SHARES, split_sources
 
-PIXELS = "pixels"
 LOSS_COLUMNS = ("target", "sources", "images", "split", "building", "tests", "loss")
 
 
@@ -85,8 +84,8 @@ def tables_over_amounts(
         prepared: Folder of the prepared data, which knows the building of each image; intervals are over buildings.
 
     Returns:
-        The affinity table; the same affinities with the win rates of the half that policies are evaluated on; the mean loss of every row on each
-        building of either half.
+        The affinity table; the same affinities with the win rates of the half that policies are evaluated on; the mean loss of every
+        network, the shallow ones among them, on each building of either half.
     """
     data, tables, others, losses = Prepared(prepared), [], [], []
     for target in targets:
@@ -123,13 +122,13 @@ def table_of_target(data: AmountLosses, params: NormalizeParams, groups: Shaped[
 
 
 def losses_by_building(data: AmountLosses, split: Split, where: Shaped[np.ndarray, " tests"]) -> pd.DataFrame:
-    """Compute the mean loss of every row on the test images of each building."""
-    rows, parts = data.rows, []
+    """Compute the mean loss of every network, the shallow ones among them, on the test images of each building."""
+    parts = []
     if len(where) != data.losses.shape[1]:
         raise TaskonomyError(f"{data.target}: losses of {data.losses.shape[1]} images, not of the {len(where)} prepared; run `amounts` again")
     for building in sorted(set(where.tolist())):
-        here = data.losses[rows][:, where == building]
-        names = {"target": data.target, "sources": [data.names[row] for row in rows], "images": pd.array(data.images[rows], "Int64")}
+        here = data.losses[:, where == building]
+        names = {"target": data.target, "sources": data.names, "images": pd.array(data.images, "Int64")}
         more = {"split": split.value, "building": building, "tests": here.shape[1], "loss": here.mean(1, dtype=np.float64)}
         parts.append(pd.DataFrame({**names, **more}))
     found = pd.concat(parts, ignore_index=True)

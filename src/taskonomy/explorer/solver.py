@@ -12,9 +12,10 @@ import pandas as pd
 
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError
-from taskonomy.explorer.budget_curve import BudgetCurve, budgets
+from taskonomy.explorer.budget_curve import BudgetCurve
 from taskonomy.policy.planner import Planner, Policy
 from taskonomy.policy.problem import Problem
+from taskonomy.policy.round_budgets import budgets
 from taskonomy.tasks import BUILT_IN, Registry
 
 _PLANNERS, _ANSWERS = 16, 500

@@ -65,7 +65,7 @@ def front(
     for order in progress(sorted(set(orders))):
         planner = Planner(table, params.model_copy(update={"max_order": order}), registry=registry)
         policies = [planner.policy(budget) for budget in chosen] if chosen is not None else _budgets(planner)
-        points += _with_next(policies)
+        points += with_next(policies)
     return points
 
 
@@ -88,7 +88,8 @@ def _once(policies: Iterable[Policy]) -> list[Policy]:
     return list({policy.budget: policy for policy in policies}.values())
 
 
-def _with_next(policies: list[Policy]) -> list[FrontPoint]:
+def with_next(policies: list[Policy]) -> list[FrontPoint]:
+    """Make a front of one order's policies, by ascending budget: each with what the next one adds."""
     points = []
     for now, then in itertools.pairwise(policies):
         added = ((now.budget, then.budget), (now.objective, then.objective), (now.mean_gain, then.mean_gain), (now.mean_quality, then.mean_quality))

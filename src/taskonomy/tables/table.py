@@ -32,6 +32,7 @@ from taskonomy.tables.csv_reader import Sheet, parse_sheet, read_sheet
 from taskonomy.tables.transfer_spec import variant
 
 SELF, RANDOM = "self", "random_projection"  # sources that are no task: the target's own network, and an encoder with random weights
+PIXELS = "pixels"  # in tables of losses: the shallow network on the image, which no affinity table has as a row
 REQUIRED = ("target", "sources", "affinity")
 OPTIONAL = ("low", "high", "gain", "quality", "gain_scratch", "beats_constant", "imputed")
 IMAGES = "images"  # most tables have one amount of labels, and no such column

@@ -1,5 +1,6 @@
 """The numbers behind each figure, which the page offers as CSV. Tasks go by their names, as in all tables of results."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from taskonomy.report.inputs import Results
 _DIGITS = 6  # significant ones; more would make the page larger for nothing
 
 
-def figure_data(results: Results, matrix: pd.DataFrame, worse: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
-    """Collect the numbers of every figure that the page does not compute itself: figure -> columns and rows."""
-    found = {"heat": _long(matrix, "affinity"), "tree": _merges(results.tree), "savings": _sets(results.task_sets)}
+def figure_data(results: Results, matrix: pd.DataFrame, worse: pd.DataFrame | None, more: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
+    """Collect the numbers of every figure that the page does not compute itself, with `more` of them: figure -> columns and rows."""
+    found: dict[str, pd.DataFrame] = {**more, "heat": _long(matrix, "affinity"), "tree": _merges(results.tree), "savings": _sets(results.task_sets)}
     if worse is not None:
         found["heat"]["worse_than_constant"] = _long(worse, "worse")["worse"].astype("boolean")
     if results.losses is not None:

@@ -8,6 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from taskonomy.advice.basis import label_curves
+from taskonomy.advice.curves import LabelCurve
+from taskonomy.advice.spending import read_amounts_table
 from taskonomy.affinity.table1 import read_networks
 from taskonomy.config.params import Params
 from taskonomy.errors import TaskonomyError
@@ -18,6 +21,21 @@ from taskonomy.tables.table import read_table
 from taskonomy.tasks import BUILT_IN, Registry
 
 STAGES = ("policy", "front", "savings", "evaluate")  # stages whose parameters every page shows
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a run with several amounts of labels has beside its table with the largest.
+
+    Attributes:
+        table: Affinities of all amounts.
+        curves: Losses of the table's rows by amount, and those of the shallow networks on the image.
+        spending: Result of `taskonomy.advice.spending`.
+    """
+
+    table: pd.DataFrame
+    curves: tuple[LabelCurve, ...]
+    spending: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,7 @@ class Results:
         samples: Contents of the stage `samples`, with pictures as data URIs.
         facts: Result of `taskonomy.report.provenance`, with the parameters of the run.
         params: Parameters of what was computed from the table, by section.
+        amounts: Several amounts of labels, if the run has them.
         images: Numbers of labelled images that a fully supervised network and a transfer need.
         studies: The paper's experiments.
         registry: Registry of tasks, with their titles.
@@ -61,6 +80,7 @@ class Results:
     samples: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
     params: dict[str, Any] | None = None
+    amounts: Amounts | None = None
     images: tuple[int, int] | None = None
     studies: tuple[Study, ...] = ()
     registry: Registry = BUILT_IN
@@ -91,12 +111,22 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
         buildings=Buildings(pd.read_csv(parts, dtype={"building": str}), params.normalize.confidence) if parts.is_file() else None,
         samples=_with_pictures(_json(samples), samples.parent) if samples.is_file() else None,
         params=params.model_dump(mode="json", include=set(STAGES)),
+        amounts=_amounts(folder),
         images=images_of_run(optional.get("facts"), params),
         studies=tuple(studies(folder, experiments, params.registry)),
         registry=params.registry,
         **optional,
         **tables,
     )
+
+
+def _amounts(folder: Path) -> Amounts | None:
+    """Read what the stages `amounts` and `spending` wrote; None for a run with one amount, and for a table from elsewhere."""
+    path, losses = folder / "amounts.csv", folder / "amounts_losses.csv"
+    if not path.is_file() or (table := read_amounts_table(path)) is None:
+        return None
+    curves = (*label_curves(losses), *label_curves(losses, shallow=True))
+    return Amounts(table, curves, _json(folder / "spending.json"))
 
 
 def images_of_run(facts: dict[str, Any] | None, params: Params) -> tuple[int, int]:

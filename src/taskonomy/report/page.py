@@ -12,6 +12,7 @@ from taskonomy.evaluation.significance import JUDGED_BY
 from taskonomy.evaluation.tree import without_sources
 from taskonomy.report import affinities_section as affinities
 from taskonomy.report import agreement_section as agreement
+from taskonomy.report import amounts_section as of_amounts
 from taskonomy.report import labels_section as labelled
 from taskonomy.report import networks_section as networks
 from taskonomy.report import policy_section as decision
@@ -54,9 +55,9 @@ def page(title: str, results: Results) -> str:
     shown = decision.points(results)
     chosen = decision.chosen(results.policy, shown)
     rules = page_rules(results)
-    tasks = by_family(
-        sorted({*results.table["target"], *(name for point in shown for name in point["sources"]), *(rules["tasks"] if rules else ())}), registry
-    )
+    amounts = of_amounts.shown(results.amounts, registry)
+    named = {*results.table["target"], *(name for point in shown for name in point["sources"]), *(rules["tasks"] if rules else ())}
+    tasks = by_family(sorted(named | of_amounts.tasks(amounts)), registry)
     others = _used_as_they_are(results)
     matrix = affinity_matrix(without_sources(results.table, results.excluded, registry), registry)
     worse = affinities.worse_than_constant(results.table, matrix)
@@ -68,7 +69,7 @@ def page(title: str, results: Results) -> str:
         "variants": decision.variants(results.table, registry),
         "colours": FAMILY_COLOURS,
         "marks": FAMILY_MARKS,
-        **_figures(results, matrix, worse),
+        **_figures(results, matrix, worse, amounts),
     }
     families = {name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)}
     samples = results.samples or {"networks": [], "transfers": []}
@@ -92,6 +93,7 @@ def page(title: str, results: Results) -> str:
         chance_see=chance.better_than_chance(results.significance),
         significance=chance.shown(results.significance),
         elsewhere=chance.elsewhere(results.policy, results.significance),
+        amounts=amounts,
         labelled=labelled.shown(results),
         networks=None if results.networks is None else networks.table(results.networks, registry),
         curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
@@ -104,7 +106,7 @@ def page(title: str, results: Results) -> str:
         made_of=made_of.shown(results),
         style=_ours("page.css"),
         rules=rules,
-        script=Markup("\n").join(_ours(name) for name in ("solver.js", "shared.js", "rules.js", "page.js", "downloads.js")),
+        script=Markup("\n").join(map(_ours, ("solver.js", "shared.js", "rules.js", "page.js", *(["amounts.js"] if amounts else []), "downloads.js"))),
         plotly=Markup(get_plotlyjs()),  # noqa: S704, plotly's own file
         data=Markup(embedded_json(data)),  # noqa: S704, escaped for a script element by embedded_json
     )
@@ -130,7 +132,7 @@ def _affinities(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
     }
 
 
-def _figures(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
+def _figures(results: Results, matrix: Any, worse: Any, amounts: dict[str, Any] | None) -> dict[str, Any]:
     """Draw what the page does not draw itself, with the numbers behind each figure."""
     registry = results.registry
     heat = heat_map(matrix, registry, worse, affinities.imputed_pairs(results.table))
@@ -141,7 +143,10 @@ def _figures(results: Results, matrix: Any, worse: Any) -> dict[str, Any]:
     if results.losses is not None:
         figures["losses"] = loss_map(affinities.matrix_before(results.losses, matrix), registry)
     figures |= {f"study-{study.name}": study.figure for study in results.studies}
-    return {"figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()}, "numbers": figure_data(results, matrix, worse)}
+    figures |= {one["id"]: one["figure"] for one in amounts["panels"]} if amounts else {}
+    drawn = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    numbers = figure_data(results, matrix, worse, of_amounts.numbers(amounts) if amounts else {})
+    return {"figures": drawn, "numbers": numbers, **({"amounts": of_amounts.of_script(amounts, results.amounts, registry)} if amounts else {})}
 
 
 def _ours(name: str) -> Markup:

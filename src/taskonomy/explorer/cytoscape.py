@@ -8,6 +8,7 @@ from taskonomy.policy.planner import Policy
 from taskonomy.report.figures import FAMILY_COLOURS, by_family
 from taskonomy.tables.table import SELF, labelled
 from taskonomy.tasks import Registry
+from taskonomy.wording import wording as words
 
 ROW, WIDTH = 20, 128  # pixels between targets, and between the two columns
 TITLE = 230  # pixels for a task's title on either side; longer ones take several lines
@@ -35,10 +36,10 @@ def elements(policy: Policy, registry: Registry) -> list[Element]:
     ordered = sorted(policy.sources, key=lambda name: (sum(feeds[name]) / len(feeds[name]), name))
     sources = {name: number for number, name in enumerate(ordered)}
     rows = height(policy, registry) - _MARGIN
-    node = partial(_node, registry)
+    node, left, right = partial(_node, registry), *_titles(policy, registry)
     nodes = [
-        *(node(f"s{number}", name, "from", 0.0, (number + 0.5) * rows / len(sources)) for name, number in sources.items()),
-        *(node(f"t{number}", name, "to", WIDTH, (number + 0.5) * rows / len(targets)) for name, number in targets.items()),
+        *(node(f"s{number}", name, left[name], "from", 0.0, (number + 0.5) * rows / len(sources)) for name, number in sources.items()),
+        *(node(f"t{number}", name, right[name], "to", WIDTH, (number + 0.5) * rows / len(targets)) for name, number in targets.items()),
     ]
     place = {one["data"]["id"]: one["position"]["y"] for one in nodes}
     lines = []
@@ -51,9 +52,18 @@ def elements(policy: Policy, registry: Registry) -> list[Element]:
 
 def height(policy: Policy, registry: Registry) -> int:
     """Compute the height in pixels: a row for each target or source, whichever are more, of as many lines as the longest title takes."""
-    names = {*policy.sources, *(one.target for one in policy.transfers)}
-    lines = max(math.ceil(len(registry.title(name)) / _LETTERS) for name in names)
+    lines = max(math.ceil(len(title) / _LETTERS) for side in _titles(policy, registry) for title in side.values())
     return max(8, len(policy.sources), len(policy.transfers)) * (ROW + 14 * (lines - 1)) + _MARGIN
+
+
+def _titles(policy: Policy, registry: Registry) -> tuple[dict[str, str], dict[str, str]]:
+    """Name the sources and the targets; where a table has several amounts, each with its labelled images."""
+
+    def named(name: str, images: int | None) -> str:
+        return f"{registry.title(name)}, {'in full' if images is None else words.count(images, 'image')}" if policy.amounts else registry.title(name)
+
+    sources = {name: registry.title(name) if name in policy.licences else named(name, None) for name in policy.sources}
+    return sources, {one.target: named(one.target, policy.amounts.get(one.target, one.images)) for one in policy.transfers}
 
 
 def stylesheet(theme: str) -> list[Element]:
@@ -80,8 +90,8 @@ def _bend(rise: float) -> dict[str, list[float]]:
     return {"along": [along, 1 - along], "aside": [aside, -aside]}
 
 
-def _node(registry: Registry, key: str, name: str, side: str, x: float, y: float) -> Element:
-    data = {"id": key, "task": name, "title": registry.title(name), "colour": _colour(name, registry)}
+def _node(registry: Registry, key: str, name: str, title: str, side: str, x: float, y: float) -> Element:
+    data = {"id": key, "task": name, "title": title, "colour": _colour(name, registry)}
     return {"data": data, "position": {"x": x, "y": y}, "classes": side}
 
 

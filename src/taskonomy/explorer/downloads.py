@@ -10,7 +10,7 @@ from taskonomy.atomic_io import to_json
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Transfer
-from taskonomy.tables.table import ABOUT, OPTIONAL, REQUIRED, join_sources, labelled
+from taskonomy.tables.table import ABOUT, IMAGES, OPTIONAL, REQUIRED, join_sources, labelled
 
 
 def as_json(policy: Policy, alternatives: Sequence[Policy]) -> str:
@@ -24,12 +24,12 @@ def as_csv(policy: Policy) -> str:
     It has no other rows, but for sources that are known and never chosen alone: a table says what it knows of a source in a row of that source alone,
     so that each of these has such a row, without an affinity.
     """
-    imputed = any(one.imputed for one in policy.transfers)
-    rows = [(one.target, one.sources, _numbers(one) + [str(int(one.imputed))] * imputed) for one in policy.transfers]
+    imputed, several = any(one.imputed for one in policy.transfers), bool(policy.amounts)
+    rows = [(one.target, one.sources, _numbers(one) + [str(int(one.imputed))] * imputed + [_images(one)] * several) for one in policy.transfers]
     known, alone = {**policy.licences, **policy.inference}, {one.sources[0] for one in policy.transfers if len(one.sources) == 1}
     into = {labelled(name): one.target for one in policy.transfers for name in one.sources}
-    rows += [(into[name], (name,), [""] * (3 + imputed)) for name in known if name in into and name not in alone]
-    names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality") or (name == "imputed" and imputed)))
+    rows += [(into[name], (name,), [""] * (3 + imputed + several)) for name in known if name in into and name not in alone]
+    names = (*REQUIRED, *(name for name in OPTIONAL if name in ("gain", "quality") or (name == "imputed" and imputed)), *([IMAGES] * several))
     text = StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow((*names, *(ABOUT if known else ())))
@@ -40,6 +40,10 @@ def as_csv(policy: Policy) -> str:
 
 def _numbers(one: Transfer) -> list[str]:
     return ["" if number != number else repr(number) for number in (one.affinity, one.gain, one.quality)]
+
+
+def _images(one: Transfer) -> str:
+    return "" if one.images is None else str(one.images)
 
 
 def _about(policy: Policy, sources: tuple[str, ...]) -> list[str]:

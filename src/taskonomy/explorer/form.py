@@ -153,7 +153,7 @@ def field_of(line: str) -> str:
         if line.startswith((f"policy.{name} ", f"policy.{name.replace('-', 's.')} ")):
             return name
     if line.startswith("policy.labels"):
-        return "label-price"
+        return "label-full" if ".full" in line else "label-price"
     return "tasks" if line.startswith(("policy: ", "policy.r", "policy.e", "no transfer is left")) else "solver"
 
 

@@ -11,7 +11,7 @@ from taskonomy.config.params import read_params
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.errors import TaskonomyError, unknown
 from taskonomy.report.figures import by_family
-from taskonomy.tables.table import MEASURES, SELF, external_sources, join_sources, read_table, task_names, unmeasured
+from taskonomy.tables.table import MEASURES, external_sources, is_gold, join_sources, read_table, task_names, unmeasured
 from taskonomy.tasks import BUILT_IN, Registry
 
 AFFINITIES, HELD_OUT = Path("results/measured/affinities.csv"), Path("results/measured/held_out.csv")
@@ -78,7 +78,7 @@ def opened(
 ) -> LoadedTable:
     """Open a table in memory as `open_path` does."""
     targets, sources = task_names(table)
-    own = table.loc[table["sources"] == (SELF,), "target"]  # gold: a target's own network needs the target's labels
+    own = table.loc[is_gold(table), "target"]  # gold: a target's own network needs the target's labels
     usable, tasks = {*sources, *own}, tuple(by_family(sorted({*targets, *sources}), registry))
     if params is None:
         params = PolicyParams(budget=max(1, round(len(usable) / 3)), exclude=_baselines(tasks, registry), alternatives=ALTERNATIVES)

@@ -8,7 +8,7 @@ from taskonomy.policy.problem import Transfer
 
 @dataclass(frozen=True)
 class Rerouted:
-    """A target that another transfer solves in the later policy."""
+    """A target that another transfer solves in the later policy, or one on another number of labelled images."""
 
     before: Transfer
     after: Transfer
@@ -34,6 +34,11 @@ class PolicyDifference:
         return not (self.sources_added or self.sources_removed or self.targets_added or self.targets_removed or self.rerouted)
 
 
+def differs(before: Transfer, after: Transfer) -> bool:
+    """Return whether two transfers to one target are different rows of a table."""
+    return (before.sources, before.images) != (after.sources, after.images)
+
+
 def difference(before: Policy, after: Policy) -> PolicyDifference:
     """Compare two policies; targets that only one of them has do not count as rerouted."""
     old, new = ({one.target: one for one in policy.transfers} for policy in (before, after))
@@ -42,7 +47,7 @@ def difference(before: Policy, after: Policy) -> PolicyDifference:
         sources_removed=tuple(sorted(set(before.sources) - set(after.sources))),
         targets_added=tuple(sorted(set(new) - set(old))),
         targets_removed=tuple(sorted(set(old) - set(new))),
-        rerouted=tuple(Rerouted(old[name], one) for name, one in new.items() if name in old and old[name].sources != one.sources),
+        rerouted=tuple(Rerouted(old[name], one) for name, one in new.items() if name in old and differs(old[name], one)),
         objective=after.objective - before.objective,
         cost=after.cost - before.cost,
         gain=after.mean_gain - before.mean_gain,

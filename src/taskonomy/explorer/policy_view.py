@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import html
 
-from taskonomy.explorer.policy_diff import PolicyDifference, difference
+from taskonomy.explorer.policy_diff import PolicyDifference, difference, differs
 from taskonomy.policy.label_costs import money
 from taskonomy.policy.planner import Policy
 from taskonomy.policy.problem import Transfer
@@ -71,22 +71,24 @@ def transfers(before: Policy | None, policy: Policy, registry: Registry) -> Comp
     """Show every target with the transfer that solves it; those that were rerouted are marked, with their previous transfer."""
     old = {} if before is None else {one.target: one for one in before.transfers}
     by_target = {one.target: one for one in policy.transfers}
-    scratch = "gain_scratch" in policy.measures
-    heads = ("Target", "transferred from", "gain", "quality", *([SCRATCH] if scratch else []))
+    scratch, several = "gain_scratch" in policy.measures, bool(policy.amounts)
+    heads = ("Target", "transferred from", *(["images"] if several else []), "gain", "quality", *([SCRATCH] if scratch else []))
     head = html.Tr([html.Th(name, scope="col") for name in heads])
-    rows = [_transfer(by_target[name], old.get(name), registry, scratch) for name in by_family(list(by_target), registry)]
+    rows = [_transfer(by_target[name], old.get(name), registry, scratch, several) for name in by_family(list(by_target), registry)]
     return html.Table([html.Thead(head), html.Tbody(rows)])
 
 
-def _transfer(one: Transfer, before: Transfer | None, registry: Registry, scratch: bool) -> Component:
-    other = before is not None and before.sources != one.sources
-    marked: dict[str, Any] = (
-        {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}"} if before is not None and other else {}
-    )
+def _transfer(one: Transfer, before: Transfer | None, registry: Registry, scratch: bool, several: bool) -> Component:
+    other = before is not None and differs(before, one)
+    marked: dict[str, Any] = {}
+    if before is not None and other:
+        images = f" on {words.images(before.images)} images" if several else ""
+        marked = {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}{images}"}
     earlier = rates(before, scratch) if before is not None and other else [None] * len(rates(one, scratch))
     cells = [html.Td(_cell(now, then)) for now, then in zip(rates(one, scratch), earlier, strict=True)]
     title = html.Button(registry.title(one.target), className="plain", title="Show where it could be transferred from", **shows(one.target))
-    return html.Tr([html.Th(title, scope="row"), html.Td(sources_of(one, registry)), *cells], **marked)
+    images = [html.Td(words.images(one.images))] if several else []
+    return html.Tr([html.Th(title, scope="row"), html.Td(sources_of(one, registry)), *images, *cells], **marked)
 
 
 def shows(name: str) -> dict[str, Any]:

@@ -56,9 +56,7 @@ def read_amounts_table(path: Path) -> pd.DataFrame | None:
     return table if has_amounts(table) else None
 
 
-def spending(
-    table: pd.DataFrame, elsewhere: pd.DataFrame, params: PolicyParams, full: Mapping[str, int], registry: Registry = BUILT_IN
-) -> Spending:
+def spending(table: pd.DataFrame, elsewhere: pd.DataFrame, params: PolicyParams, full: Mapping[str, int], registry: Registry = BUILT_IN) -> Spending:
     """Solve budgets of labels, from the smallest that serves every target to the one from which on nothing improves.
 
     Args:

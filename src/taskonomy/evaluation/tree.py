@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 
 from taskonomy.config.policy_params import TreeConstruction
 from taskonomy.errors import TaskonomyError, unknown
-from taskonomy.tables.table import is_gold, labelled, task_names
+from taskonomy.tables.table import is_gold, labelled, task_names, with_most_images
 from taskonomy.tasks import BUILT_IN, Registry
 
 
@@ -47,8 +47,10 @@ class Tree:
 def first_order(table: pd.DataFrame) -> pd.DataFrame:
     """Build the matrix of first-order affinities, targets x sources, each target's measured row scaled to sum 1; NaN where a pair was not measured.
 
-    Transitive and fine-tuned transfers are left out: their sources are not tasks, and tables differ in which ones they have.
+    Transitive and fine-tuned transfers are left out: their sources are not tasks, and tables differ in which ones they have. Of several amounts of
+    labels, each transfer has its largest.
     """
+    table = with_most_images(table)
     frozen = table["sources"].map(lambda sources: len(sources) == 1 and labelled(sources[0]) == sources[0])
     single = table[frozen & ~is_gold(table)]
     matrix = single.assign(source=single["sources"].str[0]).pivot(index="target", columns="source", values="affinity")

@@ -29,6 +29,8 @@ def elements(policy: Policy, registry: Registry) -> list[Element]:
     feeds: dict[str, list[int]] = {name: [] for name in policy.sources}
     edges = []
     for one in policy.transfers:
+        if one.sources == (SELF,) and one.images is not None:
+            continue  # its own network from scratch on some images reads no source
         for written in one.sources:
             source = one.target if written == SELF else labelled(written)
             feeds[source].append(targets[one.target])

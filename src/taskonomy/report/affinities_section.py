@@ -9,6 +9,7 @@ import pandas as pd
 from taskonomy.affinity.noise import deviations
 from taskonomy.evaluation.families import CHANCE
 from taskonomy.evaluation.tree import Tree, first_order
+from taskonomy.tables.table import with_most_images
 from taskonomy.tasks import Registry
 from taskonomy.wording.wording import count, percent, titles
 
@@ -40,7 +41,7 @@ def worse_than_constant(table: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame
     """
     if "beats_constant" not in table or table["beats_constant"].isna().all():
         return None
-    single = table[table["sources"].map(len) == 1]
+    single = with_most_images(table[table["sources"].map(len) == 1])
     rates = single.assign(source=single["sources"].str[0]).pivot(index="target", columns="source", values="beats_constant")
     return rates.reindex(index=like.index, columns=like.columns) < 0.5
 

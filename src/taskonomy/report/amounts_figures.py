@@ -90,7 +90,7 @@ def loss_figure(ways: Sequence[Way], shown: pd.DataFrame) -> go.Figure:
     ends = [float(np.log10(each)) for each in (0.85 * measured[0], 1.15 * max(ticks))]
     figure.update_xaxes(type="log", range=ends, tickvals=ticks, ticktext=[f"{one:,.0f}" for one in ticks], title="labelled images")
     figure.update_yaxes(title="mean loss", nticks=5, rangemode="normal")
-    figure.update_layout(height=250 + 19 * (len(ways) + bool(shown["predicted"].any())), legend=below(-0.3))
+    figure.update_layout(height=262 + 19 * (len(ways) + bool(shown["predicted"].any())), legend=below(-0.36))
     return plain(figure)
 
 

@@ -129,7 +129,9 @@ def _spending(amounts: Amounts, registry: Registry) -> dict[str, Any]:
 def _what_is_enough(all_points: list[dict[str, Any]], chosen: dict[str, Any], currency: str) -> str:
     most, share = all_points[-1], percent(chosen["objective"] / (all_points[-1]["objective"] or 1))
     if chosen is most:
-        return f"From {most['text']} on, no more labels improve a target."
+        half = [one for one in all_points if one["cost"] <= most["cost"] / 2][-1:] or [most]
+        some = percent(half[0]["objective"] / (most["objective"] or 1))
+        return f"From {most['text']} on, no more labels improve a target; with {half[0]['text']} the policy has {some} of the objective."
     said = f"All that improves a target costs {most['text']}; {chosen['text']} {'buy' if currency == LABELS else 'buys'} {share} of the objective"
     if chosen["quality"] is None or most["quality"] is None:
         return f"{said}."

@@ -33,7 +33,7 @@ from taskonomy.report.figures import (
 )
 from taskonomy.report.inputs import Results
 from taskonomy.report.page_solver import page_rules
-from taskonomy.tables.table import external_sources, measured, task_names
+from taskonomy.tables.table import external_sources, has_amounts, measured, task_names
 from taskonomy.tasks import FAMILIES
 from taskonomy.wording.wording import as_it_is
 
@@ -94,6 +94,7 @@ def page(title: str, results: Results) -> str:
         significance=chance.shown(results.significance),
         elsewhere=chance.elsewhere(results.policy, results.significance),
         amounts=amounts,
+        several=has_amounts(results.table),
         labelled=labelled.shown(results),
         networks=None if results.networks is None else networks.table(results.networks, registry),
         curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),

@@ -14,7 +14,7 @@ from taskonomy.policy.numbers import as_written
 from taskonomy.policy.problem import Problem, barred_by_licence
 from taskonomy.report.inputs import Results
 from taskonomy.report.policy_section import SHOWN
-from taskonomy.tables.table import external_sources, labelled, measured, task_names
+from taskonomy.tables.table import external_sources, has_amounts, labelled, measured, task_names
 from taskonomy.tasks import BUILT_IN
 
 MOST_ROWS = 20_000  # of a table that a page carries: some 2 MB
@@ -42,11 +42,13 @@ def _inference(known: Mapping[str, Fraction], most: Fraction | None) -> dict[str
 
 
 def page_rules(results: Results) -> dict[str, Any] | None:
-    """Collect what the page needs to solve the table by other rules than the pipeline's; None where the parameters are not known.
+    """Collect what the page needs to solve the table by other rules than the pipeline's.
+
+    It is None where the parameters are not known, and for a table with several amounts of labels, which the page does not solve and says so.
 
     A table that is too large for a page is left out, and `rows` is null: the page then says what to run instead.
     """
-    if results.params is None:
+    if results.params is None or has_amounts(results.table):
         return None
     params = PolicyParams.model_validate(results.params["policy"])
     table = measured(results.table)

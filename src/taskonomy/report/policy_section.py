@@ -10,7 +10,7 @@ from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.evaluation.jackknife import Interval
 from taskonomy.policy import numbers
 from taskonomy.report.inputs import Results
-from taskonomy.tables.table import SELF, labelled
+from taskonomy.tables.table import SELF, has_amounts, labelled
 from taskonomy.tables.transfer_spec import Variant, variant
 from taskonomy.tasks import Registry
 from taskonomy.wording.wording import SPACE, as_it_is, count, percent, titles
@@ -22,6 +22,7 @@ AGAINST = {
     "quality": "its own fully supervised network",
 }
 SHOWN = ("gain", "quality", "gain_scratch")  # in the order of the page's script
+SCRATCH = "scratch"  # on the page: the target's own network on few images, of a table with several amounts
 ENOUGH = 0.95  # share of the best gain of any budget
 
 
@@ -99,7 +100,8 @@ def labels_saved(results: Results) -> str:
 def variants(table: pd.DataFrame, registry: Registry) -> dict[str, dict[str, str]]:
     """Collect the transitive and fine-tuned sources of a table: as written -> the task and a title."""
     written = sorted({name for sources in table["sources"] for name in sources})
-    return {one.written: {"source": one.source, "title": title_of_variant(one, registry)} for name in written if (one := variant(name)) is not None}
+    found = {one.written: {"source": one.source, "title": title_of_variant(one, registry)} for name in written if (one := variant(name)) is not None}
+    return {**found, **({SCRATCH: {"source": SCRATCH, "title": "its own network, trained from scratch on few images"}} if has_amounts(table) else {})}
 
 
 def title_of_variant(one: Variant, registry: Registry) -> str:
@@ -122,8 +124,13 @@ def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
         "headline": _headline(point, results.registry),
         "details": _details(judged, share, results),
         "see": _feeds(point, results.registry),
-        "transfers": [[one["target"], one["sources"], *_of_transfer(one, results)] for one in point["transfers"]],
+        "transfers": [[one["target"], _drawn_from(one), *_of_transfer(one, results)] for one in point["transfers"]],
     }
+
+
+def _drawn_from(one: dict[str, Any]) -> list[str]:
+    """Return the sources of a transfer as the page names them: a network from scratch on few images is no full supervision, and reads no source."""
+    return [SCRATCH] if one["sources"] == [SELF] and "images" in one else list(one["sources"])
 
 
 def _judged(point: dict[str, Any], measure: str, results: Results) -> Interval:
@@ -187,6 +194,8 @@ def _feeds(point: dict[str, Any], registry: Registry) -> str:
     fed: Counter[str] = Counter()
     for one in point["transfers"]:
         fed.update({one["target"] if name == SELF else labelled(name) for name in one["sources"]})
+    if not point["sources"]:
+        return "No task is labelled in full."
     times = max(fed[name] for name in point["sources"])
     own = [name for name in point["sources"] if not any(name in map(labelled, one["sources"]) for one in point["transfers"] if one["target"] != name)]
     ties = [name for name in point["sources"] if fed[name] == times]

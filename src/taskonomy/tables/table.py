@@ -149,6 +149,15 @@ def has_amounts(frame: pd.DataFrame) -> bool:
     return IMAGES in frame and bool(frame[IMAGES].notna().any())
 
 
+def with_most_images(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep of each transfer the row with the most labelled images; one without a number has all that there are."""
+    if not has_amounts(frame):
+        return frame
+    order = frame.assign(order=frame[IMAGES].fillna(math.inf)).sort_values("order", kind="stable").index
+    last = ~frame.loc[order].duplicated(["target", "sources"], keep="last")
+    return frame[last.reindex(frame.index)]
+
+
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that are not imputed: what claims of measurements rest on."""
     return frame[~frame["imputed"]].reset_index(drop=True) if "imputed" in frame and frame["imputed"].any() else frame

@@ -33,7 +33,7 @@
       text: bought(full).map((row) => `  ${row[1].toLocaleString("en")}`), hovertemplate: "%{x:,} images<extra></extra>",
     });
     const lines = rows.flatMap((row, place) => [[0.8 * least, place], [row[1], place], [null, null]]);
-    const wide = !phone.matches, high = wide ? 21 : 30;
+    const wide = !phone.matches, high = wide ? 21 : 34;
     const traces = [
       { x: lines.map(([x]) => x), y: lines.map(([, y]) => y), mode: "lines", line: { width: 1, color: css("--line") }, hoverinfo: "skip", showlegend: false },
       { x: ticks.map(([x]) => x), y: ticks.map(([, y]) => y), mode: "markers", name: "amounts measured", marker: { symbol: "line-ns-open", size: 9, color: css("--soft") }, hoverinfo: "skip" },

@@ -33,13 +33,14 @@ from taskonomy.machine.cores import cores
 
 ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
-POLICY = ("chosen", "policy@*", "evaluate@*", "report@*")  # and the export, where the policy is another
+POLICY = ("chosen", "policy@*", "spending", "evaluate@*", "report@*")  # and the export, where the policy is another
 RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
 TABLE = (
     "normalize",
     "noise",
     "agreement",
     "facts",
+    "spending",
     "export",
     *(f"{stage.removesuffix('*')}measured" for stage in RULES if "@" in stage),
 )  # all that a changed loss may change
@@ -297,7 +298,7 @@ def row(edit: Edit, cost: Cost) -> str:
     """One line of the table."""
     counts = Counter(name.partition("@")[0] for name in cost.ran)
     order = ["world", "prepare", "cards", "train", "transfer", "variants", "chosen", "amounts", "samples", "facts", "normalize", "noise"]
-    order += ["agreement", "policy", "front", "savings", "evaluate", "studies", "export", "query", "report"]
+    order += ["agreement", "policy", "front", "spending", "savings", "evaluate", "studies", "export", "query", "report"]
     if strange := counts.keys() - set(order):
         raise TaskonomyError(f"this table has no place for the stages {', '.join(sorted(strange))}")
     stages = ", ".join(f"{name} ({counts[name]})" if counts[name] > 1 else name for name in order if counts[name])

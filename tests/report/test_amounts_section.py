@@ -62,7 +62,7 @@ def test_measured_points_are_the_losses_of_the_table_and_predicted_ones_are_mark
             assert row.predicted == (row.images > AMOUNTS[-1])
             assert row.images <= FURTHEST * AMOUNTS[-1]
         measured = found[~found["predicted"]]
-        assert measured.groupby("way")["images"].apply(list).map(tuple).eq(AMOUNTS).all()
+        assert {tuple(rows["images"]) for _, rows in measured.groupby("way")} == {AMOUNTS}
         drawn = [trace for trace in panel["figure"].data if trace.mode == "lines+markers"]
         assert [list(trace.y) for trace in drawn] == [measured.loc[measured["way"] == kind, "loss"].tolist() for kind in WAYS]
         dashed = [trace for trace in panel["figure"].data if trace.line.dash == "dash" and trace.x[0] is not None]

@@ -21,7 +21,8 @@ Component = Any
 
 def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Component]:
     """Summarise the policy in a few numbers; `currency` is that of its costs, None: they count tasks."""
-    cost, budget = money(policy.cost, currency), money(policy.budget, currency)
+    # Of several amounts each costs its share of a task: then all digits are many, and rounding hides no more than a share of a label.
+    cost, budget = money(round(policy.cost, 4) if policy.amounts else policy.cost, currency), money(policy.budget, currency)
     tiles_shown = (
         (f"{len(policy.labelled)}", f"labelled in full; cost {cost} of {budget}", "sources"),
         *([(f"{len(policy.licences)}", _others(policy), "others")] if policy.licences else []),

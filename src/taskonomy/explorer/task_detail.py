@@ -45,13 +45,14 @@ def _role(name: str, policy: Policy, problem: Problem, labels: LabelsParams) -> 
     """Say whether a task is labelled, and what that costs."""
     if name in policy.licences:
         return words.as_it_is(policy.licences[name], policy.inference.get(name))
-    cost = f"{money(round(problem.cost[name], 4), problem.currency)}" if name in problem.costs else None
-    if cost is None:
+    if name not in problem.costs:
         return "it may not be labelled in full"
+    one = labels.of(name)
+    below = [key for key, step in problem.steps.items() if step.task == name and step.images <= (one.full or 0)]
+    cost = money(round(float(sum((problem.costs[key] for key in below), start=problem.costs[name])), 4), problem.currency)
     beyond = ""
     if problem.currency is not None:
-        one = labels.of(name)
-        few = f", beyond the {one.transfer:,} of the transfer to it" if name in problem.targets else ""
+        few = f", beyond the {problem.least.get(name, one.transfer):,} of the transfer to it" if name in problem.targets else ""
         beyond = f" for {one.full:,} images{few}"
     return f"{'labelled in full, which costs' if name in policy.sources else 'not labelled in full, which would cost'} {cost}{beyond}"
 

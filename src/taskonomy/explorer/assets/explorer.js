@@ -54,8 +54,9 @@
       if (!known.length) continue;
       svg.append(make("polyline", { points: known.map((one) => `${x(one.budget)},${y(one[what])}`).join(" "), class: what }));
       svg.append(...known.map((one) => make("circle", { cx: x(one.budget), cy: y(one[what]), r: 2, class: what })));
-      const above = what === "gain" || known.at(-1)[what] > 0.3;
-      svg.append(make("text", { x: wide - RIGHT, y: y(known.at(-1)[what]) + (above ? 14 : -6), "text-anchor": "end", class: what }, `mean ${what}`));
+      const last = known.at(-1)[what], other = points.at(-1)[what === "gain" ? "quality" : "gain"] ?? 2;
+      const close = Math.abs(last - other) < 0.2, lower = close ? last < other || (last === other && what === "quality") : what === "gain" || last > 0.3;
+      svg.append(make("text", { x: wide - RIGHT, y: y(last) + (lower ? 14 : -6), "text-anchor": "end", class: what }, `mean ${what}`));
     }
     svg.append(make("text", { x: LEFT, y: HIGH + 22 }, points[0].text));
     if (high > low) svg.append(make("text", { x: wide - RIGHT, y: HIGH + 22, "text-anchor": "end" }, points.at(-1).text));

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -35,18 +36,12 @@ def code_version() -> str:
     return f"{version('taskonomy')}+{digest.hexdigest()}"
 
 
-def run_stage(name: str, arguments: Sequence[str], params: Path = Path("params.yaml")) -> None:
-    """Run a stage in this process as its script does, if the installed code has the version that the project requires.
+def check_version(params: Path = Path("params.yaml")) -> dict[str, Any]:
+    """Check that the installed code has the version that a project requires; return the values of its parameter file.
 
     Raises:
-        TaskonomyError: No such stage, another version, or parameters that the stage needs are missing.
+        TaskonomyError: It has another, or the file cannot be read.
     """
-    from taskonomy.stage.guard import note_installed
-
-    known = stages()
-    if name not in known:
-        raise unknown("stage", [name], known)
-    note_installed(str(_PACKAGE), str(known[name]))  # before its digest is computed, and before any of it that affects results is loaded
     try:
         values = yaml.safe_load(text_as_begun(params))
     except FileNotFoundError:
@@ -59,6 +54,22 @@ def run_stage(name: str, arguments: Sequence[str], params: Path = Path("params.y
             f"{params}: version is {wanted}, that of the installed code {installed}; install the former, or let 'taskonomy init --upgrade' write the"
             " latter: all stages run again then, and networks that it trains alike are not trained again"
         )
+    return dict(values)
+
+
+def run_stage(name: str, arguments: Sequence[str], params: Path = Path("params.yaml")) -> None:
+    """Run a stage in this process as its script does, if the installed code has the version that the project requires.
+
+    Raises:
+        TaskonomyError: No such stage, another version, or parameters that the stage needs are missing.
+    """
+    from taskonomy.stage.guard import note_installed
+
+    known = stages()
+    if name not in known:
+        raise unknown("stage", [name], known)
+    note_installed(str(_PACKAGE), str(known[name]))  # before its digest is computed, and before any of it that affects results is loaded
+    values = check_version(params)
     if name == "world" and "world" not in values:
         raise TaskonomyError(f"{params}: has no section world, which the stage of that name reads")
     sys.argv = [f"taskonomy stage {name}", *arguments]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import PUBLISHED
+from conftest import PUBLISHED, ROOT
 from waiting import HANG
 
 from taskonomy.affinity.measure import Normalization
@@ -156,30 +156,54 @@ def test_a_wrong_choice_names_all_choices_that_the_parameters_have(run: Any, com
     assert line.partition("is not one of ")[2].partition(" (see")[0].split(", ") == [f"'{one}'" for one in choices], line
 
 
-def test_wrong_names_and_missing_files_are_said_before_anything_large_is_imported(tmp_path: Path) -> None:
-    asked = [[*path, "nowhere", *needed(path)] for path in READS]
-    asked += [
-        ["profile", "nothing"],
-        ["plan", "--profile", "nothing"],
-        ["check", "nothing"],
-        ["experiments", "run", "nothing"],
-        ["query", "a", "nowhere"],
-    ]
-    asked += [["predict", "nowhere", "--all"], ["cost"], ["export-onnx", "-o", "written"], ["policy"], ["nothing"], ["policy", "-h"]]
+LARGE = ("torch", "pandas", "scipy", "pyomo", "dvc", "dash", "cv2", "plotly")  # each takes a good part of a second
+
+
+def refused_without(modules: Words, folder: Path, asked: list[list[str]]) -> None:
+    """Run commands one after another in one process: each fails, and none of the modules is imported by then."""
     program = (
         "import json, sys; from taskonomy.cli.main import main\n"
         "for words in json.loads(sys.argv[1]):\n"
         "    sys.argv = ['taskonomy', *words]\n"
-        "    try: main()\n"
-        "    except SystemExit: pass\n"
-        "    large = {'torch', 'pandas', 'numpy', 'scipy', 'pyomo', 'dvc', 'dash', 'cv2', 'plotly'} & sys.modules.keys()\n"
+        "    try: main(); code = 0\n"
+        "    except SystemExit as ended: code = ended.code\n"
+        f"    large = {set(modules)!r} & sys.modules.keys()\n"
+        "    assert code or words[-1] == '-h', words\n"
         "    assert not large, (words, large)\n"
     )
+    done = subprocess.run([sys.executable, "-c", program, json.dumps(asked)], cwd=folder, capture_output=True, text=True, timeout=HANG)
+    assert done.returncode == 0, done.stderr
+
+
+def test_wrong_names_and_missing_files_are_said_before_anything_large_is_imported(tmp_path: Path) -> None:
+    asked = [[*path, "nowhere", *needed(path)] for path in READS]
+    asked += [["profile", "nothing"], ["plan", "--profile", "nothing"], ["check", "nothing"], ["experiments", "run", "nothing"]]
+    asked += [["query", "a", "nowhere"], ["predict", "nowhere", "--all"], ["cost"], ["export-onnx", "-o", "written"], ["policy"], ["nothing"]]
+    asked += [["repro", "trian"], ["repro", "--profile", "nothing"], ["results"], ["stage", "nothing"], ["policy", "-h"]]
+    asked += [["advise", str(PUBLISHED), "--labels", "0"], ["affinity", "profiles", "-o", "written", "--confidence", "2"]]
     (tmp_path / "params.yaml").touch()
+    (tmp_path / "dvc.yaml").write_text("stages: {train: {cmd: echo}}")
+    (tmp_path / ".dvc").mkdir()
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/tiny.yaml").touch()
-    done = subprocess.run([sys.executable, "-c", program, json.dumps(asked)], cwd=tmp_path, capture_output=True, text=True, timeout=HANG)
-    assert done.returncode == 0, done.stderr
+    refused_without((*LARGE, "numpy"), tmp_path, asked)
+
+
+def test_names_of_tasks_and_values_of_options_are_checked_before_a_table_is_read_with_pandas(tmp_path: Path) -> None:
+    """The dictionary of tasks needs numpy, which takes a tenth of a second."""
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    table = str(PUBLISHED)
+    budget = ["policy", table, "--budget"]
+    asked = [[*budget, "8", option, "norml"] for option in ("--exclude", "--require", "--source-only", "--target-only")]
+    asked += [[*budget, "8", "--cost", "norml=2"], [*budget, "8", "--importance", "norml=2"], [*budget, "-1"], [*budget, "8", "--currency", "EUR"]]
+    asked += [["front", table, "--exclude", "norml"], ["tree", table, "--exclude", "norml"], ["tree", table, "--beta", "-1"], ["query", "norml"]]
+    refused_without(LARGE, tmp_path, asked)
+
+
+def test_an_option_is_named_as_the_command_line_has_it_with_the_name_that_may_be_meant(run: Any) -> None:
+    said = refused(run("policy", str(PUBLISHED), "--budget", "8", "--cost", "norml=3"))
+    assert said == "error: --cost: unknown 'norml' (did you mean 'normal'?)"
+    assert run("tree", str(PUBLISHED), "--exclude", "random_projection")[0] == 0  # in the dictionary, whether or not a table has it
 
 
 def test_the_shell_completes_commands_and_choices(tmp_path: Path) -> None:

@@ -34,11 +34,6 @@ def advise(
     json: Json = False,
 ) -> None:
     """Say which labels to buy next: of which task, how many, and what they improve."""
-    from taskonomy.advice.advice import advise as advice_of
-    from taskonomy.advice.basis import of_run, of_table
-    from taskonomy.advice.text import told
-    from taskonomy.policy.label_costs import read_prices
-
     if (money is None) == (labels is None):
         raise TaskonomyError("give --money or --labels, one of both")
     budget = float(labels if money is None else money)  # type: ignore[arg-type]
@@ -48,6 +43,12 @@ def advise(
         raise TaskonomyError("--currency and --prices go together")
     if path.is_dir() and losses is not None:
         raise TaskonomyError("--losses goes with a table; a run has its own")
+
+    from taskonomy.advice.advice import advise as advice_of
+    from taskonomy.advice.basis import of_run, of_table
+    from taskonomy.advice.text import told
+    from taskonomy.policy.label_costs import read_prices
+
     priced = None if prices is None else read_prices(prices, currency or "labels")
     count = money is None
     asked = of_run(path, budget, priced, count=count) if path.is_dir() else of_table(path, budget, priced, losses, count=count)

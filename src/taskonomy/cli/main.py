@@ -15,9 +15,10 @@ from taskonomy.cli import run_pipeline as running
 from taskonomy.cli.advise import advise
 from taskonomy.cli.common import Json, Output, Table, print_json, read, with_progress
 from taskonomy.cli.new_task import query
-from taskonomy.cli.path_checks import file_to_read, file_to_write, folder_to_read, folder_to_write, need_project
+from taskonomy.cli.path_checks import file_to_read, file_to_write, folder_to_read, folder_to_write, need_project, need_results
 from taskonomy.cli.policy_options import Exclude, PolicyOptions, amounts, names, show, texts, with_policy_options
 from taskonomy.cli.strict_options import with_strict_numbers
+from taskonomy.cli.table_names import check_names
 from taskonomy.errors import TaskonomyError, one_line
 
 
@@ -36,9 +37,10 @@ def policy(
     json: Json = False,
 ) -> None:
     """Choose the sources to label, and one transfer per target, under a label budget."""
-    from taskonomy.policy.planner import plan
-
+    check_names(table, shared.named())
     params = shared.params(budget=budget, max_order=max_order, alternatives=alternatives, alternatives_differ_in=alternatives_differ_in)
+
+    from taskonomy.policy.planner import plan
 
     best, others = plan(read(table), params)
     if bill is not None:
@@ -61,11 +63,13 @@ def front(
     json: Json = False,
 ) -> None:
     """Solve every budget for each order, and show what one more label gains."""
+    check_names(table, shared.named())
+    params = shared.params(budget=0.0)
+
     from taskonomy.policy.front import as_frame, parse_numbers
     from taskonomy.policy.front import front as solve_front
     from taskonomy.policy.label_costs import money
 
-    params = shared.params(budget=0.0)
     wanted = [int(order) for order in parse_numbers(orders, "--orders") if order == int(order) and order >= 1]
     if len(wanted) < len(parse_numbers(orders, "--orders")):
         raise TaskonomyError(f"--orders: {orders!r} must be whole numbers >= 1")
@@ -103,13 +107,14 @@ def affinity(
     ] = None,
 ) -> None:
     """Compute affinities with bootstrap intervals from per-image losses."""
+    if not 0 < confidence < 1:
+        raise TaskonomyError(f"--confidence must be between 0 and 1 (is {confidence:g})")
+
     from taskonomy.affinity.losses_file import find_losses, open_losses
     from taskonomy.affinity.measure import Measured, Normalization, as_table, measure
     from taskonomy.atomic_io import write_json
     from taskonomy.tables.table import write_table
 
-    if not 0 < confidence < 1:
-        raise TaskonomyError(f"--confidence must be between 0 and 1 (is {confidence:g})")
     measured: dict[str, Measured] = {}
     for path in with_progress(find_losses(losses), "targets"):
         with open_losses(path) as data:
@@ -138,12 +143,15 @@ def tree(
     ] = None,
 ) -> None:
     """Print the task similarity tree in Newick form."""
+    check_names(table, {"--exclude": names(exclude)})
     from taskonomy.config.checked import checked
     from taskonomy.config.policy_params import EvaluateParams
-    from taskonomy.evaluation.tree import similarity_tree, without_sources
 
     values = {"random_policies": 1000, "seed": 0, "tree": construction, "tree_method": method, "tree_metric": metric, "tree_beta": beta}
     params = checked(EvaluateParams, values, "options")
+
+    from taskonomy.evaluation.tree import similarity_tree, without_sources
+
     kept = without_sources(read(table), names(exclude))
     found = similarity_tree(kept, params.tree, method=params.tree_method, metric=params.tree_metric, beta=params.tree_beta)
     typer.echo(found.newick(), nl=False)
@@ -314,6 +322,7 @@ def results(
     the policy labels now and no longer, and how far the ranks of the affinities agree with those before.
     """
     need_project()
+    need_results()
     from taskonomy.atomic_io import write_text
     from taskonomy.config.params import registry_here
     from taskonomy.pipeline.changes import since_last

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskonomy.cli.path_checks import existing, folder_to_write, need_project
-from taskonomy.errors import TaskonomyError
+from taskonomy.errors import TaskonomyError, unknown
 
 if TYPE_CHECKING:
     from taskonomy.config.data_params import QueryTask
@@ -34,6 +34,8 @@ def query(
     if root is None and own is not None:
         raise TaskonomyError("--own goes with a folder of images and labels: taskonomy query TASK FOLDER --own ...")
     need_project(run)
+    if root is None:
+        _check_known(task, run)
     asked = None if root is None else _asked(task, root, own, run)
 
     from taskonomy.new_task.query_text import lines
@@ -43,6 +45,21 @@ def query(
     done = run_query(run, task, asked, sizes, output)
     spent = f"{len(done.units):,} units of work, {done.new:,} of them new: {time.monotonic() - started:.0f} s"
     typer.echo("\n".join([*lines(done.answer), "", spent, str(output / "index.html")]))
+
+
+def _check_known(task: str, run: Path) -> None:
+    """Check that a task without a folder of its own is one of the run's.
+
+    Raises:
+        TaskonomyError: It is neither in the dictionary, nor in data.own or query.tasks.
+    """
+    from taskonomy.config.params import read_params
+    from taskonomy.parsing.user_text import normal
+
+    params = read_params(run / "params.yaml")
+    known = {*params.registry, *params.query.tasks}
+    if normal(task) not in known:
+        raise unknown("task", [task], known)
 
 
 def _asked(task: str, root: Path, own: str | None, run: Path) -> "QueryTask":

@@ -7,6 +7,7 @@ from typing import Any
 from taskonomy.errors import TaskonomyError
 
 PARAMS = Path("params.yaml")
+RESULTS = Path("results/measured")
 
 
 def file_to_read(what: str) -> Callable[[Any], Any]:
@@ -65,6 +66,17 @@ def need_project(root: Path = Path()) -> None:
     """
     if not (root / PARAMS).is_file():
         raise TaskonomyError(f"{root / PARAMS}: no such parameter file; run from the project's root, or create a project: taskonomy init FOLDER")
+
+
+def need_results() -> None:
+    """Check that the pipeline has run here.
+
+    Raises:
+        TaskonomyError: Its first results are missing: one that git keeps, and one that DVC does.
+    """
+    for path in (RESULTS / "normalize_metrics.json", RESULTS / "affinities.csv"):
+        if not path.is_file():
+            raise TaskonomyError(f"{path}: no such result; run `taskonomy repro` first")
 
 
 def need_dvc() -> None:

@@ -84,6 +84,13 @@ class PolicyOptions:
     solver: Solver = "glpk"
     time_limit: TimeLimit = 60.0
 
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of tasks that the options hold, by option."""
+        lists = {"--exclude": self.exclude, "--require": self.require, "--source-only": self.source_only, "--target-only": self.target_only}
+        weights = {"--cost": self.cost, "--importance": self.importance}
+        found = {option: names(given) for option, given in lists.items()}
+        return found | {option: tuple(amounts(given, option)) for option, given in weights.items()}
+
     def params(self, **own: Any) -> "PolicyParams":
         """Build the section `policy` of the parameters, with what a command sets by options of its own."""
         from taskonomy.config.checked import checked
@@ -128,12 +135,15 @@ def with_policy_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _labels(currency: str | None, path: Path | None) -> "LabelsParams":
-    from taskonomy.config.policy_params import LabelsParams
-    from taskonomy.policy.label_costs import read_prices
-
     if (currency is None) != (path is None):
         raise TaskonomyError("--currency and --prices go together")
-    return LabelsParams() if currency is None or path is None else read_prices(path, currency)
+    if currency is None or path is None:
+        from taskonomy.config.policy_params import LabelsParams
+
+        return LabelsParams()
+    from taskonomy.policy.label_costs import read_prices
+
+    return read_prices(path, currency)
 
 
 def names(options: list[str] | None) -> tuple[str, ...]:

@@ -1,15 +1,18 @@
 """Define `taskonomy experiments`: the paper's experiments that train."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from taskonomy.cli.path_checks import known_profile, need_project
+from taskonomy.cli.path_checks import need_project
+from taskonomy.errors import unknown
 
 app = typer.Typer(no_args_is_help=True, help="The paper's experiments that train, as experiments of DVC.")
 RESULTS = Path("results/experiments")
 WAYS = "other-ways"
+FOLDER = "experiments/"  # of profiles/
 
 
 @app.command("list")
@@ -22,6 +25,19 @@ def show() -> None:
         typer.echo(f"{name}: {title} [{'run' if found(name) else 'not run'}]\n  dvc exp run --temp -n {name} $(taskonomy profile {GROUP}{name})")
 
 
+def _check_known(names: Sequence[str]) -> None:
+    """Check that there are experiments of these names; nothing large is imported for it.
+
+    Raises:
+        TaskonomyError: There are not.
+    """
+    from taskonomy.config.profile_files import known_profiles
+
+    known = {name.removeprefix(FOLDER) for name in known_profiles() if name.startswith(FOLDER)}
+    if missing := [name for name in names if name not in known]:
+        raise unknown("experiment", missing, known)
+
+
 @app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(help="Which; none: all.", show_default=False)] = None,
@@ -29,8 +45,7 @@ def run(
 ) -> None:
     """Run experiments on the committed code, several stages at once, and collect their results."""
     need_project()
-    for name in names or ():
-        known_profile(f"experiments/{name}")
+    _check_known(names or ())
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline import experiments
 

@@ -1,12 +1,12 @@
 """Check the names that options hold against those of a table, before anything large is imported."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from taskonomy.errors import unknown
 
 
-def check_names(path: Path, named: Mapping[str, Iterable[str]]) -> None:
+def check_names(path: Path, named: Mapping[str, Collection[str]]) -> None:
     """Refuse names that a table does not have.
 
     Whether an option may hold this name, a source or a target, is left to who uses it.
@@ -18,11 +18,9 @@ def check_names(path: Path, named: Mapping[str, Iterable[str]]) -> None:
     Raises:
         TaskonomyError: A name is neither in the table nor in the dictionary, or the file is no table.
     """
-    named = {option: frozenset(names) for option, names in named.items()}
-    if not any(named.values()):
-        return
-    known = _names(path)
-    for option, names in named.items():
+    asked = {option: frozenset(names) for option, names in named.items() if names}
+    known = _names(path) if asked else frozenset()
+    for option, names in asked.items():
         if names - known and (strange := sorted(names - known - _dictionary())):
             raise unknown(option, strange, known)
 

@@ -50,7 +50,7 @@ def check_parameters(pipeline: Path = PIPELINE, params: Path = PARAMS) -> None:
 def _stages(pipeline: Path) -> dict[str, dict[str, Any]]:
     """Read the stages as they are written, of a group what it does for each item; none where DVC cannot read them either."""
     try:
-        values = yaml.load(pipeline.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        values = yaml.safe_load(pipeline.read_bytes())
     except (OSError, yaml.YAMLError):
         return {}
     found = values.get("stages") if isinstance(values, dict) else None

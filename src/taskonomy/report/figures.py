@@ -133,8 +133,8 @@ def tree_figure(tree: Tree, registry: Registry = BUILT_IN) -> go.Figure:
     marks = [f'<span style="color:{FAMILY_COLOURS[family]}">{FAMILY_MARKS[family]}</span>' for family in map(registry.family, leaves)]
     named = [f" {mark} {label(registry.title(name))}" for mark, name in zip(marks, leaves, strict=True)]
     deepest = max(map(max, drawn["dcoord"]))
-    figure.update_xaxes(range=[1.03 * deepest, -0.02 * deepest], showgrid=False, zeroline=False, title="distance of transfer patterns")
-    figure.update_xaxes(tickvals=np.linspace(0, deepest, 4), tickformat=".2f")
+    figure.update_xaxes(range=[1.03 * deepest, -0.02 * deepest], showgrid=False, zeroline=False, title="distance")
+    figure.update_xaxes(tickvals=[0, deepest], tickformat=".2f", tickangle=0)  # on a phone, names leave no room for more
     # Ticks, as the margin grows with them: no name is cut.
     figure.update_yaxes(side="right", tickvals=places, ticktext=named, range=[-5, 10 * len(leaves) + 5], showgrid=False, zeroline=False)
     figure.update_layout(showlegend=False, height=max(240, 70 + 21 * len(leaves)))
@@ -192,8 +192,8 @@ def savings_figure(sets: pd.DataFrame) -> go.Figure:
         fillcolor="rgba(0,114,178,.18)",
     )
     figure.add_scatter(x=labels, y=middle, mode="lines+markers", name="median", line={"color": ACCENT})
-    figure.add_hline(y=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="full supervision", annotation_position="bottom right")
-    figure.add_vline(x=100 / 3, line={"dash": "dot", "color": MUTED}, annotation_text="a third of the labels")
+    figure.add_hline(y=0.5, line={"dash": "dot", "color": MUTED}, annotation_text="full supervision", annotation_position="top left")
+    figure.add_vline(x=100 / 3, line={"dash": "dot", "color": MUTED}, annotation_text="a third of the labels", annotation_position="bottom right")
     figure.update_layout(height=340, xaxis_title="labels, % of training each task by itself", yaxis_title="mean quality", legend=below(-0.25))
     return plain(figure)
 

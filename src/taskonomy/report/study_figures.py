@@ -236,9 +236,7 @@ def _stability(table: pd.DataFrame, registry: Registry) -> Study:
             fillcolor="rgba(0,114,178,.12)", text=[registry.title(str(one)) for one in rows["target"]], showlegend=False, orientation="h",
         )  # fmt: skip
     figure.add_vline(x=0, line={"dash": "dot", "color": MUTED})
-    figure.update_layout(
-        height=110 + 52 * len(means), xaxis={"title": "rank correlation of each target's sources with the run's own", "range": [-1.03, 1.03]}
-    )
+    figure.update_layout(height=110 + 52 * len(means), xaxis={"title": "rank correlation with the run's own sources", "range": [-1.03, 1.03]})
     rest = means.drop(index=OTHER_IMAGES, errors="ignore")
     said = ["Only the halves of the test images were compared."]
     if len(rest):

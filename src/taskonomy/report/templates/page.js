@@ -44,7 +44,7 @@ function drawGraph(point) {
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("width", width);
-  svg.style.minWidth = narrow ? "" : `${0.8 * width}px`;
+  svg.style.minWidth = narrow ? "" : `${0.75 * width}px`;
   svg.classList.toggle("narrow", narrow);
   const targetY = new Map(transfers.map(([target], row) => [target, top + rowHeight * (row + 0.5)]));
   const spread = (rowHeight * transfers.length) / Math.max(sources.length, 1);
@@ -158,7 +158,8 @@ function words(point) {
 
 function styled(layout) {
   const axis = { gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line") };
-  return { ...layout, font: { ...layout.font, color: css("--ink") }, xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } };
+  const axes = ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))]; // of every panel
+  return { ...layout, font: { ...layout.font, color: css("--ink") }, ...Object.fromEntries(axes.map((key) => [key, { ...axis, ...layout[key] }])) };
 }
 
 // Paper has another width than the screen, and plotly draws in pixels: with a view box its drawings shrink with the page.

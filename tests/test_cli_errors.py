@@ -200,6 +200,16 @@ def test_names_of_tasks_and_values_of_options_are_checked_before_a_table_is_read
     refused_without(LARGE, tmp_path, asked)
 
 
+def test_a_project_without_the_stage_that_writes_predictors_is_told_the_command_that_does(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.png").touch()
+    for stages, advice in (
+        ("{export: {cmd: echo}}", "taskonomy repro export"),
+        ("{train: {cmd: echo}}", "taskonomy stage export --cards data/cards "),
+    ):
+        (tmp_path / "dvc.yaml").write_text(f"stages: {stages}")
+        assert advice in refused(run("predict", "x.png", "--all"))
+
+
 def test_an_option_is_named_as_the_command_line_has_it_with_the_name_that_may_be_meant(run: Any) -> None:
     said = refused(run("policy", str(PUBLISHED), "--budget", "8", "--cost", "norml=3"))
     assert said == "error: --cost: unknown 'norml' (did you mean 'normal'?)"

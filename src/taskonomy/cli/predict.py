@@ -14,11 +14,23 @@ if TYPE_CHECKING:
     from taskonomy.tasks import Registry
 
 
+EXPORT = "export"
+
+
 def _exported(folder: Path) -> Path:
     """Check that a folder holds predictors."""
-    if not (folder / "index.json").is_file():
-        raise TaskonomyError(f"{folder}: no predictors; the stage `export` writes them: taskonomy repro export")
-    return folder
+    if (folder / "index.json").is_file():
+        return folder
+    from taskonomy.pipeline.preconditions import PIPELINE, stage_names
+
+    stages = stage_names(folder.parent / PIPELINE)
+    if not stages or EXPORT in stages:
+        raise TaskonomyError(f"{folder}: no predictors; the stage `{EXPORT}` writes them: taskonomy repro {EXPORT}")
+    from taskonomy.project.pipeline import own_command
+
+    raise TaskonomyError(
+        f"{folder}: no predictors; this project has no stage `{EXPORT}`, so write them after `taskonomy repro`: {own_command(EXPORT)}"
+    )
 
 
 Predictors = Annotated[Path, typer.Option("--predictors", help="Folder that the stage `export` wrote.", callback=_exported)]

@@ -15,6 +15,11 @@ _INSTALLED = re.compile(r"taskonomy stage (\w+)\b")  # how that of a project doe
 _NAME = re.compile(r"[\w-]+(?:@.*)?")  # of a stage; a target of any other form is a path
 
 
+def stage_names(pipeline: Path = PIPELINE) -> frozenset[str]:
+    """Return the names of the stages and groups of a pipeline; none where there is no pipeline."""
+    return frozenset(_stages(pipeline))
+
+
 def check_targets(targets: Sequence[str], pipeline: Path = PIPELINE) -> None:
     """Refuse a target that can only be the name of a stage, and is none.
 

@@ -1,5 +1,6 @@
 """Turn an empty folder into a project: parameters, pipeline, example, git and DVC."""
 
+import logging
 import os
 import re
 import shutil
@@ -125,6 +126,18 @@ def _environment(name: str, value: str) -> Iterator[None]:
         del os.environ[name]
 
 
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Keep DVC from saying what it did, and to commit it, which is done here."""
+    logger = logging.getLogger("dvc.repo.init")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _top(root: Path) -> Path | None:
     """Return the root of the repository that a folder is in; None where there is no git or no repository."""
     if shutil.which("git") is None:
@@ -143,6 +156,7 @@ def _with_dvc(root: Path) -> str:
     try:
         with (
             _environment("DVC_SITE_CACHE_DIR", str(dvc / STATE)),
+            _without_greeting(),
             Repo.init(str(root), no_scm=not tracked, subdir=below) as repo,
             repo.config.edit("repo") as config,
         ):

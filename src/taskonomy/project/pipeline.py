@@ -9,7 +9,8 @@ import yaml
 from taskonomy.errors import TaskonomyError
 
 _PACKAGE = Path(__file__).parents[1]
-# What a project has none of: built-in buildings, published measurements to compare with, predictors and queries, for which there are commands.
+# What a project has none of: built-in buildings, published measurements to compare with, a study of noise; and what commands do when it is asked
+# for: predictors (`own_command`) and queries.
 LEFT_OUT = ("world", "agreement", "noise", "export", "query")
 TABLE = "measured"  # of those that `foreach` goes through
 _ONLY_HERE = "experiments"  # of a table: kept beside the results of this project
@@ -49,6 +50,12 @@ def own_pipeline(text: str, *, example: bool = True, partial: bool = False) -> s
     drawn = {**_EXAMPLE, "cmd": f"{_EXAMPLE['cmd']} --partial"} if partial else _EXAMPLE
     first = {"example": drawn} if example else {}
     return _HEAD + "\n".join(_written(name, stage) for name, stage in {**first, **kept}.items())
+
+
+def own_command(name: str) -> str:
+    """Return the command that runs a stage by the installed code, in a project whose pipeline leaves it out."""
+    stage = yaml.safe_load(template())["stages"][name]
+    return str(_own(stage, set())["cmd"])
 
 
 def _of_table(stage: dict[str, Any]) -> dict[str, Any]:

@@ -200,6 +200,20 @@ def test_names_of_tasks_and_values_of_options_are_checked_before_a_table_is_read
     refused_without(LARGE, tmp_path, asked)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["polcy"], "no such command 'polcy' (did you mean 'policy'?)"),
+        (["data", "inspct"], "no such command 'inspct' (did you mean 'inspect'?)"),
+        (["policy", "x.csv", "--bugdet", "3"], "no such option --bugdet (did you mean --budget?)"),
+        (["tasks", "x", "y"], "takes no further argument (got x y) (see taskonomy tasks --help)"),
+        (["init", "--from", "nowhere", "garden"], "nowhere: no such folder"),
+    ],
+)
+def test_what_is_mistyped_is_said_with_what_may_be_meant(run: Any, words: list[str], said: str) -> None:
+    assert refused(run(*words)) == f"error: {said}"
+
+
 def test_a_project_without_the_stage_that_writes_predictors_is_told_the_command_that_does(run: Any, tmp_path: Path) -> None:
     (tmp_path / "x.png").touch()
     for stages, advice in (

@@ -1,5 +1,6 @@
 """Define the command `taskonomy`. Each subcommand imports only what it uses."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from taskonomy.cli import run_pipeline as running
 from taskonomy.cli.advise import advise
 from taskonomy.cli.common import Json, Output, Table, print_json, read, with_progress
 from taskonomy.cli.new_task import query
-from taskonomy.cli.path_checks import file_to_read, file_to_write, folder_to_read, folder_to_write, need_project, need_results
+from taskonomy.cli.path_checks import file_to_read, file_to_write, folder_to_read, folder_to_write, need_dvc, need_project, need_results
 from taskonomy.cli.policy_options import Exclude, PolicyOptions, amounts, names, show, texts, with_policy_options
 from taskonomy.cli.strict_options import with_strict_numbers
 from taskonomy.cli.table_names import check_names
@@ -290,11 +291,12 @@ def cache(
 
     Clear only while nothing runs, as a stage records its units when it ends. If several projects share a store, only this project's uses are known.
     """
+    if everything and not clear:
+        raise TaskonomyError("--all goes with --clear")
+    need_dvc()
     from taskonomy.machine.terminal import byte_size
     from taskonomy.store.store import Store, store_root, usage
 
-    if everything and not clear:
-        raise TaskonomyError("--all goes with --clear")
     store, used = Store(store_root()), usage()
     keys, states, size = set(store.keys()), list(store.states()), store.size()
     free = keys - used.workspace - used.revisions
@@ -399,7 +401,11 @@ def _said_of_usage(error: Any) -> str:
     missing = getattr(error, "param", None)
     if said.startswith("Missing argument") and missing is not None:
         said = f"missing {missing.metavar or missing.name.upper()}"
-    return f"{said[:1].lower()}{said[1:].removesuffix('.')} (see {command} --help)"
+    said = re.sub(r"\. Did you mean (.+)\?$", r" (did you mean \1?)", said)
+    said = re.sub(r"^No such option: (\S+) \(Possible options: (.+)\)$", r"no such option \1 (did you mean \2?)", said)
+    said = re.sub(r"^Got unexpected extra arguments?(?:\(s\))? \((.+)\)$", r"takes no further argument (got \1)", said)
+    said = f"{said[:1].lower()}{said[1:].removesuffix('.')}"
+    return said if "did you mean" in said else f"{said} (see {command} --help)"
 
 
 if __name__ == "__main__":

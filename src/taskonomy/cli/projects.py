@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from taskonomy.cli.path_checks import folder_to_write
+from taskonomy.cli.path_checks import folder_to_read, folder_to_write
 
 AS_GIVEN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}  # a stage's arguments are its script's
 
@@ -18,7 +18,10 @@ def init(
         bool, typer.Option("--upgrade", help="Only write what belongs to the installed code: its version into params.yaml, and params.schema.json.")
     ] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder of images and labels to declare, in place of an example.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--from", help="A folder of images and labels to declare, in place of an example.", show_default=False, callback=folder_to_read()
+        ),
     ] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Images of the example lack some labels, as yours may.")] = False,
 ) -> None:

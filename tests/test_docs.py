@@ -94,6 +94,20 @@ def blocks_of(page: Path) -> list[Block]:
 BLOCKS = [block for page in WRITTEN for block in blocks_of(page)]
 
 
+COMMAND = re.compile(r"\$ |taskonomy |dvc |make |python3? |pip |git ")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda path: path.name)
+def test_commands_stand_in_blocks_that_are_run_or_marked(page: Path) -> None:
+    """A block of another kind, or with text before its first command, would be overlooked; a workflow of a CI service (YAML) cannot be run here."""
+    taken = {block.line for block in blocks_of(page)}
+    text = page.read_text(encoding="utf-8")
+    assert text.count("```") % 2 == 0
+    for one in FENCE.finditer(text):
+        if text.count("\n", 0, one.start("text")) not in taken and one["kind"] != "yaml":
+            assert [line for line in one["text"].splitlines() if COMMAND.match(line.strip())] == []
+
+
 def name_of(block: Block) -> str:
     return f"{block.page.name}:{block.line}"
 

@@ -1,13 +1,14 @@
 """Labels bought in rounds on the default world: by `taskonomy advise`, by two plain rules, by chance, and in hindsight.
 
-python benchmarks/replay.py --measure data/replay   # in a project with a finished run: trains what may be bought, from five seeds
+python benchmarks/replay.py data/replay --measure   # in a project with a finished run: trains what may be bought, from five seeds
 python benchmarks/replay.py data/replay -o docs     # replay.csv and replay.svg, and the table that the docs have
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ import pandas as pd
 from taskonomy.affinity.from_run import all_losses
 from taskonomy.affinity.groups import buildings
 from taskonomy.atomic_io import whole_folder, write_csv, write_text
-from taskonomy.compute.executor import LOCAL
-from taskonomy.config.params import Params, read_params
+from taskonomy.compute.work import Work
+from taskonomy.config.params import read_params
 from taskonomy.config.policy_params import Balance
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS, Split
@@ -25,7 +26,7 @@ from taskonomy.evaluation.replay import Market, Measured, Rule, replay
 from taskonomy.machine.cores import progress
 from taskonomy.store.store import store_root
 from taskonomy.tables.table import SELF
-from taskonomy.training.transfer_context import PIXELS, SCRATCH, shared
+from taskonomy.training.transfer_context import SCRATCH, shared
 from taskonomy.transfers.run_context import RunContext, with_amount
 from taskonomy.transfers.transfers import units_to
 
@@ -51,11 +52,21 @@ def elsewhere(encoder: str) -> str:
     return f"{encoder}_elsewhere"
 
 
-def measure(folder: Path, seeds: int) -> None:
+class _Here:
+    """Trains in this process: a process for some of the seeds is less work than processes that start anew for each amount."""
+
+    here = True
+
+    def submit(self, units: Sequence[Work]) -> Iterator[tuple[Work, Any]]:
+        for unit in units:
+            yield unit, unit.do()
+
+
+def measure(folder: Path, seeds: Sequence[int]) -> None:
     """Train every network that a replay may know, from each seed; those in the store are not trained again."""
     params = read_params()
     with progress(0, "networks", "units") as bar:
-        for seed in range(seeds):
+        for seed in seeds:
             changed = params.transfer.model_copy(update={"seed": params.transfer.seed + seed, "images": AMOUNTS[-1], "targets": tuple(PRICES)})
             run = RunContext(Path("data/cards"), Path("data/prepared"), Path("data/codes"), Path("models"), store_root(), changed).resolved()
             with whole_folder(folder / str(seed)) as there:
@@ -70,9 +81,8 @@ def _measure_target(run: RunContext, target: str, folder: Path, on_done: object)
     losses: dict[Split, list[np.ndarray]] = {split: [] for split in TEST_SPLITS}
     for amount in AMOUNTS:
         one = with_amount(context, amount) if amount < len(context.train) else context
-        shallow = [PIXELS] if one is context else []  # the table needs one
-        for sources, unit in units_to(one, [SCRATCH, *shallow, *encoders], on_done, LOCAL).items():  # type: ignore[arg-type]
-            names.append({SCRATCH: SELF, PIXELS: "pixels"}.get(sources) or elsewhere(sources[0]))
+        for sources, unit in units_to(one, [SCRATCH, *encoders], on_done, _Here()).items():  # type: ignore[arg-type]
+            names.append(SELF if sources == SCRATCH else elsewhere(sources[0]))
             images.append(len(one.train))
             for split in TEST_SPLITS:
                 losses[split].append(np.array(unit.arrays[split]))
@@ -84,15 +94,14 @@ def _measure_target(run: RunContext, target: str, folder: Path, on_done: object)
         np.savez(folder / f"{split}.npz", candidates=np.array([*names, SELF]), images=np.array([*images, 0]), losses=every, average=average)
 
 
-def replays(folder: Path, params: Params, prices: dict[str, float], what: str) -> Iterator[pd.DataFrame]:
+def replays(folder: Path, prices: dict[str, float], what: str) -> Iterator[pd.DataFrame]:
     """Replay every rule with every seed that was measured."""
     prepared, targets = Prepared(Path("data/prepared")), tuple(PRICES)
     groups = {name: buildings(prepared, name, Split.TEST_AFFINITY) for name in targets}
-    normalize = params.normalize.model_copy(update={"resamples": 0})
     income = sum(prices.values()) * (AMOUNTS[-1] - START) / ROUNDS
-    for path in sorted(folder.iterdir(), key=lambda one: int(one.name)):
+    for path in sorted((one for one in folder.iterdir() if one.name.isdigit()), key=lambda one: int(one.name)):
         seed = int(path.name)
-        market = Market(Measured.read(path, targets, tuple(map(elsewhere, ENCODERS)), groups), prices, AMOUNTS, normalize)
+        market = Market(Measured.read(path, targets, tuple(map(elsewhere, ENCODERS)), groups), prices, AMOUNTS)
         once: dict[str, Rule] = {
             "advise": rules.by_advice(),
             "advise, balanced": rules.by_advice(Balance.PEAK),
@@ -170,14 +179,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--measure", action="store_true", help="train what is not known yet")
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(SEEDS), help="those to measure; others may be measured beside")
     parser.add_argument("-o", "--output", type=Path, help="where replay.csv and replay.svg go")
     args = parser.parse_args()
     if args.measure:
         measure(args.folder, args.seeds)
     else:
-        params = read_params()
-        parts = [*replays(args.folder, params, PRICES, "prices differ"), *replays(args.folder, params, dict.fromkeys(PRICES, 1.0), "equal prices")]
+        parts = [*replays(args.folder, PRICES, "prices differ"), *replays(args.folder, dict.fromkeys(PRICES, 1.0), "equal prices")]
         found = pd.concat(parts, ignore_index=True)
         print("\n".join(told(found)))
         if args.output:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from taskonomy.affinity.over_amounts import AmountLosses
-from taskonomy.config.params import NormalizeParams
 from taskonomy.evaluation import replay as rules
 from taskonomy.evaluation.replay import Market, Measured, replay
 
@@ -35,7 +34,7 @@ def market() -> Market:
     halves = {target: (_half(target, 1), _half(target, 2)) for target in LAWS}
     groups = dict.fromkeys(LAWS, np.repeat(np.arange(12), TESTS // 12))
     measured = Measured(halves, groups, ("a_elsewhere", "b_elsewhere"))
-    return Market(measured, {"normal": 0.5, "class_scene": 0.5}, AMOUNTS, NormalizeParams(method="ahp", resamples=0, confidence=0.95, seed=0))
+    return Market(measured, {"normal": 0.5, "class_scene": 0.5}, AMOUNTS)
 
 
 def test_nothing_beyond_the_labels_is_known(market: Market) -> None:
@@ -74,7 +73,7 @@ def test_advice_buys_what_improves(market: Market) -> None:
 
 
 def test_the_plain_rules_share_the_money(market: Market) -> None:
-    dear = Market(market.measured, {"normal": 2.0, "class_scene": 0.5}, AMOUNTS, market.params)
+    dear = Market(market.measured, {"normal": 2.0, "class_scene": 0.5}, AMOUNTS)
     same_number = replay(dear, rules.alike, 60, 2.5 * 60, 1).iloc[-1]
     assert (same_number["normal"], same_number["class_scene"]) == (120, 120)
     same_money = replay(dear, rules.evenly, 60, 240.0, 1).iloc[-1]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from taskonomy.advice import power_law
 from taskonomy.advice.power_law import PowerLaw, fit
 from taskonomy.errors import TaskonomyError
 from taskonomy.numeric.rng import generator
@@ -81,6 +82,19 @@ class LabelCurve:
             return self.losses[:, at[0]] * self._noise[:, at[0]]
         return self._law.at(images) if self.fitted and images <= FURTHEST * self.images[-1] else None
 
+    def improvement(self, images: float) -> float:
+        """Return by how much the loss is expected to fall from the largest amount to so many images, if the better of both networks is kept.
+
+        More labels never harm who keeps what is there; so where a curve is uncertain, they are worth something even if it looks flat.
+
+        Raises:
+            ValueError: There is no prediction for so many images.
+        """
+        drawn = self.drawn(images)
+        if drawn is None:
+            raise ValueError(f"no prediction for {images:g} images from {self.images.tolist()}")
+        return float(np.maximum(self.losses[1:, -1] - drawn[1:], 0.0).mean())
+
     @cached_property
     def _noise(self) -> Float[np.ndarray, "draws amounts"]:
         """Draw noise of training for each point; the first row, as measured, has none."""
@@ -91,8 +105,10 @@ class LabelCurve:
 
     @cached_property
     def _law(self) -> PowerLaw:
-        """Fit all draws, each with noise of training of its own."""
-        return fit(self.images, self.losses * self._noise)
+        """Fit all draws, each with noise of training and an expectation of the exponent of its own."""
+        usual = power_law.USUAL * np.exp(power_law.SPREAD * generator(0, "exponent", self.target, self.sources).standard_normal(len(self.losses)))
+        usual[0] = power_law.USUAL
+        return fit(self.images, self.losses * self._noise, noise=0.0 if math.isnan(self.noise) else self.noise, usual=usual)
 
     def without_last(self, count: int = 1) -> "LabelCurve":
         """Return the curve without its largest amounts."""

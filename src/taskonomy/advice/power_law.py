@@ -13,6 +13,11 @@ from jaxtyping import Float
 # ones are for losses that saturate at once.
 LEAST, MOST = 0.05, 3.0
 _COARSE, _FINE, _ROUNDS = 24, 13, 2
+# Few noisy points do not tell exponent and floor apart: a law fitted to them alone may extrapolate worse than no law, the last loss for all amounts.
+# So exponents are expected around a usual one: the logarithm of the ratio has so large a standard deviation.
+USUAL, SPREAD = 0.6, 0.3
+
+_Found = tuple[Float[np.ndarray, " draws"], Float[np.ndarray, " draws"], Float[np.ndarray, " draws"], Float[np.ndarray, "draws amounts"]]
 
 
 @dataclass(frozen=True)
@@ -38,27 +43,44 @@ class PowerLaw:
         return np.asarray(self.floor + self.scale * (images / self.unit) ** -self.exponent)
 
 
-def fit(images: Float[np.ndarray, " amounts"], losses: Float[np.ndarray, "draws amounts"], *, saturates: bool = True) -> PowerLaw:
+def fit(
+    images: Float[np.ndarray, " amounts"],
+    losses: Float[np.ndarray, "draws amounts"],
+    *,
+    saturates: bool = True,
+    noise: float = 0.0,
+    usual: float | Float[np.ndarray, " draws"] = USUAL,
+) -> PowerLaw:
     """Fit the law by least squares of relative differences: for each exponent the best floor and scale >= 0, and of all exponents the best.
 
     Args:
         images: Amounts, rising.
         losses: Losses > 0 with these amounts.
         saturates: Whether there is a floor; without it two points determine the law, and with it three.
+        noise: Standard deviation of the logarithm of a loss: the larger, the more the exponent is drawn to the usual one; 0: not at all.
+        usual: That exponent.
     """
     unit, relative = float(images[-1]), images / images[-1]
-    found = _best(relative, losses, np.broadcast_to(np.geomspace(LEAST, MOST, _COARSE), (len(losses), _COARSE)), saturates)
+    around = np.broadcast_to(np.asarray(usual, float), len(losses))[:, None]
+
+    def best(exponents: Float[np.ndarray, "draws tried"]) -> _Found:
+        return _best(relative, losses, exponents, (noise / SPREAD * np.log(exponents / around)) ** 2, saturates)
+
+    found = best(np.broadcast_to(np.geomspace(LEAST, MOST, _COARSE), (len(losses), _COARSE)))
     step = (MOST / LEAST) ** (1 / (_COARSE - 1))
     for _ in range(_ROUNDS):
-        around = np.clip(found[2][:, None] * np.geomspace(1 / step, step, _FINE), LEAST, MOST)
-        found = _best(relative, losses, around, saturates)
+        found = best(np.clip(found[2][:, None] * np.geomspace(1 / step, step, _FINE), LEAST, MOST))
         step **= 2 / (_FINE - 1)
     return PowerLaw(found[0], found[1], found[2], unit, found[3])
 
 
 def _best(
-    relative: Float[np.ndarray, " amounts"], losses: Float[np.ndarray, "draws amounts"], exponents: Float[np.ndarray, "draws tried"], saturates: bool
-) -> tuple[Float[np.ndarray, " draws"], Float[np.ndarray, " draws"], Float[np.ndarray, " draws"], Float[np.ndarray, "draws amounts"]]:
+    relative: Float[np.ndarray, " amounts"],
+    losses: Float[np.ndarray, "draws amounts"],
+    exponents: Float[np.ndarray, "draws tried"],
+    misfit: Float[np.ndarray, "draws tried"],
+    saturates: bool,
+) -> _Found:
     """Find the best of some exponents: floor, scale, exponent, and relative differences."""
     one = 1 / losses[:, None, :]  # of relative differences, [draws, exponents, amounts]
     power = relative ** -exponents[:, :, None] * one
@@ -75,5 +97,5 @@ def _best(
         floor = np.where(both_scale < 0, level, np.where(both_floor < 0, 0.0, both_floor))
         scale = np.where(both_scale < 0, 0.0, np.where(both_floor < 0, scale, both_scale))
     off = floor[..., None] * one + scale[..., None] * power - 1
-    best, draws = (off**2).sum(-1).argmin(-1), np.arange(len(losses))
+    best, draws = ((off**2).sum(-1) + misfit).argmin(-1), np.arange(len(losses))
     return floor[draws, best], scale[draws, best], exponents[draws, best], off[draws, best]

@@ -88,10 +88,11 @@ def _line(known: pd.DataFrame, name: str) -> _Line | None:
 def _row(last: "pd.Series[Any]", way: LabelCurve, images: int, lines: dict[str, _Line | None]) -> dict[str, object]:
     predicted: LossInterval = way.at(images)
     before = float(way.losses[0, -1])
+    less = way.improvement(images)
     values: dict[str, object] = {}
     for name, line in lines.items():
         value = float(last[name])
-        values[name] = math.nan if line is None else line.moved(value, predicted.value - before, odds=name in SHARES)
+        values[name] = math.nan if line is None else line.moved(value, -less, odds=name in SHARES)
     line, value = lines["affinity"], float(last["affinity"])
     low, high = (math.nan if line is None else line.moved(value, loss - before, odds=False) for loss in (predicted.high, predicted.low))
     about = {name: last[name] for name in ABOUT if name in last.index}

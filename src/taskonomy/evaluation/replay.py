@@ -12,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Shaped
 
 from taskonomy.advice.advice import advise
 from taskonomy.advice.curves import curves
 from taskonomy.advice.predictions import with_predictions
-from taskonomy.affinity.over_amounts import AmountLosses, losses_by_building, read_amounts_of, table_of_target
+from taskonomy.affinity.losses_file import Losses
+from taskonomy.affinity.measure import measure
+from taskonomy.affinity.over_amounts import AmountLosses, losses_by_building, read_amounts_of
 from taskonomy.affinity.win_rates import win_rate_against
-from taskonomy.config.params import NormalizeParams
 from taskonomy.config.policy_params import Balance, LabelsOfTask, LabelsParams, PolicyParams, SelfEdge
 from taskonomy.dataset.splits import TEST_SPLITS, Split
-from taskonomy.tables.table import OPTIONAL, SELF
+from taskonomy.tables.table import OPTIONAL, PIXELS, SELF, join_sources, split_sources
 
 Labelled = Mapping[str, int]  # target -> labelled images
 Rule = Callable[["Market", Labelled, float], "dict[str, int]"]  # what is labelled, and the money -> what is labelled then
@@ -57,13 +59,11 @@ class Market:
         measured: The run.
         prices: Target -> price of one labelled image.
         amounts: Images that a target may have labelled, rising.
-        params: From losses to affinities.
     """
 
     measured: Measured
     prices: Mapping[str, float]
     amounts: tuple[int, ...]
-    params: NormalizeParams
 
     @cached_property
     def _known(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -81,7 +81,10 @@ class Market:
         """Compute the affinity table of a target as a run with so many labelled images would: in it is no network on more, nor the full one."""
         if (target, images) not in self._known:
             half = _up_to(self.measured.halves[target][0], images)
-            rows = table_of_target(half, self.params, self.measured.groups[target])
+            names = [f"{name} on {number} images" for name, number in zip(half.names, half.images, strict=True)]
+            compared = Losses(target, names, half.losses, average=half.average, groups=self.measured.groups[target])
+            rows = measure(compared, resamples=0).rows
+            rows = rows.assign(sources=pd.Series([split_sources(name) for name in half.names], rows.index), images=half.images.astype(float))
             missing = [name for name in OPTIONAL if name not in rows]
             self._known[target, images] = rows.reindex(columns=[*rows.columns, *missing]).assign(imputed=False)
         return self._known[target, images]
@@ -93,21 +96,33 @@ class Market:
 
     def quality(self, target: str, images: int) -> float:
         """Compute the quality of what is best by the table, on the images that nobody chose by."""
+        chosen, full = self._judged(target, images)
+        return float(win_rate_against(chosen[None], full, target, ["chosen"])[0])
+
+    def excess(self, target: str, images: int) -> float:
+        """Compute the logarithm of the ratio of its mean loss to that of the full network, on the same images."""
+        chosen, full = self._judged(target, images)
+        return float(np.log(chosen.mean(dtype=np.float64) / full.mean(dtype=np.float64)))
+
+    def _judged(self, target: str, images: int) -> tuple[Shaped[np.ndarray, " tests"], Shaped[np.ndarray, " tests"]]:
+        """Return the losses of what is best by the table, and of the full network, on the other half of the test images."""
         rows = self.table(target, images)
         best = rows.iloc[int(rows["affinity"].to_numpy().argmax())]
         other = self.measured.halves[target][1]
-        chosen, full = other.baseline("+".join(best["sources"]), int(best["images"])), other.baseline(SELF, 0)
+        chosen, full = other.baseline(join_sources(best["sources"]), int(best["images"])), other.baseline(SELF, 0)
         if chosen is None or full is None:
             raise ValueError(f"{target}: no losses of {best['sources']} on {best['images']} images, or of its full network")
-        return float(win_rate_against(chosen[None], full, target, ["chosen"])[0])
+        return chosen, full
 
-    def mean_quality(self, labelled: Labelled) -> float:
-        """Compute the mean quality of a state."""
-        return float(np.mean([self.quality(target, images) for target, images in labelled.items()]))
+    def state(self, labelled: Labelled) -> dict[str, float]:
+        """Compute the mean quality and excess over all targets, and what each has labelled."""
+        means = {name: float(np.mean([of(*one) for one in labelled.items()])) for name, of in (("quality", self.quality), ("excess", self.excess))}
+        return {**means, **labelled}
 
 
 def _up_to(data: AmountLosses, images: int) -> AmountLosses:
-    kept = np.flatnonzero((data.images > 0) & (data.images <= images))
+    shallow = np.array(data.names) == PIXELS  # a baseline, that solves nothing
+    kept = np.flatnonzero((data.images > 0) & (data.images <= images) & ~shallow)
     return AmountLosses(data.target, [data.names[place] for place in kept], data.images[kept], data.losses[kept], data.average)
 
 
@@ -122,10 +137,11 @@ def replay(market: Market, rule: Rule, start: int, income: float, rounds: int) -
         rounds: How many.
 
     Returns:
-        A row for the beginning and for the end of each round: `round`, `given` and `spent` (money so far), `quality`, and the images of each target.
+        A row for the beginning and for the end of each round: `round`, `given` and `spent` (money so far), `quality`, `excess`, images of each
+        target.
     """
     labelled, spent = dict.fromkeys(market.prices, start), 0.0
-    rows = [{"round": 0, "given": 0.0, "spent": 0.0, "quality": market.mean_quality(labelled), **labelled}]
+    rows = [{"round": 0, "given": 0.0, "spent": 0.0, **market.state(labelled)}]
     for number in range(1, rounds + 1):
         given = income * number
         then = rule(market, labelled, given - spent)
@@ -133,7 +149,7 @@ def replay(market: Market, rule: Rule, start: int, income: float, rounds: int) -
         if spent > given + _AFFORDED * given:
             raise ValueError(f"a rule spent {spent:g} of {given:g}")
         labelled = then
-        rows.append({"round": number, "given": given, "spent": spent, "quality": market.mean_quality(labelled), **labelled})
+        rows.append({"round": number, "given": given, "spent": spent, **market.state(labelled)})
     return pd.DataFrame(rows)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from itertools import count, islice, pairwise, product
+from itertools import combinations, count, islice, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -232,11 +232,27 @@ def _wrong_error(error: str, everything: list[Known], affordable: list[Known], o
         yield f"no answer where {float(affordable[0].cost)!r} is within {one.rules['budget']!r}: {error}"
     elif everything and "too small" in error:
         smallest = min(known.cost for known in everything)
+        error, _, named = error.partition("; without ")
+        if named != (right := _limit_that_does_it(one, ("licences", "max_inference"), written(one.rules["budget"]))):
+            yield f"too small because of {named!r}, not {right!r}"
         said = error.removesuffix(" EUR").rsplit(" ", 1)[1].replace(",", "")
         if float(said) != enough(smallest):
             yield f"the smallest budget is {enough(smallest)!r}: {error}"
         if "cannot serve  " in error or (str(one.rules["budget"]).removesuffix(".0") not in error and "EUR" not in error):
             yield f"no names or not all digits of {one.rules['budget']!r}: {error}"
+    elif "policy.max_inference" in error and "is too small" in error:
+        named = error.partition("; without ")[2]
+        if named != (right := _limit_that_does_it(one, ("licences",), None)):
+            yield f"no policy because of {named!r}, not {right!r}"
+
+
+def _limit_that_does_it(one: One, limits: tuple[str, ...], within: Fraction | None) -> str:
+    """The fewest limits without which a policy has a cost within this, as a message names them; None: any cost."""
+    for some in (some for size in range(1, len(limits) + 1) for some in combinations(limits, size) if set(some) <= one.rules.keys()):
+        others = enumerated(one.table, {name: rule for name, rule in one.rules.items() if name not in some})
+        if any(within is None or known.cost <= within for known in others):
+            return f"{' and '.join(f'policy.{name}' for name in some)} it would do"
+    return ""
 
 
 def _wrong_policy(policy: Policy, known: Known, one: One, place: int, difference: AlternativesDiffer) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import json
 
 from taskonomy.stage.guard import stage
-from taskonomy.advice.spending import Spending, images_in_full, read_amounts_table, spending
+from taskonomy.advice.basis import read_amounts_table
+from taskonomy.advice.spending import Spending, images_in_full, spending
 from taskonomy.atomic_io import write_json
 from taskonomy.config.params import read_params
 from taskonomy.stage.paths import paths

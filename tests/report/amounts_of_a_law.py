@@ -22,8 +22,11 @@ def loss_of(target: int, floor: float, images: float) -> float:
     return floor + (0.4 + 0.1 * target) * (images / 125) ** -0.5
 
 
-def amounts_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int, ...] = AMOUNTS, params: PolicyParams | None = None) -> Amounts:
-    """Each source has a floor of its own, a pair a lower one, a network from scratch learns more from more images than any."""
+def run_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int, ...] = AMOUNTS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of all amounts, and the losses by building.
+
+    Each source has a floor of its own, a pair a lower one, a network from scratch learns more from more images than any.
+    """
     rows, losses = [], []
     for place, target in enumerate(targets):
         single = {(name,): 0.3 + 0.05 * abs(number - place) for number, name in enumerate(sources)}
@@ -38,7 +41,11 @@ def amounts_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int,
                 if way != (PIXELS,):
                     rows.append(f"{target},{join_sources(way)},{math.exp(-3 * loss):.6f},{said},,,{rate},{rate}\n")
     table = parse_table(HEAD + "".join(rows), "t")
-    measured = pd.DataFrame(losses, columns=["target", "sources", "images", "building", "tests", "loss"])
+    return table, pd.DataFrame(losses, columns=["target", "sources", "images", "building", "tests", "loss"])
+
+
+def amounts_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int, ...] = AMOUNTS, params: PolicyParams | None = None) -> Amounts:
+    table, measured = run_of_a_law(targets, sources, amounts)
     shallow = measured["sources"] == PIXELS
     full = dict.fromkeys([*targets, *sources], FULL)
     spent = spending(table, table, params or PolicyParams(budget=2, preset="practice"), full)

@@ -1,4 +1,4 @@
-"""What the report shows of a run with several amounts of labels: what is drawn is the table, predictions are told from it, and other runs have nothing."""
+"""The part of the report on amounts of labels: what is drawn is the table, predictions are told from it, and other runs have no such part."""
 
 import json
 import math
@@ -7,21 +7,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from amounts_of_a_law import AMOUNTS, BUILDINGS, FULL, amounts_of_a_law
+from amounts_of_a_law import AMOUNTS, BUILDINGS, FULL, amounts_of_a_law, run_of_a_law
 from test_page import needs_browser, seen
 from test_sections import FACTS, measured_page, text_of
+from tiny import profile
 
+from taskonomy.advice.basis import read_amounts_table
 from taskonomy.advice.curves import FURTHEST
-from taskonomy.advice.spending import read_amounts_table, spending
-from taskonomy.atomic_io import to_json
+from taskonomy.advice.spending import spending
+from taskonomy.atomic_io import to_json, write_csv, write_json
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.planner import Planner
 from taskonomy.report import amounts_section as section
 from taskonomy.report.amounts_figures import WAYS
-from taskonomy.report.inputs import Amounts, images_of_run
-from taskonomy.tables.table import is_gold
+from taskonomy.report.inputs import Amounts, images_of_run, read_amounts
+from taskonomy.tables.table import is_gold, write_table
 from taskonomy.tasks import BUILT_IN
-from tiny import profile
 
 TARGETS, SOURCES = ["normal", "edge_texture", "class_scene"], ["normal", "edge_texture", "reshading"]
 
@@ -131,6 +132,23 @@ def test_a_run_with_one_amount_has_a_table_without_rows_and_no_section(tmp_path:
     assert section.shown(None, BUILT_IN) is None
 
 
+def test_what_the_stages_wrote_is_read_as_it_was(amounts: Amounts, tmp_path: Path) -> None:
+    assert read_amounts(tmp_path) is None  # a table from elsewhere has none of it
+    table, losses = run_of_a_law(TARGETS, SOURCES)
+    write_table(tmp_path / "amounts.csv", table)
+    other = losses.assign(split="test_policy", loss=9.0)
+    write_csv(tmp_path / "amounts_losses.csv", pd.concat([losses.assign(split="test_affinity"), other]))
+    write_json(tmp_path / "spending.json", amounts.spending)
+    read = read_amounts(tmp_path)
+    assert read is not None
+    assert read.spending == amounts.spending
+    assert [(one.target, one.sources) for one in read.curves] == [(one.target, one.sources) for one in amounts.curves]
+    for here, there in zip(read.curves, amounts.curves, strict=True):
+        np.testing.assert_allclose(here.losses, there.losses)
+        assert here.noise == pytest.approx(there.noise)
+    assert section.shown(read, BUILT_IN)["front_see"] == section.shown(amounts, BUILT_IN)["front_see"]  # type: ignore[index]
+
+
 def test_the_page_of_a_run_with_one_amount_holds_nothing_of_it(amounts: Amounts) -> None:
     """And that of one with several holds the same beside it, byte by byte."""
     without, with_ = measured_page(), measured_page(amounts=amounts)
@@ -170,7 +188,8 @@ def test_the_reader_chooses_a_budget_and_sees_what_it_buys(amounts: Amounts, tmp
         const of = (id) => document.getElementById(id);
         const bought = () => of('amounts-policy').data.filter((one) => one.mode === 'markers+text').flatMap((one) => one.x);
         result.first = of('amounts-said').textContent;
-        result.plots = ['amounts-quality', 'amounts-objective', 'amounts-policy', 'amounts-loss-normal'].map((id) => document.querySelectorAll('#' + id + ' svg.main-svg').length > 0);
+        const figures = ['amounts-quality', 'amounts-objective', 'amounts-policy', 'amounts-loss-normal'];
+        result.plots = figures.map((id) => document.querySelectorAll('#' + id + ' svg.main-svg').length > 0);
         result.taken = document.querySelectorAll('#amounts .take').length;
         const select = of('amounts-budget');
         select.value = 0; select.dispatchEvent(new Event('change'));

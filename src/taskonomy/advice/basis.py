@@ -14,7 +14,7 @@ from taskonomy.config.params import read_params
 from taskonomy.config.policy_params import LabelsParams, PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.csv_reader import read_sheet
-from taskonomy.tables.table import PIXELS, SELF, external_sources, has_amounts, labelled, read_table
+from taskonomy.tables.table import PIXELS, REQUIRED, SELF, external_sources, has_amounts, labelled, read_table
 from taskonomy.tasks import BUILT_IN, Registry
 
 AMOUNTS, LOSSES, FACTS = Path("results/measured/amounts.csv"), Path("results/measured/amounts_losses.csv"), Path("results/measured/facts.json")
@@ -56,8 +56,8 @@ def of_run(folder: Path, budget: float, labels: LabelsParams | None, *, count: b
     params = read_params(folder / "params.yaml")
     if not (folder / AMOUNTS).is_file():
         raise TaskonomyError(f"{folder / AMOUNTS}: no such table; set several transfer.images in params.yaml, and run taskonomy repro")
-    table = read_table(folder / AMOUNTS)
-    if not has_amounts(table):
+    table = read_amounts_table(folder / AMOUNTS)
+    if table is None:
         raise TaskonomyError(f"{folder / AMOUNTS}: has no amounts; set several transfer.images in params.yaml, and run taskonomy repro")
     there = _there(folder, table)
     found = label_curves(folder / LOSSES) if (folder / LOSSES).is_file() else []
@@ -68,6 +68,18 @@ def of_run(folder: Path, budget: float, labels: LabelsParams | None, *, count: b
         said["tasks"] = {**said["tasks"], name: {**said["tasks"].get(name, {}), "there": images, "full": images, "transfer": images}}
     values = {**rules, "budget": budget, "cost": {}, "labels": said}
     return Asked(with_predictions(table, found), checked(PolicyParams, values, str(folder / "params.yaml")), tuple(found), params.registry)
+
+
+def read_amounts_table(path: Path) -> pd.DataFrame | None:
+    """Read a run's table with amounts; None where the run has one amount, and its table no rows.
+
+    Raises:
+        TaskonomyError: The file is no affinity table.
+    """
+    if not read_sheet(path, "table", REQUIRED, others=True).rows:
+        return None
+    table = read_table(path)
+    return table if has_amounts(table) else None
 
 
 def of_table(path: Path, budget: float, labels: LabelsParams | None, losses: Path | None, *, count: bool) -> Asked:

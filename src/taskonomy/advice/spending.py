@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,8 +14,7 @@ from taskonomy.policy.front import FrontPoint, with_next
 from taskonomy.policy.planner import Planner, Policy
 from taskonomy.policy.problem import Transfer
 from taskonomy.policy.round_budgets import budgets
-from taskonomy.tables.csv_reader import read_sheet
-from taskonomy.tables.table import REQUIRED, has_amounts, measured, read_table, task_names
+from taskonomy.tables.table import measured, task_names
 from taskonomy.tasks import BUILT_IN, Registry
 
 ENOUGH = 0.95  # share of the largest objective: which budget is shown first where the parameters name none in labels
@@ -42,18 +40,6 @@ class Spending:
         """Return what a stage writes."""
         about = {"currency": self.currency, "chosen": self.chosen, "full": dict(self.full or {})}
         return {**about, "points": [one.reproducible() for one in self.points]}
-
-
-def read_amounts_table(path: Path) -> pd.DataFrame | None:
-    """Read a run's table with amounts; None where the run has one amount, and its table no rows.
-
-    Raises:
-        TaskonomyError: The file is no affinity table.
-    """
-    if not read_sheet(path, "table", REQUIRED, others=True).rows:
-        return None
-    table = read_table(path)
-    return table if has_amounts(table) else None
 
 
 def spending(table: pd.DataFrame, elsewhere: pd.DataFrame, params: PolicyParams, full: Mapping[str, int], registry: Registry = BUILT_IN) -> Spending:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from taskonomy.advice.basis import label_curves
+from taskonomy.advice.basis import label_curves, read_amounts_table
 from taskonomy.advice.curves import LabelCurve
-from taskonomy.advice.spending import read_amounts_table
 from taskonomy.affinity.table1 import read_networks
 from taskonomy.config.params import Params
 from taskonomy.errors import TaskonomyError
@@ -111,7 +110,7 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
         buildings=Buildings(pd.read_csv(parts, dtype={"building": str}), params.normalize.confidence) if parts.is_file() else None,
         samples=_with_pictures(_json(samples), samples.parent) if samples.is_file() else None,
         params=params.model_dump(mode="json", include=set(STAGES)),
-        amounts=_amounts(folder),
+        amounts=read_amounts(folder),
         images=images_of_run(optional.get("facts"), params),
         studies=tuple(studies(folder, experiments, params.registry)),
         registry=params.registry,
@@ -120,7 +119,7 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
     )
 
 
-def _amounts(folder: Path) -> Amounts | None:
+def read_amounts(folder: Path) -> Amounts | None:
     """Read what the stages `amounts` and `spending` wrote; None for a run with one amount, and for a table from elsewhere."""
     path, losses = folder / "amounts.csv", folder / "amounts_losses.csv"
     if not path.is_file() or (table := read_amounts_table(path)) is None:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.tables.table import has_amounts, is_gold, parse_table, read_table, write_table
+from taskonomy.evaluation.tree import first_order
+from taskonomy.tables.table import has_amounts, is_gold, parse_table, read_table, with_most_images, write_table
 
 TABLE = "target,sources,affinity,images\na,b,0.1,125\na,b,0.2,500\na,self,0.05,125\na,self,0.4,\na,b+c,0.3,1000\n"
 
@@ -25,6 +26,18 @@ def test_the_same_transfer_may_stand_once_for_each_amount() -> None:
 def test_a_network_from_scratch_on_some_images_is_not_full_supervision() -> None:
     table = parse_table(TABLE, "t")
     assert np.flatnonzero(is_gold(table)).tolist() == [3]
+
+
+def test_what_takes_one_amount_takes_the_largest_of_each_transfer() -> None:
+    table = parse_table(TABLE + "b,a,0.3,125\nb,a,0.1,250\nb,b,0.5,\nb,b,0.2,250\n", "t")
+    kept = with_most_images(table)
+    assert [(row.target, row.sources, row.affinity) for row in kept.itertuples()] == [
+        ("a", ("b",), 0.2), ("a", ("self",), 0.4), ("a", ("b", "c"), 0.3), ("b", ("a",), 0.1), ("b", ("b",), 0.5),
+    ]  # fmt: skip
+    pd.testing.assert_frame_equal(first_order(table), first_order(kept))
+    assert first_order(table).loc["b"].to_dict() == pytest.approx({"a": 0.1 / 0.6, "b": 0.5 / 0.6})
+    plain = parse_table("target,sources,affinity\na,b,0.1\n", "t")
+    assert with_most_images(plain) is plain
 
 
 def test_amounts_survive_writing_and_reading_as_whole_numbers(tmp_path: Path) -> None:

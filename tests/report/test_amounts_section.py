@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from amounts_of_a_law import AMOUNTS, BUILDINGS, FULL, amounts_of_a_law, run_of_a_law
-from test_page import needs_browser, seen
+from test_page import needs_browser, page_of, seen
 from test_sections import FACTS, measured_page, text_of
 from tiny import profile
 
@@ -211,3 +211,28 @@ def test_the_reader_chooses_a_budget_and_sees_what_it_buys(amounts: Amounts, tmp
     assert [text.split(",")[0] for text in result["table"]] == [f"{images:,}".split(",")[0] for _, images, *_ in shown["budgets"][0]["rows"]]  # type: ignore[attr-defined]
     assert result["chosen"] == [spent[0]["cost"]]
     assert not math.isnan(pd.Series(result["bought"]).mean())
+
+
+@needs_browser
+def test_the_page_of_a_table_with_amounts_shows_the_front_and_says_what_solves_the_rest(tmp_path: Path) -> None:
+    """The page's own solver would take the largest amount of every transfer for free."""
+    table, _losses = run_of_a_law(TARGETS, SOURCES, (125, 500))
+    rules = {"budget": 1.5, "max_order": 2, "labels": {"full": FULL, "transfer": 125}}
+    html = page_of(table, PolicyParams.model_validate(rules), [2], 2, params={"policy": rules})
+    assert "run taskonomy explore with the table" in " ".join(text_of(html).split())
+    script = """
+        result.rules = data.rules;
+        const typed = document.getElementById('budget-value');
+        typed.value = 1.37; typed.dispatchEvent(new Event('change'));
+        result.budget = shown.budget; result.said = document.getElementById('said').hidden;
+        result.budgets = data.front.map((point) => point.budget);
+        result.table = document.querySelector('#routes tbody').textContent;
+        result.headline = document.getElementById('headline').textContent;
+    """
+    result = seen(html, tmp_path, script)
+    assert result["rules"] is None
+    assert result["budget"] == max(one for one in result["budgets"] if one <= 1.37)  # type: ignore[attr-defined]
+    assert result["said"] is True
+    best = Planner(table, PolicyParams.model_validate(rules)).policy(float(result["budget"]))  # type: ignore[arg-type]
+    scratch = [one for one in best.transfers if one.sources == ("self",) and one.images is not None]
+    assert str(result["table"]).count("its own network, trained from scratch on few images") == len(scratch)

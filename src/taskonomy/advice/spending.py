@@ -58,7 +58,10 @@ def spending(table: pd.DataFrame, elsewhere: pd.DataFrame, params: PolicyParams,
     rules = _in_labels(params, full)
     planner = Planner(measured(table), rules, registry=registry)
     judged = {_key(one): one for one in held_out(planner.problem, elsewhere).transfers}
-    solved = [replace(one, transfers=tuple(judged[_key(each)] for each in one.transfers)) for one in budgets(planner)]
+    by_cost: dict[float, Policy] = {}
+    for one in budgets(planner):  # budgets that buy the same are one
+        by_cost.setdefault(one.cost, replace(one, transfers=tuple(judged[_key(each)] for each in one.transfers)))
+    solved = list(by_cost.values())
     priced = params.labels.currency is not None
     return Spending(tuple(with_next(solved)), _affordable(solved, params.budget) if priced else _enough(solved), rules.labels.currency, full)
 

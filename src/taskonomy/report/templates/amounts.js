@@ -29,8 +29,8 @@
     const bought = (full) => rows.map((row, place) => [...row, place]).filter((row) => row[2] === full);
     const trace = (full, name, symbol) => ({
       x: bought(full).map((row) => row[1]), y: bought(full).map((row) => row[4]), name, mode: "markers+text", cliponaxis: false,
-      marker: { symbol, size: 11, color: bought(full).map((row) => colour(row[0])) }, textposition: "middle right", textfont: { color: css("--ink") },
-      text: bought(full).map((row) => `  ${row[1].toLocaleString("en")}`), hovertemplate: "%{x:,} images<extra></extra>",
+      marker: { symbol, size: 11, color: bought(full).map((row) => colour(row[0])) }, textposition: phone.matches ? "top center" : "middle right", textfont: { color: css("--ink") },
+      text: bought(full).map((row) => `${phone.matches ? "" : "  "}${row[1].toLocaleString("en")}`), hovertemplate: "%{x:,} images<extra></extra>",
     });
     const lines = rows.flatMap((row, place) => [[0.8 * least, place], [row[1], place], [null, null]]);
     const wide = !phone.matches, high = wide ? 21 : 34;

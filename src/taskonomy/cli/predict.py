@@ -60,10 +60,8 @@ def predict(
 
     Images are made square as those of the run were (data.fit), and resized to the networks' side. Inputs are never overwritten.
     """
-    from taskonomy.atomic_io import to_json
     from taskonomy.inference.manifest import open_export
     from taskonomy.inference.requests import plan
-    from taskonomy.machine.cores import progress
 
     registry = _registry(predictors)
     exported, names = open_export(predictors, registry), _names(task)
@@ -76,8 +74,10 @@ def predict(
         typer.echo(f"left out, as they take another number of images: {', '.join(planned.left)}", err=True)
     _say_used(exported, [name for one in planned.work for name in one.tasks])
 
+    from taskonomy.atomic_io import to_json
     from taskonomy.inference.predictor import load_predictors
     from taskonomy.inference.predictor import predict as run
+    from taskonomy.machine.cores import progress
 
     loaded = {one.task.name: one for one in load_predictors([name for one in planned.work for name in one.tasks], predictors, device, registry)}
     with progress(planned.answers, "predict", "answers") as bar:
@@ -161,11 +161,18 @@ def export_onnx(
     """Write predictors as ONNX graphs, from image to output, each checked against torch if onnxruntime is installed; all unless tasks are named."""
     from importlib.util import find_spec
 
+    from taskonomy.inference.manifest import open_export
+
+    registry, names = _registry(predictors), _names(task)
+    exported = open_export(predictors, registry)
+    for name in names:
+        exported.card(name)
+
     from taskonomy.inference.onnx_export import TOLERANCE, difference, write_graph
     from taskonomy.inference.predictor import load_predictors
 
     checks = find_spec("onnxruntime") is not None
-    for one in load_predictors(_names(task) or None, predictors, "cpu", _registry(predictors)):
+    for one in load_predictors(names or None, predictors, "cpu", registry):
         path = output / f"{one.task.name}.onnx"
         write_graph(one, path)
         said = "not checked: onnxruntime is not installed"

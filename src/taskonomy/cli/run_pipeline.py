@@ -64,12 +64,12 @@ def repro(
 
     check_targets(targets or ())
     check_parameters()
+    if address is not None:
+        _use_cluster(address)
 
     from taskonomy.machine.cores import cores
     from taskonomy.pipeline import scheduler as runner
 
-    if address is not None:
-        _use_cluster(address)
     request = runner.Request(tuple(targets or ()), jobs or cores(), force=force, pull=pull, downstream=downstream, times=times)
     if dry:
         typer.echo(runner.dry(request))

@@ -2,7 +2,7 @@
 
 python benchmarks/findings.py data/published/affinities_16k.csv
 python benchmarks/findings.py results/measured/affinities.csv
-python benchmarks/findings.py --beams all_sets.csv    # of a run with transfer.beam: all
+python benchmarks/findings.py --beams results/measured/affinities.csv --held-out results/measured/held_out.csv    # with profiles/all-sets.yaml
 """
 
 import argparse
@@ -44,10 +44,19 @@ def beams(table: pd.DataFrame) -> Iterator[str]:
         yield f"{one.beam:<6} {one.tried:10.1f} {one.found:15.0%} {one.affinity:14.1%} {one.gain:+7.3f} {one.quality:+8.3f}"
 
 
+def on_held_out(table: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:
+    """Replace gain and quality by those on images that no affinity, and so no choice of a set, is based on."""
+    columns = ["target", "sources", "gain", "quality"]
+    return table.drop(columns=["gain", "quality"]).merge(held_out[columns], on=["target", "sources"], how="left", validate="one_to_one")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
     parser.add_argument("--beams", action="store_true", help="only what beams lose")
+    parser.add_argument("--held-out", type=Path, help="table of the same transfers, whose gain and quality are shown instead")
     args = parser.parse_args()
     table = read_table(args.table)
+    if args.held_out is not None:
+        table = on_held_out(table, read_table(args.held_out))
     print("\n".join([*(() if args.beams else pairs(table)), *beams(table)]))

@@ -104,7 +104,7 @@ def replays(folder: Path, prices: dict[str, float], what: str) -> Iterator[pd.Da
         market = Market(Measured.read(path, targets, tuple(map(elsewhere, ENCODERS)), groups), prices, AMOUNTS)
         once: dict[str, Rule] = {
             "advise": rules.by_advice(),
-            "advise, balanced": rules.by_advice(Balance.PEAK),
+            "advise, not rescaled": rules.by_advice(Balance.NONE),
             "same money for each": rules.evenly,
             "same number for each": rules.alike,
             "in hindsight": rules.in_hindsight,
@@ -189,5 +189,6 @@ if __name__ == "__main__":
         found = pd.concat(parts, ignore_index=True)
         print("\n".join(told(found)))
         if args.output:
-            write_csv(args.output / "replay.csv", found)
+            means = found.groupby(["prices", "rule", "seed", "round"], sort=False)[["given", "spent", "quality", "excess"]].mean()
+            write_csv(args.output / "replay.csv", means.round(6).reset_index())
             write_text(args.output / "replay.svg", drawn(found))

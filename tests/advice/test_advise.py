@@ -42,8 +42,10 @@ def params(budget: float, **rules: Any) -> PolicyParams:
     return PolicyParams(budget=budget, preset="practice", labels={"currency": "EUR", "full": 1000, "transfer": 100, "tasks": tasks}, **rules)
 
 
-def worth_of(images: tuple[int, ...]) -> float:
-    return sum(max(worth for needs, worth in rows if all(has >= need for has, need in zip(images, needs, strict=True))) for rows in WORTH.values())
+def worth_of(images: tuple[int, ...], *, rescaled: bool = False) -> float:
+    best = [max(worth for needs, worth in rows if all(has >= need for has, need in zip(images, needs, strict=True))) for rows in WORTH.values()]
+    most = [max(worth for _needs, worth in rows) if rescaled else 1 for rows in WORTH.values()]
+    return sum(one / top for one, top in zip(best, most, strict=True))
 
 
 def cost_of(images: tuple[int, ...]) -> float:
@@ -147,7 +149,8 @@ def files(folder: Path) -> list[str]:
 def test_the_command_prints_a_table_a_sentence_and_the_rules(tmp_path: Path) -> None:
     run = CliRunner().invoke(app, [*files(tmp_path), "--money", "300"])
     assert run.exit_code == 0, run.output
-    assert "First label 300 images of b (150.00 EUR): b is then solved by its own network trained on 400 images" in run.output
+    # Rescaled, 400 images of a are worth 0.4 of 0.5 in place of 0.1, for 300 EUR; those of b 0.6 of 0.8 in place of 0.2, for 150.
+    assert "First label 300 images of a (300.00 EUR): a is then solved by its own network trained on 400 images" in run.output
     for rule in ("labels that are there", "all at once", "the same money for each task", "the same number for each task"):
         assert rule in run.output
     said = json.loads(CliRunner().invoke(app, [*files(tmp_path), "--money", "300", "--json"]).output)
@@ -157,7 +160,7 @@ def test_the_command_prints_a_table_a_sentence_and_the_rules(tmp_path: Path) -> 
 
 def test_labels_are_counted_whatever_they_cost(tmp_path: Path) -> None:
     said = json.loads(CliRunner().invoke(app, [*files(tmp_path), "--labels", "300", "--json"]).output)
-    best = max((worth_of(one), one) for one in product((100, 400, 1000), repeat=3) if sum(one) - 300 <= 300)
+    best = max((worth_of(one, rescaled=True), one) for one in product((100, 400, 1000), repeat=3) if sum(one) - 300 <= 300)
     assert said["plans"][0]["objective" if "objective" in said["plans"][0] else "worth"] == pytest.approx(best[0])
     assert said["currency"] == "labels"
     assert sum(one["images"] for one in said["purchases"]) <= 300

@@ -11,7 +11,7 @@ from taskonomy.advice.curves import LabelCurve, curves
 from taskonomy.advice.predictions import with_predictions
 from taskonomy.config.checked import checked
 from taskonomy.config.params import read_params
-from taskonomy.config.policy_params import LabelsParams, PolicyParams
+from taskonomy.config.policy_params import Balance, LabelsParams, PolicyParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.tables.csv_reader import read_sheet
 from taskonomy.tables.table import PIXELS, REQUIRED, SELF, external_sources, has_amounts, labelled, read_table
@@ -66,7 +66,7 @@ def of_run(folder: Path, budget: float, labels: LabelsParams | None, *, count: b
     said = counted(priced) if count else priced.model_dump()
     for name, images in there.items():
         said["tasks"] = {**said["tasks"], name: {**said["tasks"].get(name, {}), "there": images, "full": images, "transfer": images}}
-    values = {**rules, "budget": budget, "cost": {}, "labels": said}
+    values = {**rules, "budget": budget, "balance": _comparable(params.policy.balance), "cost": {}, "labels": said}
     return Asked(with_predictions(table, found), checked(PolicyParams, values, str(folder / "params.yaml")), tuple(found), params.registry)
 
 
@@ -97,7 +97,13 @@ def of_table(path: Path, budget: float, labels: LabelsParams | None, losses: Pat
         raise TaskonomyError(f"{path}: has no column images: there are no amounts of labels to choose from")
     found = label_curves(losses) if losses is not None else []
     values = {"budget": budget, "preset": "practice", "labels": counted(priced) if count else priced.model_dump(), "exclude": ["random_projection"]}
+    values["balance"] = _comparable(Balance.NONE)
     return Asked(with_predictions(table, found), checked(PolicyParams, values, "options"), tuple(found))
+
+
+def _comparable(balance: Balance) -> Balance:
+    """Return how affinities are rescaled: those of a target sum to one over its rows, so a target with fewer amounts would count more."""
+    return Balance.PEAK if balance is Balance.NONE else balance
 
 
 def counted(labels: LabelsParams) -> dict[str, Any]:

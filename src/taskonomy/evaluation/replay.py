@@ -153,8 +153,8 @@ def replay(market: Market, rule: Rule, start: int, income: float, rounds: int) -
     return pd.DataFrame(rows)
 
 
-def by_advice(balance: Balance = Balance.NONE) -> Rule:
-    """Return the rule that buys what `taskonomy advise` says."""
+def by_advice(balance: Balance = Balance.PEAK) -> Rule:
+    """Return the rule that buys what `taskonomy advise` says; without rescaling of affinities where `balance` says so."""
 
     def rule(market: Market, labelled: Labelled, money: float) -> dict[str, int]:
         most = market.amounts[-1]

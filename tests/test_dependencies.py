@@ -48,6 +48,7 @@ EXCEPTIONS = {
     ("train", "transfers/*", "tables/*"): "as affinity",
     ("query", "report/*", "evaluation/*"): "embedded_json and colours alone",
     ("query", "report/*", "policy/*"): "as evaluation",
+    ("query", "report/*", "advice/*"): "as evaluation",
 }
 
 

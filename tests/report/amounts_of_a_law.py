@@ -9,7 +9,7 @@ from taskonomy.advice.curves import curves
 from taskonomy.advice.spending import spending
 from taskonomy.atomic_io import to_json
 from taskonomy.config.policy_params import PolicyParams
-from taskonomy.report.inputs import Amounts
+from taskonomy.report.inputs import RunAmounts
 from taskonomy.tables.table import PIXELS, join_sources, parse_table
 
 HEAD = "target,sources,affinity,images,low,high,gain,quality\n"
@@ -44,9 +44,9 @@ def run_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int, ...
     return table, pd.DataFrame(losses, columns=["target", "sources", "images", "building", "tests", "loss"])
 
 
-def amounts_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int, ...] = AMOUNTS, params: PolicyParams | None = None) -> Amounts:
+def amounts_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int, ...] = AMOUNTS, params: PolicyParams | None = None) -> RunAmounts:
     table, measured = run_of_a_law(targets, sources, amounts)
     shallow = measured["sources"] == PIXELS
     full = dict.fromkeys([*targets, *sources], FULL)
     spent = spending(table, table, params or PolicyParams(budget=2, preset="practice"), full)
-    return Amounts(table, (*curves(measured[~shallow]), *curves(measured[shallow])), json.loads(to_json(spent.reproducible())))
+    return RunAmounts(table, (*curves(measured[~shallow]), *curves(measured[shallow])), json.loads(to_json(spent.reproducible())))

@@ -20,7 +20,7 @@ from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.planner import Planner
 from taskonomy.report import amounts_section as section
 from taskonomy.report.amounts_figures import WAYS
-from taskonomy.report.inputs import Amounts, images_of_run, read_amounts
+from taskonomy.report.inputs import RunAmounts, images_of_run, read_amounts
 from taskonomy.tables.table import is_gold, write_table
 from taskonomy.tasks import BUILT_IN
 
@@ -28,7 +28,7 @@ TARGETS, SOURCES = ["normal", "edge_texture", "class_scene"], ["normal", "edge_t
 
 
 @pytest.fixture(scope="module")
-def amounts() -> Amounts:
+def amounts() -> RunAmounts:
     return amounts_of_a_law(TARGETS, SOURCES)
 
 
@@ -38,7 +38,7 @@ def test_labels_are_counted_by_the_largest_amount_of_a_transfer(images: object, 
     assert images_of_run(facts, profile()) == counted
 
 
-def test_the_best_single_source_the_best_set_and_both_networks_on_the_image_are_drawn(amounts: Amounts) -> None:
+def test_the_best_single_source_the_best_set_and_both_networks_on_the_image_are_drawn(amounts: RunAmounts) -> None:
     of_normal = [one for one in amounts.curves if one.target == "normal"]
     ways = {one.kind: one.curve.sources for one in section.ways_of(of_normal, BUILT_IN)}
     assert ways == {"single": "normal", "set": "normal+edge_texture", "scratch": "self", "pixels": "pixels"}
@@ -46,7 +46,7 @@ def test_the_best_single_source_the_best_set_and_both_networks_on_the_image_are_
     assert [one.kind for one in section.ways_of(fine_tuned, BUILT_IN)] == ["scratch"]
 
 
-def test_measured_points_are_the_losses_of_the_table_and_predicted_ones_are_marked_and_follow_the_law(amounts: Amounts) -> None:
+def test_measured_points_are_the_losses_of_the_table_and_predicted_ones_are_marked_and_follow_the_law(amounts: RunAmounts) -> None:
     mean = float(np.mean(list(BUILDINGS.values())))
     for panel in section.shown(amounts, BUILT_IN)["panels"]:  # type: ignore[index]
         found = panel["points"]
@@ -82,7 +82,7 @@ def test_curves_of_two_amounts_are_points_alone_and_it_is_said_why() -> None:
     assert few["see"].endswith("What more images would bring is not predicted from so few amounts.")
 
 
-def test_each_budget_is_the_policy_of_the_solver_with_its_amounts(amounts: Amounts) -> None:
+def test_each_budget_is_the_policy_of_the_solver_with_its_amounts(amounts: RunAmounts) -> None:
     labels = {"currency": "labels", "price": 1, "full": FULL, "transfer": 125}
     planner = Planner(amounts.table, PolicyParams(budget=0, preset="practice", labels=labels))
     shown = section.shown(amounts, BUILT_IN)
@@ -112,7 +112,7 @@ def test_with_prices_budgets_are_money_and_that_of_the_parameters_comes_first() 
     assert "EUR" in section.amount_text(first["cost"], "EUR")
 
 
-def test_gain_and_quality_are_of_the_other_half_and_affinities_are_not(amounts: Amounts) -> None:
+def test_gain_and_quality_are_of_the_other_half_and_affinities_are_not(amounts: RunAmounts) -> None:
     table, other = amounts.table, amounts.table.assign(quality=0.25, gain=0.75)
     full = dict.fromkeys({*TARGETS, *SOURCES}, FULL)
     params = PolicyParams(budget=2, preset="practice")
@@ -132,7 +132,7 @@ def test_a_run_with_one_amount_has_a_table_without_rows_and_no_section(tmp_path:
     assert section.shown(None, BUILT_IN) is None
 
 
-def test_what_the_stages_wrote_is_read_as_it_was(amounts: Amounts, tmp_path: Path) -> None:
+def test_what_the_stages_wrote_is_read_as_it_was(amounts: RunAmounts, tmp_path: Path) -> None:
     assert read_amounts(tmp_path) is None  # a table from elsewhere has none of it
     table, losses = run_of_a_law(TARGETS, SOURCES)
     write_table(tmp_path / "amounts.csv", table)
@@ -149,7 +149,7 @@ def test_what_the_stages_wrote_is_read_as_it_was(amounts: Amounts, tmp_path: Pat
     assert section.shown(read, BUILT_IN)["front_see"] == section.shown(amounts, BUILT_IN)["front_see"]  # type: ignore[index]
 
 
-def test_the_page_of_a_run_with_one_amount_holds_nothing_of_it(amounts: Amounts) -> None:
+def test_the_page_of_a_run_with_one_amount_holds_nothing_of_it(amounts: RunAmounts) -> None:
     """And that of one with several holds the same beside it, byte by byte."""
     without, with_ = measured_page(), measured_page(amounts=amounts)
     assert "amounts" not in without.split('<script id="data"')[0]
@@ -165,7 +165,7 @@ def test_the_page_of_a_run_with_one_amount_holds_nothing_of_it(amounts: Amounts)
     assert all(line in lines for line in without.splitlines() if "<script id=" not in line)
 
 
-def test_what_is_said_is_of_the_data(amounts: Amounts) -> None:
+def test_what_is_said_is_of_the_data(amounts: RunAmounts) -> None:
     told = text_of(measured_page(amounts=amounts))
     assert "Labels and loss" in told
     falls = {target: 1 - _best(amounts, target, AMOUNTS[-1]) / _best(amounts, target, AMOUNTS[0]) for target in TARGETS}
@@ -176,14 +176,14 @@ def test_what_is_said_is_of_the_data(amounts: Amounts) -> None:
     assert "with 4 times the most images it is predicted to fall further for 3 of 3 targets" in told
 
 
-def _best(amounts: Amounts, target: str, images: float) -> float:
+def _best(amounts: RunAmounts, target: str, images: float) -> float:
     """The loss with so many images of the way that is best with the most."""
     best = min((one for one in amounts.curves if one.target == target), key=lambda one: one.losses[0, -1])
     return float(best.losses[0, list(best.images).index(images)])
 
 
 @needs_browser
-def test_the_reader_chooses_a_budget_and_sees_what_it_buys(amounts: Amounts, tmp_path: Path) -> None:
+def test_the_reader_chooses_a_budget_and_sees_what_it_buys(amounts: RunAmounts, tmp_path: Path) -> None:
     script = """
         const of = (id) => document.getElementById(id);
         const bought = () => of('amounts-policy').data.filter((one) => one.mode === 'markers+text').flatMap((one) => one.x);

@@ -22,7 +22,7 @@ _STEPS = 7  # of a predicted line
 
 
 @dataclass(frozen=True)
-class Way:
+class LabelWay:
     """A way to solve a target, as one line of its figure.
 
     Attributes:
@@ -36,7 +36,7 @@ class Way:
     curve: LabelCurve
 
 
-def points(ways: Sequence[Way]) -> pd.DataFrame:
+def points(ways: Sequence[LabelWay]) -> pd.DataFrame:
     """List what a figure shows: each measured point with its interval over buildings, then the predicted ones of the curves that are fitted."""
     rows = []
     for way in ways:
@@ -51,7 +51,7 @@ def points(ways: Sequence[Way]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def loss_figure(ways: Sequence[Way], shown: pd.DataFrame) -> go.Figure:
+def loss_figure(ways: Sequence[LabelWay], shown: pd.DataFrame) -> go.Figure:
     """Draw the points of one target: measured ones filled, on solid lines, predicted ones on dashed lines in a band that starts at the last measured.
 
     Args:

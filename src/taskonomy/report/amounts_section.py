@@ -10,9 +10,9 @@ from taskonomy.advice.basis import LABELS
 from taskonomy.advice.curves import CONFIDENCE, FURTHEST, LabelCurve
 from taskonomy.policy.label_costs import money
 from taskonomy.policy.planner import FULL
-from taskonomy.report.amounts_figures import Way, loss_figure, points
+from taskonomy.report.amounts_figures import LabelWay, loss_figure, points
 from taskonomy.report.figures import by_family
-from taskonomy.report.inputs import Amounts
+from taskonomy.report.inputs import RunAmounts
 from taskonomy.tables.table import PIXELS, SELF, split_sources
 from taskonomy.tables.transfer_spec import variant
 from taskonomy.tasks import Registry
@@ -21,7 +21,7 @@ from taskonomy.wording.wording import count, percent, sources_title, titles
 OWN, SHALLOW = "whole network from scratch", "shallow network on the image"
 
 
-def ways_of(curves: Iterable[LabelCurve], registry: Registry) -> list[Way]:
+def ways_of(curves: Iterable[LabelCurve], registry: Registry) -> list[LabelWay]:
     """Choose the lines of one target's figure: its best single source and best set, with the most images, its own network, and the shallow one."""
     known = {one.sources: one for one in curves}
     plain = [one for name, one in known.items() if name not in (SELF, PIXELS) and all(variant(each) is None for each in split_sources(name))]
@@ -30,11 +30,11 @@ def ways_of(curves: Iterable[LabelCurve], registry: Registry) -> list[Way]:
         fit = [one for one in plain if (len(split_sources(one.sources)) > 1) == several]
         if fit:
             best = min(fit, key=lambda one: (-one.images[-1], one.losses[0, -1]))
-            found.append(Way(kind, f"{said}: {sources_title(split_sources(best.sources), registry)}", best))
-    return found + [Way(kind, said, known[name]) for kind, said, name in (("scratch", OWN, SELF), ("pixels", SHALLOW, PIXELS)) if name in known]
+            found.append(LabelWay(kind, f"{said}: {sources_title(split_sources(best.sources), registry)}", best))
+    return found + [LabelWay(kind, said, known[name]) for kind, said, name in (("scratch", OWN, SELF), ("pixels", SHALLOW, PIXELS)) if name in known]
 
 
-def shown(amounts: Amounts | None, registry: Registry) -> dict[str, Any] | None:
+def shown(amounts: RunAmounts | None, registry: Registry) -> dict[str, Any] | None:
     """Collect what the section shows; None for a run with one amount."""
     if amounts is None:
         return None
@@ -61,7 +61,7 @@ def shown(amounts: Amounts | None, registry: Registry) -> dict[str, Any] | None:
     return {"panels": panels, "see": _see(panels), **_spending(amounts, registry)}
 
 
-def of_script(section: dict[str, Any], amounts: Amounts, registry: Registry) -> dict[str, Any]:
+def of_script(section: dict[str, Any], amounts: RunAmounts, registry: Registry) -> dict[str, Any]:
     """Collect what the page's script draws of a section."""
     return {
         **{name: section[name] for name in ("budgets", "chosen", "unit")},
@@ -81,7 +81,7 @@ def numbers(section: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return {"amounts-quality": front, "amounts-objective": front, **{one["id"]: one["points"] for one in section["panels"]}}
 
 
-def _said(ways: list[Way]) -> str:
+def _said(ways: list[LabelWay]) -> str:
     """Say of one target's figure what a reader without it should know."""
     best = min(ways, key=lambda way: way.curve.losses[0, -1])
     first, last = best.curve.losses[0, 0], best.curve.losses[0, -1]
@@ -112,7 +112,7 @@ def _choices(table: pd.DataFrame, registry: Registry) -> dict[str, list[int]]:
     return {name: found[name] for name in by_family(list(found), registry)}
 
 
-def _spending(amounts: Amounts, registry: Registry) -> dict[str, Any]:
+def _spending(amounts: RunAmounts, registry: Registry) -> dict[str, Any]:
     spent = amounts.spending
     currency = spent["currency"]
     shown_points = [_point(one, spent, registry) for one in spent["points"]]

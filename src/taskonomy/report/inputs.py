@@ -23,7 +23,7 @@ STAGES = ("policy", "front", "savings", "evaluate")  # stages whose parameters e
 
 
 @dataclass(frozen=True)
-class Amounts:
+class RunAmounts:
     """What a run with several amounts of labels has beside its table with the largest.
 
     Attributes:
@@ -79,7 +79,7 @@ class Results:
     samples: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
     params: dict[str, Any] | None = None
-    amounts: Amounts | None = None
+    amounts: RunAmounts | None = None
     images: tuple[int, int] | None = None
     studies: tuple[Study, ...] = ()
     registry: Registry = BUILT_IN
@@ -119,13 +119,13 @@ def read_results(table: Path, folder: Path, params: Params, networks: Path | Non
     )
 
 
-def read_amounts(folder: Path) -> Amounts | None:
+def read_amounts(folder: Path) -> RunAmounts | None:
     """Read what the stages `amounts` and `spending` wrote; None for a run with one amount, and for a table from elsewhere."""
     path, losses = folder / "amounts.csv", folder / "amounts_losses.csv"
     if not path.is_file() or (table := read_amounts_table(path)) is None:
         return None
     curves = (*label_curves(losses), *label_curves(losses, shallow=True))
-    return Amounts(table, curves, _json(folder / "spending.json"))
+    return RunAmounts(table, curves, _json(folder / "spending.json"))
 
 
 def images_of_run(facts: dict[str, Any] | None, params: Params) -> tuple[int, int]:

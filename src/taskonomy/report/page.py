@@ -71,46 +71,52 @@ def page(title: str, results: Results) -> str:
         "marks": FAMILY_MARKS,
         **_figures(results, matrix, worse, amounts),
     }
-    families = {name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)}
     samples = results.samples or {"networks": [], "transfers": []}
-    environment = Environment(
-        loader=PackageLoader("taskonomy.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            title=title,
+            policy=results.policy,
+            chosen=shown[chosen],
+            titles={name: registry.title(name) for name in shown[chosen]["sources"]},
+            excluded=[registry.title(name) for name in results.excluded if name in task_names(results.table)[1]],
+            families={name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)},
+            others=bool(others),
+            colours=FAMILY_COLOURS,
+            marks=FAMILY_MARKS,
+            how_sure=decision.how_sure(results),
+            front_see=decision.what_a_budget_buys(results, shown),
+            savings=results.savings,
+            savings_see=decision.labels_saved(results),
+            chance_see=chance.better_than_chance(results.significance),
+            significance=chance.shown(results.significance),
+            elsewhere=chance.elsewhere(results.policy, results.significance),
+            amounts=amounts,
+            several=has_amounts(results.table),
+            labelled=labelled.shown(results),
+            networks=None if results.networks is None else networks.table(results.networks, registry),
+            curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
+            answers=networks.answers(samples["networks"], results.networks, registry) if samples["networks"] else None,
+            transfers=transfers.shown(samples["transfers"], registry),
+            **_affinities(results, matrix, worse),
+            tree=affinities.nearest(results.tree, results.families, registry),
+            agreement=None if results.agreement is None else agreement.shown(results.agreement, registry),
+            studies=results.studies,
+            made_of=made_of.shown(results),
+            style=_ours("page.css"),
+            rules=rules,
+            script=Markup("\n").join(
+                map(_ours, ("solver.js", "shared.js", "rules.js", "page.js", *(["amounts.js"] if amounts else []), "downloads.js"))
+            ),
+            plotly=Markup(get_plotlyjs()),  # noqa: S704, plotly's own file
+            data=Markup(embedded_json(data)),  # noqa: S704, escaped for a script element by embedded_json
+        )
     )
-    return environment.get_template("page.html.jinja").render(
-        title=title,
-        policy=results.policy,
-        chosen=shown[chosen],
-        titles={name: registry.title(name) for name in shown[chosen]["sources"]},
-        excluded=[registry.title(name) for name in results.excluded if name in task_names(results.table)[1]],
-        families=families,
-        others=bool(others),
-        colours=FAMILY_COLOURS,
-        marks=FAMILY_MARKS,
-        how_sure=decision.how_sure(results),
-        front_see=decision.what_a_budget_buys(results, shown),
-        savings=results.savings,
-        savings_see=decision.labels_saved(results),
-        chance_see=chance.better_than_chance(results.significance),
-        significance=chance.shown(results.significance),
-        elsewhere=chance.elsewhere(results.policy, results.significance),
-        amounts=amounts,
-        several=has_amounts(results.table),
-        labelled=labelled.shown(results),
-        networks=None if results.networks is None else networks.table(results.networks, registry),
-        curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
-        answers=networks.answers(samples["networks"], results.networks, registry) if samples["networks"] else None,
-        transfers=transfers.shown(samples["transfers"], registry),
-        **_affinities(results, matrix, worse),
-        tree=affinities.nearest(results.tree, results.families, registry),
-        agreement=None if results.agreement is None else agreement.shown(results.agreement, registry),
-        studies=results.studies,
-        made_of=made_of.shown(results),
-        style=_ours("page.css"),
-        rules=rules,
-        script=Markup("\n").join(map(_ours, ("solver.js", "shared.js", "rules.js", "page.js", *(["amounts.js"] if amounts else []), "downloads.js"))),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704, plotly's own file
-        data=Markup(embedded_json(data)),  # noqa: S704, escaped for a script element by embedded_json
-    )
+
+
+def _environment() -> Environment:
+    return Environment(loader=PackageLoader("taskonomy.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def embedded_json(value: object) -> str:

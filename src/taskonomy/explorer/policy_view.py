@@ -83,8 +83,8 @@ def _transfer(one: Transfer, before: Transfer | None, registry: Registry, scratc
     other = before is not None and differs(before, one)
     marked: dict[str, Any] = {}
     if before is not None and other:
-        images = f" on {words.images(before.images)} images" if several else ""
-        marked = {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}{images}"}
+        few = f" on {words.images(before.images)} images" if several else ""
+        marked = {"className": "rerouted", "title": f"before: {words.sources_title(before.sources, registry)}{few}"}
     earlier = rates(before, scratch) if before is not None and other else [None] * len(rates(one, scratch))
     cells = [html.Td(_cell(now, then)) for now, then in zip(rates(one, scratch), earlier, strict=True)]
     title = html.Button(registry.title(one.target), className="plain", title="Show where it could be transferred from", **shows(one.target))

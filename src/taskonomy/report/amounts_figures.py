@@ -87,8 +87,8 @@ def loss_figure(ways: Sequence[LabelWay], shown: pd.DataFrame) -> go.Figure:
         figure.add_scatter(x=[None], y=[None], mode="lines", line=grey, name=f"predicted, {CONFIDENCE:.0%} band", hoverinfo="skip")
     measured = sorted(set(shown.loc[~shown["predicted"], "images"]))
     ticks = [*_apart(measured), *([FURTHEST * measured[-1]] if shown["predicted"].any() else [])]
-    ends = [float(np.log10(each)) for each in (0.85 * measured[0], 1.15 * max(ticks))]
-    figure.update_xaxes(type="log", range=ends, tickvals=ticks, ticktext=[f"{one:,.0f}" for one in ticks], title="labelled images")
+    limits = [float(np.log10(each)) for each in (0.85 * measured[0], 1.15 * max(ticks))]
+    figure.update_xaxes(type="log", range=limits, tickvals=ticks, ticktext=[f"{one:,.0f}" for one in ticks], title="labelled images")
     figure.update_yaxes(title="mean loss", nticks=5, rangemode="normal")
     figure.update_layout(height=262 + 19 * (len(ways) + bool(shown["predicted"].any())), legend=below(-0.36))
     return plain(figure)

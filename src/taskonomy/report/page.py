@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -72,51 +72,46 @@ def page(title: str, results: Results) -> str:
         **_figures(results, matrix, worse, amounts),
     }
     samples = results.samples or {"networks": [], "transfers": []}
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            title=title,
-            policy=results.policy,
-            chosen=shown[chosen],
-            titles={name: registry.title(name) for name in shown[chosen]["sources"]},
-            excluded=[registry.title(name) for name in results.excluded if name in task_names(results.table)[1]],
-            families={name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)},
-            others=bool(others),
-            colours=FAMILY_COLOURS,
-            marks=FAMILY_MARKS,
-            how_sure=decision.how_sure(results),
-            front_see=decision.what_a_budget_buys(results, shown),
-            savings=results.savings,
-            savings_see=decision.labels_saved(results),
-            chance_see=chance.better_than_chance(results.significance),
-            significance=chance.shown(results.significance),
-            elsewhere=chance.elsewhere(results.policy, results.significance),
-            amounts=amounts,
-            several=has_amounts(results.table),
-            labelled=labelled.shown(results),
-            networks=None if results.networks is None else networks.table(results.networks, registry),
-            curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
-            answers=networks.answers(samples["networks"], results.networks, registry) if samples["networks"] else None,
-            transfers=transfers.shown(samples["transfers"], registry),
-            **_affinities(results, matrix, worse),
-            tree=affinities.nearest(results.tree, results.families, registry),
-            agreement=None if results.agreement is None else agreement.shown(results.agreement, registry),
-            studies=results.studies,
-            made_of=made_of.shown(results),
-            style=_ours("page.css"),
-            rules=rules,
-            script=Markup("\n").join(
-                map(_ours, ("solver.js", "shared.js", "rules.js", "page.js", *(["amounts.js"] if amounts else []), "downloads.js"))
-            ),
-            plotly=Markup(get_plotlyjs()),  # noqa: S704, plotly's own file
-            data=Markup(embedded_json(data)),  # noqa: S704, escaped for a script element by embedded_json
-        )
+    return _template().render(
+        title=title,
+        policy=results.policy,
+        chosen=shown[chosen],
+        titles={name: registry.title(name) for name in shown[chosen]["sources"]},
+        excluded=[registry.title(name) for name in results.excluded if name in task_names(results.table)[1]],
+        families={name: meaning for name, meaning in FAMILIES.items() if any(registry.family(task) == name for task in tasks)},
+        others=bool(others),
+        colours=FAMILY_COLOURS,
+        marks=FAMILY_MARKS,
+        how_sure=decision.how_sure(results),
+        front_see=decision.what_a_budget_buys(results, shown),
+        savings=results.savings,
+        savings_see=decision.labels_saved(results),
+        chance_see=chance.better_than_chance(results.significance),
+        significance=chance.shown(results.significance),
+        elsewhere=chance.elsewhere(results.policy, results.significance),
+        amounts=amounts,
+        several=has_amounts(results.table),
+        labelled=labelled.shown(results),
+        networks=None if results.networks is None else networks.table(results.networks, registry),
+        curves=None if results.curves is None or results.curves.empty else networks.curves(results.curves, registry),
+        answers=networks.answers(samples["networks"], results.networks, registry) if samples["networks"] else None,
+        transfers=transfers.shown(samples["transfers"], registry),
+        **_affinities(results, matrix, worse),
+        tree=affinities.nearest(results.tree, results.families, registry),
+        agreement=None if results.agreement is None else agreement.shown(results.agreement, registry),
+        studies=results.studies,
+        made_of=made_of.shown(results),
+        style=_ours("page.css"),
+        rules=rules,
+        script=Markup("\n").join(map(_ours, ("solver.js", "shared.js", "rules.js", "page.js", *(["amounts.js"] if amounts else []), "downloads.js"))),
+        plotly=Markup(get_plotlyjs()),  # noqa: S704, plotly's own file
+        data=Markup(embedded_json(data)),  # noqa: S704, escaped for a script element by embedded_json
     )
 
 
-def _environment() -> Environment:
-    return Environment(loader=PackageLoader("taskonomy.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def _template() -> Template:
+    found = Environment(loader=PackageLoader("taskonomy.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return found.get_template("page.html.jinja")
 
 
 def embedded_json(value: object) -> str:

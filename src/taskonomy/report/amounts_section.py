@@ -58,15 +58,12 @@ def shown(amounts: RunAmounts | None, registry: Registry) -> dict[str, Any] | No
                 "said": _said(ways),
             }
         )
-    return {"panels": panels, "see": _see(panels), **_spending(amounts, registry)}
+    return {"panels": panels, "see": _see(panels), "choices": _choices(amounts.table, registry), **_spending(amounts, registry)}
 
 
-def of_script(section: dict[str, Any], amounts: RunAmounts, registry: Registry) -> dict[str, Any]:
+def of_script(section: dict[str, Any]) -> dict[str, Any]:
     """Collect what the page's script draws of a section."""
-    return {
-        **{name: section[name] for name in ("budgets", "chosen", "unit")},
-        "choices": _choices(amounts.table, registry),
-    }
+    return {name: section[name] for name in ("budgets", "chosen", "unit", "choices")}
 
 
 def tasks(section: dict[str, Any] | None) -> set[str]:

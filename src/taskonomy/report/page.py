@@ -148,7 +148,7 @@ def _figures(results: Results, matrix: Any, worse: Any, amounts: dict[str, Any] 
     figures |= {one["id"]: one["figure"] for one in amounts["panels"]} if amounts else {}
     drawn = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
     numbers = figure_data(results, matrix, worse, of_amounts.numbers(amounts) if amounts else {})
-    return {"figures": drawn, "numbers": numbers, **({"amounts": of_amounts.of_script(amounts, results.amounts, registry)} if amounts else {})}
+    return {"figures": drawn, "numbers": numbers, **({"amounts": of_amounts.of_script(amounts)} if amounts else {})}
 
 
 def _ours(name: str) -> Markup:

@@ -57,7 +57,8 @@ def page(title: str, results: Results) -> str:
     rules = page_rules(results)
     amounts = of_amounts.shown(results.amounts, registry)
     named = {*results.table["target"], *(name for point in shown for name in point["sources"]), *(rules["tasks"] if rules else ())}
-    tasks = by_family(sorted(named | of_amounts.tasks(amounts)), registry)
+    named |= of_amounts.tasks(amounts) | ({decision.SCRATCH} if has_amounts(results.table) else set())
+    tasks = by_family(sorted(named), registry)
     others = _used_as_they_are(results)
     matrix = affinity_matrix(without_sources(results.table, results.excluded, registry), registry)
     worse = affinities.worse_than_constant(results.table, matrix)

@@ -21,7 +21,7 @@ def _exported(folder: Path) -> Path:
     """Check that a folder holds predictors."""
     if (folder / "index.json").is_file():
         return folder
-    from taskonomy.pipeline.preconditions import PIPELINE, stage_names
+    from taskonomy.project.preconditions import PIPELINE, stage_names
 
     stages = stage_names(folder.parent / PIPELINE)
     if not stages or EXPORT in stages:

@@ -60,7 +60,7 @@ def repro(
             raise TaskonomyError("--dry with --profile would write params.yaml; set it first: taskonomy profile NAME --write")
         _set_profile(profile)
     need_dvc()
-    from taskonomy.pipeline.preconditions import check_parameters, check_targets
+    from taskonomy.project.preconditions import check_parameters, check_targets
 
     check_targets(targets or ())
     check_parameters()

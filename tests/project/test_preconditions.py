@@ -12,8 +12,8 @@ from conftest import ROOT
 from waiting import HANG
 
 from taskonomy.errors import TaskonomyError
-from taskonomy.pipeline.preconditions import check_parameters, check_targets
 from taskonomy.project.code_version import code_version
+from taskonomy.project.preconditions import check_parameters, check_targets
 
 PIPELINE = ROOT / "dvc.yaml"
 

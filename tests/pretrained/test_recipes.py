@@ -1,8 +1,9 @@
-"""The recipe of docs/pretrained-encoders.md that needs no download, with random weights."""
+"""Recipes of docs/pretrained-encoders.md with random weights, which need no download."""
 
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,25 @@ def test_the_recipe_of_torchvision_gives_what_torchvision_computes(tmp_path: Pat
         early = net.maxpool(net.relu(net.bn1(net.conv1(seen))))
         wanted = net.layer3(net.layer2(net.layer1(early))).numpy()
     np.testing.assert_allclose(OnnxEncoder("resnet18", params).maps(images), wanted, atol=1e-3 * float(np.abs(wanted).max()))
+
+
+def test_the_recipe_of_timm_gives_what_timm_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_torchvision()  # timm imports it
+    pytest.importorskip("timm", reason="no dependency of this project's: its recipe is tested where it is installed")
+    (recipe,) = (one for one in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL) if one.startswith("import timm"))
+    monkeypatch.chdir(tmp_path)
+    Path("encoders").mkdir()
+    made: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(recipe.replace("pretrained=True", "pretrained=False"), "recipe", "exec"), made)
+    given = {"file": "encoders/dinov2_s.onnx", "output": "tokens", "side": 224, "skip_tokens": 1}
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    with torch.no_grad():
+        patches = made["net"](torch.tensor(images).permute(0, 3, 1, 2) / 255)[:, 1:]
+    wanted = patches.transpose(1, 2).reshape(2, -1, 16, 16).numpy()
+    found = OnnxEncoder("dinov2_s", checked(PretrainedParams, given, "encoders.dinov2_s")).maps(images)
+    np.testing.assert_allclose(found, wanted, atol=1e-3 * float(np.abs(wanted).max()))
 
 
 def test_recipes_have_eight_lines_at_most() -> None:

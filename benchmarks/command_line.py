@@ -1,5 +1,6 @@
-"""What a user waits for: the whole front, and one policy from shell to answer, beside an empty Python."""
+"""What a user waits for: the whole front, one policy from shell to answer, and the error of a wrong name, beside an empty Python."""
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,37 @@ def seconds(*command: object, runs: int = 5) -> float:
     return statistics.median(taken)
 
 
+WRONG = {  # answered within 0.5 s of processor time
+    "policy": (TABLE, "--budget", 8, "--cost", "norml=3"),
+    "front": (TABLE, "--exclude", "norml"),
+    "tree": (TABLE, "--exclude", "norml"),
+    "profile": ("paperr",),
+    "plan": ("--profile", "paperr"),
+    "check": ("paperr",),
+    "repro": ("trian",),
+    "query": ("norml",),
+    "experiments": ("run", "images"),
+    "explore": ("nowhere",),
+    "advise": ("nowhere", "--labels", 10),
+    "affinity": ("nowhere", "-o", "x.csv"),
+    "annotate": ("nowhere", "-o", "x"),
+    "data": ("inspect", "nowhere"),
+    "polcy": (),
+}
+
+
+def computing(*command: object, runs: int = 5) -> float:
+    """Seconds of processor time until a command has refused a name."""
+    taken = []
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(list(map(str, command)), check=False, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 1, command
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(taken)
+
+
 if __name__ == "__main__":
     empty = seconds(sys.executable, "-c", "")
     commands = {
@@ -35,3 +67,5 @@ if __name__ == "__main__":
     }
     ratio = fronts["highs"] / fronts["glpk"]
     print(f"  front, all budgets x orders 1, 2, 4, 24: glpk {fronts['glpk']:.1f} s, highs {fronts['highs']:.1f} s: {ratio:.1f}x")
+    refused = {name: computing(TASKONOMY, name, *words) for name, words in WRONG.items()}
+    print(f"  a wrong name: {', '.join(f'{name} {taken:.2f}' for name, taken in refused.items())} s of processor time")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from taskonomy.advice.curves import coverage, curves
 from taskonomy.affinity.from_run import all_losses
 from taskonomy.affinity.groups import buildings
 from taskonomy.atomic_io import whole_folder, write_csv, write_text
@@ -94,14 +95,18 @@ def _measure_target(run: RunContext, target: str, folder: Path, on_done: object)
         np.savez(folder / f"{split}.npz", candidates=np.array([*names, SELF]), images=np.array([*images, 0]), losses=every, average=average)
 
 
-def replays(folder: Path, prices: dict[str, float], what: str) -> Iterator[pd.DataFrame]:
-    """Replay every rule with every seed that was measured."""
+def markets(folder: Path, prices: dict[str, float]) -> Iterator[tuple[int, Market]]:
+    """Read what was measured from each seed."""
     prepared, targets = Prepared(Path("data/prepared")), tuple(PRICES)
     groups = {name: buildings(prepared, name, Split.TEST_AFFINITY) for name in targets}
-    income = sum(prices.values()) * (AMOUNTS[-1] - START) / ROUNDS
     for path in sorted((one for one in folder.iterdir() if one.name.isdigit()), key=lambda one: int(one.name)):
-        seed = int(path.name)
-        market = Market(Measured.read(path, targets, tuple(map(elsewhere, ENCODERS)), groups), prices, AMOUNTS)
+        yield int(path.name), Market(Measured.read(path, targets, tuple(map(elsewhere, ENCODERS)), groups), prices, AMOUNTS)
+
+
+def replays(folder: Path, prices: dict[str, float], what: str) -> Iterator[pd.DataFrame]:
+    """Replay every rule with every seed that was measured."""
+    income = sum(prices.values()) * (AMOUNTS[-1] - START) / ROUNDS
+    for seed, market in markets(folder, prices):
         once: dict[str, Rule] = {
             "advise": rules.by_advice(),
             "advise, not rescaled": rules.by_advice(Balance.NONE),
@@ -114,6 +119,22 @@ def replays(folder: Path, prices: dict[str, float], what: str) -> Iterator[pd.Da
             yield run(rule).assign(rule=name, seed=seed, draw=0, prices=what)
         for draw in range(DRAWS):
             yield run(rules.by_chance(1000 * seed + draw)).assign(rule="chance", seed=seed, draw=draw, prices=what)
+
+
+def hidden(folder: Path) -> Iterator[str]:
+    """Hide one to three of the largest amounts of every curve, predict them from the others, and say how good that is, by seed."""
+    yield "hidden amounts: share that the interval of 90 % holds; root mean square of the relative error of the law, and of the last loss as it is"
+    for seed, market in markets(folder, PRICES):
+        parts = []
+        for target in PRICES:
+            found = curves(market.losses(target, AMOUNTS[-1]))
+            last = pd.DataFrame([(one.target, one.sources, *one.losses[0]) for one in found], columns=["target", "sources", *AMOUNTS])
+            for count in (1, 2, 3):
+                rows = coverage(found, count).merge(last, on=["target", "sources"])
+                parts.append(rows.assign(last=rows[AMOUNTS[-1 - count]]))
+        for factor, rows in pd.concat(parts).groupby("factor"):
+            off = [np.sqrt(np.mean(np.log(rows[name] / rows["measured"]) ** 2)) for name in ("predicted", "last")]
+            yield f"seed {seed}, {factor:g} times: {rows['within'].sum()} of {len(rows)}; {off[0]:.3f}, {off[1]:.3f}"
 
 
 def told(found: pd.DataFrame) -> Iterator[str]:
@@ -187,7 +208,7 @@ if __name__ == "__main__":
     else:
         parts = [*replays(args.folder, PRICES, "prices differ"), *replays(args.folder, dict.fromkeys(PRICES, 1.0), "equal prices")]
         found = pd.concat(parts, ignore_index=True)
-        print("\n".join(told(found)))
+        print("\n".join([*told(found), *hidden(args.folder)]))
         if args.output:
             means = found.groupby(["prices", "rule", "seed", "round"], sort=False)[["given", "spent", "quality", "excess"]].mean()
             write_csv(args.output / "replay.csv", means.round(6).reset_index())

@@ -132,6 +132,7 @@ def test_advice_goes_beyond_what_is_labelled_by_prediction() -> None:
     found = advise(with_predictions(table, found_curves), PolicyParams(budget=800, preset="practice", labels=labels), found_curves)
     (one,) = found.purchases
     assert (one.task, one.images, one.total, one.price) == ("b", 800, 1600, 800)
+    assert any("rests on predictions" in note for note in found.notes)
     (better,) = one.improves
     loss = [0.2 + 0.8 * times**-0.5 for times in (8, 16)]
     assert better.measure == "loss"
@@ -187,3 +188,7 @@ def test_a_table_with_one_amount_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TaskonomyError, match="labels have no prices"):
         advise(parse_table(TABLE, "t"), PolicyParams(budget=5))
     assert np.isfinite(advise(parse_table(TABLE, "t"), params(5)).now.worth)
+
+
+def test_without_predictions_no_caution_is_said() -> None:
+    assert not any("predictions" in note for note in advise(parse_table(TABLE, "t"), params(450)).notes)

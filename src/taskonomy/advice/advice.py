@@ -261,6 +261,8 @@ def _notes(purchases: Sequence[Purchase], curves: Sequence[LabelCurve], labels: 
                 f"{one.task}: the interval does not decide whether {one.images:,} labels improve anything; to know, label {more:,} and run again"
                 f" ({price:,.2f})"
             )
+    if any(better.after.imputed for one in purchases for better in one.improves):
+        found.append("the order of purchases rests on predictions; in a replay, the plain rules bought as good or better policies (docs/amounts.md)")
     short = sorted({one.target for one in curves} - {one.target for one in curves if one.fitted})
     if short:
         example = next(one for one in curves if one.target == short[0])

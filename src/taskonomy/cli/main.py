@@ -328,12 +328,10 @@ def results(
     from taskonomy.atomic_io import write_text
     from taskonomy.config.params import registry_here
     from taskonomy.pipeline.changes import since_last
-    from taskonomy.pipeline.timings import read_seconds
     from taskonomy.report.results_tables import results_page
 
     folder, registry = Path("results"), registry_here()
-    times = read_seconds(Path(".dvc/tmp/taskonomy-durations.json"))
-    write_text(output, results_page(folder / "measured", folder / "published", times, registry))
+    write_text(output, results_page(folder / "measured", folder / "published", registry))
     typer.echo(f"{output}: the tables of {folder / 'measured'}")
     typer.echo("\n".join(since_last(registry=registry)))
 

@@ -1,7 +1,7 @@
 """The main results of a finished run as tables of Markdown, measured beside published, for `docs/results.md`."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,11 @@ Row = tuple[str, ...]
 _DRAWS = {"connections": "random sources and transfers", "sources": "random sources, best transfers"}
 
 
-def results_page(measured: Path, published: Path, seconds: Mapping[str, float], registry: Registry = BUILT_IN) -> str:
+def results_page(measured: Path, published: Path, registry: Registry = BUILT_IN) -> str:
     """Write the tables of one run.
 
     Args:
         measured, published: Folders with the results of the run's table, and of the published one; what the latter lacks is left empty.
-        seconds: How long each stage of the run took; empty: not recorded.
         registry: Tasks, with their titles.
 
     Raises:
@@ -47,8 +46,6 @@ def results_page(measured: Path, published: Path, seconds: Mapping[str, float], 
     noise = list(_noise(measured / "noise_metrics.json"))
     if noise:
         parts.append(_table("Standard deviation between seeds of training", ("", "count", "seeds", "value"), noise))
-    if seconds:
-        parts.append(_table("Time", ("", ""), [("seconds of all stages together, each in processes of one thread", f"{sum(seconds.values()):,.0f}")]))
     return "\n".join(parts)
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from taskonomy.advice import replay as rules
 from taskonomy.advice.curves import coverage, curves
+from taskonomy.advice.replay import Market, MeasuredAmounts, Rule, replay
 from taskonomy.affinity.from_run import all_losses
 from taskonomy.affinity.groups import buildings
 from taskonomy.atomic_io import whole_folder, write_csv, write_text
@@ -22,8 +24,6 @@ from taskonomy.config.params import read_params
 from taskonomy.config.policy_params import Balance
 from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS, Split
-from taskonomy.evaluation import replay as rules
-from taskonomy.evaluation.replay import Market, Measured, Rule, replay
 from taskonomy.machine.cores import progress
 from taskonomy.store.store import store_root
 from taskonomy.tables.table import SELF
@@ -100,7 +100,7 @@ def markets(folder: Path, prices: dict[str, float]) -> Iterator[tuple[int, Marke
     prepared, targets = Prepared(Path("data/prepared")), tuple(PRICES)
     groups = {name: buildings(prepared, name, Split.TEST_AFFINITY) for name in targets}
     for path in sorted((one for one in folder.iterdir() if one.name.isdigit()), key=lambda one: int(one.name)):
-        yield int(path.name), Market(Measured.read(path, targets, tuple(map(elsewhere, ENCODERS)), groups), prices, AMOUNTS)
+        yield int(path.name), Market(MeasuredAmounts.read(path, targets, tuple(map(elsewhere, ENCODERS)), groups), prices, AMOUNTS)
 
 
 def replays(folder: Path, prices: dict[str, float], what: str) -> Iterator[pd.DataFrame]:

@@ -31,7 +31,7 @@ _AFFORDED = 1e-9  # money is a sum of floats
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAmounts:
     """All networks of all targets, on both halves of the test images, and the group of each image.
 
     Attributes:
@@ -45,7 +45,7 @@ class Measured:
     encoders: tuple[str, ...]
 
     @classmethod
-    def read(cls, folder: Path, targets: tuple[str, ...], encoders: tuple[str, ...], groups: Mapping[str, np.ndarray]) -> "Measured":
+    def read(cls, folder: Path, targets: tuple[str, ...], encoders: tuple[str, ...], groups: Mapping[str, np.ndarray]) -> "MeasuredAmounts":
         """Read what one seed has measured, in the files of the stage `amounts`."""
         halves = {name: tuple(read_amounts_of(folder, name, split) for split in TEST_SPLITS) for name in targets}
         return cls(halves, groups, encoders)  # type: ignore[arg-type]  # two splits
@@ -61,7 +61,7 @@ class Market:
         amounts: Images that a target may have labelled, rising.
     """
 
-    measured: Measured
+    measured: MeasuredAmounts
     prices: Mapping[str, float]
     amounts: tuple[int, ...]
 

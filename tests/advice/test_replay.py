@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from taskonomy.advice import replay as rules
+from taskonomy.advice.replay import Market, MeasuredAmounts, replay
 from taskonomy.affinity.over_amounts import AmountLosses
-from taskonomy.evaluation import replay as rules
-from taskonomy.evaluation.replay import Market, Measured, replay
 
 AMOUNTS = (15, 30, 60, 120, 240, 480)
 TESTS = 120
@@ -33,7 +33,7 @@ def _half(target: str, seed: int) -> AmountLosses:
 def market() -> Market:
     halves = {target: (_half(target, 1), _half(target, 2)) for target in LAWS}
     groups = dict.fromkeys(LAWS, np.repeat(np.arange(12), TESTS // 12))
-    measured = Measured(halves, groups, ("a_elsewhere", "b_elsewhere"))
+    measured = MeasuredAmounts(halves, groups, ("a_elsewhere", "b_elsewhere"))
     return Market(measured, {"normal": 0.5, "class_scene": 0.5}, AMOUNTS)
 
 

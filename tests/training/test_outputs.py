@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TRAINED, KilledError, tiny_config, tiny_context
+from tiny import TRAINED, KilledError, once, tiny_config, tiny_context
 from torch import nn
 
 from taskonomy.affinity.losses_file import open_losses, read_losses
+from taskonomy.dataset.prepared_dataset import Prepared
 from taskonomy.dataset.splits import TEST_SPLITS
 from taskonomy.errors import TaskonomyError
 from taskonomy.store.store import Store
@@ -113,16 +114,26 @@ def test_curves_leave_nothing_behind_and_nothing_in_the_workspace(tmp_path, monk
     assert {path.stem for path in (tmp_path / "curves").rglob("*.tsv")} == {"train", "validation"}
 
 
-@pytest.fixture
-def done(prepared, trained, tmp_path, monkeypatch) -> Transferred:
-    monkeypatch.setenv("TASKONOMY_CORES", "1")
-    job = tiny_context(
-        prepared.root, trained / "codes", tmp_path / "store", "normal", "autoencoding", "colorization", "random_projection", beam="all"
-    )
-    return transfers_to(job)
+@pytest.fixture(scope="module")
+def store(prepared, trained, tmp_path_factory) -> Path:
+    """The units of all transfers from a few sources; to be read only."""
+    return once(tmp_path_factory, "three_sources", lambda folder: all_transfers(prepared, trained, folder / "store")) / "store"
 
 
-def test_a_targets_folder_holds_every_transfer_and_its_own_network(done, trained, tmp_path):
+@pytest.fixture(scope="module")
+def done(prepared, trained, store) -> Transferred:
+    """These transfers, which are known."""
+    return all_transfers(prepared, trained, store)
+
+
+def all_transfers(prepared: Prepared, trained: Path, store: Path) -> Transferred:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASKONOMY_CORES", "1")
+        sources = ("autoencoding", "colorization", "random_projection")
+        return transfers_to(tiny_context(prepared.root, trained / "codes", store, "normal", *sources, beam="all"))
+
+
+def test_a_targets_folder_holds_every_transfer_and_its_own_network(done, store, trained, tmp_path):
     write_transfers(tmp_path / "normal", trained / "models/normal", done)
     table = {row["sources"]: row for row in rows_of(tmp_path / "normal/units.csv")}
     for split in TEST_SPLITS:
@@ -132,14 +143,14 @@ def test_a_targets_folder_holds_every_transfer_and_its_own_network(done, trained
                 if name == "self":
                     np.testing.assert_array_equal(row, np.load(trained / f"models/normal/{split}.npz")["self"])
                 else:
-                    np.testing.assert_array_equal(row, Store(tmp_path / "store").read(table[name]["key"]).arrays[split])
+                    np.testing.assert_array_equal(row, Store(store).read(table[name]["key"]).arrays[split])
             np.testing.assert_array_equal(losses.scratch, done.units[SCRATCH].arrays[split])
             assert not np.array_equal(losses.average, np.load(trained / f"models/normal/{split}.npz")["average"])  # which saw the train split
-    assert {row["key"] for row in table.values()} == set(Store(tmp_path / "store").keys())
+    assert {row["key"] for row in table.values()} == set(Store(store).keys())
     for name, row in table.items():
         if name == "average":  # its rate does not fall to zero, so that it has the epoch with the lowest validation loss
             continue
-        facts = Store(tmp_path / "store").read(row["key"]).facts
+        facts = Store(store).read(row["key"]).facts
         assert int(row["epoch"]) == len(facts["train"])  # the rate falls to zero
         assert float(row["validation"]) == facts["validation"][-1]
 

@@ -1,5 +1,7 @@
 """Several amounts of images: what is trained with the smaller ones, on which samples, for how many steps; real trainings at the tiny setting."""
 
+import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TRAINED, files_of, profile, schedule, tiny_config
+from tiny import TRAINED, files_of, once, profile, schedule, tiny_config
 
 from taskonomy.affinity.measure import Normalization
 from taskonomy.affinity.over_amounts import losses_by_building, read_amounts_of, table_of_target, tables_over_amounts
@@ -31,25 +33,19 @@ SOURCES = ("autoencoding", "denoising", "normal", "random_projection")
 SCHEDULE = {"epochs": 3, "least_steps": 2, "batch": 4, "rate": 0.002, "shape": "cosine", "weight_decay": 1e-5}
 
 
-@pytest.fixture
-def run(prepared, trained, tmp_path, monkeypatch):
+def stages(folder, prepared, trained, images, *variants, target="normal", sources=SOURCES, **params):
     """A run's folders with some amounts, and what the stages before `amounts` write."""
-    monkeypatch.setenv("TASKONOMY_CORES", "1")
     for task in TRAINED:
-        write_json(tmp_path / "cards" / f"{task}.json", tiny_config(task).as_json())
-
-    def make(images, *variants, target="normal", sources=SOURCES, **params):
-        shared.cache_clear()
-        asked = {"targets": [target], "images": images, "schedule": SCHEDULE, "variants": list(variants), **params}
-        section = profile(data={"tasks": list(TRAINED)}, transfer=asked).transfer
-        context = RunContext(tmp_path / "cards", prepared.root, trained / "codes", trained / "models", tmp_path / "store", section)
-        others = FromStages(*(tmp_path / name for name in ("transfers", "variants", "chosen")))
-        write_transfers(others.transfers / target, trained / "models" / target, transfers_to(context.to(target, sources)))
-        write_variants(others.variants, train_variants(context) if variants else VariantTransfers((), {}))
-        write_chosen(others.chosen, ChosenTransfers())
-        return context, others
-
-    return make
+        write_json(folder / "cards" / f"{task}.json", tiny_config(task).as_json())
+    shared.cache_clear()
+    asked = {"targets": [target], "images": images, "schedule": SCHEDULE, "variants": list(variants), **params}
+    section = profile(data={"tasks": list(TRAINED)}, transfer=asked).transfer
+    context = RunContext(folder / "cards", prepared.root, trained / "codes", trained / "models", folder / "store", section)
+    others = FromStages(*(folder / name for name in ("transfers", "variants", "chosen")))
+    write_transfers(others.transfers / target, trained / "models" / target, transfers_to(context.to(target, sources)))
+    write_variants(others.variants, train_variants(context) if variants else VariantTransfers((), {}))
+    write_chosen(others.chosen, ChosenTransfers())
+    return context, others
 
 
 def trained_amounts(context, others, path=None):
@@ -69,8 +65,37 @@ class Watch:
     def __call__(self, network, loss, train, validation, plan, **options):
         result = self.fit(network, loss, train, validation, plan, **options)
         steps = len(result.curve.train) * train.steps
-        self.seen.append(SimpleNamespace(name=options["name"], samples=set(train.positions.tolist()), steps=steps, once=train.steps))
+        self.seen.append({"name": options["name"], "samples": train.positions.tolist(), "steps": steps, "once": train.steps})
         return result
+
+
+@pytest.fixture(scope="module")
+def three_amounts(prepared, trained, tmp_path_factory):
+    """What a run with 3, 6 and 12 images leaves, `largest`: the units of the stages before `amounts`, and `seen.json`; to be read only."""
+
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TASKONOMY_CORES", "1")
+            watch = Watch(patch)
+            context, others = stages(folder, prepared, trained, [3, 6, 12])
+            shutil.copytree(folder / "store", folder / "largest")
+            trained_amounts(context, others, folder / "amounts")
+        write_json(folder / "seen.json", watch.seen)
+
+    return once(tmp_path_factory, "three_amounts", make)
+
+
+@pytest.fixture
+def run(prepared, trained, tmp_path, monkeypatch):
+    """The stages before `amounts` in a folder of the test's own, whose store may begin with units that are known."""
+    monkeypatch.setenv("TASKONOMY_CORES", "1")
+
+    def make(images, *variants, known=None, **params):
+        if known is not None:
+            shutil.copytree(known, tmp_path / "store")
+        return stages(tmp_path, prepared, trained, images, *variants, **params)
+
+    return make
 
 
 @given(epochs=st.integers(1, 40), least=st.integers(1, 300), most=st.integers(2, 5000), few=st.integers(2, 5000), batch=st.integers(2, 64))
@@ -82,12 +107,10 @@ def test_a_schedule_of_so_many_steps_takes_them_rounded_up_to_whole_passes(epoch
     assert plan.of_steps(plan.steps(few), few) is plan  # so known units stay known
 
 
-def test_every_amount_takes_as_many_steps_as_the_largest_and_its_samples_lie_within_the_next(run, monkeypatch):
-    watch = Watch(monkeypatch)
-    trained_amounts(*run([3, 6, 12], fewer={"fine_tuned": 1}))
+def test_every_amount_takes_as_many_steps_as_the_largest_and_its_samples_lie_within_the_next(three_amounts):
     by_name = {}
-    for one in watch.seen:
-        by_name.setdefault(one.name, []).append(one)
+    for one in json.loads((three_amounts / "seen.json").read_text()):
+        by_name.setdefault(one["name"], []).append(SimpleNamespace(**one | {"samples": set(one["samples"])}))
     assert {"scratch normal", "transfer pixels normal", "transfer autoencoding normal", "transfer random_projection normal"} <= by_name.keys()
     assert any(name.startswith("fine-tuned") for name in by_name)
     for name, found in by_name.items():
@@ -105,13 +128,13 @@ def test_every_amount_takes_as_many_steps_as_the_largest_and_its_samples_lie_wit
 
 def test_with_the_same_epochs_smaller_amounts_take_fewer_steps(run, monkeypatch):
     watch = Watch(monkeypatch)
-    trained_amounts(*run([4, 12], fewer={"same": "epochs", "fine_tuned": 0}))
-    steps = {len(one.samples): one.steps for one in watch.seen if one.name == "transfer autoencoding normal"}
+    trained_amounts(*run([4, 12], sources=("autoencoding", "normal"), fewer={"same": "epochs", "fine_tuned": 0}))
+    steps = {len(one["samples"]): one["steps"] for one in watch.seen if one["name"] == "transfer autoencoding normal"}
     assert steps == {12: 9, 4: 3}
 
 
-def test_with_one_amount_nothing_is_trained_and_the_tables_have_no_rows(run, tmp_path, prepared):
-    context, others = run(12)
+def test_with_one_amount_nothing_is_trained_and_the_tables_have_no_rows(run, three_amounts, tmp_path, prepared):
+    context, others = run(12, known=three_amounts / "largest")
     before = files_of(tmp_path / "store")
     done = trained_amounts(context, others, tmp_path / "amounts")
     assert done.units == {}
@@ -123,8 +146,8 @@ def test_with_one_amount_nothing_is_trained_and_the_tables_have_no_rows(run, tmp
     assert (tmp_path / "amounts.csv").read_text() == "target,sources,affinity\n"
 
 
-def test_a_new_amount_trains_itself_alone_and_a_known_one_nothing(run, tmp_path):
-    context, others = run([6, 12])
+def test_a_new_amount_trains_itself_alone_and_a_known_one_nothing(run, three_amounts, tmp_path):
+    context, others = run([6, 12], known=three_amounts / "largest", fewer={"sources": 1})
     first = trained_amounts(context, others)
     before = files_of(tmp_path / "store")
     trained_amounts(context, others)
@@ -137,10 +160,11 @@ def test_a_new_amount_trains_itself_alone_and_a_known_one_nothing(run, tmp_path)
 
 def test_a_smaller_amount_gives_the_bits_of_a_run_with_that_amount_alone(run, tmp_path, prepared, trained):
     plan = {**SCHEDULE, "epochs": 1, "least_steps": 3}  # which 12 samples of batches of 4 take, and so 6 and 3
-    done = trained_amounts(*run([6, 12], schedule=plan, fewer={"fine_tuned": 0}))
+    sources = ("autoencoding", "normal")
+    done = trained_amounts(*run([6, 12], sources=sources, schedule=plan, fewer={"fine_tuned": 0}))
     alone = profile(data={"tasks": list(TRAINED)}, transfer={"targets": ["normal"], "images": 6, "schedule": plan}).transfer
     other = RunContext(tmp_path / "cards", prepared.root, trained / "codes", trained / "models", tmp_path / "other", alone)
-    whole = transfers_to(other.to("normal", SOURCES))
+    whole = transfers_to(other.to("normal", sources))
     # The network from scratch has its own schedule, whose steps with 12 images are others than with 6.
     for one in done.units["normal"]:
         if one.sources in ("normal", "autoencoding", "pixels"):
@@ -148,9 +172,10 @@ def test_a_smaller_amount_gives_the_bits_of_a_run_with_that_amount_alone(run, tm
             assert whole.units[(one.sources,)].arrays["test_policy"].tobytes() == one.unit.arrays["test_policy"].tobytes()
 
 
-def test_the_best_sources_and_sets_of_the_largest_amount_are_trained_with_the_smaller_ones(run):
+def test_the_best_sources_and_sets_of_the_largest_amount_are_trained_with_the_smaller_ones(run, three_amounts):
     sources = ("autoencoding", "colorization", "denoising", "normal")
-    context, others = run([6, 12], sources=sources, max_order=2, fewer={"sources": 1, "sets": 2, "fine_tuned": 0})
+    fewer = {"sources": 1, "sets": 2, "fine_tuned": 0}
+    context, others = run([6, 12], known=three_amounts / "largest", sources=sources, max_order=2, fewer=fewer)
     losses = others.of("normal", Split.TEST_AFFINITY)
     best = sorted(losses.candidates, key=dict(zip(losses.candidates, by_eigenvalues(losses.losses), strict=True)).__getitem__, reverse=True)
     single = [name for name in best if "+" not in name and name != "self"]
@@ -171,14 +196,15 @@ def by_eigenvalues(losses):
 
 def test_amounts_beyond_a_targets_labels_are_left_out(run, prepared):
     there = len(prepared.task(tiny_config("camera_pose_fixated").definition).of_split(Split.TRANSFER))
-    context, others = run([4, there + 1, there + 2], target="camera_pose_fixated", fewer={"fine_tuned": 0})
+    sources = ("autoencoding", "camera_pose_fixated")
+    context, others = run([4, there + 1, there + 2], target="camera_pose_fixated", sources=sources, fewer={"fine_tuned": 0})
     done = trained_amounts(context, others)
     assert done.largest == {"camera_pose_fixated": there}
     assert {one.images for one in done.units["camera_pose_fixated"]} == {4}
 
 
-def test_fine_tuned_shares_are_rows_with_their_number_of_images(run, tmp_path, prepared):
-    done = trained_amounts(*run([6, 12], "autoencoding@0.5", fewer={"fine_tuned": 2}), tmp_path / "amounts")
+def test_fine_tuned_shares_are_rows_with_their_number_of_images(run, three_amounts, tmp_path, prepared):
+    done = trained_amounts(*run([6, 12], "autoencoding@0.5", known=three_amounts / "store", fewer={"fine_tuned": 2}), tmp_path / "amounts")
     there = len(prepared.task(tiny_config("normal").definition).of_split(Split.TRAIN))
     tuned = {one.sources: one.images for one in done.units["normal"] if "@" in one.sources}
     assert len(tuned) == 4
@@ -187,9 +213,8 @@ def test_fine_tuned_shares_are_rows_with_their_number_of_images(run, tmp_path, p
     assert dict(zip(read.names, read.images.tolist(), strict=True))["autoencoding@0.5"] == round(0.5 * there)
 
 
-def test_the_table_compares_all_amounts_on_the_same_images(run, tmp_path, prepared):
-    trained_amounts(*run([3, 6, 12]), tmp_path / "amounts")
-    data = read_amounts_of(tmp_path / "amounts", "normal", Split.TEST_AFFINITY)
+def test_the_table_compares_all_amounts_on_the_same_images(three_amounts):
+    data = read_amounts_of(three_amounts / "amounts", "normal", Split.TEST_AFFINITY)
     rules = profile(normalize={"resamples": 20}).normalize
     groups = np.arange(data.losses.shape[1]) % 3
     table = table_of_target(data, rules, groups)
@@ -221,8 +246,8 @@ def test_the_table_compares_all_amounts_on_the_same_images(run, tmp_path, prepar
     assert np.average(one["loss"], weights=one["tests"]) == pytest.approx(data.losses[place].mean(dtype=np.float64))
 
 
-def test_a_context_of_a_smaller_amount_is_one_of_a_part_of_the_samples(run):
-    context, _others = run([3, 6, 12])
+def test_a_context_of_a_smaller_amount_is_one_of_a_part_of_the_samples(run, three_amounts):
+    context, _others = run([3, 6, 12], known=three_amounts / "largest")
     whole = context.resolved().to("normal", SOURCES)
     parts = [set(with_amount(whole, images).train.tolist()) for images in (3, 6)]
     assert parts[0] < parts[1] < set(whole.train.tolist())

@@ -65,13 +65,21 @@ class Project:
         return done.stdout + done.stderr
 
 
-@pytest.fixture(params=[template(), own_pipeline(template())], ids=["checkout", "init"])
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    return Project(tmp_path, request.param)
+PIPELINES = {"checkout": template, "init": lambda: own_pipeline(template())}
+ROOTS = (NASTY, "data/my own pictures", "-rf", "../elsewhere 'too'")
+QUICK = {("checkout", NASTY), ("init", NASTY), ("checkout", "-rf"), ("init", "../elsewhere 'too'")}  # every kind of name and both pipelines
 
 
-@pytest.mark.parametrize("root", [NASTY, "data/my own pictures", "-rf", "../elsewhere 'too'"])
-def test_the_stage_prepare_reads_any_root_and_runs_nothing_that_it_says(project: Project, root: str) -> None:
+@pytest.mark.parametrize(
+    ("pipeline", "root"),
+    [
+        pytest.param(pipeline, root, id=f"{pipeline}-{number}", marks=() if (pipeline, root) in QUICK else pytest.mark.long)
+        for pipeline in PIPELINES
+        for number, root in enumerate(ROOTS)
+    ],
+)
+def test_the_stage_prepare_reads_any_root_and_runs_nothing_that_it_says(tmp_path: Path, pipeline: str, root: str) -> None:
+    project = Project(tmp_path, PIPELINES[pipeline]())
     fill(project.folder / root)
     project.set(root)
     before = {path.name for path in project.folder.iterdir()}
@@ -99,7 +107,20 @@ def test_a_root_that_is_no_path_in_one_line_is_refused_by_name(tmp_path: Path, r
         values["data"]["root"] = "data/world"
 
 
-@pytest.mark.parametrize("name", ["x; touch owned #", "$(touch owned)", "x'; touch owned; '"])
+# What runs where a shell reads it without quotes, within single and within double ones: at once, and each for itself.
+ALL_QUOTES = "x; touch owned; '; touch owned; '$(touch owned) #"
+
+
+@pytest.mark.parametrize("quoted", ["{}", "'{}'", '"{}"'])
+def test_a_shell_that_reads_the_name_runs_what_it_says_in_any_quotes(tmp_path: Path, quoted: str) -> None:
+    """Otherwise the test below could not fail."""
+    subprocess.run(["sh", "-c", f"echo {quoted.format(ALL_QUOTES)}"], cwd=tmp_path, capture_output=True)
+    assert list(tmp_path.glob("owned*"))
+
+
+@pytest.mark.parametrize(
+    "name", [ALL_QUOTES, *(pytest.param(one, marks=pytest.mark.long) for one in ("x; touch owned #", "$(touch owned)", "x'; touch owned; '"))]
+)
 def test_names_of_tasks_run_nothing_before_they_are_refused(tmp_path: Path, name: str) -> None:
     """Whichever stage is asked for, by itself, too."""
     project = Project(tmp_path, template())

@@ -61,7 +61,8 @@ def test_all_the_money_buys_the_best_that_it_can(money: int) -> None:
     assert (worth_of(then), cost_of(then)) == (pytest.approx(best), pytest.approx(found.plans[0].cost))
     assert found.now.worth == pytest.approx(worth_of(THERE))
     assert sum(one.price for one in found.purchases) == pytest.approx(found.plans[0].cost)
-    assert max(one.worth for one in found.plans) == found.plans[0].worth
+    labels = LabelsToBuy(admissible(parse_table(TABLE, "t"), params(money)), params(money).labels)
+    assert max(float(labels.worth(one.labels)) for one in found.plans) == pytest.approx(found.plans[0].worth)  # of what the table has measured
 
 
 def test_what_comes_first_adds_most_for_its_money() -> None:
@@ -99,10 +100,13 @@ def test_plain_rules_spend_no_more_than_there_is_and_what_they_say() -> None:
     assert labels.evenly(Fraction(10**6)) == labels.alike(Fraction(10**6)) == {"a": 400, "b": 1000, "c": 400}
 
 
-def table_and_losses() -> tuple[pd.DataFrame, pd.DataFrame]:
+FLOORS = {"a": {"self": 0.2, "c": 0.3}, "b": {"self": 0.2, "c": 0.3}}
+
+
+def table_and_losses(floors: dict[str, dict[str, float]] = FLOORS) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows, losses = [], []
     for target, scale in (("a", 0.5), ("b", 0.8)):
-        for sources, floor in (("self", 0.2), ("c", 0.3)):
+        for sources, floor in floors[target].items():
             for images in (100, 200, 400, 800):
                 loss = floor + scale * (images / 100) ** -0.5
                 rows.append(f"{target},{sources},{0.1 * math.exp(-3 * loss)!r},{images},,,{1 / (1 + math.exp(8 * loss - 2))!r}\n")
@@ -138,6 +142,16 @@ def test_advice_goes_beyond_what_is_labelled_by_prediction() -> None:
     assert better.measure == "loss"
     assert better.after.imputed
     assert better.ratio.value == pytest.approx(loss[1] / loss[0] - 1, abs=0.01)
+
+
+def test_what_is_bought_for_a_target_that_is_a_source_in_full_is_a_purchase() -> None:
+    table, losses = table_and_losses({"a": {"self": 0.3, "b": 0.2}, "b": {"self": 0.2, "a": 0.3}})
+    found_curves = curves(losses)
+    labels = {"currency": "EUR", "price": 1, "full": 800, "transfer": 800, "there": 800}
+    found = advise(with_predictions(table, found_curves), PolicyParams(budget=1600, preset="practice", labels=labels), found_curves)
+    assert "b" in found.policy.sources  # in full, which is there already
+    assert {(one.task, one.total) for one in found.purchases} == {("a", 1600), ("b", 1600)}
+    assert sum(one.price for one in found.purchases) == found.policy.cost == 1600
 
 
 def files(folder: Path) -> list[str]:
@@ -192,3 +206,12 @@ def test_a_table_with_one_amount_is_refused(tmp_path: Path) -> None:
 
 def test_without_predictions_no_caution_is_said() -> None:
     assert not any("predictions" in note for note in advise(parse_table(TABLE, "t"), params(450)).notes)
+
+
+def test_labels_between_two_amounts_are_worth_something_between() -> None:
+    labels = LabelsToBuy(admissible(parse_table(TABLE, "t"), params(300)), params(300).labels)
+    low, high, between = (labels.between({"b": images})["b"] for images in (100, 400, 200))
+    assert (low, high) == (pytest.approx((0.2, 0.1)), pytest.approx((0.6, 0.3)))
+    assert between == pytest.approx((0.4, 0.2))  # 200 is half way from 100 to 400, by the logarithm
+    assert labels.between({"b": 1000})["b"] == pytest.approx((0.8, 0.5))
+    assert labels.between({"b": 5000})["b"] == pytest.approx((0.8, 0.5))

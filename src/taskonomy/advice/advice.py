@@ -170,11 +170,10 @@ def advise(table: pd.DataFrame, params: PolicyParams, curves: Sequence[LabelCurv
 
 
 def plan_of(rule: str, state: State, labels: LabelsToBuy) -> Plan:
-    """Say what some labels cost, and what they are good for."""
-    found = labels.best(state)
-    quality = [0.0 if one is None else one.quality for one in found.values()]
-    unserved = tuple(target for target, one in found.items() if one is None)
-    return Plan(rule, dict(state), float(labels.cost(state)), float(labels.worth(state)), float(np.mean(quality)), unserved)
+    """Say what some labels cost, and what they are good for; between two amounts of the table, about."""
+    worth, quality = zip(*labels.between(state).values(), strict=True)
+    unserved = tuple(target for target, one in labels.best(state).items() if one is None)
+    return Plan(rule, dict(state), float(labels.cost(state)), math.fsum(worth), float(np.mean(quality)), unserved)
 
 
 def _ordered(wanted: Mapping[str, int], labels: LabelsToBuy, compare: "_Comparison") -> list[Purchase]:

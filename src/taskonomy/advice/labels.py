@@ -1,5 +1,6 @@
 """What some labels are good for: the best transfer of each target that they allow."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -57,8 +58,10 @@ class LabelsToBuy:
         return max([*steps, *full, self.problem.least.get(task, 0)])
 
     def of(self, policy: Policy) -> dict[str, int]:
-        """Return the images of each task that a policy needs."""
-        return {task: full_images(self.params, task) if images is None else images for task, images in policy.amounts.items()}
+        """Return the images of each task that a policy needs; those of a source that is a target, too, may be more than in full, by prediction."""
+        taken = {one.target: one.images or 0 for one in policy.transfers}
+        needed = {task: full_images(self.params, task) if images is None else images for task, images in policy.amounts.items()}
+        return {task: max(images, taken.get(task, 0)) for task, images in needed.items()}
 
     def cost(self, state: State) -> Fraction:
         """Compute what labels cost beyond those that are there."""
@@ -80,6 +83,29 @@ class LabelsToBuy:
             number = next(numbers, None) if has(target, problem.least.get(target, 0)) else None
             found[target] = None if number is None else problem.transfers[number]
         return found
+
+    def between(self, state: State) -> dict[str, tuple[float, float]]:
+        """Estimate worth and quality of each target, also where its labels are between two amounts of the table: by the logarithm of their number."""
+        found = {}
+        for target, one in self.best(state).items():
+            images, weight, after = max(state.get(target, 0), self.there(target)), 0.0, one
+            if one is not None and (upper := self._next(target, images)) is not None:
+                lower = max(step for step in self._amounts(target) if step <= images)
+                weight, after = math.log(images / lower) / math.log(upper / lower), self.best({**state, target: upper})[target]
+            ends = [(0.0, 0.0) if each is None else (float(each.exact), each.quality) for each in (one, after)]
+            found[target] = (ends[0][0] + weight * (ends[1][0] - ends[0][0]), ends[0][1] + weight * (ends[1][1] - ends[0][1]))
+        return found
+
+    def _amounts(self, target: str) -> list[int]:
+        """Return the labelled images with which the table has transfers to a target."""
+        return sorted({self.problem.least.get(target, 0), *(step.images for step in self.problem.steps.values() if step.task == target)} - {0})
+
+    def _next(self, target: str, images: int) -> int | None:
+        """Return the next amount, if labels cost something and there is one below as well."""
+        amounts = self._amounts(target)
+        if self.price(target) == 0 or not amounts or images < amounts[0]:
+            return None
+        return next((amount for amount in amounts if amount > images), None)
 
     def worth(self, state: State) -> Fraction:
         """Compute the objective of the best transfers with these labels; targets without one are worth nothing."""

@@ -58,7 +58,7 @@ def test_measured_points_are_the_losses_of_the_table_and_predicted_ones_are_mark
                 floor = 0.6
             if floor is not None:
                 law = mean * (floor + steeper * (0.4 + 0.1 * place) * (float(row.images) / 125) ** -0.5)  # type: ignore[arg-type]
-                assert row.loss == pytest.approx(law, rel=0.01 if row.predicted else 1e-9)
+                assert row.loss == pytest.approx(law, rel=0.02 if row.predicted else 1e-9)
             assert row.low <= row.loss <= row.high
             assert row.predicted == (row.images > AMOUNTS[-1])
             assert row.images <= FURTHEST * AMOUNTS[-1]

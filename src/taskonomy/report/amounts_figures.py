@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ WAYS = {
 }
 COLUMNS = ["target", "way", "sources", "images", "loss", "low", "high", "predicted"]
 _STEPS = 7  # of a predicted line
+_WIDTH = 38  # characters of a line of the legend
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def loss_figure(ways: Sequence[LabelWay], shown: pd.DataFrame) -> go.Figure:
             y=there["loss"],
             error_y={**bars, "color": colour, "thickness": 1, "width": 3},
             mode="lines+markers",
-            name=label(way.title),
+            name="<br>".join(map(label, _lines(way))),
             line={"color": colour, "width": 1.6},
             marker={"symbol": symbol, "size": 7},
             hovertemplate="%{y:.3g} measured with %{x:,.0f} images",
@@ -90,8 +92,14 @@ def loss_figure(ways: Sequence[LabelWay], shown: pd.DataFrame) -> go.Figure:
     limits = [float(np.log10(each)) for each in (0.85 * measured[0], 1.15 * max(ticks))]
     figure.update_xaxes(type="log", range=limits, tickvals=ticks, ticktext=[f"{one:,.0f}" for one in ticks], title="labelled images")
     figure.update_yaxes(title="mean loss", nticks=5, rangemode="normal")
-    figure.update_layout(height=262 + 19 * (len(ways) + bool(shown["predicted"].any())), legend=below(-0.36))
+    lines = sum(len(_lines(way)) for way in ways) + bool(shown["predicted"].any())
+    figure.update_layout(height=262 + 19 * lines, legend=below(-0.36))
     return plain(figure)
+
+
+def _lines(way: LabelWay) -> list[str]:
+    """Break a title so that it fits below a small figure."""
+    return wrap(way.title, _WIDTH)
 
 
 def _apart(amounts: Sequence[float], ratio: float = 1.5) -> list[float]:

@@ -22,14 +22,14 @@ OWN, SHALLOW = "whole network from scratch", "shallow network on the image"
 
 
 def ways_of(curves: Iterable[LabelCurve], registry: Registry) -> list[LabelWay]:
-    """Choose the lines of one target's figure: its best single source and best set, with the most images, its own network, and the shallow one."""
+    """Choose the lines of one target's figure: its best single source and best set, of those with most amounts, its own network, the shallow one."""
     known = {one.sources: one for one in curves}
     plain = [one for name, one in known.items() if name not in (SELF, PIXELS) and all(variant(each) is None for each in split_sources(name))]
     found = []
     for kind, said, several in (("single", "best single source", False), ("set", "best set", True)):
         fit = [one for one in plain if (len(split_sources(one.sources)) > 1) == several]
         if fit:
-            best = min(fit, key=lambda one: (-one.images[-1], one.losses[0, -1]))
+            best = min(fit, key=lambda one: (-one.images[-1], -len(one.images), one.losses[0, -1]))
             found.append(LabelWay(kind, f"{said}: {sources_title(split_sources(best.sources), registry)}", best))
     return found + [LabelWay(kind, said, known[name]) for kind, said, name in (("scratch", OWN, SELF), ("pixels", SHALLOW, PIXELS)) if name in known]
 

@@ -1,6 +1,7 @@
 """What tests share: small tables, the published one, and a tiny world."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,15 @@ def _processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little work there is: otherwise no test would see a second process."""
     monkeypatch.setattr("taskonomy.machine.pool.START", 0.0)
     monkeypatch.setattr("taskonomy.machine.pool.FIRST", 0.0)
+
+
+@pytest.fixture
+def unchecked_calls() -> Iterator[None]:
+    """Nothing is held against its signature, as `unchecked` says: for a test that trains much by code that other tests call with the checks."""
+    from tiny import unchecked
+
+    with unchecked():
+        yield
 
 
 @pytest.fixture(scope="session")

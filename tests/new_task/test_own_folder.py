@@ -45,6 +45,7 @@ def asked(root: Path, **own):
     return checked(QueryParams, {"tasks": {"tint": {"root": str(root), "own": own}}}, "options").tasks["tint"]
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_a_vector_from_a_folder_end_to_end(prepared, trained, folder, tmp_path, monkeypatch):
     run = run_in(tmp_path / "run", prepared, trained, transfer={"targets": ["normal", "denoising"], "max_order": 1})
     before = {path: path.stat().st_mtime_ns for part in (trained, prepared.root) for path in part.rglob("*")}

@@ -1,6 +1,7 @@
 """The reproduction check: what it calls the same, and where it says that a difference began."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from small_pipeline import Pipeline
+from tiny import once
 from waiting import HANG, until
 
 from taskonomy.pipeline.verify import Reference, Snapshot, Verdict, compare, machine, snapshot
@@ -82,11 +84,30 @@ def test_a_stage_that_is_gone_or_new_is_a_difference(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Pipeline:
-    """Run, and committed with what it gave."""
-    pipeline = Pipeline(tmp_path)
-    pipeline.repro()
-    commit(pipeline)
+def pipeline(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """Run, and committed with what it gave; to be changed."""
+
+    def make(folder: Path) -> None:
+        (run := Pipeline(folder)).repro()
+        commit(run)
+
+    made = once(tmp_path_factory, "committed_pipeline", make)
+    mine = Pipeline(tmp_path)
+    shutil.copytree(made / "work", mine.root, symlinks=True, dirs_exist_ok=True)
+    return mine
+
+
+@pytest.fixture
+def with_reference(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The same, with its reference, which `taskonomy check --write` writes."""
+
+    def make(folder: Path) -> None:
+        pipeline.run("taskonomy", "check", "--write")
+        shutil.copytree(pipeline.root / "profiles", folder / "profiles")
+
+    made = once(tmp_path_factory, "reference_of_pipeline", make)
+    shutil.copytree(made / "profiles", pipeline.root / "profiles", dirs_exist_ok=True)
+    pipeline.events()
     return pipeline
 
 
@@ -107,18 +128,18 @@ def test_a_clean_clone_is_run_from_nothing(pipeline: Pipeline) -> None:
     assert "not committed, so not checked: step.sh" in pipeline.run("taskonomy", "check")
 
 
-def test_what_is_not_the_same_twice_is_found(pipeline: Pipeline) -> None:
-    pipeline.run("taskonomy", "check", "--write")
-    pipeline.hook("left", 'echo $$ > noise; set -- "$@" noise\n')
-    said = pipeline.run("taskonomy", "check", status=1)
+def test_what_is_not_the_same_twice_is_found(with_reference: Pipeline) -> None:
+    with_reference.hook("left", 'echo $$ > noise; set -- "$@" noise\n')
+    said = with_reference.run("taskonomy", "check", status=1)
     assert "differs first: left: left.txt; from the same inputs" in said
     assert "downstream: join, part (3), gather, show (2)" in said
 
 
-def test_a_run_that_fails_is_one_line(pipeline: Pipeline) -> None:
-    pipeline.run("taskonomy", "check", "--write")
-    pipeline.hook("right", "exit 3\n")
-    assert "error: taskonomy repro --jobs 2 ended with status 1; what it said stands above" in pipeline.run("taskonomy", "check", "-j", "2", status=1)
+def test_a_run_that_fails_is_one_line(with_reference: Pipeline) -> None:
+    with_reference.hook("right", "exit 3\n")
+    assert "error: taskonomy repro --jobs 2 ended with status 1; what it said stands above" in with_reference.run(
+        "taskonomy", "check", "-j", "2", status=1
+    )
 
 
 def test_who_ends_a_check_ends_what_it_runs(tmp_path):

@@ -85,6 +85,7 @@ def test_every_transfer_that_is_asked_for_is_there_and_learns_from_the_same_imag
     assert all(table.loc["+".join(one), "order"] == len(one) for one in expected - {*BASELINES})
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_a_transfer_has_the_same_bits_alone_after_others_and_in_any_order(job, tmp_path):
     whole = job(beam="all")
     transfers_to(whole)
@@ -103,6 +104,7 @@ def test_a_transfer_has_the_same_bits_alone_after_others_and_in_any_order(job, t
     assert files_of(tmp_path / "backwards") == company
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_the_best_constant_is_that_of_the_transfers_own_images(job, prepared):
     """Of few images it is another one than of many, and nothing that transfers see beside them changes it."""
     few, many = job(images=8, max_order=1), job(images=16, max_order=1)
@@ -112,6 +114,7 @@ def test_the_best_constant_is_that_of_the_transfers_own_images(job, prepared):
     assert few.key(("average",)) == constant_key(few.task, few.config, train)
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_two_processes_make_the_same_files_as_one(job, tmp_path, monkeypatch):
     transfers_to(job(max_order=1))
     monkeypatch.setenv("TASKONOMY_CORES", "2")
@@ -120,6 +123,7 @@ def test_two_processes_make_the_same_files_as_one(job, tmp_path, monkeypatch):
     assert files_of(tmp_path / "two") == files_of(tmp_path / "store")
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_what_is_known_is_not_trained_again_and_what_is_damaged_is_with_the_same_bits(job, tmp_path, monkeypatch, capsys):
     first = transfers_to(job(max_order=1))
     made = files_of(tmp_path / "store")
@@ -142,6 +146,7 @@ def test_what_is_known_is_not_trained_again_and_what_is_damaged_is_with_the_same
     assert made.items() <= files_of(tmp_path / "store").items()
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_a_better_source_comes_first_in_a_beam(job, tmp_path):
     """Width 1 over real losses: the best single source by the test's own count of wins is in every pair."""
     done = transfers_to(job("denoising", "autoencoding", "colorization", "camera_pose_fixated", "normal", beam=1, codes=job().codes))
@@ -396,6 +401,7 @@ def by_affinity(context) -> list:
     return sorted(worth, key=lambda one: (-worth[one], one))
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_the_weights_of_the_best_transfers_are_kept_as_far_as_there_is_room_and_leave_all_losses_as_they_are(job, tmp_path):
     none = job(max_order=1)
     assert kept_by(none) == {}
@@ -426,6 +432,7 @@ def test_kept_weights_are_those_that_another_training_gives_and_spare_it(job, tm
     assert all(kept.arrays[name].tobytes() == anew.arrays[name].tobytes() for name in anew.arrays)
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_weights_that_something_else_has_kept_stay(job):
     from taskonomy.training.train_transfer import transfer_with_weights
 

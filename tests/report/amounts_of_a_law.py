@@ -6,6 +6,7 @@ import math
 import pandas as pd
 
 from taskonomy.advice.curves import curves
+from taskonomy.advice.power_law import USUAL
 from taskonomy.advice.spending import spending
 from taskonomy.atomic_io import to_json
 from taskonomy.config.policy_params import PolicyParams
@@ -19,7 +20,7 @@ FULL = 3000
 
 
 def loss_of(target: int, floor: float, images: float) -> float:
-    return floor + (0.4 + 0.1 * target) * (images / 125) ** -0.5
+    return floor + (0.4 + 0.1 * target) * (images / 125) ** -USUAL
 
 
 def run_of_a_law(targets: list[str], sources: list[str], amounts: tuple[int, ...] = AMOUNTS) -> tuple[pd.DataFrame, pd.DataFrame]:

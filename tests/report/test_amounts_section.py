@@ -14,6 +14,7 @@ from tiny import profile
 
 from taskonomy.advice.basis import read_amounts_table
 from taskonomy.advice.curves import FURTHEST
+from taskonomy.advice.power_law import USUAL
 from taskonomy.advice.spending import spending
 from taskonomy.atomic_io import to_json, write_csv, write_json
 from taskonomy.config.policy_params import PolicyParams
@@ -57,8 +58,8 @@ def test_measured_points_are_the_losses_of_the_table_and_predicted_ones_are_mark
             if row.way == "pixels":
                 floor = 0.6
             if floor is not None:
-                law = mean * (floor + steeper * (0.4 + 0.1 * place) * (float(row.images) / 125) ** -0.5)  # type: ignore[arg-type]
-                assert row.loss == pytest.approx(law, rel=0.02 if row.predicted else 1e-9)
+                law = mean * (floor + steeper * (0.4 + 0.1 * place) * (float(row.images) / 125) ** -USUAL)  # type: ignore[arg-type]
+                assert row.loss == pytest.approx(law, rel=0.01 if row.predicted else 1e-9)
             assert row.low <= row.loss <= row.high
             assert row.predicted == (row.images > AMOUNTS[-1])
             assert row.images <= FURTHEST * AMOUNTS[-1]

@@ -45,6 +45,12 @@ def unchecked_calls() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units are trained in this process, which has loaded what trains them; another begins with seconds of that."""
+    monkeypatch.setenv("TASKONOMY_CORES", "1")
+
+
 @pytest.fixture(scope="session")
 def published() -> pd.DataFrame:
     return read_table(PUBLISHED)

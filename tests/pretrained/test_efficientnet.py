@@ -77,6 +77,8 @@ def test_the_recipe_gives_what_its_package_computes(files: dict[str, str]) -> No
     np.testing.assert_allclose(OnnxEncoder("mine", params).maps(images), wanted, atol=1e-3 * float(np.abs(wanted).max()))
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("one_process")
 def test_in_the_example_it_beats_random_weights_which_rank_with_the_runs_random_projection(files: dict[str, str], tmp_path: Path) -> None:
     """Patterns of the floor, learnt from 48 labelled images; the networks' multiply-adds are half of the operations that torch counts."""
     write_example(tmp_path / "data")

@@ -192,6 +192,7 @@ class Times(torch.nn.Module):
         return values * self.factor
 
 
+@pytest.mark.usefixtures("one_process")
 def test_sources_of_different_widths_are_transferred_from_together(prepared: Prepared, own: torch.nn.Module, tmp_path: Path) -> None:
     one = params(prepared, as_file(own, tmp_path / "mine.onnx")).encoders["mine"].model_dump(mode="json")
     chosen = checked(Params, values(prepared.root.parent / "data", narrow={**one, "channels": 3}, wide=one), "params")

@@ -64,12 +64,9 @@ def test_its_codes_are_the_tasks_to_float16(codes: Path) -> None:
     assert (np.abs(mine.astype(float) - wanted) <= last.astype(float)).all()
 
 
-@pytest.mark.usefixtures("unchecked_calls")
-def test_in_the_place_of_the_task_every_transfer_has_the_tasks_rank(
-    prepared: Prepared, codes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("unchecked_calls", "one_process")
+def test_in_the_place_of_the_task_every_transfer_has_the_tasks_rank(prepared: Prepared, codes: Path, tmp_path: Path) -> None:
     """Of singles and pairs, by affinity; and its losses are the task's."""
-    monkeypatch.setenv("TASKONOMY_CORES", "1")  # in this process: others would begin with what this one has loaded
     ranked, losses = [], []
     for number, place in enumerate((codes, in_place_of_the_task(codes, tmp_path / "codes"))):
         context = tiny_context(prepared.root, place, tmp_path / f"store{number}", "autoencoding", *SOURCES)

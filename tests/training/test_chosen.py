@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TRAINED, files_of, profile, tiny_config, tiny_context
+from tiny import TRAINED, files_of, once, profile, tiny_config, tiny_context
 
 from taskonomy.affinity.from_run import affinity_tables
 from taskonomy.affinity.measure import Normalization
@@ -77,6 +77,7 @@ def test_a_screen_that_is_not_reliable_or_misled_chooses_nothing(reliability, ag
     assert replace(asked, reliability=0.6, agreement=0.1).kept(list(POOL), 3) == ["camera_pose_fixated", "colorization", "denoising"]
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_where_better_scores_went_with_worse_transfers_every_source_is_trained(job, says, tmp_path):
     says(**RANKED)
     worth = {name: unit.arrays["test_affinity"].mean() for (name,), unit in transfers_to(job(screen=KEEP, max_order=1)).units.items() if name in POOL}
@@ -89,6 +90,7 @@ def test_where_better_scores_went_with_worse_transfers_every_source_is_trained(j
     assert not json.loads((tmp_path / "normal/screen.json").read_text())["trusted"]
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_what_is_trained_with_a_screen_has_the_bits_that_it_has_without(job, says, tmp_path):
     says(**RANKED)
     few = transfers_to(job(screen=KEEP, max_order=2))
@@ -150,8 +152,12 @@ def test_a_screen_in_the_store_is_not_computed_again(job, monkeypatch):
 
 @pytest.fixture(scope="module")
 def written(prepared, trained, tmp_path_factory):
-    """What the stages before `chosen` wrote, by a screen that left out for each target one source that it has not ranked far below the others."""
-    folder = tmp_path_factory.mktemp("screened")
+    """What the stages before `chosen` wrote; to be read only."""
+    return once(tmp_path_factory, "screened", lambda folder: write_screened(prepared, trained, folder))
+
+
+def write_screened(prepared, trained, folder):
+    """By a screen that left out for each target one source that it has not ranked far below the others."""
     scores = {"autoencoding": 0.19, "camera_pose_fixated": 0.2, "colorization": 0.3, "denoising": 0.4, "normal": 0.18, "random_projection": 0.01}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TASKONOMY_CORES", "1")
@@ -162,7 +168,6 @@ def written(prepared, trained, tmp_path_factory):
         for target in TARGETS:
             job = tiny_context(prepared.root, trained / "codes", folder / "store", target, *TRAINED, screen=KEEP, max_order=1)
             write_transfers(folder / "transfers" / target, trained / "models" / target, transfers_to(job))
-    return folder
 
 
 @pytest.fixture

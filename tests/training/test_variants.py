@@ -108,6 +108,7 @@ def test_every_target_has_what_is_asked_for_but_by_way_of_itself(job, prepared, 
     assert sum(told) == len(rows)
 
 
+@pytest.mark.usefixtures("unchecked_calls")
 def test_what_is_known_is_not_trained_again(job, tmp_path, monkeypatch):
     first = train_variants(job(*TOKENS[:3]))
     made = files_of(tmp_path / "store")

@@ -21,8 +21,8 @@ def test_parts_are_transferred_from_distance_which_shows_the_same_surfaces(tmp_p
         update={
             "data": whole.data.model_copy(update={"root": str(tmp_path / "project" / EXAMPLE)}),
             "transfer": whole.transfer.model_copy(update={"targets": ("parts",)}),
-            # Which one task to label, so that parts need not be labelled in full?
-            "policy": whole.policy.model_copy(update={"budget": 1, "roles": {"parts": Role.TARGET}}),
+            # From which one task to transfer, so that parts need not be labelled in full? Of pairs with it or without it, 32 test images decide little.
+            "policy": whole.policy.model_copy(update={"budget": 1, "max_order": 1, "roles": {"parts": Role.TARGET}}),
         }
     )
     with unchecked():
@@ -33,5 +33,4 @@ def test_parts_are_transferred_from_distance_which_shows_the_same_surfaces(tmp_p
     affinity = dict(zip(run.table["sources"].map("+".join), run.table["affinity"], strict=True))
     assert affinity["distance"] > max(affinity[name] for name in ("light", "floor", "moved", "autoencoding"))
     (parts,) = run.policy.transfers
-    assert "distance" in parts.sources
-    assert set(parts.sources) <= {"distance", "autoencoding"}  # the latter's labels cost nothing
+    assert parts.sources == ("distance",)

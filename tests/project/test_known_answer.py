@@ -21,7 +21,7 @@ def test_parts_are_transferred_from_distance_which_shows_the_same_surfaces(tmp_p
         update={
             "data": whole.data.model_copy(update={"root": str(tmp_path / "project" / EXAMPLE)}),
             "transfer": whole.transfer.model_copy(update={"targets": ("parts",)}),
-            # From which one task to transfer, so that parts need not be labelled in full? Of pairs with it or without it, 32 test images decide little.
+            # From which one task to transfer, so that parts need not be labelled in full? Of pairs, 32 test images decide little.
             "policy": whole.policy.model_copy(update={"budget": 1, "max_order": 1, "roles": {"parts": Role.TARGET}}),
         }
     )

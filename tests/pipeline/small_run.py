@@ -17,8 +17,8 @@ PARTS = (
 )  # fmt: skip
 TARGETS = ["normal", "denoising", "edge_texture"]
 OF_A_TABLE = {"policy", "front", "savings", "evaluate", "studies", "report"}
-MEASURED = {"normalize", "noise", "facts", "spending", "agreement", "export"} | OF_A_TABLE
-STAGES = {"world", "prepare", "cards", "train", "transfer", "variants", "chosen", "amounts", "samples"} | MEASURED
+MEASURED = {"normalize", "noise", "facts", "agreement", "export"} | OF_A_TABLE
+STAGES = {"world", "prepare", "cards", "train", "transfer", "variants", "chosen", "amounts", "spending", "samples"} | MEASURED
 
 
 def clone(folder: Path, compiled: Path | None = None) -> Path:

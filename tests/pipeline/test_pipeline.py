@@ -37,7 +37,7 @@ def test_the_plan_counts_the_units_and_stages_that_the_run_made(finished: Path) 
 @pytest.mark.parametrize(
     ("section", "key", "value", "reran"),
     [
-        ("policy", "budget", 4, {"chosen", "policy", "evaluate", "report", "export"}),
+        ("policy", "budget", 4, {"chosen", "policy", "spending", "evaluate", "report", "export"}),
         pytest.param("front", "orders", [1], {"front", "report"}, marks=pytest.mark.long),
         pytest.param("savings", "draws", 2, {"savings", "report"}, marks=pytest.mark.long),
         pytest.param("samples", "views", 2, {"samples", "facts", "report"}, marks=pytest.mark.long),
@@ -53,7 +53,7 @@ def test_a_changed_parameter_reruns_what_it_affects_and_nothing_else(copied: Pat
     assert repro(copied) == set()  # DVC sees it so, too
 
 
-OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "noise", "facts", "spending", "agreement", "export"}
+OF_MEASURED = {f"{stage}@measured" for stage in OF_A_TABLE} | {"normalize", "noise", "facts", "agreement", "export"}
 
 
 @pytest.mark.long
@@ -73,7 +73,8 @@ def test_an_edit_for_one_task_trains_one_network_and_the_transfers_from_it(copie
 def test_labels_of_one_task_train_its_network_and_make_its_transfers(copied: Path) -> None:
     before = units(copied)
     change(copied, "data", "labels", {"edge_texture": {"limit": 0.1}})
-    assert ran(copied) == {"prepare", "train@edge_texture", "variants", "chosen", "amounts", "samples"} | each("transfer", *TARGETS) | OF_MEASURED
+    read = {"prepare", "train@edge_texture", "variants", "chosen", "amounts", "spending", "samples"} | each("transfer", *TARGETS)
+    assert ran(copied) == read | OF_MEASURED
     new = listed(copied) - before.keys()
     # As a target everything: its network, its constant, from scratch, on pixels, a constant again, 5 of order 1 and 3 of order 2. As a source:
     # alone and in two pairs, twice.
@@ -99,7 +100,7 @@ def test_other_transfers_are_more_rows_whose_units_are_in_use_and_without_them_a
             ["denoising", "normal>edge_texture"], ["denoising", "normal@0.2"], ["edge_texture", "normal@0.2"],
         ]  # fmt: skip
     new = listed(copied) - before.keys()
-    assert len(new) == 3 + 2  # and what the transitive one takes: a transfer with its weights, and a representation
+    assert len(new) in (3 + 1, 3 + 2)  # and what the transitive one takes: a representation, and weights of the transfer unless it is among the best
     run(copied, "taskonomy", "cache", "--clear")
     assert new <= units(copied).keys()
     change(copied, "transfer", "variants", [])
@@ -164,7 +165,7 @@ def test_a_second_clone_reproduces_without_training(copied: Path, elsewhere: Pat
     assert (elsewhere / "dvc.lock").read_bytes() == (copied / "dvc.lock").read_bytes()
     assert (elsewhere / "reports/measured/index.html").read_bytes() == (copied / "reports/measured/index.html").read_bytes()
     change(elsewhere, "policy", "budget", 4)
-    assert repro(elsewhere) == {"chosen", "policy", "evaluate", "report", "export"}
+    assert repro(elsewhere) == {"chosen", "policy", "spending", "evaluate", "report", "export"}
     assert units(elsewhere).keys() == kept(elsewhere, "predictors")  # all that is trained: the chosen transfers once more, for their weights
 
 

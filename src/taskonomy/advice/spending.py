@@ -70,7 +70,7 @@ def images_in_full(data: Mapping[str, Any], table: pd.DataFrame) -> dict[str, in
     """Return the labelled images that the network of each task was trained on; at least as many as any transfer to it.
 
     Args:
-        data: `data` of `taskonomy.report.provenance.facts`.
+        data: Manifest of the prepared data.
         table: With amounts.
     """
     some, most = data.get("labelled", {}), table.groupby("target")["images"].max().fillna(0)

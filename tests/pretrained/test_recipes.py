@@ -38,32 +38,24 @@ def test_the_recipe_of_torchvision_gives_what_torchvision_computes(tmp_path: Pat
     np.testing.assert_allclose(OnnxEncoder("resnet18", params).maps(images), wanted, atol=1e-3 * float(np.abs(wanted).max()))
 
 
-def test_the_recipe_of_timm_gives_what_timm_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import_torchvision()  # timm imports it
-    pytest.importorskip("timm", reason="no dependency of this project's: its recipe is tested where it is installed")
-    (recipe,) = (one for one in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL) if one.startswith("import timm"))
-    monkeypatch.chdir(tmp_path)
-    Path("encoders").mkdir()
-    made: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        exec(compile(recipe.replace("pretrained=True", "pretrained=False"), "recipe", "exec"), made)
-    given = {"file": "encoders/dinov2_s.onnx", "output": "tokens", "side": 224, "skip_tokens": 1}
-    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
-    with torch.no_grad():
-        patches = made["net"](torch.tensor(images).permute(0, 3, 1, 2) / 255)[:, 1:]
-    wanted = patches.transpose(1, 2).reshape(2, -1, 16, 16).numpy()
-    found = OnnxEncoder("dinov2_s", checked(PretrainedParams, given, "encoders.dinov2_s")).maps(images)
-    np.testing.assert_allclose(found, wanted, atol=1e-3 * float(np.abs(wanted).max()))
+SMALL = "transformers.Dinov2Model(transformers.Dinov2Config(hidden_size=48, num_hidden_layers=2, num_attention_heads=3))"
 
 
-def test_the_recipe_of_transformers_gives_what_transformers_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import_torchvision()  # transformers imports it
-    pytest.importorskip("transformers", reason="no dependency of this project's: its recipe is tested where it is installed")
-    (recipe,) = (one for one in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL) if one.startswith("import torch, transformers"))
-    small = "transformers.Dinov2Model(transformers.Dinov2Config(hidden_size=48, num_hidden_layers=2, num_attention_heads=3))"
-    changed = re.sub(r"transformers\.AutoModel\.from_pretrained\(.*?\)", small, recipe)
-    assert changed != recipe
+@pytest.mark.parametrize(
+    ("package", "begins", "downloads", "random_weights"),
+    [
+        ("timm", "import timm", r"pretrained=True", "pretrained=False"),
+        ("transformers", "import torch, transformers", r"transformers\.AutoModel\.from_pretrained\(.*?\)", SMALL),
+    ],
+)
+def test_a_recipe_of_tokens_gives_what_the_package_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, begins: str, downloads: str, random_weights: str
+) -> None:
+    import_torchvision()  # both import it
+    pytest.importorskip(package, reason="no dependency of this project's: its recipe is tested where it is installed")
+    (recipe,) = (one for one in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL) if one.startswith(begins))
+    changed, times = re.subn(downloads, random_weights, recipe)
+    assert times == 1
     monkeypatch.chdir(tmp_path)
     Path("encoders").mkdir()
     made: dict[str, Any] = {}

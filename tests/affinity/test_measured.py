@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from taskonomy.affinity.from_run import affinity_tables, network_losses
 from taskonomy.config.params import NormalizeParams
@@ -74,6 +75,28 @@ def test_affinity_gain_and_quality_are_those_computed_from_the_raw_losses(measur
     assert (ours["low"] <= ours["affinity"]).all()
     assert (ours["affinity"] <= ours["high"]).all()
     assert "low" not in other or other["low"].isna().all()
+
+
+def test_halves_of_the_test_images_are_compared_by_the_ranks_of_single_sources_without_own_and_random(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    candidates = ["normal", "reshading", "edge_texture", "class_scene", "keypoints2d", "random_projection", "normal+reshading", "self"]
+    for target in candidates[:2]:
+        (tmp_path / target).mkdir()
+        for split, images in IMAGES.items():
+            losses = rng.gamma(2, rng.uniform(0.5, 2, (len(candidates), 1)), (len(candidates), images)).astype(np.float32)
+            np.savez(tmp_path / f"{target}/{split}.npz", losses=losses, candidates=np.array(candidates), pixels=losses.mean(0))
+    rhos = []
+    for target, kept in (("normal", [1, 2, 3, 4]), ("reshading", [0, 2, 3, 4])):
+        halves = [np.load(tmp_path / f"{target}/{split}.npz") for split in IMAGES]
+        affinity = [by_hand(half["losses"])[kept] for half in halves]
+        gain = [[wins(row, half["pixels"]) for row in half["losses"][kept]] for half in halves]
+        rhos.append([spearmanr(*affinity).statistic, spearmanr(*gain).statistic])
+    facts = affinity_tables(tmp_path, candidates[:2], params())[2]
+    assert list(facts["split_halves"].values()) == pytest.approx(np.mean(rhos, 0))
+
+
+def test_of_two_sources_the_halves_say_nothing(measured: Path) -> None:
+    assert "split_halves" not in affinity_tables(measured / "transfers", ["normal", "reshading"], params())[2]
 
 
 @pytest.fixture

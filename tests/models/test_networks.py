@@ -12,7 +12,7 @@ from taskonomy.config.checked import checked
 from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Head
-from taskonomy.models.decoders import PAPER, SMALL, START_APART, Decoder, make_decoder
+from taskonomy.models.decoders import PAPER, SMALL, START_APART, Decoder, Scaled, make_decoder, pack, shuffle_of
 from taskonomy.models.encoder import check_size, make_encoder
 from taskonomy.models.networks import TransferNetwork, parameters, task_network, transfer_network
 from taskonomy.models.transfer import TransferModule, clipped
@@ -312,6 +312,29 @@ def test_a_network_computes_the_compared_pixels_of_its_map_alone() -> None:
     ):
         whole = network.eval()(seen)
         torch.testing.assert_close(network(seen, pixels), whole.flatten(2).gather(2, pixels[:, None].expand(-1, whole.shape[1], -1)))
+
+
+@pytest.mark.parametrize(("last", "shuffle"), [(1, 1), (3, 1), (1, 4), (3, 2)])
+@pytest.mark.parametrize("head", [Head(3), Head(3, tanh=True), Head(5, shrink=4)])
+def test_a_packed_map_has_the_pixels_and_gradients_of_the_whole_one(head: Head, last: int, shuffle: int) -> None:
+    shape = decoder_of(last=last, shuffle=shuffle)
+    decoder = make_decoder(head, 8, 4, 32, shape, scaled=True).double()
+    decoder[[isinstance(layer, Scaled) for layer in decoder].index(True)].set_to(torch.rand(head.channels) - 0.5, 1 + torch.rand(head.channels))
+    codes = torch.rand(2, *CODE, dtype=torch.float64, requires_grad=True)
+    inside = shuffle_of(head, 4, 32, shape)
+    whole = pack(decoder(codes).movedim(1, -1), inside).permute(0, 3, 4, 1, 2)
+    packed = decoder(codes, packed=True)
+    torch.testing.assert_close(packed, whole, rtol=1e-12, atol=1e-12)
+    weigh, changed = torch.rand(packed.shape, dtype=torch.float64), [codes, *decoder.parameters()]
+    for one, other in zip(*(torch.autograd.grad((weigh * values).sum(), changed) for values in (packed, whole)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_pixels_are_packed_place_by_place_as_the_shuffle_unpacks_them() -> None:
+    pixels = torch.rand(2, 12, 8, 3)
+    packed = pack(pixels, 4)
+    assert packed.shape == (2, 3, 2, 3, 16)
+    torch.testing.assert_close(torch.pixel_shuffle(packed.flatten(3).movedim(3, 1), 4).movedim(1, -1), pixels)
 
 
 def test_only_a_bounded_head_is_bounded() -> None:

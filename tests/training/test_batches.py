@@ -11,8 +11,10 @@ from tiny import profile
 
 from taskonomy.dataset.splits import Split
 from taskonomy.labels.jigsaw import permutation_set
+from taskonomy.models.decoders import pack
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import dataloader as batches
+from taskonomy.training.best_constant import best_constant
 from taskonomy.training.dataloader import TESTING, Batch, Batches, ImageInputs, Labels
 from taskonomy.training.losses import Targets
 from taskonomy.training.train_unit import NoInput
@@ -82,6 +84,19 @@ def test_labels_kept_in_memory_are_those_encoded_anew(prepared, name, monkeypatc
         assert torch.equal(one[1], one[2])
     outside = np.concatenate([some[:1], task.of_split(Split.VALIDATION)[:1]])
     assert all(map(torch.equal, parts_of(kept.of(outside)), parts_of(anew.of(outside))))
+
+
+@pytest.mark.parametrize("name", ["normal", "edge_texture", "segment_semantic", "colorization"])
+def test_packed_labels_are_the_same_in_the_order_of_the_last_convolution_and_have_the_same_best_constant(prepared, name):
+    task = prepared.task(BUILT_IN[name])
+    some = task.of_split(Split.TRANSFER)
+    plain, kept, anew = Labels(task), Labels(task, some, shuffle=2), Labels(task, shuffle=2)
+    for one, packed, other in zip(*(parts_of(labels.of(some[:5])) for labels in (plain, kept, anew)), strict=True):
+        assert torch.equal(pack(one, 2).movedim(-1, 1), packed)
+        assert torch.equal(packed, other)
+    loss, outputs = task.task.loss, task.task.outputs
+    for one, packed in zip(*(best_constant(loss, labels, some, outputs) for labels in (plain, kept)), strict=True):
+        torch.testing.assert_close(one, packed)
 
 
 def sets_of(prepared, name: str, size: int = 4) -> Batches:

@@ -15,6 +15,7 @@ from torch import Tensor
 from taskonomy.data.prepare.label_statistics import STATISTICS
 from taskonomy.errors import TaskonomyError
 from taskonomy.labels.encodings import Loss, Mask
+from taskonomy.models.decoders import pack
 from taskonomy.numeric import poses as in_numpy
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training import pose_loss as poses
@@ -104,6 +105,22 @@ def triplets(seed: int = 5) -> tuple[np.ndarray, Targets, np.ndarray]:
     mean, std = rng.normal(size=18), rng.uniform(0.5, 2, 18)
     scores = (true - mean) / std
     return scores[:, [*range(6), *range(12, 18)]], targets(scores, statistics={"mean": mean.tolist(), "std": std.tolist()}), true
+
+
+MAPS: dict[str, tuple[Loss, tuple[np.ndarray, Targets]]] = {
+    "L1": (Loss.L1, a_map(Loss.L1, masked=True)),
+    "L2 of all pixels": (Loss.L2, a_map(Loss.L2, masked=False)),
+    "classes": (Loss.CROSS_ENTROPY, classes()),
+    "colours": (Loss.SOFT_CROSS_ENTROPY, colours(masked=True)),
+}
+
+
+@pytest.mark.parametrize("case", MAPS)
+def test_packed_maps_lose_what_whole_ones_do(case: str) -> None:
+    loss, (output, wanted) = MAPS[case]
+    outputs = pack(torch.as_tensor(output).movedim(1, -1), 4).permute(0, 3, 4, 1, 2)
+    packed = replace(wanted.each_row(lambda one: pack(one, 4).movedim(-1, 1)), packed=True)
+    torch.testing.assert_close(per_sample(loss, outputs, packed), per_sample(loss, torch.as_tensor(output), wanted), rtol=1e-12, atol=1e-12)
 
 
 CASES: dict[str, tuple[Loss, np.ndarray, Targets]] = {

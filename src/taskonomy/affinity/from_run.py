@@ -22,6 +22,7 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.tables.table import RANDOM, SELF, SHARES, labelled
 
 AVERAGE = "average"
+_FEW = 2  # sources: of so few, ranks say nothing
 Rates = dict[str, tuple[Float[np.ndarray, " images"] | None, ...]]
 
 
@@ -41,9 +42,10 @@ def affinity_tables(
 
     Returns:
         The table, with a column `imputed`; the held-out table, with the same affinities; the number of measured and of imputed transfers, how many
-        of first order are worse than the best constant, and the worst consistency ratio.
+        of first order are worse than the best constant, how alike both halves rank the sources, and the worst consistency ratio.
     """
     found: list[Measured] = []
+    alike: list[dict[str, float]] = []
     data = None if prepared is None else Prepared(prepared)
     rows: list[pd.DataFrame] = []
     measured = partial(measure, normalization=Normalization(params.method), confidence=params.confidence, seed=params.seed)
@@ -55,14 +57,18 @@ def affinity_tables(
             held_out = measured(losses, resamples=0).rows
         if list(held_out["sources"]) != list(found[-1].rows["sources"]):
             raise TaskonomyError(f"{transfers / target}: other candidates in test_policy.npz than in test_affinity.npz; run `transfer` again")
+        alike.append(_halves(target, found[-1].rows, held_out))
         complete = with_imputed(found[-1].rows, read_scores(transfers / target / SCREEN), params.confidence)
         found[-1] = replace(found[-1], rows=complete)
         rows.append(complete[["target", "sources", "affinity", "imputed"]].join(held_out.filter(SHARES)))
     table = as_table(found)
     ratios = [one.consistency_ratio for one in found if one.consistency_ratio is not None]
     orders = table.loc[(table["sources"] != (SELF,)) & ~table["imputed"], "sources"].map(len).value_counts().sort_index()
-    facts = {"transfers": {f"order_{order}": int(count) for order, count in orders.items()}, "worst_consistency_ratio": max(ratios, default=None)}
-    facts |= worse_than_constant(table)
+    facts: dict[str, Any] = {
+        "transfers": {f"order_{order}": int(count) for order, count in orders.items()},
+        "worst_consistency_ratio": max(ratios, default=None),
+    }
+    facts |= worse_than_constant(table) | split_halves(alike)
     if table["imputed"].any():
         facts["imputed"] = int(table["imputed"].sum())
     return table, pd.concat(rows, ignore_index=True), facts
@@ -76,10 +82,31 @@ def worse_than_constant(table: pd.DataFrame) -> dict[str, dict[str, int]]:
     """
     if "beats_constant" not in table:
         return {}
-    trained = table["sources"].map(lambda sources: len(sources) == 1 and labelled(sources[0]) == sources[0] and sources[0] not in (SELF, RANDOM))
-    known = table[trained & table["beats_constant"].notna()]
+    known = table[_trained(table) & table["beats_constant"].notna()]
     worse = known[known["beats_constant"] < 0.5]
     return {"worse_than_constant": {"transfers": len(worse), "of": len(known), "targets": worse["target"].nunique()}}
+
+
+def split_halves(targets: Iterable[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Average over the targets how alike the two halves of the test images rank their sources; nothing where no target says.
+
+    Returns:
+        `split_halves`: Spearman's rho by `affinity`, and by `gain`.
+    """
+    means = pd.DataFrame(list(targets)).mean().dropna()
+    return {"split_halves": {str(name): float(mean) for name, mean in means.items()}} if len(means) else {}
+
+
+def _halves(target: str, one: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:
+    """Correlate the ranks of a target's single trained sources, but its own, on two halves; NaN where a half ranks them all alike."""
+    chosen = _trained(one) & (one["sources"] != (target,))
+    measures = [name for name in ("affinity", "gain") if name in one] if chosen.sum() > _FEW else []
+    return {name: float(one.loc[chosen, name].rank().corr(other.loc[chosen, name].rank())) for name in measures}
+
+
+def _trained(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Select the rows of first order from trained encoders, as they are."""
+    return table["sources"].map(lambda sources: len(sources) == 1 and labelled(sources[0]) == sources[0] and sources[0] not in (SELF, RANDOM))
 
 
 def network_losses(models: Path, transfers: Path, tasks: Sequence[str], targets: Sequence[str]) -> Rates:

@@ -8,7 +8,7 @@ from math import log2, sqrt
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from taskonomy.config.network_params import DecoderParams
@@ -76,31 +76,47 @@ def make_decoder(
         widths = [in_channels * code_side**2, *[_scaled(shape, head.hidden)] * (head.layers - 1), outputs // heads]
         parts: list[nn.Module] = [Heads([_fully_connected(widths, batch_norm, shape.dropout, start) for _ in range(heads)])]
     else:
+        shuffle = shuffle_of(head, code_side, out_side, shape)
         if head.shrink > 1 and shape.shrunk:
             shape = shape.shrunk.model_copy(update={"width": shape.shrunk.width * shape.width})
-        parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, batch_norm, start)
+        parts = _convolutional(in_channels, code_side, out_side // head.shrink, outputs, shape, shuffle, batch_norm, start)
     return Decoder(*parts, *[Scaled(outputs, bounded=head.tanh)] * scaled, *[nn.Tanh()] * head.tanh)
 
 
 class Decoder(nn.Sequential):
     """A decoder's layers. Of a map it computes all pixels, or, with the last layers at these alone, some: those that a loss reads."""
 
-    def forward(self, codes: Float[Tensor, "batch channels height width"], pixels: Int[Tensor, "batch compared"] | None = None) -> Tensor:
+    def forward(
+        self, codes: Float[Tensor, "batch channels height width"], pixels: Int[Tensor, "batch compared"] | None = None, packed: bool = False
+    ) -> Tensor:
         """Compute the task's output.
 
         Args:
             codes: Codes of all images.
             pixels: Pixels of each sample's map, row by row; None: the whole map, or all numbers.
+            packed: Whether to leave the pixels of a map where the last convolution puts them (`pack`), for losses that do not ask where they lie.
 
         Returns:
-            [batch, outputs, side, side], or [batch, outputs] when fully connected; at pixels [batch, outputs, compared].
+            [batch, outputs, side, side], or [batch, outputs] when fully connected; at pixels [batch, outputs, compared]; packed
+            [batch, outputs, shuffle x shuffle, side / shuffle, side / shuffle].
         """
+        if packed:
+            return self._packed(codes)
         if pixels is None:
             return super().forward(codes)
         at = codes
         for layer in self:
             at = layer.at(at, pixels) if isinstance(layer, ShuffledConv) else layer(at)
         return at
+
+    def _packed(self, codes: Tensor) -> Float[Tensor, "batch outputs inside height width"]:
+        inside, packed = 1, codes
+        for layer in self:
+            if isinstance(layer, ShuffledConv):
+                inside, packed = layer.shuffle**2, layer.unshuffled(packed)
+            else:
+                packed = layer(packed, inside) if isinstance(layer, Scaled) else layer(packed)
+        return packed.unflatten(1, (-1, inside))
 
 
 class ShuffledConv(nn.Conv2d):
@@ -121,6 +137,10 @@ class ShuffledConv(nn.Conv2d):
         """Compute the whole map."""
         return F.pixel_shuffle(super().forward(features), self.shuffle)
 
+    def unshuffled(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch outputs_inside height width"]:
+        """Compute the whole map with the pixels of each place as channels, those of one output side by side."""
+        return super().forward(features)
+
     def at(
         self, features: Float[Tensor, "batch channels height width"], pixels: Int[Tensor, "batch compared"]
     ) -> Float[Tensor, "batch outputs compared"]:
@@ -140,6 +160,29 @@ class ShuffledConv(nn.Conv2d):
         places = ((row[..., None, None] + steps[:, None]) * padded.shape[3] + column[..., None, None] + steps).flatten(1)
         seen = flat.gather(1, places[..., None].expand(-1, -1, flat.shape[2]))
         return seen.unflatten(1, (row.shape[1], -1)).mT.flatten(2)
+
+
+def shuffle_of(head: Head, code_side: int, side: int, shape: DecoderParams) -> int:
+    """Return how many pixels a side the last convolution of a map's decoder gives at each place; 1 where the output is numbers.
+
+    Args:
+        head: The task's head.
+        code_side: Side of the code, pixels.
+        side: Side of the image, pixels.
+        shape: Layers and channels.
+    """
+    if head.layers:
+        return 1
+    if head.shrink > 1 and shape.shrunk:
+        shape = shape.shrunk
+    # A map that is hardly larger than the code leaves less room for pixel shuffling.
+    return min(shape.shuffle, max(1, side // head.shrink // code_side))
+
+
+def pack(pixels: Shaped[Tensor, "batch height width *channels"], shuffle: int) -> Shaped[Tensor, "batch rows columns *channels inside"]:
+    """Order the pixels of maps, channels last, as the last convolution gives them: at each place those of a square of `shuffle` pixels a side."""
+    places = pixels.unflatten(2, (-1, shuffle)).unflatten(1, (-1, shuffle))
+    return places.movedim((2, 4), (-2, -1)).flatten(-2)
 
 
 def at_pixels(maps: Float[Tensor, "batch channels height width"], pixels: Int[Tensor, "batch compared"]) -> Float[Tensor, "batch channels compared"]:
@@ -175,10 +218,11 @@ class Scaled(nn.Module):
         self.centre.copy_(centre)
         self.spread.copy_(spread)
 
-    def forward(self, numbers: Float[Tensor, "batch outputs *side"]) -> Float[Tensor, "batch outputs *side"]:
-        """Scale and shift the numbers, in single precision."""
+    def forward(self, numbers: Float[Tensor, "batch channels *side"], inside: int = 1) -> Float[Tensor, "batch channels *side"]:
+        """Scale and shift the numbers, in single precision; each output has `inside` channels."""
         shape = (-1, *[1] * (numbers.ndim - 2))
-        return self.centre.view(shape) + self.spread.view(shape) * numbers.float()
+        centre, spread = (one.repeat_interleave(inside).view(shape) for one in (self.centre, self.spread))
+        return centre + spread * numbers.float()
 
 
 class Heads(nn.Module):
@@ -222,9 +266,9 @@ def _scaled(shape: DecoderParams, channels: int) -> int:
     return max(1, round(channels * shape.width))
 
 
-def _convolutional(inputs: int, code_side: int, side: int, outputs: int, shape: DecoderParams, batch_norm: bool, start: float) -> list[nn.Module]:
-    # A map that is hardly larger than the code leaves less room for pixel shuffling.
-    shuffle = min(shape.shuffle, max(1, side // code_side))
+def _convolutional(
+    inputs: int, code_side: int, side: int, outputs: int, shape: DecoderParams, shuffle: int, batch_norm: bool, start: float
+) -> list[nn.Module]:
     doublings = log2(side / shuffle / code_side) if side > 0 else 0.5
     if not doublings.is_integer():
         raise TaskonomyError(f"codes of {code_side} x {code_side} cannot be decoded to {side} x {side}: doubling or halving one must give the other")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from taskonomy.config.network_params import DecoderParams, EncoderParams
 from taskonomy.labels.task import Task
-from taskonomy.models.decoders import Decoder, make_decoder
+from taskonomy.models.decoders import Decoder, make_decoder, shuffle_of
 from taskonomy.models.encoder import check_size, make_encoder
 from taskonomy.models.pixels import PixelModule
 from taskonomy.models.transfer import TransferModule
@@ -28,10 +28,13 @@ class TaskNetwork(nn.Module):
         self.encoder, self.decoder, self.images = encoder, decoder, images
 
     def forward(
-        self, images: Float[Tensor, "batch {self.images} channels height width"], pixels: Int[Tensor, "batch compared"] | None = None
+        self,
+        images: Float[Tensor, "batch {self.images} channels height width"],
+        pixels: Int[Tensor, "batch compared"] | None = None,
+        packed: bool = False,
     ) -> Float[Tensor, "batch outputs *side"]:
-        """Compute the task's output, a map or numbers, for each sample; of a map only these pixels, if any are named."""
-        return self.decoder(_of_each(self.encoder, images), pixels)
+        """Compute the task's output, a map or numbers, for each sample; of a map only these pixels, if any are named, or packed (`Decoder`)."""
+        return self.decoder(_of_each(self.encoder, images), pixels, packed)
 
 
 class TransferNetwork(nn.Module):
@@ -48,10 +51,13 @@ class TransferNetwork(nn.Module):
         self.transfer, self.decoder, self.images = transfer, decoder, images
 
     def forward(
-        self, codes: Float[Tensor, "batch {self.images} sources_channels height width"], pixels: Int[Tensor, "batch compared"] | None = None
+        self,
+        codes: Float[Tensor, "batch {self.images} sources_channels height width"],
+        pixels: Int[Tensor, "batch compared"] | None = None,
+        packed: bool = False,
     ) -> Float[Tensor, "batch outputs *side"]:
-        """Compute a map (or these pixels of it), or numbers, for each sample; the codes of one image are those of all sources, concatenated."""
-        return self.decoder(_of_each(self.transfer, codes), pixels)
+        """Compute as a `TaskNetwork`, from the codes of its images; those of all sources of an image are concatenated."""
+        return self.decoder(_of_each(self.transfer, codes), pixels, packed)
 
 
 def task_network(task: Task, encoder: EncoderParams, decoder: DecoderParams, side: int, *, tile_side: int | None = None) -> TaskNetwork:
@@ -106,6 +112,20 @@ def pixel_network(task: Task, encoder: EncoderParams, decoder: DecoderParams, si
     """
     pixels = PixelModule(task.in_channels, check_size(encoder, side))
     return TransferNetwork(pixels, _decoder(task, pixels.outputs, encoder, decoder, side, None), task.tiles)
+
+
+def shuffle_of_decoder(task: Task, encoder: EncoderParams, decoder: DecoderParams, side: int) -> int:
+    """Return the pixels a side that a task's decoder gives at each place of its map; 1 where the loss asks where pixels lie, or there is no map.
+
+    Args:
+        task: The task, which has a loss and a head.
+        encoder: The encoder, which gives the side of the codes.
+        decoder: The decoder.
+        side: Side of the images, pixels.
+    """
+    if task.loss is None or task.loss.compares_outputs:
+        return 1
+    return shuffle_of(task.learnt_head, check_size(encoder, side), side, decoder)
 
 
 def parameters(module: nn.Module) -> int:

@@ -10,12 +10,10 @@ import pandas as pd
 
 from taskonomy.affinity.table1 import BASELINES, read_networks
 from taskonomy.errors import TaskonomyError
-from taskonomy.evaluation.agreement import agreement
-from taskonomy.evaluation.stability import by_gain
 from taskonomy.evaluation.studies import SINGLE
 from taskonomy.report.networks_section import HEADS
 from taskonomy.report.significance_section import NAMES
-from taskonomy.tables.table import MEASURES, RANDOM, read_table
+from taskonomy.tables.table import MEASURES
 from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.wording.wording import percent
 
@@ -58,14 +56,8 @@ def _transfers(measured: Path, published: Path) -> Iterator[Row]:
     for name, against in (("gain", "a shallow network on the image (gain, the paper's)"), ("gain_scratch", "its network from scratch")):
         rates = [percent(novel[folder].get(name)) if novel[folder] else "" for folder in (measured, published)]
         yield f"best single other source, held-out images: beats {against}", *rates
-    halves = split_halves(read_table(measured / "affinities.csv"), read_table(measured / "held_out.csv"))
-    yield "split halves of the test images: mean rank correlation of a target's sources by gain, without own and random", f"{halves:.2f}", ""
-
-
-def split_halves(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Compute the mean rank correlation of the targets' single sources by gain on two halves of the test images; own and random rows are left out."""
-    found: float = agreement(by_gain(one), by_gain(other), own=False, without={RANDOM})["mean"]["spearman"]
-    return found
+    for measure, rho in _json(measured / "normalize_metrics.json").get("split_halves", {}).items():
+        yield f"split halves of the test images: mean rank correlation of a target's sources by {measure}, without own and random", f"{rho:.2f}", ""
 
 
 def _best_single(path: Path) -> dict[str, float]:

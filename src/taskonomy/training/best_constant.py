@@ -127,7 +127,7 @@ def _values(targets: Targets) -> tuple[Float[Tensor, "values channels"], Float[T
 
 def _equal(labelled: Tensor) -> Tensor:
     """Compute weights of what is labelled that sum to 1 in each sample."""
-    count = labelled.view(len(labelled), -1).sum(1).clamp(min=1)
+    count = labelled.reshape(len(labelled), -1).sum(1).clamp(min=1)
     return labelled.double() / count.view(-1, *[1] * (labelled.ndim - 1))
 
 

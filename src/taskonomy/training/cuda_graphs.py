@@ -98,7 +98,7 @@ def set_rate(optimizer: torch.optim.Adam, rate: float) -> None:
             group["lr"] = rate
 
 
-def compiled(network: nn.Module, steps: int, device: torch.device) -> Callable[[Tensor, Tensor | None], Tensor]:
+def compiled(network: nn.Module, steps: int, device: torch.device) -> Callable[[Tensor, Tensor | None, bool], Tensor]:
     """Return the network for computing full batches: compiled where a training of so many steps repays it. It shares the network's weights.
 
     Raises:
@@ -111,9 +111,9 @@ def compiled(network: nn.Module, steps: int, device: torch.device) -> Callable[[
     torch._dynamo.config.recompile_limit = 256  # one process trains many networks of a few forms
     fast = torch.compile(network, dynamic=False)
 
-    def call(seen: Tensor, pixels: Tensor | None) -> Tensor:
+    def call(seen: Tensor, pixels: Tensor | None, packed: bool) -> Tensor:
         try:
-            return fast(seen, pixels)
+            return fast(seen, pixels, packed)
         except torch._dynamo.exc.TorchDynamoException as error:
             said = " ".join(str(error).split())[:300]
             raise TaskonomyError(f"execution.compile: networks cannot be compiled on this machine ({said}); false leaves it") from error

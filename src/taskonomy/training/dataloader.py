@@ -12,6 +12,7 @@ from torch import Tensor
 from taskonomy.dataset.prepared_dataset import PreparedTask
 from taskonomy.labels.encodings import Input
 from taskonomy.labels.mirror import Mirroring
+from taskonomy.models.decoders import pack
 from taskonomy.numeric.rng import generator
 from taskonomy.training.losses import Targets, compared_pixels
 from taskonomy.training.mirroring import mirror_targets, mirrored_in
@@ -111,10 +112,11 @@ class Labels:
     Args:
         prepared: The task.
         keep: Samples whose labels are encoded once and kept in memory, if they fit.
+        shuffle: Pixels a side that the decoder's last convolution gives at each place of a map: labels are packed so. 1: they are not packed.
     """
 
-    def __init__(self, prepared: PreparedTask, keep: Int[np.ndarray, " kept"] | None = None) -> None:
-        self.prepared = prepared
+    def __init__(self, prepared: PreparedTask, keep: Int[np.ndarray, " kept"] | None = None, shuffle: int = 1) -> None:
+        self.prepared, self.shuffle = prepared, shuffle
         self._statistics = {name: _tensor(value) for name, value in prepared.statistics.items()}
         self._row_of: Int[np.ndarray, " samples"] | None = None
         self._device = torch.device("cpu")
@@ -130,17 +132,22 @@ class Labels:
             room: Free memory on the GPU, bytes.
             threads: Number of threads that encode.
         """
-        there = Labels(self.prepared)
+        there = Labels(self.prepared, shuffle=self.shuffle)
         there._device = device
         there._statistics = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in self._statistics.items()}
         return there if there._keep(np.unique(keep), room, self, threads) else None
 
     def of(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
         """Return the targets of these samples."""
-        if self._row_of is None or (self._row_of[chosen] < 0).any():
-            return self._encoded(chosen)
-        rows = torch.from_numpy(self._row_of[chosen]).to(self._device)
-        return self._kept.each_row(lambda kept: kept[rows])
+        stored = self._stored(chosen)
+        return stored.each_row(lambda one: one.movedim(-1, 1)) if stored.packed else stored
+
+    def packed_shape(self, output: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape in which losses compare an output of this shape, channels first, with these labels."""
+        if self.shuffle == 1:
+            return output
+        channels, height, width = output
+        return channels, self.shuffle**2, height // self.shuffle, width // self.shuffle
 
     def scale(self, chosen: Int[np.ndarray, " samples"]) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
         """Compute mean and deviation of every channel over what is labelled in these samples, or in an evenly spaced subset that is large enough."""
@@ -151,21 +158,31 @@ class Labels:
         values = values.flatten(0, -2) if targets.mask is None else values[targets.mask]
         return values.mean(0).float(), values.std(0, correction=0).float()
 
+    def _stored(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
+        """Return the targets as they lie in memory: where packed, the pixels of a place side by side, as in the network's output."""
+        if self._row_of is None or (self._row_of[chosen] < 0).any():
+            return self._encoded(chosen)
+        rows = torch.from_numpy(self._row_of[chosen]).to(self._device)
+        return self._kept.each_row(lambda kept: kept[rows])
+
     def _encoded(self, chosen: Int[np.ndarray, " batch"]) -> Targets:
         label, mask = self.prepared.labels(chosen), self.prepared.mask(chosen)
         values = (_tensor(label[0]), _tensor(label[1])) if isinstance(label, tuple) else _tensor(label)
         targets = Targets(values, None if mask is None else torch.from_numpy(mask), self._statistics)
         keys = torch.from_numpy(np.ascontiguousarray(chosen))
-        return replace(targets, pixels=compared_pixels(self.prepared.task.loss, keys, targets))
+        targets = replace(targets, pixels=compared_pixels(self.prepared.task.loss, keys, targets))
+        if self.shuffle == 1:
+            return targets
+        return replace(targets.each_row(lambda one: pack(one, self.shuffle).contiguous()), packed=True)
 
     def _keep(self, chosen: Int[np.ndarray, " kept"], room: float, source: "Labels | None" = None, threads: int = 0) -> bool:
-        source = source or self
-        one = source.of(chosen[:1])
+        stored = (source or self)._stored
+        one = stored(chosen[:1])
         if len(chosen) * sum(part.nbytes for part in one.rows) > room:
             return False
         kept = one.each_row(lambda part: torch.empty(len(chosen), *part.shape[1:], dtype=part.dtype, device=self._device))
         done = 0
-        for block in ahead(source.of, (chosen[start : start + _BLOCK] for start in range(0, len(chosen), _BLOCK)), threads):
+        for block in ahead(stored, (chosen[start : start + _BLOCK] for start in range(0, len(chosen), _BLOCK)), threads):
             for to, part in zip(kept.rows, block.rows, strict=True):
                 to[done : done + len(part)] = part
             done += len(block.parts[0])

@@ -31,14 +31,16 @@ class Targets:
     Attributes:
         values: As `Label.encode` gives them, channels last; for soft colour bins the bins of each pixel, nearest first, and their weights.
         mask: Pixels that have a label; None: all.
+        packed: Whether the pixels of maps are ordered as the last convolution gives them: [batch, inside, rows, columns], not [batch, height, width].
         statistics: The task's statistics: lists or tensors of numbers; tensors on the batch's device save a copy at each step.
         pixels: The only pixels that the loss compares, counted row by row (`compared_pixels`); None: all.
     """
 
     values: Tensor | tuple[Tensor, Tensor]
-    mask: Bool[Tensor, "batch height width"] | None
+    mask: Bool[Tensor, "batch *places width"] | None
     statistics: dict[str, Any]
     pixels: Int[Tensor, "batch compared"] | None = None
+    packed: bool = False
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
@@ -243,9 +245,11 @@ def _difference(output: Tensor, targets: Targets) -> Tensor:
 
 def _mean(errors: Tensor, mask: Tensor | None) -> Tensor:
     """Compute the mean over the labelled values of each sample; the other values have to be 0 already."""
+    # Sums over several axes, unlike flattened ones, copy nothing where channels are last.
+    places = tuple(range(1, errors.ndim))
     if mask is None:
-        return errors.flatten(1).mean(1)
-    return errors.flatten(1).sum(1) / (mask.flatten(1).sum(1) * errors.shape[1]).clamp(min=1)
+        return errors.mean(places)
+    return errors.sum(places) / (mask.sum(places[:-1]) * errors.shape[1]).clamp(min=1)
 
 
 def _weights(targets: Targets, like: Tensor) -> Tensor | None:

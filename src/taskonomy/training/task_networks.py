@@ -81,7 +81,7 @@ def train_constant(
     prepared: Prepared, task: PreparedTask, labels: Labels, config: TaskConfig, train: Int[np.ndarray, " samples"], key: str, store: Store
 ) -> Unit:
     """Fit the best constant of these samples; the same for every image, but not for every pixel."""
-    shape = config.definition.output_shape(int(prepared.images.shape[1]))
+    shape = labels.packed_shape(config.definition.output_shape(int(prepared.images.shape[1])))
     return train_unit(store, key, _constant(task, labels, config, train), lambda: ConstantPredictor(shape))
 
 

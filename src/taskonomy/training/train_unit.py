@@ -23,6 +23,7 @@ from taskonomy.training.gpu_cache import resident
 from taskonomy.training.trainer import Curve, fit, losses_of, seeded
 
 SAVE_EVERY = 30.0  # seconds; interrupted trainings shorter than this start again, with the same bits
+JUDGED = 64  # samples of a batch that is only judged, at least: small batches of small images are mostly the cost of starting each operation
 _WEIGHTS = "weights/"
 
 
@@ -113,17 +114,19 @@ def train_unit(
     validation = prepared.of_split(Split.VALIDATION)
     each = resident(recipe.labels, recipe.inputs, np.concatenate([recipe.train, validation]), device, threads)
 
-    def batches(positions: Int[np.ndarray, " samples"], mirror: Mirroring | None = None) -> Batches:
+    judged = max(plan.batch, JUDGED)
+
+    def batches(positions: Int[np.ndarray, " samples"], size: int, mirror: Mirroring | None = None) -> Batches:
         if each is None:
-            return Batches(recipe.labels, recipe.inputs, positions, plan.batch, threads, mirror)
-        return Batches(*each, positions, plan.batch, mirror=mirror)
+            return Batches(recipe.labels, recipe.inputs, positions, size, threads, mirror)
+        return Batches(*each, positions, size, mirror=mirror)
 
     result = fit(
-        network, loss, batches(recipe.train, recipe.mirror), batches(validation), plan,
+        network, loss, batches(recipe.train, plan.batch, recipe.mirror), batches(validation, judged), plan,
         name=recipe.name, seed=recipe.seed, checkpoint=store.unfinished(key), precision=recipe.precision,
         adversarial=recipe.adversarial, save_every=recipe.save_every, curve=recipe.curve, each_epoch=each_epoch,
     )  # fmt: skip
-    tests = {split: Batches(recipe.labels, recipe.inputs, prepared.of_split(split), plan.batch, threads) for split in TEST_SPLITS}
+    tests = {split: Batches(recipe.labels, recipe.inputs, prepared.of_split(split), judged, threads) for split in TEST_SPLITS}
     arrays: dict[str, np.ndarray] = {split.value: losses_of(network, loss, test, recipe.precision) for split, test in tests.items()}
     for split, losses in arrays.items():
         if not np.isfinite(losses).all():
@@ -177,7 +180,7 @@ class ConstantPredictor(nn.Module):
         self.value = nn.Parameter(0.01 * torch.randn(shape))
 
     def forward(
-        self, seen: Float[Tensor, "batch nothing"], pixels: Int[Tensor, "batch compared"] | None = None
+        self, seen: Float[Tensor, "batch nothing"], pixels: Int[Tensor, "batch compared"] | None = None, packed: bool = False
     ) -> Float[Tensor, "batch numbers *side"]:
         """Repeat the constant, or these pixels of it, for each sample."""
         constant = self.value.expand(len(seen), *self.value.shape)

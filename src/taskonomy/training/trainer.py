@@ -196,7 +196,7 @@ class _Steps:
     def output(self, batch: Batch, whole: bool = True) -> Tensor:
         """Compute the network's output for a batch; `whole` tells whether the batch has the usual size."""
         with autocast(self.device, self.precision):
-            return (self._whole if whole else self.network)(batch.seen, batch.targets.pixels)
+            return (self._whole if whole else self.network)(batch.seen, batch.targets.pixels, batch.targets.packed)
 
     def go(self, mean: Float32[Tensor, ""]) -> None:
         """Take one step down this loss."""
@@ -263,7 +263,7 @@ def losses_of(network: nn.Module, loss: Loss, batches: Batches, precision: Preci
     def judge(batch: Batch) -> Tensor:
         batch = batch.to(device)
         with autocast(device, precision):
-            output = network(batch.seen, batch.targets.pixels)
+            output = network(batch.seen, batch.targets.pixels, batch.targets.packed)
         return per_sample(loss, output, batch.targets).float()
 
     return _losses(network, batches, judge)

@@ -81,11 +81,13 @@ class TransferContext:
 
     @cached_property
     def labels(self) -> "Labels":
-        """Encode the labels of all samples that transfers read, once."""
+        """Encode the labels of all samples that transfers read, once, as the last convolution of their decoders gives its outputs."""
+        from taskonomy.models.networks import shuffle_of_decoder
         from taskonomy.training.dataloader import Labels
 
         judged = [self.task.of_split(split) for split in (Split.VALIDATION, *TEST_SPLITS)]
-        return Labels(self.task, np.concatenate([self.train, *judged]))
+        shuffle = shuffle_of_decoder(self.task.task, self.config.encoder, self.config.decoder, int(self.dataset.images.shape[1]))
+        return Labels(self.task, np.concatenate([self.train, *judged]), shuffle)
 
     @property
     def schedule(self) -> ScheduleParams:

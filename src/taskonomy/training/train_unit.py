@@ -18,12 +18,14 @@ from taskonomy.machine.device import fastest, threads_for
 from taskonomy.models.decoders import Scaled, at_pixels
 from taskonomy.store.store import Store, Unit
 from taskonomy.training.best_constant import best_constant
-from taskonomy.training.dataloader import Batches, Labels, NetworkInputs
+from taskonomy.training.dataloader import TESTING, Batches, Labels, NetworkInputs
 from taskonomy.training.gpu_cache import resident
 from taskonomy.training.trainer import Curve, fit, losses_of, seeded
 
 SAVE_EVERY = 30.0  # seconds; interrupted trainings shorter than this start again, with the same bits
-JUDGED = 64  # samples of a batch that is only judged, at least: small batches of small images are mostly the cost of starting each operation
+# Samples of a batch that is only judged: more than in training, where operations are mostly the cost of starting them, but only as many as have
+# so many outputs, which fit in a processor's cache.
+JUDGED, OUTPUTS = 64, 2**19
 _WEIGHTS = "weights/"
 
 
@@ -109,12 +111,11 @@ def train_unit(
     if loss is None:
         raise TaskonomyError(f"{recipe.task.name} has no loss: there is nothing to train")
     network = at_start(recipe, make)
+    plan, judged = recipe.schedule, judged_at_once(network, recipe)
     network.to(device := fastest())
-    plan, threads = recipe.schedule, threads_for(device)
+    threads = threads_for(device)
     validation = prepared.of_split(Split.VALIDATION)
     each = resident(recipe.labels, recipe.inputs, np.concatenate([recipe.train, validation]), device, threads)
-
-    judged = max(plan.batch, JUDGED)
 
     def batches(positions: Int[np.ndarray, " samples"], size: int, mirror: Mirroring | None = None) -> Batches:
         if each is None:
@@ -149,6 +150,14 @@ def at_start(recipe: Recipe, make: Callable[[], nn.Module]) -> nn.Module:
         if isinstance(module, Scaled) and recipe.task.loss is not None:
             module.set_to(*best_constant(recipe.task.loss, recipe.labels, recipe.train, len(module.centre)))
     return network
+
+
+@torch.no_grad()
+def judged_at_once(network: nn.Module, recipe: Recipe) -> int:
+    """Choose the number of samples in a batch that is only judged, by how many numbers the network gives for one."""
+    batch = Batches(recipe.labels, recipe.inputs, recipe.train[:1], 1).of(recipe.train[:1], TESTING)
+    numbers = network.eval()(batch.seen, batch.targets.pixels, batch.targets.packed).numel()
+    return max(recipe.schedule.batch, min(JUDGED, OUTPUTS // numbers))
 
 
 def weights_of(unit: Unit) -> dict[str, Tensor]:

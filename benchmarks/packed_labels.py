@@ -39,8 +39,10 @@ def _times(name: str) -> tuple[list[float], list[float], float]:
     """Measure seconds of a step and of judging, each packed and whole, and of judging whole maps in training's batches."""
     params = read_params(ROOT / "params.yaml")
     task, train, side = BUILT_IN[name], params.train, params.data.resolution
+    assert task.loss is not None
+    loss = task.loss
     shuffle, batch = shuffle_of_decoder(task, train.encoder, train.decoder, side), params.transfer.schedule.batch
-    network = transfer_network(task, 1, train.encoder, train.decoder, side).to(memory_format=torch.channels_last)
+    network = transfer_network(task, 1, train.encoder, train.decoder, side).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer, precision = adam(network, 1e-3, 0.0, CPU), params.transfer.precision.here()
     code = side // train.encoder.stride
 
@@ -50,7 +52,7 @@ def _times(name: str) -> tuple[list[float], list[float], float]:
     def output(codes: torch.Tensor, wanted: Targets) -> torch.Tensor:
         with autocast(CPU, precision):
             out: torch.Tensor = network(codes, None, wanted.packed)
-        return per_sample(task.loss, out, wanted)
+        return per_sample(loss, out, wanted)
 
     def step(codes: torch.Tensor, wanted: Targets) -> None:
         network.train()
@@ -67,14 +69,14 @@ def _times(name: str) -> tuple[list[float], list[float], float]:
 
     at_once = max(batch, min(JUDGED, OUTPUTS // (task.outputs * side**2)))
     few, many = seen(batch), seen(at_once)
-    steps = [_per_call(step, few, wanted) for wanted in _targets(task.loss, task.outputs, batch, side, shuffle)]
-    judged = [_per_call(judge, many, wanted, JUDGED // at_once) for wanted in _targets(task.loss, task.outputs, at_once, side, shuffle)]
-    whole = _targets(task.loss, task.outputs, batch, side, shuffle)[1]
+    steps = [_per_call(step, few, wanted) for wanted in _targets(loss, task.outputs, batch, side, shuffle)]
+    judged = [_per_call(judge, many, wanted, JUDGED // at_once) for wanted in _targets(loss, task.outputs, at_once, side, shuffle)]
+    whole = _targets(loss, task.outputs, batch, side, shuffle)[1]
     found = _fastest([*steps, *judged, _per_call(judge, few, whole, JUDGED // batch)])
     return found[:2], found[2:4], found[4]
 
 
-def _targets(loss: Loss | None, outputs: int, count: int, side: int, shuffle: int) -> list[Targets]:
+def _targets(loss: Loss, outputs: int, count: int, side: int, shuffle: int) -> list[Targets]:
     """Make labels, packed and whole."""
     if loss is Loss.CROSS_ENTROPY:
         whole = Targets(torch.randint(outputs, (count, side, side)), None, {})

@@ -21,7 +21,7 @@ from taskonomy.models.networks import task_network
 from taskonomy.store.store import Store, Unit, key_of
 from taskonomy.tasks import BUILT_IN
 from taskonomy.training.dataloader import ImageInputs, Labels
-from taskonomy.training.train_unit import ConstantPredictor, NoInput, Recipe, train_unit, weights_of
+from taskonomy.training.train_unit import JUDGED, ConstantPredictor, NoInput, Recipe, judged_at_once, train_unit, weights_of
 
 SCHEDULE = ScheduleParams(epochs=3, batch=12, rate=2e-3, slow_after=0.7, weight_decay=2e-6)
 KEY = key_of(unit="test")
@@ -212,3 +212,16 @@ def test_a_constant_is_one_output_whatever_it_sees():
     out = constant(NoInput().seen(np.zeros((5, 1), int), np.arange(5), 0, None))
     assert out.shape == (5, 3, 4, 4)
     assert torch.equal(out, out[:1].expand(5, -1, -1, -1))
+
+
+@pytest.mark.parametrize("task", ["normal", "class_scene"])
+def test_test_images_are_judged_in_larger_batches_with_the_same_losses(prepared, task, tmp_path, monkeypatch):
+    making = Making(prepared, task)
+    in_large = unit(prepared, tmp_path / "large", task, making)
+    assert judged_at_once(making(), recipe(prepared, task)) == JUDGED
+    monkeypatch.setattr("taskonomy.training.train_unit.OUTPUTS", 1)
+    assert judged_at_once(making(), recipe(prepared, task)) == SCHEDULE.batch
+    in_small = unit(prepared, tmp_path / "small", task, making)
+    for name, values in in_small.arrays.items():
+        np.testing.assert_allclose(in_large.arrays[name], values, rtol=1e-4, atol=1e-6)
+

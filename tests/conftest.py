@@ -1,5 +1,7 @@
 """What tests share: small tables, the published one, and a tiny world."""
 
+import checks  # noqa: F401, I001  # first: it decorates what is imported of taskonomy
+
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

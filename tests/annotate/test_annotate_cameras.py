@@ -14,6 +14,8 @@ from taskonomy.cli.main import main
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.formats import from_bytes
 
+pytestmark = pytest.mark.usefixtures("prepared")  # with which numba compiles, in one process while others wait
+
 SIDE = 64
 ONLY_IMAGE = {"rgb", "edge_texture", "keypoints2d", "segment_unsup2d"}
 ONLY_DEPTH = ONLY_IMAGE | {"depth_zbuffer", "edge_occlusion", "mask_valid"}

@@ -17,6 +17,8 @@ from taskonomy.annotate.keypoints3d import keypoints3d
 from taskonomy.annotate.view import Geometry
 from taskonomy.release.formats import from_bytes, to_bytes
 
+pytestmark = pytest.mark.usefixtures("prepared")  # with which numba compiles, in one process while others wait
+
 
 @pytest.mark.parametrize("resolution", [64, 128])
 def test_texture_edges_are_scipys_gaussian_and_sobel(resolution):

@@ -17,6 +17,8 @@ from taskonomy.errors import TaskonomyError
 from taskonomy.labels.classes import OBJECTS, PLACES
 from taskonomy.release.formats import CURVATURE_LIMIT, DOMAINS, from_bytes, to_bytes
 
+pytestmark = pytest.mark.usefixtures("prepared")  # with which numba compiles, in one process while others wait
+
 FROM_CAMERAS = {"point_info", "nonfixated_matches"}
 
 

@@ -10,6 +10,8 @@ from taskonomy.annotate.rgbd import annotate_folder, frame_from_rgbd
 from taskonomy.errors import TaskonomyError
 from taskonomy.release.formats import DOMAINS, from_bytes
 
+pytestmark = pytest.mark.usefixtures("prepared")  # with which numba compiles, in one process while others wait
+
 
 def degrees_between(first, second):
     return np.degrees(np.arccos(np.clip((first.astype(np.float64) * second).sum(-1), -1, 1)))

@@ -11,6 +11,8 @@ from skimage import graph, segmentation
 from taskonomy.annotate.ncut import first_come, normalized_cut
 from taskonomy.annotate.segments import SIMILARITY, _in_order, features_25d, felzenszwalb, region_weights, segment_unsup2d, segment_unsup25d
 
+pytestmark = pytest.mark.usefixtures("prepared")  # with which numba compiles, in one process while others wait
+
 
 def same_partition(first, second):
     return (first_come(np.asarray(first, np.int64)) == first_come(np.asarray(second, np.int64))).all()

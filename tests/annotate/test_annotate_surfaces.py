@@ -13,6 +13,8 @@ from taskonomy.annotate.surfaces import depth_euclidean, mask_valid, reshading
 from taskonomy.annotate.view import Geometry
 from taskonomy.release.formats import from_bytes, to_bytes
 
+pytestmark = pytest.mark.usefixtures("prepared")  # with which numba compiles, in one process while others wait
+
 
 @pytest.mark.parametrize("fov", [35.0, 60.0, 100.0])
 def test_distance_exceeds_depth_by_the_secant_of_the_angle_to_the_axis(fov):

@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from conftest import ROOT
@@ -29,6 +30,7 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in FILES}
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Modules of the package that a file imports anywhere in it, but where types alone are imported."""
     tree, found = ast.parse(path.read_text()), set()

@@ -31,10 +31,12 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True)
+def _where_dvc_itself_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
-    root = tmp_path / "work"
+
+
+def make(root: Path) -> Path:
     (root / "below").mkdir(parents=True)
     (root / "below/a").touch()
     (root / "dvc.yaml").write_text(DVC_YAML)
@@ -48,6 +50,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """To be changed."""
+    return make(tmp_path / "work")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for tests that change neither its files nor where its state lies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DVC_SITE_CACHE_DIR", raising=False)
+        return make(tmp_path_factory.mktemp("known") / "work")
+
+
 def state_of(folder: Path) -> Path:
     """Where DVC, called there, says that it is."""
     (line,) = (line for line in run(folder, "dvc", "doctor").splitlines() if "site_cache_dir" in line)
@@ -59,12 +75,12 @@ def closed(state: Path) -> bool:
     return not any(folder.stat().st_mode & stat.S_IWOTH for folder in (state, state.parent, state.parent.parent, state.parent.parent.parent))
 
 
-def test_it_lies_in_the_project_and_is_closed_to_others_wherever_dvc_is_called(project: Path) -> None:
-    state = state_of(project)
-    assert state.parent == project / ".dvc/state/repo"
-    assert state_of(project / "below") == state
+def test_it_lies_in_the_project_and_is_closed_to_others_wherever_dvc_is_called(known: Path) -> None:
+    state = state_of(known)
+    assert state.parent == known / ".dvc/state/repo"
+    assert state_of(known / "below") == state
     assert closed(state)
-    assert run(project, "git", "status", "--porcelain") == ""
+    assert run(known, "git", "status", "--porcelain") == ""
 
 
 def test_it_is_closed_even_where_dvc_has_made_the_folder_itself(project: Path) -> None:
@@ -74,16 +90,16 @@ def test_it_is_closed_even_where_dvc_has_made_the_folder_itself(project: Path) -
     assert closed(state_of(project))
 
 
-def test_a_temporary_workspace_of_dvc_uses_that_of_its_project(project: Path) -> None:
-    before = {path.name for path in (project / ".dvc/state/repo").iterdir()}
-    assert "Ran experiment" in run(project, "dvc", "exp", "run", "--temp", "-n", "two", "-S", "k=2")
-    after = {path.name for path in (project / ".dvc/state/repo").iterdir()}
+def test_a_temporary_workspace_of_dvc_uses_that_of_its_project(known: Path) -> None:
+    before = {path.name for path in (known / ".dvc/state/repo").iterdir()}
+    assert "Ran experiment" in run(known, "dvc", "exp", "run", "--temp", "-n", "two", "-S", "k=2")
+    after = {path.name for path in (known / ".dvc/state/repo").iterdir()}
     assert len(after - before) == 1
 
 
-def test_a_copy_or_a_clone_has_its_own_from_its_first_run_on(project: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(project, tmp_path / "copy", symlinks=True))
-    run(tmp_path, "git", "clone", "-q", str(project), "clone")
+def test_a_copy_or_a_clone_has_its_own_from_its_first_run_on(known: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(known, tmp_path / "copy", symlinks=True))
+    run(tmp_path, "git", "clone", "-q", str(known), "clone")
     for other in (copy, tmp_path / "clone"):
         run(other, "taskonomy", "repro")
         assert state_of(other).parent == other / ".dvc/state/repo"
@@ -96,8 +112,7 @@ def test_who_wants_it_elsewhere_has_it_there(project: Path, tmp_path: Path) -> N
     assert state_of(project).parent == tmp_path / "mine/repo"
 
 
-def test_a_new_project_has_it_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
+def test_a_new_project_has_it_from_the_start(tmp_path: Path) -> None:
     opened: list[str] = []
     sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "os.mkdir" else None)
     init(tmp_path / "project")

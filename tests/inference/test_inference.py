@@ -359,7 +359,7 @@ def test_a_policy_that_cannot_be_read_is_named(prepared, trained, home, tmp_path
 
 def test_a_device_that_is_not_there_is_named() -> None:
     if torch.cuda.is_available():
-        pytest.skip("this machine has one")
+        pytest.skip("there is a GPU")
     with pytest.raises(TaskonomyError, match="torch sees no CUDA device"):
         device_of("cuda")
 

@@ -34,7 +34,8 @@ from taskonomy.machine.cores import cores
 ROOT = Path(__file__).parents[1]
 ADDED = "keypoints3d"  # the finished run does without it
 POLICY = ("chosen", "policy@*", "spending", "evaluate@*", "report@*")  # and the export, where the policy is another
-RULES = (*POLICY, "front@*", "savings@*", "studies@*")  # all that reads what a policy may do
+SETTINGS = (*POLICY, "front@*", "savings@*")  # all that reads what a policy's sources cost and what they solve
+RULES = (*SETTINGS, "studies@*")  # and what is computed by the paper's rules, from the same code
 TABLE = (
     "normalize",
     "noise",
@@ -143,9 +144,9 @@ OF_ONE = ("cards", "train@normal", *TRANSFERS)
 EDITS = {
     "nothing": Edit("nothing", lambda folder: None),
     "budget": Edit("`policy.budget`", params(policy={"budget": 4}), (*POLICY, "export")),
-    "cost": Edit("a task's label cost", params(policy={"cost": {"normal": 3}}), RULES, ("export",)),
-    "importance": Edit("a task's importance", params(policy={"importance": {"normal": 2}}), RULES, ("export",)),
-    "preset": Edit("`policy.preset`", params(policy={"preset": "practice"}), RULES, ("export",)),
+    "cost": Edit("a task's label cost", params(policy={"cost": {"normal": 3}}), SETTINGS, ("export",)),
+    "importance": Edit("a task's importance", params(policy={"importance": {"normal": 2}}), SETTINGS, ("export",)),
+    "preset": Edit("`policy.preset`", params(policy={"preset": "paper"}), SETTINGS, ("export",)),
     "front": Edit("`front.orders`", params(front={"orders": [1]}), ("front@*", "report@*")),
     "savings": Edit("`savings.draws`", params(savings={"draws": 4}), ("savings@*", "report@*")),
     "evaluate": Edit("`evaluate.random_policies`", params(evaluate={"random_policies": 1001}), ("evaluate@*", "report@*")),

@@ -24,7 +24,8 @@ def main() -> None:
     write_csv(args.results / "bill.csv", bill)
     write_json(args.results / "policy_metrics.json", {**best.metrics(), **priced})
     as_they_are = f"; used as they are: {', '.join(best.licences)}" if best.licences else ""
-    print(f"{best.status}: {', '.join(best.labelled)}{as_they_are}; gain {best.mean_gain:.4f}, quality {best.mean_quality:.4f}")
+    free = f" (free: {', '.join(best.free)})" if best.free else ""
+    print(f"{best.status}: {', '.join(best.labelled)}{free}{as_they_are}; gain {best.mean_gain:.4f}, quality {best.mean_quality:.4f}")
     print(summary_of_bill(bill, params.labels.currency))
 
 

@@ -167,7 +167,7 @@ def test_a_number_that_readers_of_yaml_disagree_on_is_named(tmp_path: Path, line
 def test_names_of_the_policy_are_compared_in_one_unicode_form() -> None:
     values = {"budget": 1, "cost": {"cafe\u0301": 2}, "labels": {"tasks": {"cafe\u0301": {"full": 5, "transfer": 1}}}, "require": ["cafe\u0301"]}
     params = checked(PolicyParams, values, "params.yaml")
-    table = parse_table("target,sources,affinity\ncaf\u00e9,caf\u00e9,0.5\n", "t")
+    table = parse_table("target,sources,affinity\ncaf\u00e9,self,0.5\n", "t")
     problem = admissible(table, params)
     assert problem.cost == {"caf\u00e9": 2.0}
     assert problem.required == {"caf\u00e9"}

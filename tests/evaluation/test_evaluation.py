@@ -73,7 +73,7 @@ def test_a_source_pays_for_its_own_transfer_and_targets_that_are_none_pay_for_th
 
 
 def test_the_smallest_budget_is_the_first_of_the_front_that_reaches_the_level(published: pd.DataFrame) -> None:
-    params = PolicyParams(budget=0, max_order=1, self_edge=SelfEdge.GOLD, exclude=NOT_SOURCES)
+    params = PolicyParams(preset="paper", budget=0, max_order=1, self_edge=SelfEdge.GOLD, exclude=NOT_SOURCES)
     points = front(published, params, [1])
     (reached,) = smallest_budgets(points, [0.9])
     assert reached.budget is not None

@@ -78,9 +78,11 @@ def test_every_published_target_gets_its_best_row_by_a_plain_search(published: p
 
 
 def test_budgets_are_held_against_as_many_random_policies(published: pd.DataFrame) -> None:
-    rules = PolicyParams(budget=0, max_order=2, exclude=NOT_SOURCES)
+    """By the paper's rules, whatever the policy says of costs, self edges and importances."""
+    rules = PolicyParams(budget=0, max_order=2, exclude=NOT_SOURCES, preset="paper")
     shuffled = published.assign(gain=np.random.default_rng(0).permutation(published["gain"]))
-    rows = as_frame(against_chance(published, shuffled, rules, [4, 0.5, 2, 4], 200, 3), COLUMNS["chance"])
+    given = PolicyParams(budget=0, max_order=2, exclude=NOT_SOURCES, cost={"normal": 5}, importance={"reshading": 9}, require=("jigsaw",))
+    rows = as_frame(against_chance(published, shuffled, given, [4, 0.5, 2, 4], 200, 3), COLUMNS["chance"])
     assert rows["budget"].tolist() == [2.0] * 4 + [4.0] * 4  # half a label serves nobody
     problem = held_out(admissible(published, rules), shuffled)
     gains = dict(zip([(one.target, one.sources) for one in problem.transfers], [one.gain for one in problem.transfers], strict=True))

@@ -77,6 +77,13 @@ def test_the_headline_names_sources_numbers_and_pages_and_nothing_before_there_a
     assert "dvc metrics show" in rest
 
 
+def test_the_headline_tells_free_labels_from_those_to_pay_for(tmp_path: Path) -> None:
+    (tmp_path / "results/measured").mkdir(parents=True)
+    (tmp_path / "results/measured/summary.json").write_text("{}")
+    (tmp_path / "results/measured/policy.json").write_text(json.dumps({"sources": ["denoising", "normal"], "free": ["denoising"]}))
+    assert headline(tmp_path).splitlines()[:2] == ["label in full: normal", "labels are free: denoising"]
+
+
 def test_the_headline_never_says_to_label_for_what_others_trained(tmp_path: Path) -> None:
     (tmp_path / "results/measured").mkdir(parents=True)
     (tmp_path / "results/measured/summary.json").write_text("{}")

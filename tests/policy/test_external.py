@@ -27,7 +27,7 @@ y,free,0.3,free,MIT,5
 
 
 def solved(table: str = TOLD, **rules: Any) -> Any:
-    return plan(parse_table(table, "t"), PolicyParams(**{"budget": 2, **rules}))[0]
+    return plan(parse_table(table, "t"), PolicyParams(**{"budget": 2, "preset": "paper", **rules}))[0]
 
 
 def test_a_source_that_others_trained_costs_nothing_and_is_not_labelled() -> None:
@@ -161,7 +161,7 @@ def test_columns_survive_writing_and_reading(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_is_read_again_says_the_same(tmp_path: Path) -> None:
-    table, params = parse_table(TOLD, "t"), PolicyParams(budget=1)
+    table, params = parse_table(TOLD, "t"), PolicyParams(preset="paper", budget=1)
     best = plan(table, params)[0]
     write_json(tmp_path / "policy.json", best.reproducible())
     assert to_json(read_policy(tmp_path / "policy.json", admissible(table, params)).reproducible()) == to_json(best.reproducible())
@@ -169,7 +169,7 @@ def test_a_policy_that_is_read_again_says_the_same(tmp_path: Path) -> None:
 
 def test_the_command_line_says_use_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(PLAIN)
-    run = ["policy", str(tmp_path / "t.csv"), "--budget", "2", "--external", "free=MIT", "--inference", "free=5"]
+    run = ["policy", str(tmp_path / "t.csv"), "--budget", "2", "--preset", "paper", "--external", "free=MIT", "--inference", "free=5"]
     text = CliRunner().invoke(app, run).output
     labelled, _, rest = text.partition("Use as it is")
     assert "free" not in labelled.partition("Label in full")[2]

@@ -77,7 +77,7 @@ def test_the_policy_is_the_best_that_the_money_buys(seed: int, solver: str) -> N
     if not everything:
         return
     budget = float(rng.choice([bill for bill, _ in everything])) * float(rng.choice([1.0, 1.001, 0.999]))
-    rules = PolicyParams(budget=budget, labels=params, solver=solver, max_order=3)
+    rules = PolicyParams(preset="paper", budget=budget, labels=params, solver=solver, max_order=3)
     within = [(worth, bill) for bill, worth in everything if bill <= budget * (1 + 1e-9)]
     if not within:
         with pytest.raises(TaskonomyError, match="too small"):
@@ -94,7 +94,7 @@ def test_the_policy_is_the_best_that_the_money_buys(seed: int, solver: str) -> N
 def test_a_bill_by_hand() -> None:
     table = parse_table(TABLE, "t")
     params = labels(tasks={"class_scene": {"price": 2.0, "full": 300, "transfer": 30}, "normal": {"price": 0.12}})
-    best, _ = plan(table, PolicyParams(budget=280, exclude=("reshading",), labels=params))
+    best, _ = plan(table, PolicyParams(preset="paper", budget=280, exclude=("reshading",), labels=params))
     # normal: 1000 x 0.12; reshading: 100 x 0.05; class_scene: 30 x 2; denoising labels itself.
     assert best.sources == ("denoising", "normal")
     assert best.cost == pytest.approx(120 + 5 + 60)
@@ -112,16 +112,16 @@ def test_a_bill_by_hand() -> None:
 
 def test_a_source_that_is_no_target_is_paid_in_full() -> None:
     table = parse_table("target,sources,affinity\nnormal,room_layout,0.5\nnormal,normal,0.1\n", "t")
-    best, _ = plan(table, PolicyParams(budget=60, labels=labels()))
+    best, _ = plan(table, PolicyParams(preset="paper", budget=60, labels=labels()))
     assert best.sources == ("room_layout",)
     assert best.cost == pytest.approx(1000 * 0.05 + 100 * 0.05)
 
 
 def test_tasks_that_label_themselves_cost_nothing_unless_they_have_a_price() -> None:
     table = parse_table(TABLE, "t")
-    free = admissible(table, PolicyParams(budget=0, labels=labels()))
+    free = admissible(table, PolicyParams(preset="paper", budget=0, labels=labels()))
     assert (free.cost["jigsaw"], free.cost["denoising"]) == (0, 0)
-    named = admissible(table, PolicyParams(budget=0, labels=labels(tasks={"denoising": {"price": 1}})))
+    named = admissible(table, PolicyParams(preset="paper", budget=0, labels=labels(tasks={"denoising": {"price": 1}})))
     assert named.cost["denoising"] == 900
     assert named.paid == free.paid + 100
 
@@ -140,14 +140,14 @@ def test_without_a_currency_nothing_changes_and_the_bill_counts_images(published
 
 def test_where_nothing_labels_itself_the_share_of_images_is_that_of_the_savings() -> None:
     table = parse_table("target,sources,affinity\n" + "".join(f"t{n},t{n},{n}\nt{n},t9,0.5\n" for n in range(4)), "t")
-    best, _ = plan(table, PolicyParams(budget=2))
+    best, _ = plan(table, PolicyParams(preset="paper", budget=2))
     found = totals(best.bill(LabelsParams(full=1000, transfer=100)), None)
     assert found["images"] / found["images_in_full"] == pytest.approx(labels_share([one.target for one in best.transfers], best.sources, 1000, 100))
 
 
 def test_a_front_in_money_is_each_cost_at_which_the_optimum_changes() -> None:
     table, params = random_table(np.random.default_rng(3)), random_labels(np.random.default_rng(3))
-    points = [point.policy for point in front(table, PolicyParams(budget=0, labels=params), [3])]
+    points = [point.policy for point in front(table, PolicyParams(preset="paper", budget=0, labels=params), [3])]
     assert [one.objective for one in points] == sorted(one.objective for one in points)
     assert points[-1].objective == pytest.approx(max(worth for _bill, worth in every_policy(table, params)))
     assert points[0].cost == pytest.approx(min(bill for bill, _worth in every_policy(table, params)))
@@ -206,12 +206,12 @@ def test_what_cannot_be_is_named(values: dict[str, Any], message: str) -> None:
 )
 def test_labels_that_no_price_covers_are_refused(params: LabelsParams, rows: str, message: str) -> None:
     with pytest.raises(TaskonomyError, match=message):
-        plan(parse_table(TABLE + rows, "t"), PolicyParams(budget=1000, labels=params))
+        plan(parse_table(TABLE + rows, "t"), PolicyParams(preset="paper", budget=1000, labels=params))
 
 
 def test_a_budget_below_the_transfers_labels_says_so() -> None:
     with pytest.raises(TaskonomyError, match=r"budget 10\.00 EUR is too small: the labels for transfers to all 4 targets alone cost 15\.00 EUR"):
-        plan(parse_table(TABLE, "t"), PolicyParams(budget=10, labels=labels()))
+        plan(parse_table(TABLE, "t"), PolicyParams(preset="paper", budget=10, labels=labels()))
 
 
 def test_a_price_list_is_read_as_it_is_written(tmp_path: Path) -> None:

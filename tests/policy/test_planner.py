@@ -179,7 +179,7 @@ def test_the_published_measurements_give_the_optima_found_by_other_means(
     gain: float | None,
     quality: float | None,
 ) -> None:
-    params = PolicyParams(budget=budget, max_order=order, self_edge=SelfEdge(self_edge), exclude=NOT_SOURCES, solver=solver)
+    params = PolicyParams(preset="paper", budget=budget, max_order=order, self_edge=SelfEdge(self_edge), exclude=NOT_SOURCES, solver=solver)
     solved, _ = plan(published, params)
     assert solved.status == "optimal"
     assert solved.objective == pytest.approx(objective, abs=1e-6)
@@ -230,7 +230,7 @@ def test_a_time_limit_is_never_called_optimal(published: pd.DataFrame) -> None:
 def test_the_greedy_policy_is_feasible_and_never_above_the_optimum(seed: int) -> None:
     rng = np.random.default_rng([3, seed])
     table = random_table(rng, levels=50)
-    params = PolicyParams(budget=3, max_order=3, cost={"t1": 0.5}, require=("t1",) if seed % 2 else ())
+    params = PolicyParams(preset="paper", budget=3, max_order=3, cost={"t1": 0.5}, require=("t1",) if seed % 2 else ())
     try:
         problem = admissible(table, params)
     except TaskonomyError:
@@ -248,7 +248,7 @@ def test_the_greedy_policy_is_feasible_and_never_above_the_optimum(seed: int) ->
 
 
 def test_the_front_never_falls_and_says_what_one_more_label_buys(published: pd.DataFrame) -> None:
-    points = front(published, PolicyParams(budget=0, exclude=NOT_SOURCES), [1, 2])
+    points = front(published, PolicyParams(preset="paper", budget=0, exclude=NOT_SOURCES), [1, 2])
     for order in (1, 2):
         own = [point for point in points if point.policy.max_order == order]
         objectives = [point.policy.objective for point in own]
@@ -270,7 +270,7 @@ def test_a_front_with_costs_in_many_steps_holds_each_optimum_once() -> None:
     rng = np.random.default_rng(5)
     table = random_table(rng, tasks=8, targets=6, levels=1000)
     cost = {f"t{number}": float(np.round(rng.uniform(0.5, 3), 3)) for number in range(8)}
-    params = PolicyParams(budget=0, cost=cost, max_order=3)
+    params = PolicyParams(preset="paper", budget=0, cost=cost, max_order=3)
     points = front(table, params, [3])
     costs, objectives = [point.policy.cost for point in points], [point.policy.objective for point in points]
     assert costs == sorted(costs)
@@ -308,17 +308,17 @@ y,y@0.1,0.9,0.9,0.9
 def test_a_transitive_or_fine_tuned_transfer_costs_the_label_of_its_source_alone() -> None:
     table = parse_table(VARIANTS, "T")
     costs = {"a": 1.5, "b": 4.0, "y": 9.0}
-    problem = admissible(table, PolicyParams(budget=9, cost=costs))
+    problem = admissible(table, PolicyParams(preset="paper", budget=9, cost=costs))
     assert problem.sources == ("a", "b", "y")
     assert {one.sources: set(one.needs) for one in problem.transfers} == {
         ("a",): {"a"}, ("a>b",): {"a"}, ("b@0.02",): {"b"}, ("b",): {"b"}, ("a@0.5", "b"): {"a", "b"}, ("y@0.1",): {"y"},
     }  # fmt: skip
     assert problem.cost == costs
-    best = plan(table, PolicyParams(budget=5.5, cost=costs))[0]
+    best = plan(table, PolicyParams(preset="paper", budget=5.5, cost=costs))[0]
     assert best.sources == ("a", "b")
     assert [one.sources for one in best.transfers] == [("b@0.02",), ("a@0.5", "b")]
     assert best.cost == 5.5
-    alone = plan(table, PolicyParams(budget=10.5, cost=costs, exclude=("b",)))[0]
+    alone = plan(table, PolicyParams(preset="paper", budget=10.5, cost=costs, exclude=("b",)))[0]
     assert [one.sources for one in alone.transfers] == [("a>b",), ("y@0.1",)]  # b is no source of a>b
 
 
@@ -327,5 +327,5 @@ def test_a_targets_own_encoder_fine_tuned_is_a_self_edge_and_order_counts_source
     rows = {edge: {one.sources for one in admissible(table, PolicyParams(budget=9, self_edge=edge)).transfers} for edge in SelfEdge}
     assert ("y@0.1",) in rows[SelfEdge.TRANSFER]
     assert ("y@0.1",) not in rows[SelfEdge.NONE] | rows[SelfEdge.GOLD]
-    first = {one.sources for one in admissible(table, PolicyParams(budget=9, max_order=1)).transfers}
+    first = {one.sources for one in admissible(table, PolicyParams(preset="paper", budget=9, max_order=1)).transfers}
     assert first == rows[SelfEdge.TRANSFER] - {("a@0.5", "b")}

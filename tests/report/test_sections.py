@@ -23,7 +23,7 @@ from taskonomy.tables.table import join_sources, parse_table
 from taskonomy.tasks import BUILT_IN
 from taskonomy.tasks.custom_tasks import CustomVector
 
-PARAMS = PolicyParams(budget=2, max_order=1, exclude=("random_projection",))
+PARAMS = PolicyParams(preset="paper", budget=2, max_order=1, exclude=("random_projection",))
 DOT = "data:image/webp;base64,UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA"
 
 
@@ -62,7 +62,7 @@ FACTS = {
 }
 
 
-def measured_page(**changes: Any) -> str:
+def measured_page(params: PolicyParams = PARAMS, **changes: Any) -> str:
     table = small_table()
     more: dict[str, Any] = {
         "buildings": Buildings(by_building(table, 5), 0.9),
@@ -71,11 +71,11 @@ def measured_page(**changes: Any) -> str:
         "agreement": agreement(table, table.assign(affinity=table["affinity"].to_numpy()[::-1])),
         "samples": samples(*NAMES[:4]),
         "facts": FACTS,
-        "params": {"policy": {"budget": 2, "exclude": ["random_projection"], "cost": {}}},
+        "params": {"policy": {"budget": 2, "exclude": ["random_projection"], "cost": {}, "preset": "paper"}},
         "images": (1000, 100),
     }
     rates = pd.DataFrame({"task": NAMES[:4], "average": [0.9, 0.8, 0.5, 0.95], "random": 0.7})
-    return page_of(table, PARAMS, [1], 2, networks=rates, **(more | changes))
+    return page_of(table, params, [1], 2, networks=rates, **(more | changes))
 
 
 def test_the_headline_says_what_to_label_what_it_saves_and_how_sure_gain_and_quality_are() -> None:
@@ -91,6 +91,17 @@ def test_the_headline_says_what_to_label_what_it_saves_and_how_sure_gain_and_qua
         assert f"{against_what} on {100 * name.value:.0f} % of the images ({100 * name.low:.0f} to {100 * name.high:.0f})" in told
     assert "50 images of 5 buildings" in told
     assert "intervals of 90 %" in told
+
+
+def test_labels_that_are_free_are_told_from_those_to_pay_for_and_save_nothing() -> None:
+    """Of the four targets two have free labels. Of the other two one is labelled: 1,000 and 100 images of 2,000."""
+    params = PolicyParams(budget=1, max_order=1, exclude=("random_projection",))
+    best = Planner(small_table(), params).policy(1)
+    assert (len(best.labelled), best.free) == (3, ("denoising", "edge_texture"))
+    told = text_of(measured_page(params, params={"policy": params.model_dump(mode="json")}))
+    assert "Label 1 task in full, train 2 tasks whose labels are free, and transfer to the other 1 of 4 targets. " in told
+    assert "Denoising (free) 2D texture edges (free)" in told
+    assert "saves 45 % of the labels of training every target by itself" in told
 
 
 def test_one_building_and_a_table_without_images_say_why_there_is_no_interval() -> None:
@@ -131,7 +142,7 @@ def test_every_name_of_a_page_is_the_title_of_the_registry_it_is_given() -> None
     table, names = small_table(), list(other.values())
     table = table.assign(target=table["target"].map(other), sources=[tuple(other.get(one, one) for one in group) for group in table["sources"]])
     declared = {name: CustomVector(kind="vector", length=1, title=f"Title{name}") for name in names}
-    params = PolicyParams(budget=2, max_order=1)
+    params = PolicyParams(preset="paper", budget=2, max_order=1)
     several = {"losses": pd.DataFrame([(name, one, 0.5) for name in names[:4] for one in names], columns=["target", "sources", "loss"])}
     several |= {"curves": curves(*names[:4]), "samples": samples(*names[:4]), "agreement": agreement(table, table)}
     several |= {"networks": pd.DataFrame({"task": names[:4], "average": [0.9, 0.8, 0.5, 0.95], "random": 0.7})}
@@ -229,7 +240,7 @@ def test_sixty_tasks_with_long_names_overlap_nowhere(tmp_path: Path) -> None:
         result.apart = Math.min(...lines) / parseFloat(getComputedStyle(names[0]).fontSize);
         result.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
     """
-    params = PolicyParams(budget=12, max_order=1)
+    params = PolicyParams(preset="paper", budget=12, max_order=1)
     page = page_of(table, params, [1], 2, budgets=[12])
     result = seen(page, tmp_path, script)
     assert result["texts"] == 4 + 2 * (12 + 60) + 2 * 60

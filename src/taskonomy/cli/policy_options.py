@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from taskonomy.policy.problem import Transfer
 
 PresetOption = Annotated[
-    Literal["paper", "practice"],
-    typer.Option(help="In practice, sources that label themselves cost nothing, and labelled tasks use their own networks; other options win."),
+    Literal["practice", "paper"],
+    typer.Option(
+        help="In practice, sources that label themselves cost nothing, and labelled tasks use their own networks; as in the paper, each source costs"
+        " 1 and is solved through a transfer. Other options win."
+    ),
 ]
 SelfEdgeOption = Annotated[
     Literal["gold", "transfer", "none"] | None,
     typer.Option(
         help="What a source is solved by itself: its own network, trained in full (gold), a transfer from its frozen encoder, or neither.",
-        show_default="gold in practice, else transfer",
+        show_default="gold in practice, transfer as in the paper",
     ),
 ]
 Cost = Annotated[
@@ -66,7 +69,7 @@ TimeLimit = Annotated[float, typer.Option(help="Seconds for one program.")]
 class PolicyOptions:
     """The options that policy and front share."""
 
-    preset: PresetOption = "paper"
+    preset: PresetOption = "practice"
     self_edge: SelfEdgeOption = None
     cost: Cost = None
     currency: Currency = None
@@ -228,8 +231,10 @@ def show(best: "Policy", others: "list[Policy]", params: "PolicyParams") -> None
     cost, budget = money(best.cost, currency), money(best.budget, currency)
     typer.echo(f"{best.proof}: objective {objective(best.objective)}, cost {cost} of {budget}, {best.seconds:.2f} s")
     typer.echo(f"mean gain {best.mean_gain:.4f}, mean quality {best.mean_quality:.4f}\n")
-    labelled = [(name, registry.title(name)) for name in best.labelled]
-    typer.echo((text_table([("Label in full", ""), *labelled]) if labelled else "Label nothing in full.") + "\n")
+    paid = [(name, registry.title(name)) for name in best.labelled if name not in best.free]
+    typer.echo((text_table([("Label in full", ""), *paid]) if paid else "Label nothing in full.") + "\n")
+    if best.free:
+        typer.echo(text_table([("Labels are free", ""), *((name, registry.title(name)) for name in best.free)]) + "\n")
     if others_used := best.as_they_are:
         described = [(name, registry.title(name), as_it_is(one["licence"], one["inference"])) for name, one in others_used.items()]
         typer.echo(text_table([("Use as it is", "", ""), *described]) + "\n")

@@ -148,7 +148,7 @@ class Params(Checked):
     evaluate: EvaluateParams
     """Significance of the policy, and the similarity tree of tasks."""
     studies: StudiesParams = StudiesParams()
-    """The paper's experiments on one table."""
+    """The paper's experiments on one table, by the paper's rules, whatever the section policy says of costs and self edges."""
     query: QueryParams = QueryParams()
     """New tasks: which sources they should start from."""
     report: ReportParams

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.policy_params import LabelsParams, PolicyParams, Preset, Role, SavingsParams, SelfEdge
+from taskonomy.config.policy_params import PolicyParams, Role, SavingsParams, SelfEdge
 from taskonomy.errors import TaskonomyError
 from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.numeric.rng import generator
@@ -50,21 +50,12 @@ def random_sets(
     """Solve random sets of tasks, for the distribution of what transfer saves.
 
     Each draw takes `set_size` targets at random; every task may be a source, in the set or not. All budgets up to the size of the set are solved
-    with `self_edge: gold`.
+    by the paper's rules, but with `self_edge: gold`.
 
     Returns:
         One row per draw and budget: `draw`, `budget`, `labels` (share of training each independently), `gain`, `quality`.
     """
-    params = policy.model_copy(
-        update={
-            "self_edge": SelfEdge.GOLD,
-            "max_order": savings.max_order,
-            "cost": {},
-            "preset": Preset.PAPER,
-            "labels": LabelsParams(),
-            "require": (),
-        }
-    )
+    params = policy.as_in_paper().model_copy(update={"self_edge": SelfEdge.GOLD, "max_order": savings.max_order})
     measured = table[is_gold(table)]
     eligible = sorted(name for name in set(measured["target"]) if params.roles.get(name) is not Role.SOURCE)
     if len(eligible) < savings.set_size:
@@ -103,7 +94,6 @@ def _for_subset(params: PolicyParams, chosen: set[str], table: pd.DataFrame) -> 
     tasks = chosen | {labelled(name) for sources in table.loc[table["target"].isin(chosen), "sources"] for name in sources}
     return params.model_copy(
         update={
-            "importance": {name: weight for name, weight in params.importance.items() if name in chosen},
             "roles": {name: role for name, role in params.roles.items() if name in tasks},
             "exclude": tuple(name for name in params.exclude if name in tasks),
             "external": {name: licence for name, licence in params.external.items() if name in tasks - chosen},

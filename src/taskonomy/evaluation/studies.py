@@ -29,13 +29,13 @@ def against_chance(
     seed: int,
     registry: Registry = BUILT_IN,
 ) -> Iterator[dict[str, Any]]:
-    """Compare the policy of each budget with random feasible ones (paper figure 11), on held-out images.
+    """Compare the policy of each budget with random feasible ones (paper figure 11), by the paper's rules, on held-out images.
 
     Args:
         table: Affinities.
         held: Gain and quality of the same transfers on other images.
-        params: What policies may do; its budget is ignored.
-        budgets: The budgets; those too small to solve every target are skipped.
+        params: What may be a source, and the highest order; what it says of costs, self edges and its budget is ignored.
+        budgets: The budgets, in labelled tasks; those too small to solve every target are skipped.
         count: Number of random policies per budget and way of drawing.
         seed: Seed of the draws.
         registry: Tasks that exclusions and prices may name, whether or not the table has them.
@@ -43,7 +43,7 @@ def against_chance(
     Yields:
         A row for each budget, measure and way of drawing: the policy's value, the random policies' mean and middle 90 %, and the p-value.
     """
-    planner = Planner(table, params, registry=registry)
+    planner = Planner(table, params.as_in_paper(), registry=registry)
     elsewhere = held_out(planner.problem, held)
     looked_up = {(one.target, one.sources): one for one in elsewhere.transfers}
     smallest = planner.smallest_budget()

@@ -81,7 +81,8 @@ def opened(
     own = table.loc[is_gold(table), "target"]  # gold: a target's own network needs the target's labels
     usable, tasks = {*sources, *own}, tuple(by_family(sorted({*targets, *sources}), registry))
     if params is None:
-        params = PolicyParams(budget=max(1, round(len(usable) / 3)), exclude=_baselines(tasks, registry), alternatives=ALTERNATIVES)
+        paid = [name for name in usable if not BUILT_IN.labels_itself(name)]
+        params = PolicyParams(budget=max(1, round(len(paid) / 3)), exclude=_baselines(tasks, registry), alternatives=ALTERNATIVES)
     for key in ("importance", "cost", "roles", "require"):
         if missing := sorted(set(getattr(params, key)) - set(tasks)):
             raise unknown(f"policy.{key}", missing, tasks)

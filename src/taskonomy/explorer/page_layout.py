@@ -24,10 +24,10 @@ COLUMNS = {
     "price": "Price of one labelled image; empty: as for all tasks, nothing where the images label themselves",
 }
 _SELF_EDGES = {SelfEdge.TRANSFER: "its encoder", SelfEdge.GOLD: "its own network", SelfEdge.NONE: "neither"}
-_PRESETS = {Preset.PAPER: "the paper's", Preset.PRACTICE: "in practice"}
+_PRESETS = {Preset.PRACTICE: "in practice", Preset.PAPER: "the paper's"}
 PRESETS_DIFFER = (
-    "The paper's: every source costs 1, and a labelled task is solved by a transfer from its own encoder. In practice: tasks whose labels are free"
-    " (2D and self-supervised) cost nothing, and a labelled task uses its own network."
+    "In practice: tasks whose labels are free (2D and self-supervised) cost nothing, and a labelled task uses its own network. The paper's: every"
+    " source costs 1, and a labelled task is solved by a transfer from its own encoder."
 )
 _MONEY = {
     "currency": ("Currency", "With one, the budget is all the money that labels may cost; without, it counts tasks", "none: tasks"),

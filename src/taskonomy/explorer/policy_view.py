@@ -24,13 +24,18 @@ def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Componen
     # Of several amounts each costs its share of a task: then all digits are many, and rounding hides no more than a share of a label.
     cost, budget = money(round(policy.cost, 4) if policy.amounts else policy.cost, currency), money(policy.budget, currency)
     tiles_shown = (
-        (f"{len(policy.labelled)}", f"labelled in full; cost {cost} of {budget}", "sources"),
+        (f"{len(policy.labelled)}", f"labelled in full{_free(policy)}; cost {cost} of {budget}", "sources"),
         *([(f"{len(policy.licences)}", _others(policy), "others")] if policy.licences else []),
         (words.measured(policy.mean_gain), "mean gain", "gain"),
         (words.measured(policy.mean_quality), "mean quality; 0.5 is full supervision", "quality"),
         (f"{policy.objective:.6f}", f"objective, {policy.proof} in {seconds:.2f} s", "objective"),
     )
     return [html.Div([html.B(value, id=f"tile-{name}"), html.Span(what)], className="tile") for value, what, name in tiles_shown]
+
+
+def _free(policy: Policy) -> str:
+    """Say how many of the labelled tasks cost nothing."""
+    return f", {len(policy.free)} of them at no cost" if policy.free else ""
 
 
 def _others(policy: Policy) -> str:

@@ -19,7 +19,7 @@ def headline(root: Path = Path()) -> str:
     """Return the sources of the policy, the main numbers and the paths of the reports; '' where no run has got that far."""
     try:
         policy, found = (json.loads((root / path).read_text(encoding="utf-8")) for path in (POLICY, SUMMARY))
-        lines = [*_sources(policy["sources"], policy.get("use_as_they_are") or {}), *_numbers(found)]
+        lines = [*_sources(policy["sources"], policy.get("free") or [], policy.get("use_as_they_are") or {}), *_numbers(found)]
     except (FileNotFoundError, ValueError, KeyError):  # not there yet, or by another version of the code
         return ""
     pages = sorted(path.relative_to(root).as_posix() for path in (root / "reports").glob("*/index.html"))
@@ -28,9 +28,11 @@ def headline(root: Path = Path()) -> str:
     )
 
 
-def _sources(names: list[str], as_they_are: dict[str, object]) -> Iterator[str]:
-    """Say which sources must be labelled, and which others trained, whose labels nobody needs."""
-    yield f"label in full: {', '.join(name for name in names if name not in as_they_are) or 'nothing'}"
+def _sources(names: list[str], free: list[str], as_they_are: dict[str, object]) -> Iterator[str]:
+    """Say which sources must be labelled, whose labels cost nothing, and which others trained, whose labels nobody needs."""
+    yield f"label in full: {', '.join(name for name in names if name not in free and name not in as_they_are) or 'nothing'}"
+    if free:
+        yield f"labels are free: {', '.join(free)}"
     if as_they_are:
         yield f"use as it is: {', '.join(as_they_are)}"
 

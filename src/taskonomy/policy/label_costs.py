@@ -236,6 +236,11 @@ def cost_of(params: PolicyParams, name: str) -> Fraction:
     return as_written(params.cost.get(name, 0.0 if free else 1.0))
 
 
+def costs_nothing(params: PolicyParams, name: str) -> bool:
+    """Return whether the labels of a task are free: by their price where there is a currency, else by what the task costs."""
+    return (_price(params.labels, name) if params.labels.currency is not None else cost_of(params, name)) == 0
+
+
 def cost_of_rest(params: PolicyParams, name: str, least: int) -> Fraction:
     """Return the cost of a source where the budget counts tasks and some images are labelled already: its cost times the share that is missing.
 

@@ -51,6 +51,7 @@ class Policy:
             policy is cheaper. An optimal policy has a larger gap where only the solver proved it, within its tolerances.
         seconds: Time in the solver, proofs of uniqueness included.
         sources: By name, exactly those that a chosen transfer needs: tasks labelled in full, and sources that others trained.
+        free: Tasks labelled in full whose labels cost nothing.
         licences: Those of `sources` that others trained, and are used as they are -> their licence.
         inference: Multiply-adds of the sources' encoders, millions for each image, of those for which they are known.
         amounts: Task -> its labelled images, where the table has several amounts; None: in full. Tasks that take the table's one amount are left out.
@@ -67,6 +68,7 @@ class Policy:
     self_edge: str
     sources: tuple[str, ...]
     transfers: tuple[Transfer, ...]
+    free: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
     inference: Mapping[str, float] = field(default_factory=dict)
     amounts: Mapping[str, int | None] = field(default_factory=dict)
@@ -114,6 +116,7 @@ class Policy:
         return {
             **{name: getattr(self, name) for name in fields},
             "sources": list(self.sources),
+            **({"free": list(self.free)} if self.free else {}),
             **({"use_as_they_are": self.as_they_are} if self.licences else {}),
             **({"amounts": {name: FULL if images is None else images for name, images in self.amounts.items()}} if self.amounts else {}),
             "transfers": [
@@ -156,11 +159,12 @@ def read_policy(path: Path, problem: Problem) -> Policy:
 
 
 def _about(problem: Problem, sources: Sequence[str], transfers: Iterable[Transfer]) -> dict[str, Any]:
-    """Return what a policy says of its sources, and of the amounts of labels of a table that has several."""
+    """Return what a policy says of its sources, of those whose labels are free, and of the amounts of labels of a table that has several."""
     amounts = {one.target: one.images for one in transfers if one.images is not None}
     full = dict.fromkeys(name for name in sources if name not in problem.licences) if amounts or problem.steps else {}
     return {
         "amounts": dict(sorted({**amounts, **full}.items())),
+        "free": tuple(name for name in sources if name not in problem.licences and not problem.costs[name]),
         "licences": {name: problem.licences[name] for name in sources if name in problem.licences},
         "inference": {name: float(problem.inference[name]) for name in sources if name in problem.inference},
     }

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from taskonomy.config.policy_params import PolicyParams
 from taskonomy.evaluation.full_supervision import FULL_QUALITY, labels_share
 from taskonomy.evaluation.jackknife import Interval
 from taskonomy.policy import numbers
+from taskonomy.policy.label_costs import costs_nothing
 from taskonomy.report.inputs import Results
 from taskonomy.tables.table import SELF, has_amounts, labelled
 from taskonomy.tables.transfer_spec import Variant, variant
@@ -66,9 +68,10 @@ def what_a_budget_buys(results: Results, shown: list[dict[str, Any]]) -> str:
         return "Each line is one highest order."
     best = max(point["gain"][0] for point in reached)
     enough = next(point for point in reached if point["gain"][0] >= ENOUGH * best)
+    few, all_of_them = (len(_labelled(point) - _free(point)) for point in (enough, reached[-1]))
     said = (
-        f"{count(len(_labelled(enough)), 'labelled task')} of the {len(_labelled(reached[-1]))} that the largest budget takes already "
-        f"{'brings' if len(_labelled(enough)) == 1 else 'bring'} {percent(ENOUGH)} of the best mean gain ({percent(best)})."
+        f"{count(few, 'labelled task')} of the {all_of_them} that the largest budget takes{', beside those with free labels,' * bool(_free(enough))} "
+        f"already {'brings' if few == 1 else 'bring'} {percent(ENOUGH)} of the best mean gain ({percent(best)})."
     )
     budget, low = results.policy["budget"], min(point["max_order"] for point in shown)
     at = {one: [point for point in shown if point["max_order"] == one and point["budget"] <= budget] for one in (low, order)}
@@ -114,11 +117,10 @@ def title_of_variant(one: Variant, registry: Registry) -> str:
 def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
     names = ("max_order", "budget", "cost", "objective", "sources", "status", "one_more_label")
     judged = {name: _judged(point, name, results) for name in AGAINST}
-    share = None
-    if results.images is not None:
-        share = labels_share([one["target"] for one in point["transfers"]], _labelled(point), *results.images)
+    share = _labels_share(point, results)
     return {
         **{name: point[name] for name in (*names, "use_as_they_are") if name in point},
+        "free": sorted(_free(point)),
         **{name: [_number(one.value), _number(one.low), _number(one.high)] for name, one in judged.items()},
         "labels": share,
         "headline": _headline(point, results.registry),
@@ -126,6 +128,17 @@ def _point(point: dict[str, Any], results: Results) -> dict[str, Any]:
         "see": _feeds(point, results.registry),
         "transfers": [[one["target"], _drawn_from(one), *_of_transfer(one, results)] for one in point["transfers"]],
     }
+
+
+def _labels_share(point: dict[str, Any], results: Results) -> float | None:
+    """Compute the share of labels that a policy takes; those that cost nothing are no labels, whether the policy uses them or not."""
+    if results.images is None:
+        return None
+    targets, sources = [one["target"] for one in point["transfers"]], _labelled(point)
+    if results.params is not None:
+        params = PolicyParams.model_validate(results.params["policy"])
+        targets, sources = ([name for name in names if not costs_nothing(params, name)] for names in (targets, sources))
+    return labels_share(targets, sources, *results.images) if targets else None
 
 
 def _drawn_from(one: dict[str, Any]) -> list[str]:
@@ -152,7 +165,9 @@ def _headline(point: dict[str, Any], registry: Registry) -> str:
     """Say in one line what to do; the page lists the sources below it."""
     targets = [one["target"] for one in point["transfers"]]
     others = sum(target not in point["sources"] for target in targets)
-    return f"{_chosen(point, registry)} and transfer to the other {others} of {count(len(targets), 'target')}."
+    parts = _chosen(point, registry)
+    said = ", ".join(parts) + (", and" if len(parts) > 1 else " and")
+    return f"{said[:1].upper()}{said[1:]} transfer to the other {others} of {count(len(targets), 'target')}."
 
 
 def _details(judged: dict[str, Interval], share: float | None, results: Results) -> str:
@@ -179,14 +194,21 @@ def _labelled(point: dict[str, Any]) -> set[str]:
     return set(point["sources"]) - set(point.get("use_as_they_are", ()))
 
 
-def _chosen(point: dict[str, Any], registry: Registry) -> str:
-    """Say which tasks to label, and which sources that others trained to use."""
-    full, others = [name for name in point["sources"] if name in _labelled(point)], point.get("use_as_they_are", {})
-    labels = f"label {count(len(full), 'task')} in full"
+def _free(point: dict[str, Any]) -> set[str]:
+    """Return the tasks that a policy labels in full at no cost."""
+    return set(point.get("free", ()))
+
+
+def _chosen(point: dict[str, Any], registry: Registry) -> list[str]:
+    """Say how many tasks to label, how many more have free labels, and which sources that others trained to use."""
+    free, others = _free(point), point.get("use_as_they_are", {})
+    paid = _labelled(point) - free
     use = [f"{registry.title(name)} ({as_it_is(one['licence'], one['inference'])})" for name, one in others.items()]
-    parts = [labels] * bool(full or not use) + [f"use {', '.join(use)} as {'it is' if len(use) == 1 else 'they are'}"] * bool(use)
-    said = ", ".join(parts)
-    return said[:1].upper() + said[1:]
+    return [
+        *([f"label {count(len(paid), 'task')} in full"] if paid or not (free or use) else []),
+        *([f"train {count(len(free), 'task')} whose labels are free"] if free else []),
+        *([f"use {', '.join(use)} as {'it is' if len(use) == 1 else 'they are'}"] if use else []),
+    ]
 
 
 def _feeds(point: dict[str, Any], registry: Registry) -> str:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from taskonomy.affinity.table1 import BASELINES, read_networks
 from taskonomy.errors import TaskonomyError
-from taskonomy.evaluation.studies import SINGLE
+from taskonomy.evaluation.studies import COLUMNS, SINGLE
+from taskonomy.policy.numbers import shown
 from taskonomy.report.networks_section import HEADS
 from taskonomy.report.significance_section import NAMES
 from taskonomy.tables.table import MEASURES
@@ -18,6 +19,7 @@ from taskonomy.tasks import BUILT_IN, Registry
 from taskonomy.wording.wording import percent
 
 Row = tuple[str, ...]
+PAPER_BUDGET = 8  # of the paper's large figure
 _DRAWS = {"connections": "random sources and transfers", "sources": "random sources, best transfers"}
 
 
@@ -39,8 +41,11 @@ def results_page(measured: Path, published: Path, registry: Registry = BUILT_IN)
     parts.append(
         _table("Families that join first in the similarity tree: share of triplets (p)", ("", "measured", "published"), _tree(measured, published))
     )
-    random = "The policy against random feasible ones: its value, the random mean, p"
-    parts.append(_table(random, ("", "measured", "published"), _chance(measured, published)))
+    columns, held = ("", "measured", "published"), "against random feasible ones: its value, the random mean, p"
+    if budget := _budget_in_paper(measured, published):
+        rows = _chance_in_paper(measured, published, budget)
+        parts.append(_table(f"The paper's setting, budget {shown(budget)}: the policy {held}", columns, rows))
+    parts.append(_table(f"The policy of this run, {_rules(measured)}, {held}", columns, _chance(measured, published)))
     noise = list(_noise(measured / "noise_metrics.json"))
     if noise:
         parts.append(_table("Standard deviation between seeds of training", ("", "count", "seeds", "value"), noise))
@@ -98,6 +103,39 @@ def _chance(measured: Path, published: Path) -> Iterator[Row]:
             found = [one.get(draw, {}).get(measure) for one in both]
             if any(found):
                 yield f"{NAMES[measure]}, against {title}", *(_held(one) for one in found)
+
+
+def _rules(measured: Path) -> str:
+    """Name the rules of the run's policy."""
+    found = _json(measured / "policy.json")
+    free = len(found.get("free", ()))
+    return f"budget {shown(found['budget'])} ({free} of its {len(found['sources'])} sources at no cost)"
+
+
+def _budget_in_paper(measured: Path, published: Path) -> float | None:
+    """Find the budget nearest to that of the paper's large figure at which both tables were studied; None where there is none."""
+    studied = [set(_studied(folder)["budget"]) for folder in (measured, published) if (folder / "chance.csv").is_file()]
+    common = set.intersection(*studied) if studied else set()
+    return min(common, key=lambda budget: (abs(budget - PAPER_BUDGET), budget), default=None)
+
+
+def _chance_in_paper(measured: Path, published: Path, budget: float) -> Iterator[Row]:
+    """Write the policies of one budget, by the paper's rules, beside random ones."""
+    both = []
+    for folder in (measured, published):
+        rows = _studied(folder)
+        both.append({(one["measure"], one["draw"]): one for one in rows[rows["budget"] == budget].to_dict("records")})
+    for measure in MEASURES:
+        for draw, title in _DRAWS.items():
+            found = [one.get((measure, draw)) for one in both]
+            if any(found):
+                values = [one and {"policy": one["policy"], "random_mean": one["random"], "p_value": one["p_value"]} for one in found]
+                yield f"{NAMES[measure]}, against {title}", *map(_held, values)
+
+
+def _studied(folder: Path) -> pd.DataFrame:
+    path = folder / "chance.csv"
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=list(COLUMNS["chance"]))
 
 
 def _held(one: dict[str, Any] | None) -> str:

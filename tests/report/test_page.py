@@ -103,7 +103,7 @@ def seen(html: str, folder: Path, script: str, link: str = "") -> dict[str, obje
 
 @needs_browser
 def test_the_page_shows_the_policy_and_follows_the_reader(published: pd.DataFrame, tmp_path: Path) -> None:
-    params = PolicyParams(budget=3, max_order=2, exclude=NOT_SOURCES)
+    params = PolicyParams(preset="paper", budget=3, max_order=2, exclude=NOT_SOURCES)
     expected = {order: Planner(published, params.model_copy(update={"max_order": order})) for order in (1, 2)}
     script = """
         result.headline = document.getElementById('headline').textContent;
@@ -140,7 +140,7 @@ def test_names_are_shown_and_never_run(tmp_path: Path) -> None:
     rows = [f'"{t}","{s}",{0.1 + i / 10},0.5,{0.1 * i:.1f}' for t in names for i, s in enumerate([*names, "self"])]
     text = "target,sources,affinity,gain,quality\n" + "\n".join(row.replace('a"b', 'a""b') for row in rows)
     networks = pd.DataFrame({"task": names, "average": 0.5, "random": 0.5})
-    html = page_of(parse_table(text, "T"), PolicyParams(budget=3, max_order=1), [1], 2, networks=networks)
+    html = page_of(parse_table(text, "T"), PolicyParams(preset="paper", budget=3, max_order=1), [1], 2, networks=networks)
     script = """
         result.hacked = window.hacked === undefined ? 'no' : 'yes';
         result.text = document.getElementById('graph').textContent;
@@ -175,7 +175,7 @@ def text_of(html: str) -> str:
 @needs_browser
 def test_task_networks_are_listed_by_family_with_bars_as_long_as_their_win_rates(tmp_path: Path) -> None:
     networks = pd.DataFrame({"task": ["denoising", "normal", "reshading"], "average": [1.0, 0.6, 0.5], "random": [0.25, 0.5, np.nan]})
-    html = page_of(small_table(), PolicyParams(budget=2, max_order=1), [1], 2, networks=networks)
+    html = page_of(small_table(), PolicyParams(preset="paper", budget=2, max_order=1), [1], 2, networks=networks)
     script = """
         const rows = [...document.querySelectorAll('.networks tbody tr, .networks tfoot tr')];
         const numbers = (row) => [...row.querySelectorAll('.rate b')].map((cell) => cell.textContent);
@@ -194,17 +194,17 @@ def test_task_networks_are_listed_by_family_with_bars_as_long_as_their_win_rates
 
 
 def test_a_page_without_task_networks_does_not_speak_of_them() -> None:
-    assert "Task networks" not in text_of(page_of(small_table(), PolicyParams(budget=2, max_order=1), [1], 2))
+    assert "Task networks" not in text_of(page_of(small_table(), PolicyParams(preset="paper", budget=2, max_order=1), [1], 2))
 
 
 def test_a_page_names_only_those_excluded_sources_that_the_table_has() -> None:
-    params = PolicyParams(budget=2, max_order=1, exclude=("random_projection",))
+    params = PolicyParams(preset="paper", budget=2, max_order=1, exclude=("random_projection",))
     told = text_of(page_of(small_table(), params, [1], 2, excluded=NOT_SOURCES))
     assert "Not offered as sources: Random projection. " in told
 
 
 def test_gain_and_quality_on_other_images_are_said_to_be_so() -> None:
-    params = PolicyParams(budget=2, max_order=1, exclude=("random_projection",))
+    params = PolicyParams(preset="paper", budget=2, max_order=1, exclude=("random_projection",))
     here, there = (Planner(small_table(extra), params).policy(2) for extra in (0.0, 0.0625))
     told = text_of(page_of(small_table(), params, [1], 2, elsewhere=small_table(0.0625)))
     assert f"gain {there.mean_gain:.3f} (on those they were measured on {here.mean_gain:.3f})" in told
@@ -213,7 +213,7 @@ def test_gain_and_quality_on_other_images_are_said_to_be_so() -> None:
 
 
 def test_the_tree_is_told_beside_what_chance_would_give() -> None:
-    told = text_of(page_of(small_table(), PolicyParams(budget=2, max_order=1), [1], 2))
+    told = text_of(page_of(small_table(), PolicyParams(preset="paper", budget=2, max_order=1), [1], 2))
     assert re.search(
         r"the two join first in \d+ % of all such triplets \(33 % by chance, p = [\d.]+\): 3D \d+ % \(p = [\d.]+\), 2D \d+ % \(p = [\d.]+\)\.", told
     )
@@ -237,7 +237,7 @@ def test_transitive_and_fine_tuned_transfers_are_shown_at_their_source(published
             for target, name in zip(("depth_zbuffer", "keypoints3d"), written, strict=True)
         ]
     )
-    html = page_of(pd.concat([published, other], ignore_index=True), PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1], 4)
+    html = page_of(pd.concat([published, other], ignore_index=True), PolicyParams(preset="paper", budget=3, max_order=1, exclude=NOT_SOURCES), [1], 4)
     found = json.loads(re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', html, re.DOTALL).group(1))  # type: ignore[union-attr]
     assert found["variants"] == {name: {"source": "normal", "title": title} for name, title in written.items()}
     assert not set(written) & set(found["tasks"])
@@ -257,7 +257,7 @@ def test_a_link_of_a_variant_starts_at_its_source(published: pd.DataFrame, tmp_p
         result.paths = links.every((one) => !one.getAttribute('d').includes('undefined'));
         result.how = [...document.querySelectorAll('#graph .node title')].map((one) => one.textContent).filter((one) => one.includes('by way of'));
     """
-    result = seen(page_of(table, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1], 4), tmp_path, script)
+    result = seen(page_of(table, PolicyParams(preset="paper", budget=3, max_order=1, exclude=NOT_SOURCES), [1], 4), tmp_path, script)
     assert result["links"] == 22
     assert result["from"] == ["normal"]
     assert result["paths"]
@@ -282,7 +282,7 @@ def page_with_rules(table: pd.DataFrame, params: PolicyParams, orders: list[int]
 
 @needs_browser
 def test_rules_changed_in_the_page_give_the_policy_of_the_pipelines_solver(published: pd.DataFrame, tmp_path: Path) -> None:
-    params = PolicyParams(budget=3, max_order=2, exclude=NOT_SOURCES)
+    params = PolicyParams(preset="paper", budget=3, max_order=2, exclude=NOT_SOURCES)
     script = f"""
         {RULES}
         result.before = sources();
@@ -299,7 +299,7 @@ def test_rules_changed_in_the_page_give_the_policy_of_the_pipelines_solver(publi
     changed = {
         "budget": 4.5, "cost": {"normal": 2.5}, "require": ("autoencoding",), "roles": {"room_layout": "source"}, "importance": {"egomotion": 3.0}
     }  # fmt: skip
-    expected = Planner(published, PolicyParams(max_order=2, exclude=NOT_SOURCES, **changed)).policy(4.5)
+    expected = Planner(published, PolicyParams(preset="paper", max_order=2, exclude=NOT_SOURCES, **changed)).policy(4.5)
     first = Planner(published, params).policy(3)
     assert result["after"] == [BUILT_IN.title(name) for name in expected.sources]
     assert result["targets"] == len(expected.transfers)
@@ -320,7 +320,7 @@ def test_a_page_says_why_other_rules_have_no_policy_and_keeps_the_one_before(pub
         budget(3);
         result.quiet = document.getElementById('said').hidden;
     """
-    result = seen(page_with_rules(published, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1]), tmp_path, script)
+    result = seen(page_with_rules(published, PolicyParams(preset="paper", budget=3, max_order=1, exclude=NOT_SOURCES), [1]), tmp_path, script)
     assert "No policy of budget 0.5 serves every task" in str(result["said"])
     assert result["kept"]
     assert result["quiet"]
@@ -352,9 +352,11 @@ def test_a_page_says_whether_budget_licences_or_inference_leave_no_policy(tmp_pa
         label('dino', 'no'); budget(0.5); result.budget = said();
         budget(2); label('Surface normals', 'must'); label('Reshading', 'must'); result.inference = said();
         label('Surface normals', 'no'); label('Reshading', 'no'); result.left = said();
-        label('clip', 'may'); result.allowed = said(); result.after = sources();
+        result.licences = [...document.querySelectorAll('#rules-licences label')].map((one) => [one.textContent, one.firstElementChild.checked]);
+        document.querySelector('#rules-licences label').click(); result.allowed = said(); result.after = sources(); result.link = location.hash;
+        document.getElementById('rules-reset').click(); budget(1); result.again = sources();
     """
-    rules = {"budget": 1, "max_order": 2, "licences": ("MIT",), "max_inference": 5.5, "balance": "sum"}
+    rules = {"preset": "paper", "budget": 1, "max_order": 2, "licences": ("MIT",), "max_inference": 5.5, "balance": "sum"}
     table = parse_table(FOREIGN, "t")
     params = PolicyParams(**rules)
     result = seen(page_of(table, params, [1, 2], 2, params={"policy": params.model_dump(mode="json")}), tmp_path, script)
@@ -364,14 +366,26 @@ def test_a_page_says_whether_budget_licences_or_inference_leave_no_policy(tmp_pa
     assert str(result["inference"]).startswith(f"No {bounded} serve every task that must be solved, whatever the budget")
     assert str(result["left"]).startswith("No transfer is left for ")
     for name in ("budget", "inference", "left"):
-        assert str(result[name]).endswith(f" Only {bounded} may be used (policy.max_inference). clip may not be used under policy.licences.")
+        assert str(result[name]).endswith(f" Only {bounded} may be used (policy.max_inference). Not used for its licence: clip.")
+    assert result["licences"] == [["GPL: clip", False], ["MIT: dino", True]]
     assert result["allowed"] == ""
     assert [one.split(" (")[0] for one in result["after"]] == ["clip"]
+    assert "licence.gpl=yes" in str(result["link"])
+    assert result["again"] == result["before"]
+    html = page_of(table, params, [1, 2], 2, params={"policy": params.model_dump(mode="json")})
+    linked = seen(html, tmp_path, f"{RULES} result.after = sources();", "#order=1&budget=0&licence.gpl=yes&licence.mit=no&licence.x=no")
+    permitted = Planner(table, params.model_copy(update={"max_order": 1, "licences": ("GPL",)})).policy(0).sources
+    assert [one.split(" (")[0] for one in linked["after"]] == list(permitted) == ["clip"]  # type: ignore[attr-defined]
+
+
+def test_a_page_whose_table_has_no_encoders_of_others_does_not_speak_of_licences(published: pd.DataFrame) -> None:
+    html = page_with_rules(published, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1])
+    assert 'id="rules-licences"' not in html
 
 
 @needs_browser
 def test_a_link_with_names_and_numbers_that_are_not_the_tables_changes_nothing(published: pd.DataFrame, tmp_path: Path) -> None:
-    params = PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES)
+    params = PolicyParams(preset="paper", budget=3, max_order=1, exclude=NOT_SOURCES)
     link = "#order=1&budget=3&cost.normal=-4&cost.nobody=2&label.normal=%3Cb%3E&__proto__.x=1&importance.normal=1e999x"
     result = seen(page_with_rules(published, params, [1]), tmp_path, f"{RULES} result.after = sources(); result.hash = location.hash;", link)
     assert result["after"] == [BUILT_IN.title(name) for name in Planner(published, params).policy(3).sources]
@@ -379,7 +393,7 @@ def test_a_link_with_names_and_numbers_that_are_not_the_tables_changes_nothing(p
 
 
 def test_the_page_opens_with_the_pipelines_policy_where_the_front_lacks_it(published: pd.DataFrame) -> None:
-    params = PolicyParams(budget=3, max_order=3, exclude=NOT_SOURCES)
+    params = PolicyParams(preset="paper", budget=3, max_order=3, exclude=NOT_SOURCES)
     found = json.loads(re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', page_of(published, params, [1], 4), re.DOTALL).group(1))  # type: ignore[union-attr]
     first = found["front"][found["chosen"]]
     assert (first["max_order"], first["budget"], tuple(first["sources"])) == (3, 3, Planner(published, params).policy(3).sources)
@@ -388,14 +402,14 @@ def test_the_page_opens_with_the_pipelines_policy_where_the_front_lacks_it(publi
 @needs_browser
 def test_the_button_of_a_preset_gives_the_policy_of_that_preset_and_the_link_keeps_it(published: pd.DataFrame, tmp_path: Path) -> None:
     params = PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES)
-    practice = Planner(published, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES, preset=Preset.PRACTICE)).policy(3)
+    paper = Planner(published, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES, preset=Preset.PAPER)).policy(3)
     script = f"""{RULES}
-        result.first = sources(); document.getElementById('rules-practice').click(); result.practice = sources(); result.link = location.hash;
-        document.getElementById('rules-paper').click(); result.back = sources();"""
+        result.first = sources(); document.getElementById('rules-paper').click(); result.paper = sources(); result.link = location.hash;
+        document.getElementById('rules-practice').click(); result.back = sources();"""
     html = page_with_rules(published, params, [1])
     result = seen(html, tmp_path, script)
-    titles = sorted(BUILT_IN.title(name) for name in practice.sources)
-    assert sorted(result["practice"]) == titles != sorted(result["first"])  # type: ignore[call-overload]
+    titles = sorted(BUILT_IN.title(name) for name in paper.sources)
+    assert sorted(result["paper"]) == titles != sorted(result["first"])  # type: ignore[call-overload]
     assert result["back"] == result["first"]
     again = seen(html, tmp_path, f"{RULES} result.after = sources();", str(result["link"]))
     assert sorted(again["after"]) == titles  # type: ignore[call-overload]

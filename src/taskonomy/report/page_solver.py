@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from taskonomy.config.policy_params import PolicyParams, Role
+from taskonomy.evaluation.jackknife import Buildings
 from taskonomy.policy.label_costs import cost_of, prices
 from taskonomy.policy.numbers import as_written
 from taskonomy.policy.problem import Problem, barred_by_licence
@@ -50,17 +51,19 @@ def page_rules(results: Results) -> dict[str, Any] | None:
     """
     if results.params is None or has_amounts(results.table):
         return None
-    params = PolicyParams.model_validate(results.params["policy"])
-    table = measured(results.table)
+    return rules_of_table(results.table, PolicyParams.model_validate(results.params["policy"]), results.buildings)
+
+
+def rules_of_table(table: pd.DataFrame, params: PolicyParams, buildings: Buildings | None = None) -> dict[str, Any]:
+    """Collect the rows of a table and the rules that the page starts with; gain and quality are those of `buildings`, if there are such."""
+    table = measured(table)
     table = table[table["affinity"].notna()]
     targets, sources = task_names(table)
     solved = [name for name in targets if params.roles.get(name) is not Role.SOURCE]
     names = sorted({*targets, *map(labelled, sources)})
     money = params.labels.currency is not None
     said = external_sources(table)
-    licences = {**said.licences, **params.external}
-    barred = sorted(barred_by_licence(licences, params) & {*names})
-    params = params.model_copy(update={"exclude": (*params.exclude, *barred)})
+    licences = {name: licence for name, licence in {**said.licences, **params.external}.items() if name in names}
     usable = [name for name in names if _label(name, params) != "no" and name not in licences]  # an excluded task need not have a price
     found = prices(params.labels, tuple(solved), usable) if money else None
     costs = dict(found.sources) if found else {name: cost_of(params, name) for name in names}
@@ -68,14 +71,24 @@ def page_rules(results: Results) -> dict[str, Any] | None:
     inference = {name: as_written(amount) for name, amount in {**said.inference, **params.inference}.items()}
     most = None if params.max_inference is None else as_written(params.max_inference)
     return {
-        "rows": None if len(table) > MOST_ROWS else _rows(table, results),
+        "rows": None if len(table) > MOST_ROWS else _rows(table, buildings),
         "tasks": {name: _rule(name, params, name in solved, name in targets, costs.get(name)) for name in names},
         "policy": {name: getattr(params, name) for name in ("max_order", "budget", "self_edge", "balance")},
         "currency": params.labels.currency,
         "fixed": decimal(found.transfers if found else Fraction(0)),
-        "barred": barred,
+        "licences": _licences(licences, barred_by_licence(licences, params)),
         **_inference(inference, most),
     }
+
+
+def _licences(licences: Mapping[str, str], barred: set[str]) -> list[dict[str, Any]]:
+    """List the licences of the sources that others trained, whether they may be used, and whose they are; upper and lower case are the same."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, licence in sorted(licences.items()):
+        key = licence.strip().casefold()
+        one = found.setdefault(key, {"key": key, "title": licence.strip() or "unknown licence", "permitted": name not in barred, "sources": []})
+        one["sources"].append(name)
+    return [found[key] for key in sorted(found)]
 
 
 def _rule(name: str, params: PolicyParams, solved: bool, target: bool, cost: Fraction | None) -> dict[str, Any]:
@@ -95,11 +108,9 @@ def _label(name: str, params: PolicyParams) -> str:
     return "no" if name in params.exclude or params.roles.get(name) is Role.TARGET else "may"
 
 
-def _rows(table: pd.DataFrame, results: Results) -> list[list[Any]]:
+def _rows(table: pd.DataFrame, buildings: Buildings | None) -> list[list[Any]]:
     """List the table's rows: target, sources, affinity, and the win rates `SHOWN` on the images that policies are judged on."""
-    rates = [
-        None if results.buildings is None else results.buildings.rates(zip(table["target"], table["sources"], strict=True), name) for name in SHOWN
-    ]
+    rates = [None if buildings is None else buildings.rates(zip(table["target"], table["sources"], strict=True), name) for name in SHOWN]
     known = table.reindex(columns=list(SHOWN))
     found = [known[name].to_numpy(float) if rate is None else rate for name, rate in zip(SHOWN, rates, strict=True)]
     shown = [[None if np.isnan(value) else round(float(value), 6) for value in values] for values in found]

@@ -50,8 +50,8 @@ function drawGraph(point) {
   const spread = (rowHeight * transfers.length) / Math.max(sources.length, 1);
   const sourceY = new Map(sources.map((name, row) => [name, top + Math.max(spread, rowHeight) * (row + 0.5)]));
   const heading = (x, text, anchor = "start") => svg.append(element("text", { x, y: 16, class: "soft", "text-anchor": anchor }, text));
-  const full = sources.filter((name) => !asItIs(name)).length, rest = sources.length - full;
-  heading(sourceX, `${full} labelled in full${rest ? `, ${rest} as they are` : ""}`, "end");
+  const others = sources.filter((name) => asItIs(name)).length, full = sources.length - others - point.free.length;
+  heading(sourceX, `${full} labelled in full${point.free.length ? `, ${point.free.length} free` : ""}${others ? `, ${others} as they are` : ""}`, "end");
   heading(targetX, `${transfers.length} targets`);
   if (!narrow) { heading(barX, "gain"); heading(barX + barWidth + 40, "quality"); }
 
@@ -121,21 +121,24 @@ function tabulate(point) {
 
 const bounds = ([, low, high], digits = 3) => (low === null ? "" : `, ${low.toFixed(digits)} to ${high.toFixed(digits)}`);
 
-function chosenWords(sources) {
-  const full = sources.filter((name) => !asItIs(name)), others = sources.filter((name) => asItIs(name));
-  const parts = [...(full.length || !others.length ? [`label ${full.length} ${full.length === 1 ? "task" : "tasks"} in full`] : []),
+const tasksWords = (count) => `${count} ${count === 1 ? "task" : "tasks"}`;
+
+function headlineOf({ sources, free, transfers }) {
+  const full = sources.filter((name) => !asItIs(name) && !free.includes(name)), others = sources.filter((name) => asItIs(name));
+  const parts = [...(full.length || !(free.length || others.length) ? [`label ${tasksWords(full.length)} in full`] : []),
+    ...(free.length ? [`train ${tasksWords(free.length)} whose labels are free`] : []),
     ...(others.length ? [`use ${others.map(titleOf).join(", ")} as ${others.length === 1 ? "it is" : "they are"}`] : [])];
-  const text = parts.join(", ");
+  const text = `${parts.join(", ")}${parts.length > 1 ? "," : ""} and transfer to the other ${transfers.filter(([target]) => !sources.includes(target)).length} of ${transfers.length} targets.`;
   return text[0].toUpperCase() + text.slice(1);
 }
 
 function words(point) {
-  byId("headline").textContent = point.headline ?? `${chosenWords(point.sources)} and transfer to the other ${point.transfers.filter(([target]) => !point.sources.includes(target)).length} of ${point.transfers.length} targets.`;
+  byId("headline").textContent = point.headline ?? headlineOf(point);
   byId("details").textContent = point.details;
   byId("sources").replaceChildren(...point.sources.map((name) => {
     const chip = document.createElement("span"), mark = document.createElement("span");
     chip.className = "source"; mark.className = "mark"; mark.textContent = marks(name); mark.style.color = colourOf(name);
-    chip.append(mark, titleOf(name) + (asItIs(name) ? ` (as it is: ${asItIs(name)})` : ""));
+    chip.append(mark, titleOf(name) + (asItIs(name) ? ` (as it is: ${asItIs(name)})` : point.free.includes(name) ? " (free)" : ""));
     return chip;
   }));
   byId("feeds").textContent = point.see;

@@ -1,14 +1,20 @@
 "use strict";
-// The reader changes the rules, and the page solves them: roles, must-haves, costs, importances, any budget and any order. The choice is in the link.
+// The reader changes the rules, and the page solves them: roles, must-haves, costs, importances, licences, any budget and any order. The choice is in
+// the link.
 const rules = (() => {
   const given = data.rules;
   if (!given) return null;
   const names = Object.keys(data.tasks).filter((name) => Object.hasOwn(given.tasks, name)); // by family
   const own = () => Object.fromEntries(names.map((name) => [name, { ...given.tasks[name] }]));
-  let tasks = own(), selfEdge = given.policy.self_edge;
+  const ownLicences = () => new Map(given.licences.map((one) => [one.key, one.permitted]));
+  const licenceOf = new Map(given.licences.flatMap((one) => one.sources.map((name) => [name, one.key])));
+  let tasks = own(), selfEdge = given.policy.self_edge, licences = ownLicences();
   const highest = given.rows === null ? 1 : Math.max(...given.rows.map(([, sources]) => sources.length));
 
-  const changed = () => selfEdge !== given.policy.self_edge || names.some((name) => Object.keys(given.tasks[name]).some((key) => String(tasks[name][key]) !== String(given.tasks[name][key])));
+  const permits = (name) => licences.get(licenceOf.get(name)) ?? true;
+
+  const changed = () => selfEdge !== given.policy.self_edge || given.licences.some(({ key, permitted }) => licences.get(key) !== permitted)
+    || names.some((name) => Object.keys(given.tasks[name]).some((key) => String(tasks[name][key]) !== String(given.tasks[name][key])));
 
   const needs = (target, sources) => [...new Set(sources.map((one) => (one === "self" ? target : plain(one))))];
 
@@ -16,7 +22,7 @@ const rules = (() => {
   function allowed(order) {
     return given.rows.flatMap(([target, sources, affinity, gain, quality, gain_scratch]) => {
       const from = needs(target, sources), gold = sources[0] === "self";
-      if (!tasks[target].solve || sources.length > order || from.some((name) => tasks[name].label === "no")) return [];
+      if (!tasks[target].solve || sources.length > order || from.some((name) => tasks[name].label === "no" || !permits(name))) return [];
       if (given.most_inference !== null && (sources.some((one) => one.includes("@")) || from.some((name) => given.inference[name] === undefined))) return [];
       if (given.most_inference !== null && !policySolver.atMost(from.map((name) => given.inference[name]), given.most_inference)) return [];
       if (gold ? selfEdge !== "gold" : from.includes(target) && selfEdge !== "transfer") return [];
@@ -28,9 +34,9 @@ const rules = (() => {
 
   // What leaves transfers out beside the rules that the reader can change, as sentences.
   function limits() {
-    const barred = given.barred.filter((name) => tasks[name].label === "no");
+    const barred = names.filter((name) => tasks[name].label !== "no" && !permits(name));
     return (given.most_inference === null ? "" : ` Only ${encoders()} may be used (policy.max_inference).`)
-      + (barred.length ? ` ${barred.map(titleOf).join(", ")} may not be used under policy.licences.` : "");
+      + (barred.length ? ` Not used for ${barred.length === 1 ? "its licence" : "their licences"}: ${barred.map(titleOf).join(", ")}.` : "");
   }
 
   // Why a problem has no policy: the budget, or the bound on what encoders take.
@@ -54,7 +60,7 @@ const rules = (() => {
     const usable = new Set(transfers.flatMap((one) => one.needs));
     const required = names.filter((name) => tasks[name].label === "must");
     const unused = required.filter((name) => !usable.has(name));
-    if (unused.length) return `No transfer uses ${unused.map(titleOf).join(", ")}, which must be labelled.`;
+    if (unused.length) return `No transfer uses ${unused.map(titleOf).join(", ")}, which must be used.${limits()}`;
     const field = (key) => Object.fromEntries(names.map((name) => [name, tasks[name][key]]));
     const setting = { transfers, cost: field("cost"), fixed: given.fixed, budget, importance: field("importance"), required, balance: given.policy.balance, inference: given.inference, most_inference: given.most_inference };
     const found = policySolver.solve(setting);
@@ -62,7 +68,7 @@ const rules = (() => {
     if (found.status === "infeasible") return why(setting);
     const rows = [...found.transfers].sort((a, b) => (a.target < b.target ? -1 : 1));
     return {
-      max_order: order, budget, cost: found.cost, objective: null, sources: found.sources, status: "optimal", here: true,
+      max_order: order, budget, cost: found.cost, objective: null, sources: found.sources, free: found.sources.filter((name) => !asItIs(name) && !Number(tasks[name].cost)), status: "optimal", here: true,
       one_more_label: { cost: null }, gain: [mean(rows.map((one) => one.gain)), null, null], quality: [mean(rows.map((one) => one.quality)), null, null],
       gain_scratch: [mean(rows.map((one) => one.gain_scratch)), null, null],
       labels: null, headline: null, details: "", see: "Solved in this page, and proved to be the best under these rules.",
@@ -74,6 +80,7 @@ const rules = (() => {
   function link(order, budget) {
     const parts = new URLSearchParams({ order, budget });
     if (selfEdge !== given.policy.self_edge) parts.set("self_edge", selfEdge);
+    for (const { key, permitted } of given.licences) if (licences.get(key) !== permitted) parts.set(`licence.${key}`, licences.get(key) ? "yes" : "no");
     for (const name of names) {
       for (const key of Object.keys(tasks[name])) {
         if (String(tasks[name][key]) !== String(given.tasks[name][key])) parts.set(`${key}.${name}`, tasks[name][key]);
@@ -87,10 +94,12 @@ const rules = (() => {
   // Take the rules of a link; returns its order and budget, null where it has none. What is not understood is passed over.
   function follow(hash) {
     tasks = own();
+    licences = ownLicences();
     const parts = new URLSearchParams(hash.slice(1)), edge = parts.get("self_edge");
     selfEdge = ["gold", "transfer", "none"].includes(edge) ? edge : given.policy.self_edge;
     for (const [key, value] of parts) {
       const dot = key.indexOf("."), field = key.slice(0, dot), name = key.slice(dot + 1);
+      if (field === "licence" && licences.has(name) && ["yes", "no"].includes(value)) licences.set(name, value === "yes");
       if (!Object.hasOwn(given.tasks, name)) continue;
       if (field === "solve" && given.tasks[name].solve !== null && ["true", "false"].includes(value)) tasks[name].solve = value === "true";
       if (field === "label" && ["no", "may", "must"].includes(value)) tasks[name].label = value;
@@ -101,7 +110,19 @@ const rules = (() => {
     return Number.isInteger(order) && order >= 1 && isNumber(budget) ? { order, budget: Number(budget) } : null;
   }
 
-  const cells = new Map();
+  const cells = new Map(), chips = new Map();
+
+  // A box for each licence of encoders that others trained.
+  function buildLicences(onChange) {
+    for (const { key, title, sources } of given.licences) {
+      const label = document.createElement("label"), box = input("checkbox");
+      label.className = "chip";
+      label.append(box, `${title}: ${sources.map(titleOf).join(", ")}`);
+      box.addEventListener("change", () => { licences.set(key, box.checked); onChange(); });
+      chips.set(key, box);
+      byId("rules-licences").append(label);
+    }
+  }
 
   function build(onChange) {
     const body = byId("rules").querySelector("tbody");
@@ -128,7 +149,8 @@ const rules = (() => {
       cells.set(name, inputs);
       body.append(row);
     }
-    byId("rules-reset").addEventListener("click", () => { tasks = own(); selfEdge = given.policy.self_edge; fill(); onChange(); });
+    buildLicences(onChange);
+    byId("rules-reset").addEventListener("click", () => { tasks = own(); licences = ownLicences(); selfEdge = given.policy.self_edge; fill(); onChange(); });
     if (given.currency === null) {
       byId("rules-paper").addEventListener("click", () => { preset("transfer", () => "1"); onChange(); });
       byId("rules-practice").addEventListener("click", () => { preset("gold", (name) => (given.tasks[name].free ? "0" : "1")); onChange(); });
@@ -161,6 +183,7 @@ const rules = (() => {
       inputs.solve.checked = Boolean(tasks[name].solve);
       for (const key of ["label", "cost", "importance"]) inputs[key].value = tasks[name][key];
     }
+    for (const [key, box] of chips) box.checked = licences.get(key);
     byId("rules-reset").hidden = !changed();
   }
 

@@ -1,8 +1,10 @@
-"""The Boolean program: forms of the link constraint, solvers, growth with tasks, amounts of labels; random programs against enumeration."""
+"""The Boolean program: forms of the link constraint, solvers, growth with tasks, amounts of labels, the page; random programs against enumeration."""
 
 import argparse
+import shutil
 import sys
 import time
+from importlib.resources import files
 from itertools import combinations, product
 from pathlib import Path
 
@@ -14,10 +16,21 @@ from taskonomy.policy.planner import Planner
 from taskonomy.policy.problem import admissible
 from taskonomy.policy.program import Program
 from taskonomy.policy.solvers import Solution
+from taskonomy.report.page_solver import page_program
 from taskonomy.tables.table import read_table
 
 TABLE = Path(__file__).parents[1] / "data/published/affinities_16k.csv"
 EXCLUDE = ("random_projection", "class_object_100")
+# Milliseconds of each program; one that is not proved ends the benchmark.
+TIMED = """([programs, repeats]) => programs.map((program) => {
+  let fastest = Infinity;
+  for (let time = 0; time < repeats; time += 1) {
+    const started = performance.now();
+    if (policySolver.solve(program).status !== "optimal") throw new Error("not proved");
+    fastest = Math.min(fastest, performance.now() - started);
+  }
+  return fastest;
+})"""
 FORMS = ("source_and_target", "transfer_and_source", "transfer")
 
 
@@ -27,7 +40,7 @@ def told(solution: Solution) -> str:
 
 def forms(limit: float) -> None:
     print(f"\nPublished table, orders up to 24: seconds by form of the link constraint (limit {limit:g} s)")
-    problem = admissible(read_table(TABLE), PolicyParams(budget=0, max_order=24, exclude=EXCLUDE))
+    problem = admissible(read_table(TABLE), PolicyParams(preset="paper", budget=0, max_order=24, exclude=EXCLUDE))
     print(f"{len(problem.transfers):,} transfers, {len(problem.sources)} sources, {len(problem.targets)} targets")
     for solver, budget in product(("glpk", "highs"), (2.0, 4.0, 8.0)):
         solved = {form: Program(problem, solver, link=form).solve(budget, seconds=limit) for form in FORMS}
@@ -64,7 +77,7 @@ def random_table(tasks: int, beam: bool, seed: int = 0) -> pd.DataFrame:
 def growth(limit: float) -> None:
     print(f"\nRandom instances, orders 1 to 4, budget a third of the tasks (limit {limit:g} s)")
     for beam, tasks in product((True, False), (26, 60, 120)):
-        problem = admissible(random_table(tasks, beam), PolicyParams(budget=0))
+        problem = admissible(random_table(tasks, beam), PolicyParams(preset="paper", budget=0))
         solved = {solver: Program(problem, solver).solve(float(tasks // 3), seconds=limit) for solver in ("glpk", "highs")}
         kind = "sets by beam search" if beam else "sets from anywhere"
         times = ", ".join(f"{solver} {told(one)}" for solver, one in solved.items())
@@ -109,6 +122,29 @@ def amounts(limit: float, tasks: int = 26) -> None:
             )
 
 
+def in_the_page(repeats: int = 5) -> None:
+    """Every budget of the published table, solved and proved by the report's own script in Chromium; of each program the fastest of some times."""
+    print("\nPublished table, every budget, solved in the report's page: milliseconds", flush=True)
+    if (chromium := shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")) is None:
+        print("  no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
+        return
+    from playwright.sync_api import sync_playwright
+
+    script = files("taskonomy.report").joinpath("templates", "solver.js").read_text(encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.add_script_tag(content=script)
+        for preset, order in product(("practice", "paper"), (1, 2, 4, 24)):
+            params = PolicyParams(preset=preset, budget=0, max_order=order, exclude=EXCLUDE)  # type: ignore[arg-type]
+            problem = admissible(read_table(TABLE), params)
+            budgets = range(int(Planner(read_table(TABLE), params).smallest_budget()), sum(map(int, problem.costs.values())) + 1)
+            program = page_program(problem, params)
+            times = np.array(page.evaluate(TIMED, [[{**program, "budget": budget} for budget in budgets], repeats]))
+            print(f"  {preset:<8} order {order:>2}, {len(times)} budgets: median {np.median(times):.1f}, at most {times.max():.1f}", flush=True)
+        browser.close()
+
+
 def exactly(count: int) -> None:
     """Policies, alternatives and fronts of random programs with awkward numbers, against every policy in exact arithmetic."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests/policy"))
@@ -126,7 +162,11 @@ if __name__ == "__main__":
     parser.add_argument("--limit", type=float, default=30.0, help="seconds for one program")
     parser.add_argument("--exactly", type=int, default=0, metavar="COUNT", help="only so many random programs against enumeration")
     parser.add_argument("--amounts", action="store_true", help="only programs with amounts of labels")
+    parser.add_argument("--page", action="store_true", help="only the report's own solver, in Chromium")
     args = parser.parse_args()
+    if args.page:
+        in_the_page()
+        sys.exit()
     if args.exactly:
         exactly(args.exactly)
         sys.exit()
@@ -136,3 +176,4 @@ if __name__ == "__main__":
     forms(args.limit)
     growth(args.limit)
     amounts(args.limit)
+    in_the_page()

@@ -140,7 +140,7 @@ def main() -> None:
     options.add_argument("--reliability", type=float, default=0.6, help="Least reliability of a screen that is trusted.")
     args = options.parse_args()
 
-    registry, base = BUILT_IN, PolicyParams(budget=1, max_order=4, exclude=("random_projection", "class_object_100"))
+    registry, base = BUILT_IN, PolicyParams(preset="paper", budget=1, max_order=4, exclude=("random_projection", "class_object_100"))
     table = read_table(args.run / "results/measured/affinities.csv" if args.run else TABLE)
     if args.run:
         params = read_params(args.run / "params.yaml")

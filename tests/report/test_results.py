@@ -9,10 +9,22 @@ import pytest
 from conftest import ROOT
 
 from taskonomy.errors import TaskonomyError
+from taskonomy.evaluation.studies import COLUMNS
 from taskonomy.report.results_tables import results_page
 from taskonomy.tables.table import parse_table, write_table
 
 CHANCE = {"policy": 0.6, "percentile": 100.0, "p_value": 0.0001, "random_mean": 0.4}
+
+
+def studied(folder: Path, budgets: list[float]) -> None:
+    """Policies of some budgets by the paper's rules beside random ones, each with numbers of its own."""
+    rows = [
+        (budget, draw, measure, budget / 20, budget / 40, 0.0, 1.0, budget / 1000)
+        for budget in budgets
+        for draw in ("connections", "sources")
+        for measure in ("gain", "quality")
+    ]
+    pd.DataFrame(rows, columns=list(COLUMNS["chance"])).to_csv(folder / "chance.csv", index=False)
 
 
 @pytest.fixture
@@ -37,6 +49,8 @@ def measured(tmp_path: Path) -> Path:
     evaluated = {draw: dict.fromkeys(("gain", "gain_scratch", "quality"), CHANCE) for draw in ("connections", "sources")}
     trees = {"tree_family_triplets": {"overall": 0.75}, "tree_family_p_values": {"overall": 0.0012}}
     (tmp_path / "evaluate_metrics.json").write_text(json.dumps({**evaluated, **trees}))
+    (tmp_path / "policy.json").write_text(json.dumps({"budget": 3.0, "sources": ["denoising", "jigsaw", "normal"], "free": ["denoising", "jigsaw"]}))
+    studied(tmp_path, [1, 6, 11])
     noise = {"transfers": {"count": 15, "seeds": 3, "gain": 0.021, "affinity": 0.1, "between_sources": 0.12}}
     (tmp_path / "noise_metrics.json").write_text(json.dumps(noise))
     return tmp_path
@@ -59,6 +73,23 @@ def test_every_main_result_stands_in_a_row_of_its_own(measured: Path) -> None:
         assert row in rows
     widths = [[line.count("|") for line in part.splitlines() if line.startswith("|")] for part in text.split("## ")[1:]]
     assert all(len(set(one)) == 1 for one in widths)  # as many cells in every row as in its head
+
+
+def test_the_papers_setting_is_of_the_budget_nearest_to_its_own_that_both_tables_have(measured: Path, tmp_path: Path) -> None:
+    def told(published: Path) -> list[str]:
+        return results_page(measured, published).split("## The paper's setting, ")[1].split("##")[0].splitlines()
+
+    alone = told(ROOT / "nothing")
+    assert alone[0] == "budget 6: the policy against random feasible ones: its value, the random mean, p"
+    assert "| quality, against random sources, best transfers | 0.300, 0.150, p = 0.006 |  |" in alone
+    other = tmp_path / "other"
+    other.mkdir()
+    studied(other, [1, 8, 11])
+    both = told(other)
+    assert both[0].startswith("budget 11: ")
+    assert "| gain, against random sources and transfers | 0.550, 0.275, p = 0.011 | 0.550, 0.275, p = 0.011 |" in both
+    own = "## The policy of this run, budget 3 (2 of its 3 sources at no cost), against random feasible ones"
+    assert own in results_page(measured, other)
 
 
 def test_a_run_that_is_not_finished_is_named(measured: Path) -> None:

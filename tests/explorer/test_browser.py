@@ -200,19 +200,24 @@ def test_a_click_on_a_task_of_the_graph_shows_where_it_could_be_transferred_from
 
 
 def test_the_preset_practice_makes_free_labels_free_and_uses_own_networks(page: Page, published: pd.DataFrame) -> None:
-    shows(page, solved(published))
-    page.get_by_label("in practice").check()
-    shows(page, solved(published, preset="practice", self_edge="gold"))
+    practice = solved(published)
+    assert practice.free
+    shows(page, practice)
+    expect(page.locator("#tiles")).to_contain_text(f"labelled in full, {len(practice.free)} of them at no cost; cost {practice.cost:g} of ")
     expect(page.get_by_label("its own network")).to_be_checked()
     expect(page.get_by_label("Denoising: cost")).to_have_attribute("placeholder", "0")
     expect(page.get_by_label("Reshading: cost")).to_have_attribute("placeholder", "1")
     page.get_by_label("its encoder").check()
-    mixed = solved(published, preset="practice")
+    mixed = solved(published, self_edge="transfer")
     shows(page, mixed)
     page.reload()  # a link holds what was chosen, also where it is not what the preset says
     shows(page, mixed)
+    page.get_by_label("in practice").check()
     page.get_by_label("the paper's", exact=True).check()
-    shows(page, solved(published))
+    shows(page, solved(published, preset="paper"))
+    expect(page.get_by_label("its encoder")).to_be_checked()
+    expect(page.get_by_label("Denoising: cost")).to_have_attribute("placeholder", "1")
+    expect(page.locator("#tiles")).not_to_contain_text("at no cost")
 
 
 def test_with_a_currency_the_budget_is_money(page: Page, published: pd.DataFrame) -> None:
@@ -220,7 +225,7 @@ def test_with_a_currency_the_budget_is_money(page: Page, published: pd.DataFrame
     page.get_by_label("Currency").fill("EUR")
     expect(page.locator("#label-price-problem")).to_contain_text("policy.labels: no price for")
     page.get_by_label("Price of an image").fill("0.05")
-    expect(page.locator("#budget-problem")).to_contain_text("policy.budget 9.00 EUR is too small")
+    expect(page.locator("#budget-problem")).to_contain_text("policy.budget 6.00 EUR is too small")
     expect(page.locator("#curve text").get_by_text(" EUR")).to_have_count(2)  # the slider says which budgets are not
     page.get_by_label("Budget", exact=True).fill("40000")
     page.get_by_label("Surface normals: price").fill("0.2")
@@ -258,13 +263,14 @@ def test_a_task_that_is_out_is_neither_source_nor_target(page: Page, published: 
     expect(page.locator("#changed")).to_contain_text("no target now: Surface normals")
     page.get_by_label("Reshading: cost").fill("0.5")
     page.get_by_label("Semantic segmentation: weight").fill("3")
-    page.get_by_label("its own network").check()
+    page.get_by_label("its encoder").check()
     rules = {"roles": {"normal": "source"}, "exclude": ("normal", "class_object_100", "random_projection"), "cost": {"reshading": 0.5}}
-    shows(page, solved(published, **rules, importance={"segment_semantic": 3}, self_edge="gold"))
+    shows(page, solved(published, **rules, importance={"segment_semantic": 3}, self_edge="transfer"))
 
 
 def test_bad_input_is_answered_beside_its_field_and_the_last_good_policy_stays(page: Page, published: pd.DataFrame) -> None:
-    first = solved(published)
+    page.get_by_label("the paper's", exact=True).check()
+    first = solved(published, preset="paper")
     shows(page, first)
     budget, cost = page.get_by_label("Budget", exact=True), page.get_by_label("Denoising: cost")
     problem = page.locator("#budget-problem")

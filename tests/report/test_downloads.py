@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import NOT_SOURCES
 from playwright.sync_api import Browser, Page, sync_playwright
-from test_page import CHROMIUM, NAMES, needs_browser, page_of, small_table
+from test_page import CHROMIUM, NAMES, needs_browser, page_of, page_with_rules, small_table
 from test_sections import PARAMS, measured_page
 from waiting import HANG
 
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.planner import Planner
 from taskonomy.report.study_figures import studies
+from taskonomy.tables.table import task_names
 from taskonomy.tasks import BUILT_IN
 
 pytestmark = needs_browser
@@ -88,7 +90,7 @@ def test_targets_that_lose_to_training_from_scratch_are_called_so_in_graph_table
     """On a table with both rivals, that against the whole network decides; without it, the shallow one."""
     table = small_table()  # the last two targets are best solved from the first task, with a gain of 0.3; the others from the last, with 0.6
     scratch = table.assign(gain_scratch=np.where(table["target"] == "normal", 0.49, 0.5))
-    params = PolicyParams(budget=4, max_order=1, exclude=("random_projection",))
+    params = PolicyParams(preset="paper", budget=4, max_order=1, exclude=("random_projection",))
     for measured, expected, words in (
         (table, {"denoising", "edge_texture"}, "worse than a shallow network from scratch"),
         (scratch, {"normal"}, "worse than from scratch"),
@@ -124,4 +126,31 @@ def test_no_name_of_a_page_is_shortened(browser: Browser, tmp_path: Path, width:
     }).map((one) => one.textContent)"""
     assert page.evaluate(cut) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.context.close()
+
+
+def test_on_a_phone_the_matrix_and_the_rules_show_all_names_without_scrolling(browser: Browser, published: pd.DataFrame, tmp_path: Path) -> None:
+    page = opened(browser, page_with_rules(published, PolicyParams(budget=3, max_order=1, exclude=NOT_SOURCES), [1]), tmp_path)
+    wide = page.locator("#heat").evaluate("(one) => one.style.minWidth")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.reload()
+    page.locator("#rules summary").click()
+    over = "(all) => all.map((one) => one.parentElement.scrollWidth - one.parentElement.clientWidth)"
+    assert page.locator("#heat, #rules table").evaluate_all(over) == [0, 0]
+    lines = """(all) => all.map((one) => {
+      const parts = [...one.querySelectorAll('tspan.line')];
+      return parts.length ? parts.map((part) => part.textContent).join(' ') : one.textContent;
+    })"""
+    targets, sources = task_names(published)
+    shown = {axis: page.locator(f"#heat .{axis}tick text").evaluate_all(lines) for axis in "xy"}
+    assert sorted(shown["y"]) == sorted(map(BUILT_IN.title, targets))
+    assert sorted(shown["x"]) == sorted(BUILT_IN.title(name) for name in {*sources} - {"self", *NOT_SOURCES})
+    overlaps = """(all, [low, high]) => {
+      const boxes = all.map((one) => one.getBoundingClientRect()).sort((one, other) => one[low] - other[low]);
+      return boxes.slice(1).filter((one, place) => one[low] < boxes[place][high] - 3).length;  // lines of letters are higher than letters
+    }"""
+    assert page.locator("#heat .xtick text").evaluate_all(overlaps, ["left", "right"]) == 0
+    assert page.locator("#heat .ytick text").evaluate_all(overlaps, ["top", "bottom"]) == 0
+    page.set_viewport_size({"width": 1400, "height": 800})
+    page.wait_for_function("(wide) => document.getElementById('heat').style.minWidth === wide", arg=wide)
     page.context.close()

@@ -62,7 +62,7 @@ FACTS = {
 }
 
 
-def measured_page(params: PolicyParams = PARAMS, **changes: Any) -> str:
+def measured_page(rules: PolicyParams = PARAMS, **changes: Any) -> str:
     table = small_table()
     more: dict[str, Any] = {
         "buildings": Buildings(by_building(table, 5), 0.9),
@@ -75,7 +75,7 @@ def measured_page(params: PolicyParams = PARAMS, **changes: Any) -> str:
         "images": (1000, 100),
     }
     rates = pd.DataFrame({"task": NAMES[:4], "average": [0.9, 0.8, 0.5, 0.95], "random": 0.7})
-    return page_of(table, params, [1], 2, networks=rates, **(more | changes))
+    return page_of(table, rules, [1], 2, networks=rates, **(more | changes))
 
 
 def test_the_headline_says_what_to_label_what_it_saves_and_how_sure_gain_and_quality_are() -> None:

@@ -135,7 +135,7 @@ function headlineOf({ sources, free, transfers }) {
 function words(point) {
   byId("headline").textContent = point.headline ?? headlineOf(point);
   byId("details").textContent = point.details;
-  byId("sources").replaceChildren(...point.sources.map((name) => {
+  byId("sources").replaceChildren(...[...point.sources.filter((name) => !point.free.includes(name)), ...point.free].map((name) => {
     const chip = document.createElement("span"), mark = document.createElement("span");
     chip.className = "source"; mark.className = "mark"; mark.textContent = marks(name); mark.style.color = colourOf(name);
     chip.append(mark, titleOf(name) + (asItIs(name) ? ` (as it is: ${asItIs(name)})` : point.free.includes(name) ? " (free)" : ""));
@@ -251,9 +251,28 @@ byId("budget-value").addEventListener("change", (event) => {
   if (budget >= 0) choose(asked.order, rules ? budget : nearest(asked.order, budget).budget);
   else event.target.value = asked.budget;
 });
+// On a phone a matrix fits without scrolling: names of rows on several lines, those of columns upright, the scale above it. Of more columns than these a
+// name would be wider than its column: the matrix then keeps its width, and is scrolled.
+const MOST_ON_PHONE = 27;
+function fitted(id, { data: traces, layout }) {
+  const [matrix] = traces, div = byId(id), fits = matrix.type === "heatmap" && matrix.x.length <= MOST_ON_PHONE && phone.matches;
+  if (matrix.type === "heatmap") {
+    div.dataset.width ??= div.style.minWidth;
+    div.style.minWidth = fits ? "0" : div.dataset.width;
+  }
+  if (!fits) return { data: traces, layout };
+  const names = layout.yaxis.ticktext.map((name) => wrapped(name, 17)), lines = Math.max(...names.map((one) => one.length)), small = { size: 9 };
+  const bar = { ...matrix.colorbar, orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", title: { ...matrix.colorbar.title, side: "top" } };
+  const upright = { ...layout.xaxis, tickangle: -90, tickfont: small }, several = { ...layout.yaxis, ticktext: names.map((one) => one.join("<br>")), tickfont: small };
+  const height = (4 + 10 * lines) * names.length + 6 * Math.max(...layout.xaxis.ticktext.map((name) => name.length)) + 90;
+  return { data: [{ ...matrix, colorbar: bar }, ...traces.slice(1)], layout: { ...layout, height, margin: { ...layout.margin, t: 10 }, xaxis: upright, yaxis: several } };
+}
+
 function drawFigures() {
   for (const [id, figure] of Object.entries(data.figures)) {
-    if (byId(id)) draw(id, figure.data, figure.layout);
+    if (!byId(id)) continue;
+    const { data: traces, layout } = fitted(id, figure);
+    draw(id, traces, layout);
   }
 }
 

@@ -35,7 +35,7 @@ def tiles(policy: Policy, seconds: float, currency: str | None) -> list[Componen
 
 def _free(policy: Policy) -> str:
     """Say how many of the labelled tasks cost nothing."""
-    return f", {len(policy.free)} of them at no cost" if policy.free else ""
+    return f", {len(policy.free)} of them free" if policy.free else ""
 
 
 def _others(policy: Policy) -> str:

@@ -38,6 +38,7 @@ def clone(folder: Path, compiled: Path | None = None) -> Path:
         params[section] |= values
     params["data"]["tasks"], params["transfer"]["targets"] = [*TARGETS, "jigsaw", "random_projection"], TARGETS
     params["savings"]["set_size"] = 2
+    params["policy"]["preset"] = "paper"  # whose policies have transfers to export: in practice labelled tasks use their own networks
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "-A")

@@ -7,8 +7,8 @@ from pathlib import Path
 POLICY, SUMMARY = Path("results/measured/policy.json"), Path("results/measured/summary.json")
 NUMBERS = {
     "networks_vs_constant": "of the images, task networks beat the best constant",
-    "gain_pixels": "of the images, transfers of the policy beat small networks trained on the images (gain)",
-    "quality": "of the images, transfers of the policy beat the targets' own networks (quality)",
+    "gain_pixels": "of the images, the policy's networks beat small ones trained on the image (gain)",
+    "quality": "of the images, the policy's networks beat the targets' own; a tie counts half (quality)",
     "spearman_published": "rank correlation of the sources of each target with the published ranking",
     "policy_p": "p-value of the policy among random ones",
 }

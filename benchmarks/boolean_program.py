@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taskonomy.config.policy_params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams, Preset
 from taskonomy.policy.planner import Planner
 from taskonomy.policy.problem import admissible
 from taskonomy.policy.program import Program
@@ -40,7 +40,7 @@ def told(solution: Solution) -> str:
 
 def forms(limit: float) -> None:
     print(f"\nPublished table, orders up to 24: seconds by form of the link constraint (limit {limit:g} s)")
-    problem = admissible(read_table(TABLE), PolicyParams(preset="paper", budget=0, max_order=24, exclude=EXCLUDE))
+    problem = admissible(read_table(TABLE), PolicyParams(preset=Preset.PAPER, budget=0, max_order=24, exclude=EXCLUDE))
     print(f"{len(problem.transfers):,} transfers, {len(problem.sources)} sources, {len(problem.targets)} targets")
     for solver, budget in product(("glpk", "highs"), (2.0, 4.0, 8.0)):
         solved = {form: Program(problem, solver, link=form).solve(budget, seconds=limit) for form in FORMS}
@@ -77,7 +77,7 @@ def random_table(tasks: int, beam: bool, seed: int = 0) -> pd.DataFrame:
 def growth(limit: float) -> None:
     print(f"\nRandom instances, orders 1 to 4, budget a third of the tasks (limit {limit:g} s)")
     for beam, tasks in product((True, False), (26, 60, 120)):
-        problem = admissible(random_table(tasks, beam), PolicyParams(preset="paper", budget=0))
+        problem = admissible(random_table(tasks, beam), PolicyParams(preset=Preset.PAPER, budget=0))
         solved = {solver: Program(problem, solver).solve(float(tasks // 3), seconds=limit) for solver in ("glpk", "highs")}
         kind = "sets by beam search" if beam else "sets from anywhere"
         times = ", ".join(f"{solver} {told(one)}" for solver, one in solved.items())
@@ -135,13 +135,13 @@ def in_the_page(repeats: int = 5) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         page.add_script_tag(content=script)
-        for preset, order in product(("practice", "paper"), (1, 2, 4, 24)):
-            params = PolicyParams(preset=preset, budget=0, max_order=order, exclude=EXCLUDE)  # type: ignore[arg-type]
+        for preset, order in product((Preset.PRACTICE, Preset.PAPER), (1, 2, 4, 24)):
+            params = PolicyParams(preset=preset, budget=0, max_order=order, exclude=EXCLUDE)
             problem = admissible(read_table(TABLE), params)
             budgets = range(int(Planner(read_table(TABLE), params).smallest_budget()), sum(map(int, problem.costs.values())) + 1)
             program = page_program(problem, params)
             times = np.array(page.evaluate(TIMED, [[{**program, "budget": budget} for budget in budgets], repeats]))
-            print(f"  {preset:<8} order {order:>2}, {len(times)} budgets: median {np.median(times):.1f}, at most {times.max():.1f}", flush=True)
+            print(f"  {preset.value:<8} order {order:>2}, {len(times)} budgets: median {np.median(times):.1f}, at most {times.max():.1f}", flush=True)
         browser.close()
 
 

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from taskonomy.affinity.imputation import with_imputed
 from taskonomy.config.network_params import ScreenParams
 from taskonomy.config.params import read_params
-from taskonomy.config.policy_params import PolicyParams
+from taskonomy.config.policy_params import PolicyParams, Preset
 from taskonomy.config.task_config import read_task_config
 from taskonomy.policy.planner import Planner
 from taskonomy.tables.table import SELF, is_gold, read_table
@@ -140,7 +140,7 @@ def main() -> None:
     options.add_argument("--reliability", type=float, default=0.6, help="Least reliability of a screen that is trusted.")
     args = options.parse_args()
 
-    registry, base = BUILT_IN, PolicyParams(preset="paper", budget=1, max_order=4, exclude=("random_projection", "class_object_100"))
+    registry, base = BUILT_IN, PolicyParams(preset=Preset.PAPER, budget=1, max_order=4, exclude=("random_projection", "class_object_100"))
     table = read_table(args.run / "results/measured/affinities.csv" if args.run else TABLE)
     if args.run:
         params = read_params(args.run / "params.yaml")

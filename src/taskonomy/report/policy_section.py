@@ -134,10 +134,11 @@ def _labels_share(point: dict[str, Any], results: Results) -> float | None:
     """Compute the share of labels that a policy takes; those that cost nothing are no labels, whether the policy uses them or not."""
     if results.images is None:
         return None
-    targets, sources = [one["target"] for one in point["transfers"]], _labelled(point)
-    if results.params is not None:
-        params = PolicyParams.model_validate(results.params["policy"])
-        targets, sources = ([name for name in names if not costs_nothing(params, name)] for names in (targets, sources))
+    params = None if results.params is None else PolicyParams.model_validate(results.params["policy"])
+    targets, sources = (
+        [name for name in names if params is None or not costs_nothing(params, name)]
+        for names in ([one["target"] for one in point["transfers"]], sorted(_labelled(point)))
+    )
     return labels_share(targets, sources, *results.images) if targets else None
 
 

@@ -42,7 +42,7 @@ def results_page(measured: Path, published: Path, registry: Registry = BUILT_IN)
         _table("Families that join first in the similarity tree: share of triplets (p)", ("", "measured", "published"), _tree(measured, published))
     )
     columns, held = ("", "measured", "published"), "against random feasible ones: its value, the random mean, p"
-    if budget := _budget_in_paper(measured, published):
+    if (budget := _budget_in_paper(measured, published)) is not None:
         rows = _chance_in_paper(measured, published, budget)
         parts.append(_table(f"The paper's setting, budget {shown(budget)}: the policy {held}", columns, rows))
     parts.append(_table(f"The policy of this run, {_rules(measured)}, {held}", columns, _chance(measured, published)))
@@ -124,13 +124,13 @@ def _chance_in_paper(measured: Path, published: Path, budget: float) -> Iterator
     both = []
     for folder in (measured, published):
         rows = _studied(folder)
-        both.append({(one["measure"], one["draw"]): one for one in rows[rows["budget"] == budget].to_dict("records")})
+        some: list[dict[str, Any]] = rows[rows["budget"] == budget].to_dict("records")  # type: ignore[assignment]
+        both.append({(one["measure"], one["draw"]): one for one in some})
     for measure in MEASURES:
         for draw, title in _DRAWS.items():
             found = [one.get((measure, draw)) for one in both]
             if any(found):
-                values = [one and {"policy": one["policy"], "random_mean": one["random"], "p_value": one["p_value"]} for one in found]
-                yield f"{NAMES[measure]}, against {title}", *map(_held, values)
+                yield f"{NAMES[measure]}, against {title}", *(_held({**one, "random_mean": one["random"]} if one else None) for one in found)
 
 
 def _studied(folder: Path) -> pd.DataFrame:

@@ -9,13 +9,13 @@ NAMES = {"objective": "objective", "gain": "gain", "gain_scratch": "gain against
 
 
 def better_than_chance(significance: dict[str, Any]) -> str:
-    """State how many random policies are as good, by the objective that the policy was chosen for."""
+    """State how many random policies have as high an objective, which the policy was chosen for."""
     held = {draw: significance[draw]["objective"] for draw in ("connections", "sources")}
     said = []
     for draw, what in (("connections", "with random sources and transfers"), ("sources", "with random sources and the best transfers from them")):
         percentile, draws = held[draw]["percentile"], held[draw]["draws"]
         as_good = round(draws * (1 - percentile / 100))
-        said.append(f"{'none' if not as_good else f'{as_good:,}'} of {draws:,} {what} {'are' if as_good > 1 else 'is'} as good")
+        said.append(f"{'none' if not as_good else f'{as_good:,}'} of {draws:,} {what} {'have' if as_good > 1 else 'has'} as high an objective")
     return f"Of random policies within the same budget, {', and '.join(said)}."
 
 

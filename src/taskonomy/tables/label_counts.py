@@ -17,5 +17,5 @@ def words(counts: Counts) -> Iterator[str]:
             if split.startswith("test"):  # 95 % of a binomial share of 1/2
                 means = f"shares of so few are known to {98 / sqrt(max(there, 1)):.0f} percentage points on either side"
             else:
-                means = "the best epoch is found almost by chance" if split == "validation" else "little can be learned from so few"
+                means = "a loss over so few says little" if split == "validation" else "little can be learned from so few"
             yield f"{task}: {there} labelled in {split}: {means}"

@@ -224,4 +224,3 @@ def test_test_images_are_judged_in_larger_batches_with_the_same_losses(prepared,
     in_small = unit(prepared, tmp_path / "small", task, making)
     for name, values in in_small.arrays.items():
         np.testing.assert_allclose(in_large.arrays[name], values, rtol=1e-4, atol=1e-6)
-

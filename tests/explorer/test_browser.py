@@ -380,7 +380,7 @@ def test_a_policy_is_exported_in_four_forms(page: Page, published: pd.DataFrame,
 def test_names_are_shown_and_never_run(browser: Browser) -> None:
     evil = "<img src=x onerror=alert(1)>"
     names = [evil, "</script><script>alert(2)</script>", "a\"b'&c"]
-    rows = [f'"{t}","{s}",{0.1 + (s == t) / 10},0.5,0.1'.replace('a"b', 'a""b') for t in names for s in names]
+    rows = [f'"{t}","{s}",{0.1 + (s in (t, "self")) / 10},0.5,0.1'.replace('a"b', 'a""b') for t in names for s in [*names, "self"]]
     table = parse_table("target,sources,affinity,gain,quality\n" + "\n".join(rows), "T")
     with serving(opened(table, evil, NO_LIMIT)) as address, opened_page(browser, address) as page:
         dialogs: list[str] = []

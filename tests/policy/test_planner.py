@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import NOT_SOURCES, random_table
 
-from taskonomy.config.policy_params import AlternativesDiffer, Balance, PolicyParams, Role, SelfEdge, SolverName
+from taskonomy.config.policy_params import AlternativesDiffer, Balance, PolicyParams, Preset, Role, SelfEdge, SolverName
 from taskonomy.errors import TaskonomyError
 from taskonomy.policy.exact import Exact
 from taskonomy.policy.front import front
@@ -122,7 +122,7 @@ def test_alternatives_are_the_next_best_by_enumeration(seed: int, difference: Al
 def test_both_solvers_prove_the_same_objective(seed: int) -> None:
     rng = np.random.default_rng([2, seed])
     table = random_table(rng, tasks=9, targets=8, levels=10_000)
-    rules = {"budget": float(rng.integers(1, 8)), "cost": {"t1": 1.7, "t3": 0.4}, "max_order": 3}
+    rules = {"preset": Preset.PAPER, "budget": float(rng.integers(1, 8)), "cost": {"t1": 1.7, "t3": 0.4}, "max_order": 3}
     rules["budget"] = max(rules["budget"], Planner(table, PolicyParams(**rules)).smallest_budget())
     glpk, _ = plan(table, PolicyParams(**rules))
     highs, _ = plan(table, PolicyParams(**rules, solver=SolverName.HIGHS))

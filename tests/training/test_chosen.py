@@ -185,7 +185,7 @@ def run(written, prepared, trained, tmp_path, monkeypatch):
 
 
 def rules(**policy):
-    values = profile(policy={"budget": 2, "alternatives": 0} | policy, normalize={"resamples": 0})
+    values = profile(policy={"preset": "paper", "budget": 2, "alternatives": 0} | policy, normalize={"resamples": 0})
     return Rules(values.policy, Normalization.AHP, values.registry)
 
 

@@ -1,22 +1,19 @@
 """The rules that a reader changes in the page, without the page around them: licences leave out what they leave out in the pipeline."""
 
-import shutil
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from chromium import empty_page, needs_chromium, script
+from playwright.sync_api import Page
 from programs import Known, One, all_foreign, enumerated, written
-from waiting import HANG
 
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.report.page_solver import rules_of_table
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
+pytestmark = needs_chromium
 SCRIPTS = ("solver.js", "shared.js", "rules.js")
 # Each program in scripts of its own, as each page has them: its data, and the button that the rules hide.
 SOLVE = """([source, programs]) => programs.map(([data, link, order, budget]) => {
@@ -30,12 +27,8 @@ SOLVE = """([source, programs]) => programs.map(([data, link, order, budget]) =>
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.set_default_timeout(1000 * HANG)
+    with empty_page() as page:
         yield page
-        browser.close()
 
 
 def test_licences_changed_in_the_page_give_the_policy_of_enumeration_for_random_programs(page: Page) -> None:
@@ -43,7 +36,7 @@ def test_licences_changed_in_the_page_give_the_policy_of_enumeration_for_random_
     programs = [one for one in all_foreign(5000, 200) if "labels" not in one.rules]
     wanted = [_other_licences(one, number) for number, one in enumerate(programs)]
     asked = [_asked(one, other) for one, other in zip(programs, wanted, strict=True)]
-    source = "\n".join(files("taskonomy.report").joinpath("templates", name).read_text(encoding="utf-8") for name in SCRIPTS)
+    source = "\n".join(map(script, SCRIPTS))
     found = page.evaluate(SOLVE, [source, asked])
     assert {number: wrong for number, (one, (got, _link)) in enumerate(zip(wanted, found, strict=True)) if (wrong := _wrong(one, got))} == {}
     assert [_licences(link) for _got, link in found] == [_licences(link) for _data, link, _order, _budget in asked]

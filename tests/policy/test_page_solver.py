@@ -1,36 +1,29 @@
 """The page's own solver, in a browser: the policies of enumeration, and those of the pipeline's solver on the published measurements."""
 
-import shutil
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 
 import pandas as pd
 import pytest
+from chromium import empty_page, needs_chromium, script
 from conftest import NOT_SOURCES
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from programs import Known, One, draw, enumerated, written
-from waiting import HANG
 
 from taskonomy.config.policy_params import PolicyParams
 from taskonomy.policy.front import front
 from taskonomy.policy.problem import admissible
 from taskonomy.report.page_solver import page_program
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian and Ubuntu: apt-get install chromium")
+pytestmark = needs_chromium
 SOLVE = "programs => programs.map(policySolver.solve)"
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.set_default_timeout(1000 * HANG)
-        page.add_script_tag(content=str(files("taskonomy.report").joinpath("templates", "solver.js").read_text(encoding="utf-8")))
+    with empty_page() as page:
+        page.add_script_tag(content=script("solver.js"))
         yield page
-        browser.close()
 
 
 def test_the_page_finds_the_policy_of_enumeration_for_a_thousand_random_programs(page: Page) -> None:
